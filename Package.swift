@@ -1,0 +1,83 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+let swiftSettings: [SwiftSetting] = [
+  .enableExperimentalFeature("Lifetimes"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+  .treatWarning("PerformanceHints", as: .warning),
+]
+
+let package = Package(
+  name: "apus",
+  products: [
+    .library(name: "Apus", targets: ["Apus"]),
+    .library(name: "ApusExchange", targets: ["ApusExchange"]),
+    .executable(name: "apus", targets: ["ApusCLI"]),
+  ],
+  dependencies: [
+    // The command line: parsing, help, completion and exit codes.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    // Configuration files; its marks give line and column to error messages.
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+    // The monitor's HTTP server: small, and without a tree of dependencies of its own.
+    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.0"),
+  ],
+  targets: [
+    // The hot path in C: rings, buckets, slab, books, sockets, framing, scanning, mapped files.
+    .target(
+      name: "CSupport",
+      path: "CSupport",
+      cSettings: [
+        .enableWarning("all"),
+        .enableWarning("extra"),
+        .enableWarning("conversion"),
+      ],
+      linkerSettings: [
+        .linkedLibrary("uring"),
+        .linkedLibrary("numa"),
+        .linkedLibrary("ssl"),
+        .linkedLibrary("crypto"),
+      ]
+    ),
+    // The engine library: one module, so that the optimiser sees every hot call.
+    .target(
+      name: "Apus",
+      dependencies: ["CSupport", .product(name: "Yams", package: "Yams")],
+      swiftSettings: swiftSettings
+    ),
+    // The other side: matching engine, simulated venues, market flow.
+    .target(name: "ApusExchange", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
+    // Reads the telemetry file for people and for Prometheus.
+    .target(
+      name: "ApusMonitor",
+      dependencies: ["Apus", .product(name: "FlyingFox", package: "FlyingFox")],
+      swiftSettings: swiftSettings
+    ),
+    .executableTarget(
+      name: "ApusCLI",
+      dependencies: [
+        "Apus", "ApusExchange", "ApusMonitor",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: swiftSettings
+    ),
+    .testTarget(name: "CoreTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
+    .testTarget(name: "WireTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
+    .testTarget(name: "ThalexTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
+    .testTarget(name: "StateTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
+    .testTarget(name: "QuotingTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
+    .testTarget(name: "FilesTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
+    .testTarget(name: "ConfigTests", dependencies: ["Apus"], swiftSettings: swiftSettings),
+    .testTarget(name: "ExchangeTests", dependencies: ["ApusExchange", "Apus", "CSupport"], swiftSettings: swiftSettings),
+    .testTarget(
+      name: "LaneTests", dependencies: ["Apus", "ApusExchange", "CSupport"], swiftSettings: swiftSettings),
+    .testTarget(name: "MonitorTests", dependencies: ["ApusMonitor", "Apus"], swiftSettings: swiftSettings),
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["Apus", "ApusExchange", "ApusCLI"], swiftSettings: swiftSettings),
+    .testTarget(name: "StressTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .c11
+)

@@ -1,0 +1,225 @@
+public import CSupport
+
+/// What an instrument is, as far as quoting it matters.
+public enum InstrumentKind: UInt8, Sendable {
+  case perpetual, future, option, combination, other
+}
+
+/// One instrument as the venue describes it. Text stays with the adapter; the lane uses the index.
+public struct InstrumentInfo: Equatable, Sendable {
+  public var index: InstrumentIndex
+  public var kind: InstrumentKind
+  public var grid: InstrumentGrid
+  /// Seconds since the Unix epoch; 0 if it does not expire.
+  public var expirySeconds: Int64
+
+  public init(index: InstrumentIndex, kind: InstrumentKind, grid: InstrumentGrid, expirySeconds: Int64) {
+    self.index = index
+    self.kind = kind
+    self.grid = grid
+    self.expirySeconds = expirySeconds
+  }
+}
+
+/// Which members of a ticker were present, as a set of bits.
+public struct TickerFields: OptionSet, Sendable {
+  public let rawValue: UInt16
+  public init(rawValue: UInt16) { self.rawValue = rawValue }
+  public static let mark = Self(rawValue: 1)
+  public static let index = Self(rawValue: 2)
+  public static let bid = Self(rawValue: 4)
+  public static let ask = Self(rawValue: 8)
+  public static let last = Self(rawValue: 16)
+  public static let collars = Self(rawValue: 32)
+  public static let funding = Self(rawValue: 64)
+}
+
+/// A ticker or light ticker. A member whose bit is not in `fields` was absent or null.
+public struct Ticker: Sendable {
+  public var fields: TickerFields = []
+  /// Model prices lie between ticks: 10⁻⁸ of the quote currency.
+  public var markE8: Int64 = 0
+  public var indexE8: Int64 = 0
+  public var bidPrice = PriceTicks(rawValue: 0)
+  public var bidQty = QtyLots(rawValue: 0)
+  public var askPrice = PriceTicks(rawValue: 0)
+  public var askQty = QtyLots(rawValue: 0)
+  public var lastPrice = PriceTicks(rawValue: 0)
+  /// Bids above `collarHighE8` and asks below `collarLowE8` are refused.
+  public var collarLowE8: Int64 = 0
+  public var collarHighE8: Int64 = 0
+  /// Rate × 10¹².
+  public var fundingRateE12: Int64 = 0
+  /// The venue's time of the mark, nanoseconds since the Unix epoch; 0 if absent.
+  public var venueTime: Nanoseconds = 0
+
+  public init() {}
+}
+
+/// Where a report about an order or a fill came from.
+public enum ReportSource: UInt8, Sendable {
+  /// The reply to a request of ours.
+  case reply
+  /// The private order feed.
+  case feed
+  /// An item of a snapshot of the private order feed.
+  case snapshot
+  /// The reply to a query of open orders or of trades.
+  case query
+  /// The private trade feed (slower than the order feed; it brings the fee).
+  case tradeFeed
+}
+
+public enum OrderStatus: UInt8, Sendable {
+  case open, partiallyFilled, filled, cancelled, cancelledPartiallyFilled
+  /// A word that this version does not know: neither live nor dead may be concluded (R05).
+  case other
+
+  /// The venue says that the order is gone for good.
+  @inlinable public var isTerminal: Bool {
+    self == .filled || self == .cancelled || self == .cancelledPartiallyFilled
+  }
+  @inlinable public var isLive: Bool { self == .open || self == .partiallyFilled }
+}
+
+public enum ChangeReason: UInt8, Sendable {
+  case existing, insert, amend, cancel, fill, other
+}
+
+/// Why an order ended.
+public enum DeleteReason: UInt8, Sendable {
+  case none, clientCancel, clientBulkCancel, sessionEnd, instrumentDeactivated, protection, failover
+  case marginBreach, filled, immediateCancel, adminCancel, replaced, selfTradePrevention, other
+}
+
+/// One statement of the venue about one order.
+public struct OrderReport: Sendable {
+  public var source: ReportSource = .feed
+  public var status: OrderStatus = .other
+  public var change: ChangeReason = .other
+  public var deletion: DeleteReason = .none
+  public var side: Side = .buy
+  public var instrument: InstrumentIndex = .max
+  /// The label starts with this engine's prefix (R14).
+  public var isLabelledOurs = false
+  public var isPersistent = false
+  /// False for market orders.
+  public var hasPrice = false
+  /// 0 if the venue sent none.
+  public var clientID: UInt64 = 0
+  public var venueID = VenueID()
+  public var price = PriceTicks(rawValue: 0)
+  /// Total, executed and resting size.
+  public var qty = QtyLots(rawValue: 0)
+  public var filled = QtyLots(rawValue: 0)
+  public var remaining = QtyLots(rawValue: 0)
+  /// When the order was made, by the venue's clock, nanoseconds since the Unix epoch.
+  public var createTime: Nanoseconds = 0
+
+  public init() {}
+}
+
+/// One execution. The same one arrives in several ways; `tradeID` makes it one (R06).
+public struct FillReport: Sendable {
+  public var source: ReportSource = .feed
+  public var side: Side = .buy
+  public var isMaker = false
+  /// Only trade feeds and trade queries bring the fee.
+  public var hasFee = false
+  public var isLabelledOurs = false
+  public var instrument: InstrumentIndex = .max
+  public var tradeID = VenueID()
+  /// The order's ids; `clientID` is 0 if the venue sent none.
+  public var clientID: UInt64 = 0
+  public var venueID = VenueID()
+  public var price = PriceTicks(rawValue: 0)
+  public var qty = QtyLots(rawValue: 0)
+  /// Positive = paid, 10⁻⁸ of the quote currency.
+  public var feeE8: MoneyE8 = 0
+  /// By the venue's clock, nanoseconds since the Unix epoch; 0 if absent.
+  public var time: Nanoseconds = 0
+
+  public init() {}
+}
+
+/// One line of a position report.
+public struct PositionReport: Sendable {
+  public var instrument: InstrumentIndex = .max
+  /// Negative = short.
+  public var position = QtyLots(rawValue: 0)
+  public var markE8: Int64 = 0
+  public var averagePriceE8: Int64 = 0
+
+  public init() {}
+}
+
+/// Stateful feeds that begin with a snapshot.
+public enum SnapshotKind: UInt8, Sendable {
+  case sessionOrders, accountOrders, portfolio, instruments, openOrders, tradeHistory
+}
+
+/// What a request that is not about a single order was for.
+public enum SessionRequest: UInt8, Sendable, CaseIterable {
+  case login = 1
+  case cancelOnDisconnect, instruments, subscribePublic, subscribePrivate, unsubscribe
+  case openOrders, portfolio, tradeHistory, cancelAll, cancelSession, systemInfo
+}
+
+/// What one of our requests was.
+public enum RequestKind: Equatable, Sendable {
+  case session(SessionRequest)
+  /// The operand is the client order id.
+  case insert(UInt64), amend(UInt64), cancel(UInt64)
+  /// An id that this engine cannot have sent, or none.
+  case unknown
+}
+
+/// Why a frame, or an item in it, was refused at the edge (R05).
+public enum DecodeProblem: UInt8, Sendable, CaseIterable {
+  /// Not JSON, or JSON of another shape than a reply or a notification.
+  case malformed
+  /// A member that must be there is missing or has another type.
+  case missingMember
+  /// A number that is no whole tick or lot, or out of range.
+  case offGrid
+  /// A quantity that contradicts itself (filled above total, negative).
+  case impossible
+  /// A channel or instrument that was never asked for.
+  case unknownName
+  /// A new word in a closed set of words.
+  case unknownWord
+}
+
+/// Where an adapter's decoder delivers what it reads, in the order of the wire.
+///
+/// The lane implements this. Called on the lane's thread only; implementations neither block nor
+/// allocate. Within one order item the fills come before the order's own report.
+public protocol VenueEventSink: ~Copyable {
+  mutating func ticker(_ instrument: InstrumentIndex, _ ticker: Ticker)
+  /// Begins one book message; a snapshot replaces both sides.
+  mutating func bookBegin(_ instrument: InstrumentIndex, isSnapshot: Bool)
+  /// The level's new absolute size; 0 removes it.
+  mutating func bookLevel(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks, _ qty: QtyLots)
+  mutating func bookEnd(_ instrument: InstrumentIndex)
+  mutating func publicTrade(
+    _ instrument: InstrumentIndex, aggressor: Side, price: PriceTicks, qty: QtyLots, time: Nanoseconds)
+  /// The index of an underlying, 10⁻⁸.
+  mutating func indexPrice(_ valueE8: Int64)
+
+  mutating func snapshotBegin(_ kind: SnapshotKind)
+  mutating func snapshotEnd(_ kind: SnapshotKind)
+  mutating func order(_ report: OrderReport)
+  mutating func fill(_ report: FillReport)
+  mutating func position(_ report: PositionReport)
+  mutating func instrument(_ info: InstrumentInfo, isListed: Bool)
+
+  /// A request succeeded; what its result said has been delivered before. `value` is the granted
+  /// message rate for `cancelOnDisconnect`, the number of orders for `cancelAll`, the number of
+  /// accepted channels for the two subscribes, for `tradeHistory` 1 if another page follows; else 0.
+  mutating func replied(_ request: RequestKind, value: Int64)
+  /// A request failed with the venue's error code.
+  mutating func refused(_ request: RequestKind, code: Int64)
+  /// The venue will close this connection soon; a new one should take over.
+  mutating func reconnectRequested()
+  mutating func refusedAtEdge(_ problem: DecodeProblem)
+}
