@@ -1,0 +1,214 @@
+/// A configuration file: YAML, read by `ConfigurationFile`.
+///
+/// Units are part of the keys. Amounts and prices are decimals and are never read as floating point.
+public struct Configuration: Codable, Equatable, Sendable {
+  /// Of the file's layout; 1.
+  public var version: Int
+  public var engine: EngineSection
+  public var venue: VenueSection
+  public var instruments: [InstrumentSection]
+  public var manager: ManagerSection
+
+  public init(
+    version: Int = 1, engine: EngineSection, venue: VenueSection, instruments: [InstrumentSection],
+    manager: ManagerSection = ManagerSection()
+  ) {
+    self.version = version
+    self.engine = engine
+    self.venue = venue
+    self.instruments = instruments
+    self.manager = manager
+  }
+}
+
+/// How the lane waits for the next event.
+public enum IdleStrategy: String, Codable, CaseIterable, Sendable {
+  /// Never gives up the core: lowest latency, one core fully used.
+  case spin
+  /// Spins, but lets other threads run in between.
+  case yield
+  /// Sleeps in the kernel until something arrives.
+  case park
+}
+
+public enum CoreChoice: Equatable, Sendable {
+  /// The last allowed core, if there are at least two; else not pinned.
+  case automatic
+  case none
+  case core(Int)
+}
+
+public struct EngineSection: Codable, Equatable, Sendable {
+  /// Names this engine among others on the account: 1 to 12 of `a-z 0-9 _`. Part of every order's label (R14).
+  public var name: String
+  /// `auto`, `none`, or a core's number.
+  public var core: CoreChoice
+  public var idle: IdleStrategy
+  /// Where journal and telemetry file go; made if missing.
+  public var dataDirectory: String
+  public var journal: Bool
+
+  public init(
+    name: String, core: CoreChoice = .automatic, idle: IdleStrategy = .spin, dataDirectory: String,
+    journal: Bool = true
+  ) {
+    self.name = name
+    self.core = core
+    self.idle = idle
+    self.dataDirectory = dataDirectory
+    self.journal = journal
+  }
+}
+
+public enum VenueKind: String, Codable, CaseIterable, Sendable {
+  case thalex
+}
+
+public struct VenueSection: Codable, Equatable, Sendable {
+  public var kind: VenueKind
+  /// `ws://host:port/path` or `wss://host[:port]/path`.
+  public var url: String
+  public var keyID: String
+  /// PEM file with the private key, mode 0600. Exactly one of this and `privateKeyEnv`.
+  public var privateKeyFile: String?
+  /// Name of an environment variable that holds the PEM text.
+  public var privateKeyEnv: String?
+  public var account: String?
+  /// PEM file with the certificate authority to trust instead of the system's.
+  public var caFile: String?
+  /// The venue cancels our orders after this much silence.
+  public var cancelOnDisconnectSeconds: Int
+  /// Messages a second kept back from the rate that the venue grants.
+  public var reserveMessages: Int
+  public var requestTimeoutMs: Int
+
+  public init(
+    kind: VenueKind = .thalex, url: String, keyID: String, privateKeyFile: String? = nil,
+    privateKeyEnv: String? = nil, account: String? = nil, caFile: String? = nil,
+    cancelOnDisconnectSeconds: Int = 6, reserveMessages: Int = 5, requestTimeoutMs: Int = 3000
+  ) {
+    self.kind = kind
+    self.url = url
+    self.keyID = keyID
+    self.privateKeyFile = privateKeyFile
+    self.privateKeyEnv = privateKeyEnv
+    self.account = account
+    self.caFile = caFile
+    self.cancelOnDisconnectSeconds = cancelOnDisconnectSeconds
+    self.reserveMessages = reserveMessages
+    self.requestTimeoutMs = requestTimeoutMs
+  }
+}
+
+public struct InstrumentSection: Codable, Equatable, Sendable {
+  public var name: String
+  public var ladder: LadderSection
+  public var limits: LimitsSection
+  /// Levels a side of the public book to follow, 1 ... 100.
+  public var bookDepth: Int
+  /// Quotes are pulled when the ticker has been silent for this long.
+  public var staleAfterMs: Int
+
+  public init(
+    name: String, ladder: LadderSection, limits: LimitsSection, bookDepth: Int = 10, staleAfterMs: Int = 5000
+  ) {
+    self.name = name
+    self.ladder = ladder
+    self.limits = limits
+    self.bookDepth = bookDepth
+    self.staleAfterMs = staleAfterMs
+  }
+}
+
+public struct LadderSection: Codable, Equatable, Sendable {
+  /// Quotes a side, 1 ... 32.
+  public var levels: Int
+  /// From the fair price to the best quote, in hundredths of a basis point as an integer (`0.35` bps = 35).
+  public var halfSpreadBps: DecimalE8
+  public var stepTicks: Int
+  /// Contracts of the best level.
+  public var size: DecimalE8
+  /// Each level is this much larger than the one before: 0.5 = one and a half times.
+  public var growth: DecimalE8
+  /// How far a full position moves the fair price against itself.
+  public var skewBps: DecimalE8
+  /// Weight of the venue's mark in the fair price, 0 ... 1; the rest is the mid of the others' quotes.
+  public var markWeight: DecimalE8
+  /// A standing quote this many ticks from the desired price is left alone.
+  public var keepWithinTicks: Int
+  /// A standing size of at least this share of the desired one is left alone, 0 ... 1.
+  public var keepSize: DecimalE8
+
+  public init(
+    levels: Int, halfSpreadBps: DecimalE8, stepTicks: Int, size: DecimalE8, growth: DecimalE8 = .zero,
+    skewBps: DecimalE8, markWeight: DecimalE8 = .zero, keepWithinTicks: Int = 0, keepSize: DecimalE8 = .one
+  ) {
+    self.levels = levels
+    self.halfSpreadBps = halfSpreadBps
+    self.stepTicks = stepTicks
+    self.size = size
+    self.growth = growth
+    self.skewBps = skewBps
+    self.markWeight = markWeight
+    self.keepWithinTicks = keepWithinTicks
+    self.keepSize = keepSize
+  }
+}
+
+/// Without limits nothing is traded: every key is required (R54).
+public struct LimitsSection: Codable, Equatable, Sendable {
+  /// Contracts, long or short, everything counted that may still trade.
+  public var maxPosition: DecimalE8
+  /// Contracts of a single order.
+  public var maxOrder: DecimalE8
+  /// Price × size of a single order, quote currency.
+  public var maxNotional: DecimalE8
+  /// From the mark to the most aggressive price.
+  public var collarBps: DecimalE8
+  /// Orders at once.
+  public var maxOrders: Int
+
+  public init(
+    maxPosition: DecimalE8, maxOrder: DecimalE8, maxNotional: DecimalE8, collarBps: DecimalE8, maxOrders: Int
+  ) {
+    self.maxPosition = maxPosition
+    self.maxOrder = maxOrder
+    self.maxNotional = maxNotional
+    self.collarBps = collarBps
+    self.maxOrders = maxOrders
+  }
+}
+
+public struct ManagerSection: Codable, Equatable, Sendable {
+  /// Loss since the start at which the manager stops quoting for good, quote currency; 0 = no limit.
+  public var maxLoss: DecimalE8
+  /// Loss at which the manager widens the quotes, quote currency; 0 = never.
+  public var widenAtLoss: DecimalE8
+  /// By how much: 2 = twice the half-spread.
+  public var widenFactor: DecimalE8
+
+  public init(maxLoss: DecimalE8 = .zero, widenAtLoss: DecimalE8 = .zero, widenFactor: DecimalE8 = .two) {
+    self.maxLoss = maxLoss
+    self.widenAtLoss = widenAtLoss
+    self.widenFactor = widenFactor
+  }
+}
+
+/// An exact decimal with at most 8 decimals, as written in the file.
+public struct DecimalE8: Hashable, Sendable {
+  /// In units of 10⁻⁸.
+  public var e8: Int64
+
+  public init(e8: Int64) { self.e8 = e8 }
+
+  /// The whole number of steps of `stepE8` > 0 that fit in, rounded down.
+  public func steps(of stepE8: Int64) -> Int64 { e8 / stepE8 }
+  /// In thousandths, rounded down.
+  public var permille: Int64 { e8 / 100_000 }
+  /// In hundredths, rounded down.
+  public var hundredths: Int64 { e8 / 1_000_000 }
+
+  public static let zero = Self(e8: 0)
+  public static let one = Self(e8: 100_000_000)
+  public static let two = Self(e8: 200_000_000)
+}

@@ -1,0 +1,297 @@
+public import CSupport
+
+/// One venue's path from received bytes to bytes to send: the single writer of everything it owns.
+///
+/// Free of I/O and of clocks: received plaintext, time and requests in; bytes to send and state out.
+/// The same code runs over io_uring, in a simulation and in a benchmark. One thread; nothing is
+/// allocated once the session is ready.
+struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
+  var adapter: Adapter
+  var core: LaneCore
+  var output: LaneOutput
+  var quoting: QuotingService
+  var risk: RiskGate
+  let settings: LaneSettings
+  /// Order messages, and cancels, which have a budget of their own (R40).
+  var orderBudget: TokenBucket
+  var cancelBudget: TokenBucket
+  /// Made anew for each login.
+  let makeToken: () -> String
+  /// Cold: when an instrument is listed.
+  let makeStrategy: (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+
+  var session = LaneSession()
+  var stop = StopProgress()
+  /// When a command was held back for lack of budget: look again then.
+  var budgetReadyAt: Nanoseconds = .max
+  var nextTimerAt: Nanoseconds = 0
+  var quotedTime: QuotedTime
+  /// Order messages sent, and how many left in this turn: the runner stamps those.
+  private(set) var ordersSent = 0
+  private(set) var messagesSent = 0
+
+  init(
+    settings: LaneSettings, adapter: consuming Adapter, output: consuming LaneOutput,
+    makeToken: @escaping () -> String,
+    makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+  ) throws {
+    let count = settings.instruments.count
+    // Until the venue has granted a rate.
+    let least = try BucketRate(capacity: 1, tokensPerSecond: 1)
+    orderBudget = TokenBucket(least)
+    cancelBudget = TokenBucket(least)
+    let perSide = max(64, 2 * settings.ladderCapacity)
+    let tracker = try StateTracker(
+      instrumentCapacity: count, orderCapacity: settings.orderCapacity, ordersPerSide: perSide,
+      idBits: 32,
+      firstGeneration: settings.firstGeneration, tradeMemory: 1 << 16)
+    core = try LaneCore(
+      instrumentCount: count, tracker: tracker, bookCapacity: 1024,
+      refusalProof: Adapter.proof, isThrottle: Adapter.isThrottle)
+    quoting = QuotingService(
+      instrumentCapacity: count, ladderCapacity: settings.ladderCapacity, ordersPerSide: perSide)
+    risk = RiskGate(instrumentCapacity: count)
+    quotedTime = QuotedTime(instruments: count)
+    self.adapter = adapter
+    self.output = output
+    self.settings = settings
+    self.makeToken = makeToken
+    self.makeStrategy = makeStrategy
+    session.jitter = settings.seed
+  }
+
+  // MARK: - What comes in
+
+  /// Bytes of the connection's plain stream, in order, in pieces of any size.
+  mutating func receive(_ bytes: UnsafeRawBufferPointer, now: Nanoseconds) {
+    setTime(now)
+    session.lastHeard = now
+    output.endpoint.receive(bytes)
+    while true {
+      switch output.endpoint.next() {
+      case .none:
+        lookAll(now)
+        return
+      case .opened:
+        session.openedAt = now
+        adapter.opened(token: makeToken(), output: &output)
+      case .text(let text):
+        handle(text, now)
+      case .binary, .ping, .pong:
+        continue
+      case .closed(let code, _):
+        session.closeReason = .venueClosed(code)
+        return
+      case .failed(let failure):
+        session.closeReason = .webSocket(failure)
+        return
+      }
+    }
+  }
+
+  private mutating func handle(_ text: UnsafeRawBufferPointer, _ now: Nanoseconds) {
+    core.counters.framesIn += 1
+    output.records.inbound(text, now: now)
+    adapter.decode(text, into: &core)
+    if core.fillCount > 0 { recordFills(now) }
+    if core.hasNewListing { setUpListings() }
+    if core.eventCount > 0 { handleSessionEvents(now) }
+  }
+
+  /// A directive of the manager.
+  mutating func direct(_ directive: Directive, instrument: InstrumentIndex, now: Nanoseconds) {
+    guard Int(instrument) < core.instrumentCount else { return }
+    setTime(now)
+    quoting.direct(directive, instrument)
+    core.markDirty(instrument)
+    lookAll(now)
+  }
+
+  /// Timers. Cheap when nothing is due; to be called at least every few milliseconds.
+  mutating func tick(now: Nanoseconds) {
+    guard now >= nextTimerAt || now >= budgetReadyAt else { return }
+    setTime(now)
+    if now >= budgetReadyAt {
+      budgetReadyAt = .max
+      core.markAllDirty()
+    }
+    if now >= nextTimerAt {
+      nextTimerAt = now + LaneSession.timerInterval
+      runTimers(now)
+    }
+    lookAll(now)
+  }
+
+  mutating func setTime(_ now: Nanoseconds) {
+    core.now = now
+    output.now = now
+  }
+
+  // MARK: - Looking and sending
+
+  /// Looks at every instrument in which something has changed.
+  mutating func lookAll(_ now: Nanoseconds) {
+    if core.needsLook {
+      core.needsLook = false
+      for index in 0..<core.instrumentCount where core.markets[index].isDirty {
+        core.markets[index].isDirty = false
+        look(InstrumentIndex(index), now)
+      }
+    } else {
+      core.counters.unchanged += 1
+    }
+    accountQuotedTime(now)
+  }
+
+  private var gate: QuotingBlock {
+    if stop.isRequested { return .stopping }
+    if adapter.phase != .ready || session.isFrozen || output.records.hasFailed { return .sessionNotReady }
+    return .none
+  }
+
+  private mutating func look(_ instrument: InstrumentIndex, _ now: Nanoseconds) {
+    core.counters.looks += 1
+    let index = Int(instrument)
+    quoting.look(
+      instrument, market: core.markets[index], state: core.tracker.state(instrument).pointee,
+      limits: risk.limits(for: instrument), staleAfter: settings.instruments[index].staleAfter, gate: gate,
+      now: now)
+    // Without a session nothing can be sent; its orders are dealt with when there is one again.
+    guard adapter.phase == .ready, !stop.isRequested else { return }
+    for position in 0..<quoting.cancels.count {
+      let command = quoting.cancels[position]
+      if command.kind == .cancel {
+        sendCancel(command.clientID, now)
+      } else if send(command, now) == .noBudget {
+        sendCancel(command.clientID, now)  // too much rests, and a cancel has a budget of its own
+      }
+    }
+    guard quoting.changes.count > 0 else { return }
+    // A side without any quote comes first when the budget is short.
+    let state = core.tracker.state(instrument)
+    var starved: Side?
+    if state.pointee.bids.count == 0 { starved = .buy } else if state.pointee.asks.count == 0 { starved = .sell }
+    if let starved {
+      for position in 0..<quoting.changes.count where quoting.changes[position].side == starved {
+        if send(quoting.changes[position], now) == .noBudget { return }
+      }
+    }
+    for position in 0..<quoting.changes.count where quoting.changes[position].side != starved {
+      if send(quoting.changes[position], now) == .noBudget { return }
+    }
+  }
+
+  enum Sending {
+    case sent, refused, noBudget
+  }
+
+  /// Sends one insert or amend, if risk and budget allow.
+  private mutating func send(_ command: Command, _ now: Nanoseconds) -> Sending {
+    let state = core.tracker.state(command.instrument)
+    let market = core.markets + Int(command.instrument)
+    guard let info = market.pointee.info else { return .refused }
+    var order: OrderPointer?
+    if command.kind == .amend {
+      order = core.tracker.order(command.clientID)
+      guard let order, order.pointee.inFlightValue == .none, order.pointee.phaseValue == .live else {
+        risk.count(.orderGone)
+        return .refused
+      }
+    }
+    let verdict = risk.check(
+      command, order: order, state: state.pointee,
+      market: RiskMarket(
+        grid: info.grid, markE8: market.pointee.ticker.markE8,
+        collarLowE8: market.pointee.ticker.collarLowE8, collarHighE8: market.pointee.ticker.collarHighE8))
+    guard case .passed(let approved) = verdict else { return .refused }
+    guard orderBudget.tryTake(now: now) == .taken else {
+      risk.count(.rate)
+      core.counters.budgetWaits += 1
+      budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(now: now) ?? .max)
+      return .noBudget
+    }
+    guard let buffer = output.begin() else {
+      core.markDirty(command.instrument)
+      return .noBudget
+    }
+    if let order {
+      core.tracker.beginAmend(order, price: command.price, qty: command.qty, now: now)
+      core.counters.amends += 1
+    } else {
+      order = core.tracker.beginInsert(
+        command.instrument, command.side, price: command.price, qty: command.qty, now: now)
+      core.counters.inserts += 1
+    }
+    guard let order else {
+      output.drop()  // no free order slot
+      return .refused
+    }
+    return transmit(approved, order, buffer, now) ? .sent : .refused
+  }
+
+  /// Cancels one order by its client id. Never refused by risk; the budget of its own is large.
+  mutating func sendCancel(_ clientID: UInt64, _ now: Nanoseconds) {
+    guard let order = core.tracker.order(clientID), order.pointee.phaseValue != .dead,
+      order.pointee.inFlightValue != .cancel
+    else { return }
+    guard cancelBudget.tryTake(now: now) == .taken, let buffer = output.begin() else {
+      core.markDirty(order.pointee.instrument_index)
+      budgetReadyAt = min(budgetReadyAt, now + LaneSession.timerInterval)
+      return
+    }
+    let approved = risk.passCancel(
+      Command(
+        kind: .cancel, side: order.pointee.sideValue, instrument: order.pointee.instrument_index,
+        clientID: clientID, price: order.pointee.price_ticks, qty: .zero))
+    core.tracker.beginCancel(order, now: now)
+    core.counters.cancels += 1
+    _ = transmit(approved, order, buffer, now)
+  }
+
+  private mutating func transmit(
+    _ approved: ApprovedCommand, _ order: OrderPointer, _ buffer: UnsafeMutableRawBufferPointer, _ now: Nanoseconds
+  ) -> Bool {
+    let count = adapter.encode(approved, clientID: order.pointee.client_id, into: buffer)
+    if count == 0 { output.drop() }
+    guard count > 0, output.commit(buffer, count) else {
+      core.tracker.takeBack(order, now: now)
+      return false
+    }
+    messagesSent += 1
+    if approved.command.kind != .cancel { ordersSent += 1 }
+    return true
+  }
+
+  // MARK: - Books
+
+  private mutating func recordFills(_ now: Nanoseconds) {
+    for index in 0..<core.fillCount {
+      output.records.fill(core.fills[index], now: now)
+    }
+    core.clearFills()
+  }
+
+  /// Loads limits and strategy of instruments that have just been listed.
+  private mutating func setUpListings() {
+    core.hasNewListing = false
+    for index in 0..<core.instrumentCount where core.takeNewListing(index) {
+      guard let info = core.markets[index].info else { continue }
+      let setting = settings.instruments[index]
+      risk.load(setting.limits(on: info.grid), for: InstrumentIndex(index))
+      quoting.assign(
+        makeStrategy(InstrumentIndex(index), setting.name, info),
+        policy: ReconcilePolicy(
+          priceToleranceTicks: setting.priceToleranceTicks, keepSizePermille: setting.keepSizePermille),
+        to: InstrumentIndex(index))
+    }
+  }
+
+  /// Adds the time since the last call to what stood in the market during it.
+  mutating func accountQuotedTime(_ now: Nanoseconds) {
+    for index in 0..<core.instrumentCount {
+      let state = core.tracker.state(InstrumentIndex(index))
+      quotedTime.note(
+        index, isTwoSided: state.pointee.bids.hasResting && state.pointee.asks.hasResting, now: now)
+    }
+  }
+}

@@ -1,0 +1,275 @@
+public import CSupport
+
+/// Counters of a lane that only grow.
+public struct LaneCounters: Sendable {
+  public var framesIn = 0
+  public var ticks = 0
+  public var looks = 0
+  public var unchanged = 0
+  public var inserts = 0
+  public var amends = 0
+  public var cancels = 0
+  public var throttled = 0
+  public var rejects = 0
+  public var edgeRefusals = 0
+  public var gaps = 0
+  public var reconnects = 0
+  public var limitBreaches = 0
+  public var queries = 0
+  /// Commands held back because the message budget was used up.
+  public var budgetWaits = 0
+}
+
+/// The state of a lane and the receiver of its adapter's events.
+///
+/// Kept apart from the adapter so that decoding can write here while the adapter is borrowed.
+struct LaneCore: ~Copyable, VenueEventSink {
+  var tracker: StateTracker
+  let markets: UnsafeMutablePointer<MarketState>
+  let instrumentCount: Int
+  var counters = LaneCounters()
+  var now: Nanoseconds = 0
+  /// Some instrument is dirty.
+  var needsLook = false
+  var refusalProof: (RequestKind, Int64) -> RefusalProof
+  var isThrottle: (Int64) -> Bool
+  /// Time of the newest execution seen, by the venue's clock: queries ask from here on.
+  var tradeWatermark: Nanoseconds = 0
+  /// The first fill after which trade queries may be needed.
+  var lastFillAt: Nanoseconds = .min
+
+  /// Positions as the venue last stated them.
+  private let stated: UnsafeMutablePointer<QtyLots?>
+  private(set) var statedAt: Nanoseconds = 0
+
+  /// Session events of one frame, handled by the lane after decoding.
+  private let events: UnsafeMutablePointer<SessionEvent>
+  private static let eventCapacity = 64
+  private(set) var eventCount = 0
+  /// Orders of an earlier life that still rest.
+  private let orphanIDs: UnsafeMutablePointer<VenueID>
+  private static let orphanCapacity = 64
+  private(set) var orphanCount = 0
+  /// Orders of this engine, of any life, that a query showed resting.
+  private(set) var restingInQuery = 0
+  /// What the lane must do for an instrument that has just been listed.
+  private let newlyListed: UnsafeMutablePointer<Bool>
+  var hasNewListing = false
+  private var isInQuery = false
+  /// Executions to be handed on; see `LaneRecords`.
+  let fills: UnsafeMutablePointer<BookedFill>
+  static let fillCapacity = 4096
+  private(set) var fillCount = 0
+
+  init(
+    instrumentCount: Int, tracker: consuming StateTracker, bookCapacity: UInt32,
+    refusalProof: @escaping (RequestKind, Int64) -> RefusalProof, isThrottle: @escaping (Int64) -> Bool
+  ) throws(CapacityError) {
+    self.instrumentCount = instrumentCount
+    self.tracker = tracker
+    self.refusalProof = refusalProof
+    self.isThrottle = isThrottle
+    markets = .allocate(capacity: instrumentCount)
+    for index in 0..<instrumentCount {
+      (markets + index).initialize(to: try MarketState(bookCapacity: bookCapacity))
+    }
+    stated = .allocate(capacity: instrumentCount)
+    stated.initialize(repeating: nil, count: instrumentCount)
+    newlyListed = .allocate(capacity: instrumentCount)
+    newlyListed.initialize(repeating: false, count: instrumentCount)
+    events = .allocate(capacity: Self.eventCapacity)
+    orphanIDs = .allocate(capacity: Self.orphanCapacity)
+    fills = .allocate(capacity: Self.fillCapacity)
+  }
+
+  deinit {
+    markets.deinitialize(count: instrumentCount)
+    markets.deallocate()
+    stated.deallocate()
+    newlyListed.deallocate()
+    events.deallocate()
+    orphanIDs.deallocate()
+    fills.deallocate()
+  }
+
+  func market(_ index: InstrumentIndex) -> UnsafeMutablePointer<MarketState>? {
+    Int(index) < instrumentCount ? markets + Int(index) : nil
+  }
+
+  func event(_ index: Int) -> SessionEvent { events[index] }
+  mutating func clearEvents() { eventCount = 0 }
+
+  func orphan(_ index: Int) -> VenueID { orphanIDs[index] }
+  mutating func clearOrphans() { orphanCount = 0 }
+  mutating func clearFills() { fillCount = 0 }
+
+  func statedPosition(_ index: InstrumentIndex) -> QtyLots? { stated[Int(index)] }
+
+  mutating func takeNewListing(_ index: Int) -> Bool {
+    defer { newlyListed[index] = false }
+    return newlyListed[index]
+  }
+
+  private mutating func push(_ event: SessionEvent) {
+    // A frame holds one reply or one notification; the buffer is emptied after each.
+    guard eventCount < Self.eventCapacity else { return }
+    events[eventCount] = event
+    eventCount += 1
+  }
+
+  mutating func markDirty(_ instrument: InstrumentIndex) {
+    guard let market = market(instrument) else { return }
+    market.pointee.isDirty = true
+    needsLook = true
+  }
+
+  mutating func markAllDirty() {
+    for index in 0..<instrumentCount { markets[index].isDirty = true }
+    needsLook = true
+  }
+
+  /// The connection is gone: market data is void, orders are of unknown state (R23).
+  mutating func connectionLost(now: Nanoseconds) {
+    for index in 0..<instrumentCount {
+      markets[index].invalidate()
+      stated[index] = nil
+    }
+    statedAt = 0
+    needsLook = true
+    tracker.connectionLost(now: now)
+  }
+
+  // MARK: - VenueEventSink
+
+  mutating func ticker(_ instrument: InstrumentIndex, _ ticker: Ticker) {
+    guard let market = market(instrument) else { return }
+    counters.ticks += 1
+    let before = market.pointee.ticker
+    market.pointee.ticker = ticker
+    market.pointee.tickerTime = now
+    if ticker.markE8 != before.markE8 || ticker.indexE8 != before.indexE8 || !market.pointee.isFresh {
+      market.pointee.isDirty = true
+      needsLook = true
+    }
+    market.pointee.isFresh = true
+  }
+
+  mutating func bookBegin(_ instrument: InstrumentIndex, isSnapshot: Bool) {
+    guard let market = market(instrument) else { return }
+    counters.ticks += 1
+    if isSnapshot {
+      market.pointee.book.clear()
+      market.pointee.isBookValid = true
+      market.pointee.isDirty = true
+      needsLook = true
+    }
+  }
+
+  mutating func bookLevel(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks, _ qty: QtyLots) {
+    guard let market = market(instrument) else { return }
+    if market.pointee.book.set(side, price: price, qty: qty) {
+      market.pointee.isDirty = true
+      needsLook = true
+    }
+  }
+
+  mutating func bookEnd(_ instrument: InstrumentIndex) {
+    market(instrument)?.pointee.bookTime = now
+  }
+
+  mutating func publicTrade(
+    _ instrument: InstrumentIndex, aggressor: Side, price: PriceTicks, qty: QtyLots, time: Nanoseconds
+  ) {}
+
+  mutating func indexPrice(_ valueE8: Int64) {}
+
+  mutating func snapshotBegin(_ kind: SnapshotKind) {
+    switch kind {
+    case .openOrders:
+      isInQuery = true
+      restingInQuery = 0
+    case .portfolio:
+      // A snapshot is complete: what it does not list is flat.
+      for index in 0..<instrumentCount { stated[index] = .zero }
+    default: break
+    }
+  }
+
+  mutating func snapshotEnd(_ kind: SnapshotKind) {
+    if kind == .openOrders { isInQuery = false }
+    if kind == .portfolio { statedAt = now }
+    push(.snapshotEnded(kind))
+  }
+
+  mutating func order(_ report: OrderReport) {
+    if isInQuery, report.isLabelledOurs, report.status.isLive { restingInQuery += 1 }
+    switch tracker.apply(report, now: now) {
+    case .stale, .foreign:
+      return
+    case .orphan:
+      guard orphanCount < Self.orphanCapacity else { return }
+      orphanIDs[orphanCount] = report.venueID
+      orphanCount += 1
+    case .changed, .ended, .impossible:
+      markDirty(report.instrument)
+    }
+  }
+
+  mutating func fill(_ report: FillReport) {
+    let outcome = tracker.apply(report, now: now)
+    guard outcome == .booked || outcome == .feeAdded else { return }
+    tradeWatermark = max(tradeWatermark, report.time)
+    if outcome == .booked {
+      lastFillAt = now
+      markDirty(report.instrument)
+    }
+    precondition(fillCount < Self.fillCapacity)  // a page of trades holds at most 1000, a frame's orders fewer
+    fills[fillCount] = BookedFill(report: report, isFeeOnly: outcome == .feeAdded)
+    fillCount += 1
+  }
+
+  mutating func position(_ report: PositionReport) {
+    guard Int(report.instrument) < instrumentCount else { return }
+    stated[Int(report.instrument)] = report.position
+    statedAt = now
+  }
+
+  mutating func instrument(_ info: InstrumentInfo, isListed: Bool) {
+    guard let market = market(info.index) else { return }
+    if isListed {
+      market.pointee.info = info
+      tracker.list(info)
+      newlyListed[Int(info.index)] = true
+      hasNewListing = true
+    } else {
+      market.pointee.info = nil  // halted or expired: pull (R32)
+    }
+    markDirty(info.index)
+  }
+
+  mutating func replied(_ request: RequestKind, value: Int64) {
+    if case .session(let kind) = request { push(.replied(kind, value: value)) }
+  }
+
+  mutating func refused(_ request: RequestKind, code: Int64) {
+    if isThrottle(code) { counters.throttled += 1 } else { counters.rejects += 1 }
+    if case .session(let kind) = request {
+      push(.refused(kind, code: code))
+      return
+    }
+    if let order = tracker.refuse(request, proof: refusalProof(request, code), now: now) {
+      markDirty(order.pointee.instrument_index)
+    }
+  }
+
+  mutating func reconnectRequested() { push(.reconnectRequested) }
+
+  mutating func refusedAtEdge(_ problem: DecodeProblem) { counters.edgeRefusals += 1 }
+}
+
+/// An execution as it was booked, for the journal, the manager and the report.
+struct BookedFill {
+  var report: FillReport
+  /// The execution was booked before; this brought its fee.
+  var isFeeOnly: Bool
+}

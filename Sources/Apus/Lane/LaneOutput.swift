@@ -1,0 +1,52 @@
+public import CSupport
+
+/// What leaves a lane: frames into the WebSocket's output buffer, each noted in the journal first.
+struct LaneOutput: ~Copyable {
+  var endpoint: WebSocketEndpoint
+  var records: LaneRecords
+  var now: Nanoseconds = 0
+  private(set) var framesOut = 0
+
+  init(endpoint: consuming WebSocketEndpoint, records: consuming LaneRecords) {
+    self.endpoint = endpoint
+    self.records = records
+  }
+
+  /// The largest request that an adapter writes.
+  static let frameCapacity = 8192
+
+  /// Writes one frame. Cold requests only; orders use `begin` and `commit`.
+  ///
+  /// - Parameter isSecret: the frame holds a credential: the journal notes only that it was sent (R57).
+  mutating func write(isSecret: Bool = false, _ encode: (UnsafeMutableRawBufferPointer) -> Int) -> Bool {
+    guard let buffer = begin() else { return false }
+    let count = encode(buffer)
+    guard count > 0 else {
+      endpoint.dropText()
+      return false
+    }
+    return commit(buffer, count, isSecret: isSecret)
+  }
+
+  /// Space for the payload of one frame, or `nil` if the output buffer is full or the WebSocket not open.
+  /// To be ended by `commit` or `drop`.
+  mutating func begin() -> UnsafeMutableRawBufferPointer? {
+    guard let start = endpoint.beginText(maximum: Self.frameCapacity) else { return nil }
+    return UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(start), count: Self.frameCapacity)
+  }
+
+  mutating func drop() { endpoint.dropText() }
+
+  /// The journal knows the frame before its bytes can leave (R09). False: the connection is closing, and
+  /// nothing was sent.
+  mutating func commit(_ buffer: UnsafeMutableRawBufferPointer, _ count: Int, isSecret: Bool = false) -> Bool {
+    if isSecret {
+      records.note("a login request was sent here; its token is not recorded", now: now)
+    } else {
+      records.outbound(UnsafeRawBufferPointer(start: buffer.baseAddress, count: count), now: now)
+    }
+    guard endpoint.commitText(count) else { return false }
+    framesOut += 1
+    return true
+  }
+}

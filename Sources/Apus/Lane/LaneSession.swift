@@ -1,0 +1,307 @@
+public import CSupport
+
+/// Why a connection is to be, or was, closed.
+enum CloseReason: Equatable, Sendable {
+  case none
+  case venueClosed(UInt16)
+  case webSocket(WebSocketFailure)
+  /// The driver's or TLS's own words.
+  case transport
+  case silence
+  case setupTimedOut
+  /// The venue refused the session; see the adapter's `failureCode`.
+  case refused
+  case reconnectRequested
+  /// Orders could not be cancelled in any other way (R12).
+  case escalation
+  case stopped
+}
+
+/// The bookkeeping of one lane's session: timers, synchronisation, reconnects.
+struct LaneSession {
+  static let timerInterval: Nanoseconds = 10_000_000
+  /// An order that a query does not list is dead if the query left this long after its last request.
+  static let absenceGrace: Nanoseconds = 1_000_000_000
+  static let queryInterval: Nanoseconds = 250_000_000
+
+  var openedAt: Nanoseconds = 0
+  var connectedAt: Nanoseconds = 0
+  var lastHeard: Nanoseconds = 0
+  var lastPing: Nanoseconds = 0
+  var closeReason = CloseReason.none
+  /// The private streams may have lost something: nothing is sent until the venue has been asked (R23).
+  var isFrozen = false
+  /// A session has been ready before: what traded while it was away must be asked for.
+  var hasBeenReady = false
+
+  var orderQueryAt: Nanoseconds?
+  var tradeQueryAt: Nanoseconds?
+  var lastOrderQuery: Nanoseconds = .min
+  var ordersAreSettled = false
+  var tradesAreSettled = false
+  var positionAttempts = 0
+  var nextSyncAt: Nanoseconds = 0
+
+  /// Reconnects without a ready session in between, and when the next may be tried (R25).
+  var failures = 0
+  var retryAt: Nanoseconds = 0
+  var jitter: UInt64 = 1
+
+  mutating func began(now: Nanoseconds) {
+    connectedAt = now
+    lastHeard = now
+    lastPing = now
+    closeReason = .none
+    orderQueryAt = nil
+    tradeQueryAt = nil
+    ordersAreSettled = false
+    tradesAreSettled = false
+    positionAttempts = 0
+    nextSyncAt = 0
+  }
+
+  /// Exponential backoff with jitter between one half and the whole of the step.
+  mutating func scheduleRetry(first: Nanoseconds, longest: Nanoseconds, now: Nanoseconds) {
+    let step = min(longest, first << min(failures, 20))
+    jitter ^= jitter << 13
+    jitter ^= jitter >> 7
+    jitter ^= jitter << 17
+    retryAt = now + step / 2 + Nanoseconds(jitter % UInt64(step / 2 + 1))
+    failures += 1
+  }
+}
+
+extension Lane where Adapter: ~Copyable {
+  /// The transport (TLS included) is up: begins the WebSocket upgrade.
+  ///
+  /// - Parameters:
+  ///   - key: 16 random bytes.
+  ///   - maskSeed: entropy for the masks of this connection's frames.
+  mutating func connected(key: [UInt8], maskSeed: UInt64, now: Nanoseconds) throws(WebSocketSetupError) {
+    setTime(now)
+    session.began(now: now)
+    try output.endpoint.start(host: settings.host, path: settings.path, key: key, maskSeed: maskSeed)
+    adapter.connecting()
+    output.records.note("connected", now: now)
+  }
+
+  /// The connection is gone, for whatever reason. Everything unproven is unknown from here on.
+  mutating func disconnected(now: Nanoseconds) {
+    setTime(now)
+    let wasReady = adapter.phase == .ready
+    if wasReady { core.counters.gaps += 1 }
+    if wasReady { session.failures = 0 }
+    adapter.lost()
+    core.connectionLost(now: now)
+    session.isFrozen = true
+    session.scheduleRetry(first: settings.firstBackoff, longest: settings.longestBackoff, now: now)
+    output.endpoint.reset()
+    output.records.note("disconnected", now: now)
+    core.counters.reconnects += 1
+    if stop.phase != .none, stop.phase != .stopped { stop.phase = .requested }
+    accountQuotedTime(now)
+  }
+
+  /// Whether the runner should close the connection now.
+  var wantsClose: Bool { session.closeReason != .none || stop.phase == .stopped }
+
+  // MARK: - Session events
+
+  mutating func handleSessionEvents(_ now: Nanoseconds) {
+    for index in 0..<core.eventCount {
+      let event = core.event(index)
+      adapter.advance(event, output: &output)
+      switch event {
+      case .replied(.cancelOnDisconnect, _):
+        applyGrantedRate(now)
+      case .replied(.cancelSession, _):
+        stopSawCancel(now)
+      case .snapshotEnded(.openOrders):
+        orderQueryAnswered(now)
+      case .replied(.tradeHistory, let hasMore):
+        session.tradeQueryAt = nil
+        if hasMore != 0, adapter.queryTrades(since: tradesSince, continued: true, output: &output) {
+          session.tradeQueryAt = now
+        } else {
+          session.tradesAreSettled = true
+        }
+      case .refused(.openOrders, _):
+        session.orderQueryAt = nil
+      case .refused(.tradeHistory, _):
+        session.tradeQueryAt = nil
+      case .refused(.cancelSession, _):
+        stopCancelRefused(now)
+      case .reconnectRequested:
+        session.closeReason = .reconnectRequested
+      default: break
+      }
+      if adapter.phase == .failed { session.closeReason = .refused }
+    }
+    core.clearEvents()
+  }
+
+  private mutating func applyGrantedRate(_ now: Nanoseconds) {
+    let usable = max(1, Int(adapter.messageRate) - settings.reserveMessages)
+    let cancels = max(1, Int(adapter.cancelRate) * 9 / 10)
+    guard let orderRate = try? BucketRate(capacity: usable, tokensPerSecond: usable),
+      let cancelRate = try? BucketRate(capacity: cancels, tokensPerSecond: cancels)
+    else { return }  // a rate that makes no sense: the smallest one stays
+    orderBudget = TokenBucket(orderRate)
+    cancelBudget = TokenBucket(cancelRate)
+  }
+
+  private var tradesSince: Nanoseconds { max(0, core.tradeWatermark - 60_000_000_000) }
+
+  // MARK: - Synchronisation: ask, diff, resume
+
+  private mutating func synchronise(_ now: Nanoseconds) {
+    guard now >= session.nextSyncAt else { return }
+    if !session.ordersAreSettled {
+      askForOrders(now)
+      return
+    }
+    if session.hasBeenReady, !session.tradesAreSettled {
+      askForTrades(now)
+      return
+    }
+    guard core.statedAt > 0, settlePositions(now) else { return }
+    adapter.synchronised()
+    session.isFrozen = false
+    session.hasBeenReady = true
+    session.failures = 0
+    output.records.note("ready", now: now)
+    core.markAllDirty()
+  }
+
+  mutating func askForOrders(_ now: Nanoseconds) {
+    guard session.orderQueryAt == nil, now - session.lastOrderQuery >= LaneSession.queryInterval else { return }
+    guard adapter.queryOpenOrders(output: &output) else { return }
+    session.orderQueryAt = now
+    session.lastOrderQuery = now
+    core.counters.queries += 1
+    core.tracker.beginQuery(sentAt: now)
+  }
+
+  mutating func askForTrades(_ now: Nanoseconds) {
+    guard session.tradeQueryAt == nil, adapter.queryTrades(since: tradesSince, continued: false, output: &output)
+    else { return }
+    session.tradeQueryAt = now
+    core.counters.queries += 1
+  }
+
+  private mutating func orderQueryAnswered(_ now: Nanoseconds) {
+    session.orderQueryAt = nil
+    let ended = core.tracker.endQuery(grace: LaneSession.absenceGrace, now: now)
+    // An order that ended unseen may have traded: its fills are to be asked for.
+    if ended > 0, adapter.phase == .ready { askForTrades(now) }
+    for index in 0..<core.orphanCount { _ = adapter.cancelForeign(core.orphan(index), output: &output) }
+    core.clearOrphans()
+    if adapter.phase == .synchronising {
+      cancelEarlierOrders()
+      session.ordersAreSettled = core.restingInQuery == 0 && core.tracker.unknownCount == 0
+    }
+    stopSawQuery(now)
+    core.markAllDirty()
+  }
+
+  /// Orders of the session before this one can only be reached by the venue's id.
+  private mutating func cancelEarlierOrders() {
+    core.tracker.forEachResting { order in
+      _ = adapter.cancelForeign(order.pointee.venue_id, output: &output)
+    }
+  }
+
+  /// Takes over the venue's positions: at the start as they are, later only once the trades asked for
+  /// agree or have been asked for often enough (the venue's trade history lags).
+  private mutating func settlePositions(_ now: Nanoseconds) -> Bool {
+    var differs = false
+    for index in 0..<core.instrumentCount {
+      let stated = core.statedPosition(InstrumentIndex(index))
+      let ours = core.tracker.state(InstrumentIndex(index)).pointee.position
+      if ours != nil, stated != ours { differs = true }
+    }
+    if differs, session.positionAttempts < 8 {
+      session.positionAttempts += 1
+      session.tradesAreSettled = false
+      session.nextSyncAt = now + LaneSession.queryInterval
+      return false
+    }
+    adoptPositions(now)
+    return true
+  }
+
+  private mutating func adoptPositions(_ now: Nanoseconds) {
+    for index in 0..<core.instrumentCount {
+      guard let stated = core.statedPosition(InstrumentIndex(index)), let info = core.markets[index].info else {
+        continue
+      }
+      let mark = PriceTicks(rawValue: core.markets[index].ticker.markE8 / info.grid.tickE8)
+      if core.tracker.setPosition(InstrumentIndex(index), stated, mark: mark) {
+        output.records.note("position taken over from the venue", now: now)
+        core.markDirty(InstrumentIndex(index))
+      }
+    }
+  }
+
+  /// While quoting: a position that the venue states and that stays different is taken over, with a
+  /// record (R56). Only when things are quiet: our own count is ahead of the venue's report.
+  private mutating func auditPositions(_ now: Nanoseconds) {
+    let quiet: Nanoseconds = 2_000_000_000
+    guard core.statedAt > 0, now - core.statedAt > quiet, core.statedAt - core.lastFillAt > quiet / 2,
+      core.tracker.inFlightCount == 0
+    else { return }
+    adoptPositions(now)
+  }
+
+  // MARK: - Timers
+
+  mutating func runTimers(_ now: Nanoseconds) {
+    switch adapter.phase {
+    case .offline, .failed:
+      break
+    case .opening, .loggingIn, .settingUp, .subscribing:
+      if now - session.connectedAt > settings.setupTimeout { session.closeReason = .setupTimedOut }
+    case .synchronising:
+      synchronise(now)
+      if adapter.phase == .synchronising, now - session.connectedAt > 3 * settings.setupTimeout {
+        session.closeReason = .setupTimedOut
+      }
+    case .ready:
+      runReadyTimers(now)
+    }
+    if adapter.phase != .offline {
+      if now - session.lastHeard > settings.silenceLimit { session.closeReason = .silence }
+      if now - session.lastPing >= settings.pingInterval, output.endpoint.state == .open {
+        session.lastPing = now
+        _ = output.endpoint.ping(UnsafeRawBufferPointer(start: nil, count: 0))
+      }
+    }
+    core.tracker.purge(now: now)
+    runStop(now)
+  }
+
+  private mutating func runReadyTimers(_ now: Nanoseconds) {
+    if core.tracker.expire(sentBefore: now - settings.requestTimeout, now: now) > 0 { core.markAllDirty() }
+    if let sent = session.orderQueryAt, now - sent > settings.requestTimeout { session.orderQueryAt = nil }
+    if let sent = session.tradeQueryAt, now - sent > settings.requestTimeout { session.tradeQueryAt = nil }
+    if core.tracker.unknownCount > 0 { resolveUnknown(now) }
+    auditPositions(now)
+    // Staleness is judged by a timer, and it pulls quotes (R29).
+    for index in 0..<core.instrumentCount {
+      let market = core.markets + index
+      if market.pointee.isFresh, now - market.pointee.tickerTime > settings.instruments[index].staleAfter {
+        market.pointee.isFresh = false
+        core.markDirty(InstrumentIndex(index))
+      }
+    }
+  }
+
+  /// R01, R12: asks for what is unknown; cancels that stay without effect escalate.
+  private mutating func resolveUnknown(_ now: Nanoseconds) {
+    askForOrders(now)
+    if core.tracker.largestCancelAttempts > 3, !stop.isRequested {
+      core.tracker.forgetCancelAttempts()
+      if !adapter.cancelSession(output: &output) { session.closeReason = .escalation }
+    }
+  }
+}

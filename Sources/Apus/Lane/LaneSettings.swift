@@ -1,0 +1,76 @@
+public import CSupport
+
+/// How one instrument is to be traded, before its grid is known.
+public struct InstrumentSettings: Sendable {
+  public var name: String
+  public var maximumPosition: DecimalE8
+  public var maximumOrder: DecimalE8
+  public var maximumNotional: DecimalE8
+  public var collarCentiBps: Int64
+  public var maximumOrders: Int
+  public var priceToleranceTicks: Int64
+  public var keepSizePermille: Int64
+  /// Levels that the book channel is asked for.
+  public var bookDepth: Int
+  /// Quotes are pulled when the ticker has been silent for this long.
+  public var staleAfter: Nanoseconds
+
+  public init(
+    name: String, maximumPosition: DecimalE8, maximumOrder: DecimalE8, maximumNotional: DecimalE8,
+    collarCentiBps: Int64, maximumOrders: Int, priceToleranceTicks: Int64, keepSizePermille: Int64,
+    bookDepth: Int, staleAfter: Nanoseconds
+  ) {
+    self.name = name
+    self.maximumPosition = maximumPosition
+    self.maximumOrder = maximumOrder
+    self.maximumNotional = maximumNotional
+    self.collarCentiBps = collarCentiBps
+    self.maximumOrders = maximumOrders
+    self.priceToleranceTicks = priceToleranceTicks
+    self.keepSizePermille = keepSizePermille
+    self.bookDepth = bookDepth
+    self.staleAfter = staleAfter
+  }
+
+  /// The limits on the instrument's grid.
+  func limits(on grid: InstrumentGrid) -> RiskLimits {
+    RiskLimits(
+      maximumPosition: QtyLots(rawValue: maximumPosition.steps(of: grid.lotE8)),
+      maximumOrder: QtyLots(rawValue: maximumOrder.steps(of: grid.lotE8)),
+      maximumNotionalE8: maximumNotional.e8, collarCentiBps: collarCentiBps, maximumOrders: maximumOrders)
+  }
+}
+
+/// Everything that a lane needs to know before it starts. Durations in nanoseconds.
+public struct LaneSettings: Sendable {
+  /// Value of the HTTP `Host` header and path of the WebSocket.
+  public var host = "127.0.0.1"
+  public var path = "/ws/api/v2"
+  /// Orders whose label begins so are this engine's, of this life or an earlier one (R14).
+  public var labelPrefix = "apus-"
+  /// The label of this life's orders: prefix and boot epoch (R17).
+  public var label = "apus-0"
+  /// First generation of client order ids, drawn from the boot epoch.
+  public var firstGeneration: UInt64 = 1
+  public var instruments: [InstrumentSettings] = []
+  public var account: String?
+  /// The dead-man timer: the venue cancels our orders after this much silence, whole seconds (R15).
+  public var cancelOnDisconnectSeconds = 6
+  /// Tokens kept back from the granted message rate.
+  public var reserveMessages = 5
+  public var requestTimeout: Nanoseconds = 3_000_000_000
+  public var pingInterval: Nanoseconds = 2_000_000_000
+  public var silenceLimit: Nanoseconds = 7_000_000_000
+  /// Time without an answer after which the start-up of a session is given up.
+  public var setupTimeout: Nanoseconds = 10_000_000_000
+  public var firstBackoff: Nanoseconds = 100_000_000
+  public var longestBackoff: Nanoseconds = 10_000_000_000
+  /// A stop that could not be verified within this time ends with a report of what is left.
+  public var stopTimeout: Nanoseconds = 15_000_000_000
+  public var orderCapacity: UInt32 = 4096
+  public var ladderCapacity = 32
+  /// Seeds the jitter of reconnects and the masks of frames.
+  public var seed: UInt64 = 1
+
+  public init() {}
+}

@@ -1,0 +1,133 @@
+public import CSupport
+
+/// How far a stop has come. Latched: once requested it survives reconnects and outranks everything (R10).
+struct StopProgress: Sendable {
+  enum Phase: UInt8, Sendable {
+    case none, requested
+    /// The session's orders are being cancelled by the venue's own command.
+    case cancelling
+    /// The venue is asked what still rests.
+    case verifying
+    /// Nothing rests; waiting for the fees of the last fills.
+    case settling
+    case stopped
+  }
+
+  var phase = Phase.none
+  var requestedAt: Nanoseconds = 0
+  var phaseSince: Nanoseconds = 0
+  /// The venue has confirmed that nothing of ours rests.
+  var isVerified = false
+  /// Orders of ours that the last query showed.
+  var left = 0
+  var hasAskedForTrades = false
+  var rounds = 0
+
+  var isRequested: Bool { phase != .none }
+}
+
+/// The end of a session: cancel with the venue's own command, verify by a query, repeat until nothing
+/// is left (R11), then wait for the fees of the last fills so that the books can be compared.
+extension Lane where Adapter: ~Copyable {
+  /// Idempotent.
+  mutating func requestStop(now: Nanoseconds) {
+    guard stop.phase == .none else { return }
+    setTime(now)
+    accountQuotedTime(now)
+    quotedTime.stop(now: now)
+    stop.phase = .requested
+    stop.requestedAt = now
+    stop.phaseSince = now
+    output.records.note("stop requested", now: now)
+    runStop(now)
+  }
+
+  var isStopped: Bool { stop.phase == .stopped }
+
+  private mutating func enter(_ phase: StopProgress.Phase, _ now: Nanoseconds) {
+    stop.phase = phase
+    stop.phaseSince = now
+  }
+
+  /// Moves the stop on; called by the timers and when an answer arrives.
+  mutating func runStop(_ now: Nanoseconds) {
+    guard stop.isRequested, stop.phase != .stopped else { return }
+    if now - stop.requestedAt > settings.stopTimeout {
+      enter(.stopped, now)
+      return
+    }
+    let phase = adapter.phase
+    guard phase == .ready || phase == .synchronising else {
+      // Nothing can be asked. If nothing can rest either, there is nothing to wait for.
+      if nothingCanRest, !session.hasBeenReady {
+        stop.isVerified = true
+        enter(.stopped, now)
+      }
+      return
+    }
+    switch stop.phase {
+    case .none, .stopped:
+      return
+    case .requested:
+      stop.rounds += 1
+      if adapter.cancelSession(output: &output) { enter(.cancelling, now) }
+    case .cancelling:
+      if now - stop.phaseSince > settings.requestTimeout { enter(.requested, now) }
+    case .verifying:
+      if session.orderQueryAt == nil { askForOrders(now) }
+      if now - stop.phaseSince > 2 * settings.requestTimeout { enter(.requested, now) }
+    case .settling:
+      settle(now)
+    }
+  }
+
+  private var nothingCanRest: Bool {
+    core.tracker.liveCount == 0 && core.tracker.unknownCount == 0 && core.tracker.inFlightCount == 0
+  }
+
+  mutating func stopSawCancel(_ now: Nanoseconds) {
+    guard stop.phase == .cancelling else { return }
+    session.lastOrderQuery = .min / 2
+    enter(.verifying, now)
+    askForOrders(now)
+  }
+
+  mutating func stopCancelRefused(_ now: Nanoseconds) {
+    // Without a session of its own the venue's command does not apply: one by one then.
+    guard stop.phase == .cancelling else { return }
+    core.tracker.forEachResting { order in
+      _ = adapter.cancelForeign(order.pointee.venue_id, output: &output)
+    }
+    enter(.verifying, now)
+  }
+
+  mutating func stopSawQuery(_ now: Nanoseconds) {
+    guard stop.phase == .verifying else { return }
+    stop.left = core.restingInQuery
+    if stop.left == 0, nothingCanRest {
+      stop.isVerified = true
+      enter(.settling, now)
+      settle(now)
+    } else if stop.left > 0 {
+      core.tracker.forEachResting { order in
+        _ = adapter.cancelForeign(order.pointee.venue_id, output: &output)
+      }
+    }
+  }
+
+  private mutating func settle(_ now: Nanoseconds) {
+    var missing = core.tracker.missingFillOrders
+    for index in 0..<core.instrumentCount {
+      missing += core.tracker.state(InstrumentIndex(index)).pointee.fillsWithoutFee
+    }
+    if missing == 0 {
+      enter(.stopped, now)
+      return
+    }
+    // The private trade feed lags; if it stays behind, ask.
+    if now - stop.phaseSince > 1_000_000_000, session.tradeQueryAt == nil {
+      stop.phaseSince = now
+      askForTrades(now)
+    }
+  }
+}

@@ -1,0 +1,85 @@
+public import CSupport
+
+/// Limits on the whole, over all lanes. Money in 10⁻⁸ of the quote currency.
+public struct ManagerSettings: Equatable, Sendable {
+  /// Loss at which quoting stops for good; 0: no limit.
+  public var maximumLossE8: MoneyE8
+  /// Loss from which on the quotes are widened; 0: never. They narrow again at half of it.
+  public var widenAtLossE8: MoneyE8
+  public var widenPermille: Int32
+
+  public init(maximumLossE8: MoneyE8 = 0, widenAtLossE8: MoneyE8 = 0, widenPermille: Int32 = 2000) {
+    self.maximumLossE8 = maximumLossE8
+    self.widenAtLossE8 = widenAtLossE8
+    self.widenPermille = widenPermille
+  }
+}
+
+/// What the manager asks of one lane's instrument; fits in one ring record.
+struct DirectiveMessage: BitwiseCopyable {
+  var instrument: InstrumentIndex
+  var isQuotingAllowed: Bool
+  var widenPermille: Int32
+  var targetPosition: Int64
+
+  var directive: Directive {
+    var directive = Directive()
+    directive.isQuotingAllowed = isQuotingAllowed
+    directive.widenPermille = widenPermille
+    directive.targetPosition = QtyLots(rawValue: targetPosition)
+    return directive
+  }
+}
+
+/// Decides over all lanes together: reads how they stand, answers with directives.
+///
+/// Free of I/O and of clocks; its thread feeds it. The same updates give the same directives.
+struct StrategyManager {
+  enum Level: Equatable {
+    case normal, widened
+    /// The loss limit was met. Ends only with the engine (R52).
+    case halted
+  }
+
+  let settings: ManagerSettings
+  /// The last update of each (lane, instrument), lane by lane.
+  private var latest: [[LaneUpdate?]]
+  private(set) var level = Level.normal
+  private(set) var profitE8: MoneyE8 = 0
+
+  init(settings: ManagerSettings, instrumentsPerLane: [Int]) {
+    self.settings = settings
+    latest = instrumentsPerLane.map { Array(repeating: nil, count: $0) }
+  }
+
+  mutating func note(_ update: LaneUpdate, lane: Int) {
+    guard lane < latest.count, Int(update.instrument) < latest[lane].count else { return }
+    latest[lane][Int(update.instrument)] = update
+  }
+
+  /// Looks at the whole. Returns true if every lane must be told anew.
+  mutating func decide() -> Bool {
+    profitE8 = 0
+    for lane in latest {
+      for case let update? in lane { profitE8 += update.profitE8 }
+    }
+    let before = level
+    if level == .halted || settings.maximumLossE8 > 0 && profitE8 <= -settings.maximumLossE8 {
+      level = .halted
+    } else if settings.widenAtLossE8 > 0, profitE8 <= -settings.widenAtLossE8 {
+      level = .widened
+    } else if level == .widened, profitE8 > -settings.widenAtLossE8 / 2 {
+      level = .normal
+    }
+    return level != before
+  }
+
+  /// What each instrument of a lane is told now.
+  func directives(lane: Int) -> [DirectiveMessage] {
+    latest[lane].indices.map {
+      DirectiveMessage(
+        instrument: InstrumentIndex($0), isQuotingAllowed: level != .halted,
+        widenPermille: level == .widened ? settings.widenPermille : 1000, targetPosition: 0)
+    }
+  }
+}

@@ -1,0 +1,93 @@
+public import CSupport
+
+/// The parameters of a ladder, in the units of the instrument's grid or in basis points of the price.
+public struct LadderParameters: Equatable, Sendable {
+  /// Quotes a side, ≥ 1.
+  public var levels: Int
+  /// Distance of the best quote from the fair price, in 10⁻² basis points, ≥ 0.
+  public var halfSpreadCentiBps: Int64
+  /// Distance from one level to the next, in ticks, ≥ 1.
+  public var stepTicks: Int64
+  /// Size of the best level, lots, ≥ 1.
+  public var size: QtyLots
+  /// Each level is larger than the one before by this many thousandths, ≥ 0.
+  public var growthPermille: Int64
+  /// How far the fair price is moved against a full position, in 10⁻² basis points, ≥ 0.
+  public var skewCentiBps: Int64
+  /// Weight of the venue's mark price in the fair price, in thousandths; the rest is the mid.
+  public var markWeightPermille: Int64
+
+  public init(
+    levels: Int, halfSpreadCentiBps: Int64, stepTicks: Int64, size: QtyLots, growthPermille: Int64 = 0,
+    skewCentiBps: Int64, markWeightPermille: Int64 = 0
+  ) {
+    self.levels = levels
+    self.halfSpreadCentiBps = halfSpreadCentiBps
+    self.stepTicks = stepTicks
+    self.size = size
+    self.growthPermille = growthPermille
+    self.skewCentiBps = skewCentiBps
+    self.markWeightPermille = markWeightPermille
+  }
+}
+
+/// Quotes around a fair price that leans against the inventory.
+///
+/// All in integers: prices in 2⁻¹⁰ of a tick until the one rounding at the end, bids down and asks up.
+/// The loading side moves away with the position; the unloading side moves towards the market and
+/// never away from it, at every size of the position (R60).
+public struct LadderStrategy: Strategy, Sendable {
+  public var parameters: LadderParameters
+
+  public init(_ parameters: LadderParameters) {
+    self.parameters = parameters
+  }
+
+  public mutating func quote(_ view: QuoteView, into ladders: inout Ladders) {
+    guard view.directive.isQuotingAllowed else { return }
+    let bid = view.bestBid.price.rawValue
+    let ask = view.bestAsk.price.rawValue
+
+    // Fair price in 1/1024 tick.
+    let mid = (bid + ask) &* 512
+    var fair = mid
+    if parameters.markWeightPermille > 0, view.markE8 != 0 {
+      let mark = Self.scaled(view.markE8, 1024, view.grid.tickE8)
+      fair += Self.scaled(mark - mid, parameters.markWeightPermille, 1000)
+    }
+    let price = abs(fair)
+    let half = Self.scaled(
+      Self.scaled(price, parameters.halfSpreadCentiBps, 1_000_000), Int64(view.directive.widenPermille), 1000)
+
+    // Inventory in thousandths of the largest position, −1000 ... 1000.
+    let excess = (view.position - view.directive.targetPosition).rawValue
+    let limit = view.maximumPosition.rawValue
+    let fullness = limit > 0 ? max(-1000, min(1000, Self.scaled(excess, 1000, limit))) : 0
+    let shift = -Self.scaled(Self.scaled(price, parameters.skewCentiBps, 1_000_000), fullness, 1000)
+
+    // Rounding: bids down, asks up. A post-only quote may join the market, not cross it.
+    var bidTop = Self.floorDivide(fair + shift - half, 1024)
+    var askTop = -Self.floorDivide(-(fair + shift + half), 1024)
+    bidTop = min(bidTop, ask - 1)
+    askTop = max(askTop, bid + 1)
+
+    var size = parameters.size.rawValue
+    for level in 0..<parameters.levels {
+      let offset = Int64(level) &* parameters.stepTicks
+      ladders.bids.add(price: PriceTicks(rawValue: bidTop - offset), qty: QtyLots(rawValue: size))
+      ladders.asks.add(price: PriceTicks(rawValue: askTop + offset), qty: QtyLots(rawValue: size))
+      size += Self.scaled(size, parameters.growthPermille, 1000)
+    }
+  }
+
+  /// `value × numerator ÷ denominator`, towards zero, without overflow in between.
+  static func scaled(_ value: Int64, _ numerator: Int64, _ denominator: Int64) -> Int64 {
+    let product = value.multipliedFullWidth(by: numerator)
+    return denominator.dividingFullWidth(product).quotient
+  }
+
+  static func floorDivide(_ value: Int64, _ divisor: Int64) -> Int64 {
+    let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
+    return remainder < 0 ? quotient - 1 : quotient
+  }
+}

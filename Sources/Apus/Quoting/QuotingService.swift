@@ -1,0 +1,154 @@
+public import CSupport
+
+/// Why nothing is quoted in an instrument at this moment; shown to the operator (R62).
+/// Each ends by itself when its cause does.
+public enum QuotingBlock: UInt8, Sendable, CaseIterable {
+  case none
+  case sessionNotReady, stopping, notListed, positionUnknown, noLimits, noBook, oneSidedBook, crossedBook
+  case staleMarket, noMark, directive
+  /// The strategy asked for nothing.
+  case strategyEmpty
+
+  /// For people.
+  public var text: String {
+    switch self {
+    case .none: "quoting"
+    case .sessionNotReady: "the session with the venue is not ready"
+    case .stopping: "stopping"
+    case .notListed: "the venue does not list the instrument"
+    case .positionUnknown: "the venue has not stated the position"
+    case .noLimits: "no risk limits are loaded"
+    case .noBook: "no book snapshot has arrived"
+    case .oneSidedBook: "a side of the market is empty"
+    case .crossedBook: "the market is crossed or locked"
+    case .staleMarket: "the market data is stale"
+    case .noMark: "the venue has not stated a mark price"
+    case .directive: "the manager has stopped quoting"
+    case .strategyEmpty: "the strategy wants no quotes"
+    }
+  }
+}
+
+/// Turns a look at one instrument into commands: strategy, safety cuts, reconciler.
+///
+/// Pure decisions: state in, commands out; sending, budget and risk are the lane's next steps.
+public struct QuotingService: ~Copyable {
+  private let strategies: UnsafeMutablePointer<Unmanaged<AnyStrategy>?>
+  private let policies: UnsafeMutablePointer<ReconcilePolicy>
+  private let blocks: UnsafeMutablePointer<QuotingBlock>
+  private let directives: UnsafeMutablePointer<Directive>
+  let instrumentCapacity: Int
+  private var ladders: Ladders
+  /// Of the last look: what takes risk off, to be sent first, and everything else.
+  var cancels: CommandBuffer
+  var changes: CommandBuffer
+
+  init(instrumentCapacity: Int, ladderCapacity: Int, ordersPerSide: Int) {
+    self.instrumentCapacity = instrumentCapacity
+    strategies = .allocate(capacity: instrumentCapacity)
+    strategies.initialize(repeating: nil, count: instrumentCapacity)
+    policies = .allocate(capacity: instrumentCapacity)
+    policies.initialize(repeating: ReconcilePolicy(), count: instrumentCapacity)
+    blocks = .allocate(capacity: instrumentCapacity)
+    blocks.initialize(repeating: .sessionNotReady, count: instrumentCapacity)
+    directives = .allocate(capacity: instrumentCapacity)
+    directives.initialize(repeating: Directive(), count: instrumentCapacity)
+    ladders = Ladders(capacity: ladderCapacity)
+    cancels = CommandBuffer(capacity: 2 * ordersPerSide)
+    changes = CommandBuffer(capacity: 2 * max(ordersPerSide, ladderCapacity))
+  }
+
+  deinit {
+    for index in 0..<instrumentCapacity { strategies[index]?.release() }
+    strategies.deallocate()
+    policies.deallocate()
+    blocks.deallocate()
+    directives.deallocate()
+  }
+
+  /// Cold: when the instrument is listed.
+  mutating func assign(_ strategy: AnyStrategy, policy: ReconcilePolicy, to instrument: InstrumentIndex) {
+    strategies[Int(instrument)]?.release()
+    strategies[Int(instrument)] = Unmanaged.passRetained(strategy)
+    policies[Int(instrument)] = policy
+  }
+
+  mutating func direct(_ directive: Directive, _ instrument: InstrumentIndex) {
+    directives[Int(instrument)] = directive
+  }
+
+  func block(_ instrument: InstrumentIndex) -> QuotingBlock { blocks[Int(instrument)] }
+
+  /// Looks at one instrument and fills `cancels` and `changes`.
+  ///
+  /// - Parameter gate: a reason outside of this instrument not to quote, or `.none`.
+  mutating func look(
+    _ instrument: InstrumentIndex, market: borrowing MarketState, state: borrowing InstrumentState,
+    limits: RiskLimits?, staleAfter: Nanoseconds, gate: QuotingBlock, now: Nanoseconds
+  ) {
+    cancels.removeAll()
+    changes.removeAll()
+    ladders.removeAll()
+    blocks[Int(instrument)] = fill(
+      instrument, market: market, state: state, limits: limits, staleAfter: staleAfter, gate: gate, now: now)
+    let policy = policies[Int(instrument)]
+    // When the market moves up the asks move away first, when it moves down the bids: the orders of
+    // one instrument are processed in order, so our own sides never meet.
+    let asksFirst = movesUp(state)
+    if asksFirst {
+      Reconciler.reconcile(
+        instrument: instrument, desired: ladders.asks, orders: state.asks, policy: policy, cancels: &cancels,
+        changes: &changes)
+    }
+    Reconciler.reconcile(
+      instrument: instrument, desired: ladders.bids, orders: state.bids, policy: policy, cancels: &cancels,
+      changes: &changes)
+    if !asksFirst {
+      Reconciler.reconcile(
+        instrument: instrument, desired: ladders.asks, orders: state.asks, policy: policy, cancels: &cancels,
+        changes: &changes)
+    }
+  }
+
+  /// Fills the ladders, cut to what is safe; returns why they are empty, if they are.
+  private mutating func fill(
+    _ instrument: InstrumentIndex, market: borrowing MarketState, state: borrowing InstrumentState,
+    limits: RiskLimits?, staleAfter: Nanoseconds, gate: QuotingBlock, now: Nanoseconds
+  ) -> QuotingBlock {
+    guard gate == .none else { return gate }
+    guard let info = market.info else { return .notListed }
+    guard let position = state.position else { return .positionUnknown }
+    guard let limits else { return .noLimits }
+    guard market.isBookValid else { return .noBook }
+    guard now - market.tickerTime <= staleAfter else { return .staleMarket }
+    guard market.ticker.markE8 > 0 || info.kind == .combination else { return .noMark }
+    guard !market.book.isCrossed else { return .crossedBook }
+    guard let bid = market.bestOfOthers(.buy, own: state.bids),
+      let ask = market.bestOfOthers(.sell, own: state.asks)
+    else { return .oneSidedBook }
+    let directive = directives[Int(instrument)]
+    guard directive.isQuotingAllowed else { return .directive }
+    guard let strategy = strategies[Int(instrument)] else { return .notListed }
+
+    let view = QuoteView(
+      now: now, instrument: instrument, grid: info.grid, bestBid: bid, bestAsk: ask,
+      markE8: market.ticker.markE8, indexE8: market.ticker.indexE8, position: position,
+      maximumPosition: limits.maximumPosition, directive: directive)
+    strategy._withUnsafeGuaranteedRef { $0.quote(view, into: &ladders) }
+
+    // Whatever the strategy asked for: never across the market, never past the limits.
+    ladders.bids.drop(betterThan: PriceTicks(rawValue: ask.price.rawValue - 1))
+    ladders.asks.drop(betterThan: PriceTicks(rawValue: bid.price.rawValue + 1))
+    ladders.bids.cut(to: limits.maximumPosition - position)
+    ladders.asks.cut(to: limits.maximumPosition + position)
+    ladders.bids.dropBelow(info.grid.minimumLots)
+    ladders.asks.dropBelow(info.grid.minimumLots)
+    return ladders.bids.count + ladders.asks.count > 0 ? .none : .strategyEmpty
+  }
+
+  /// Whether the desired bids come closer to our standing asks than the desired asks to our bids.
+  private func movesUp(_ state: borrowing InstrumentState) -> Bool {
+    guard ladders.bids.count > 0, state.bids.count > 0 else { return false }
+    return ladders.bids[0].price > state.bids[0].pointee.effectivePrice
+  }
+}

@@ -1,0 +1,194 @@
+public import CSupport
+
+/// When a standing quote is good enough to be left alone.
+public struct ReconcilePolicy: Equatable, Sendable {
+  /// A standing price this many ticks from the desired one is kept, ≥ 0.
+  public var priceToleranceTicks: Int64
+  /// A standing size of at least this many thousandths of the desired one is kept, 0 ... 1000.
+  /// A standing size above the desired one is always reduced.
+  public var keepSizePermille: Int64
+
+  public init(priceToleranceTicks: Int64 = 0, keepSizePermille: Int64 = 1000) {
+    self.priceToleranceTicks = priceToleranceTicks
+    self.keepSizePermille = keepSizePermille
+  }
+
+  func matches(_ a: PriceTicks, _ b: PriceTicks) -> Bool {
+    abs(a.rawValue - b.rawValue) <= priceToleranceTicks
+  }
+
+  /// Whether `standing` need not be changed to become `desired`.
+  func keeps(standing: QtyLots, desired: QtyLots) -> Bool {
+    standing <= desired && standing.rawValue * 1000 >= desired.rawValue * keepSizePermille
+  }
+}
+
+/// Compares the desired ladder of one side with its orders and yields the smallest safe set of commands.
+///
+/// Rules, in this order; the tests hold a slow model of the same rules against it:
+/// 1. An order that is leaving (cancel in flight) or whose outcome is unknown is set aside: it is not
+///    touched, and it does not stand in for a desired quote. Its exposure is the risk gate's matter (R18).
+/// 2. Walking both from the best price on, a quote and an order whose prices match within the
+///    tolerance are one: kept if the size will do, else amended in place. Busy ones are left alone.
+/// 3. What is left over is paired in order of price: the order is amended to the quote. One message
+///    moves it, and there is never a moment without it. A busy order holds its quote back until the
+///    venue has answered, so that no more orders rest than were desired.
+/// 4. Orders left over are cancelled, quotes left over inserted. Cancels come first.
+///
+/// O(orders + quotes).
+public enum Reconciler {
+  /// - Parameters:
+  ///   - desired: the ladder, best first.
+  ///   - orders: the side's orders that are not dead, best effective price first.
+  ///   - cancels: receives cancels and amends that only make an order smaller.
+  ///   - changes: receives everything else, best price first.
+  public static func reconcile(
+    instrument: InstrumentIndex, desired: borrowing Ladder, orders: borrowing SideOrders, policy: ReconcilePolicy,
+    cancels: inout CommandBuffer, changes: inout CommandBuffer
+  ) {
+    let side = desired.side
+    // Two passes over the same merge: `matched` is recomputed rather than stored.
+    var order = 0
+    var quote = 0
+    // Leftovers of both sides, walked in step: positions of the next leftover candidates.
+    var spareOrder = MergeCursor()
+    var spareQuote = MergeCursor()
+
+    while order < orders.count || quote < desired.count {
+      if order < orders.count, isSetAside(orders[order]) {
+        order += 1
+        continue
+      }
+      guard order < orders.count, quote < desired.count else { break }
+      let wanted = desired[quote]
+      let standing = orders[order]
+      let price = standing.pointee.effectivePrice
+      if policy.matches(price, wanted.price) {
+        settleSize(instrument, side, standing, wanted, policy, &cancels, &changes)
+        order += 1
+        quote += 1
+      } else if side.isBetter(price, than: wanted.price) {
+        order += 1
+      } else {
+        quote += 1
+      }
+    }
+
+    // Second pass: pair the leftovers. Each cursor walks the same merge and stops at what did not match.
+    while true {
+      let left = spareOrder.nextOrder(desired, orders, policy)
+      let wanted = spareQuote.nextQuote(desired, orders, policy)
+      switch (left, wanted) {
+      case (nil, nil):
+        return
+      case (let left?, let wanted?):
+        let record = orders[left]
+        if isBusy(record) { continue }
+        let target = desired[wanted]
+        changes.append(
+          Command(
+            kind: .amend, side: side, instrument: instrument, clientID: record.pointee.client_id,
+            price: target.price, qty: record.pointee.filled_lots + target.qty))
+      case (let left?, nil):
+        let record = orders[left]
+        if isBusy(record) { continue }
+        cancels.append(
+          Command(
+            kind: .cancel, side: side, instrument: instrument, clientID: record.pointee.client_id,
+            price: record.pointee.price_ticks, qty: .zero))
+      case (nil, let wanted?):
+        let target = desired[wanted]
+        changes.append(
+          Command(
+            kind: .insert, side: side, instrument: instrument, clientID: 0, price: target.price, qty: target.qty))
+      }
+    }
+  }
+
+  /// Leaving, or of unknown outcome.
+  static func isSetAside(_ order: OrderPointer) -> Bool {
+    order.pointee.inFlightValue == .cancel || order.pointee.phaseValue == .unknown
+  }
+
+  static func isBusy(_ order: OrderPointer) -> Bool {
+    order.pointee.inFlightValue != .none
+  }
+
+  private static func settleSize(
+    _ instrument: InstrumentIndex, _ side: Side, _ order: OrderPointer, _ wanted: Quote, _ policy: ReconcilePolicy,
+    _ cancels: inout CommandBuffer, _ changes: inout CommandBuffer
+  ) {
+    guard !isBusy(order) else { return }
+    let standing = order.pointee.effectiveRemaining
+    guard !policy.keeps(standing: standing, desired: wanted.qty) else { return }
+    // A reduction keeps the order's own price, and so its place in the queue. A top-up loses the
+    // place in any case, so it moves to the desired price too.
+    let isReduction = standing > wanted.qty
+    let command = Command(
+      kind: .amend, side: side, instrument: instrument, clientID: order.pointee.client_id,
+      price: isReduction ? order.pointee.price_ticks : wanted.price,
+      qty: order.pointee.filled_lots + wanted.qty)
+    if isReduction { cancels.append(command) } else { changes.append(command) }
+  }
+
+  /// Walks the merge of step 2 again and stops at what it did not match.
+  private struct MergeCursor {
+    var order = 0
+    var quote = 0
+
+    /// Index of the next order without a quote, or nil.
+    mutating func nextOrder(
+      _ desired: borrowing Ladder, _ orders: borrowing SideOrders, _ policy: ReconcilePolicy
+    ) -> Int? {
+      while order < orders.count {
+        let standing = orders[order]
+        if Reconciler.isSetAside(standing) {
+          order += 1
+          continue
+        }
+        guard quote < desired.count else {
+          order += 1
+          return order - 1
+        }
+        let price = standing.pointee.effectivePrice
+        if policy.matches(price, desired[quote].price) {
+          order += 1
+          quote += 1
+        } else if desired.side.isBetter(price, than: desired[quote].price) {
+          order += 1
+          return order - 1
+        } else {
+          quote += 1
+        }
+      }
+      return nil
+    }
+
+    /// Index of the next quote without an order, or nil.
+    mutating func nextQuote(
+      _ desired: borrowing Ladder, _ orders: borrowing SideOrders, _ policy: ReconcilePolicy
+    ) -> Int? {
+      while quote < desired.count {
+        if order < orders.count, Reconciler.isSetAside(orders[order]) {
+          order += 1
+          continue
+        }
+        guard order < orders.count else {
+          quote += 1
+          return quote - 1
+        }
+        let price = orders[order].pointee.effectivePrice
+        if policy.matches(price, desired[quote].price) {
+          order += 1
+          quote += 1
+        } else if desired.side.isBetter(price, than: desired[quote].price) {
+          order += 1
+        } else {
+          quote += 1
+          return quote - 1
+        }
+      }
+      return nil
+    }
+  }
+}

@@ -1,0 +1,177 @@
+public import CSupport
+
+/// The limits of one instrument, on its grid. Without them nothing is traded (R54).
+public struct RiskLimits: Equatable, Sendable {
+  /// Largest worst-case position, long or short: position plus everything that may still trade.
+  public var maximumPosition: QtyLots
+  /// Largest single order.
+  public var maximumOrder: QtyLots
+  /// Largest price × size of a single order, 10⁻⁸ of the quote currency.
+  public var maximumNotionalE8: MoneyE8
+  /// Largest distance of a price from the mark towards the aggressive side, in 10⁻² basis points.
+  public var collarCentiBps: Int64
+  /// Orders of one instrument at once, both sides.
+  public var maximumOrders: Int
+
+  public init(
+    maximumPosition: QtyLots, maximumOrder: QtyLots, maximumNotionalE8: MoneyE8, collarCentiBps: Int64,
+    maximumOrders: Int
+  ) {
+    self.maximumPosition = maximumPosition
+    self.maximumOrder = maximumOrder
+    self.maximumNotionalE8 = maximumNotionalE8
+    self.collarCentiBps = collarCentiBps
+    self.maximumOrders = maximumOrders
+  }
+}
+
+/// Why a command was not let through. Each is looked at again on the next look; none stops quoting
+/// for good (R62).
+public enum RiskRefusal: UInt8, Sendable, CaseIterable {
+  /// No limits are loaded for the instrument.
+  case noLimits
+  /// The position has not been stated by the venue.
+  case positionUnknown
+  case orderSize
+  case notional
+  /// The worst case of the side would pass the largest position.
+  case exposure
+  /// The price is too far on the aggressive side of the mark, or beyond the venue's collar.
+  case collar
+  case tooManyOrders
+  /// The price would meet an order of our own.
+  case selfCross
+  /// The message budget is used up for now.
+  case rate
+  /// The order ended or changed while the look went on.
+  case orderGone
+}
+
+/// A command that has passed the gate. Nothing else can make one, and adapters encode nothing else.
+public struct ApprovedCommand: Sendable {
+  public let command: Command
+
+  fileprivate init(_ command: Command) {
+    self.command = command
+  }
+}
+
+public enum RiskVerdict: Sendable {
+  case passed(ApprovedCommand)
+  case refused(RiskRefusal)
+}
+
+/// What the gate needs to know of the market, integers only.
+public struct RiskMarket: Sendable {
+  public var grid: InstrumentGrid
+  /// 0: unknown; then orders are refused.
+  public var markE8: Int64
+  /// The venue's own collars; 0: none stated.
+  public var collarLowE8: Int64
+  public var collarHighE8: Int64
+}
+
+/// Checks each command against the limits. The only source of `ApprovedCommand`s.
+public struct RiskGate: ~Copyable {
+  private let limits: UnsafeMutablePointer<RiskLimits?>
+  public let instrumentCapacity: Int
+  /// Refusals by cause, in the order of `RiskRefusal`.
+  private let refusals: UnsafeMutablePointer<Int>
+
+  public init(instrumentCapacity: Int) {
+    self.instrumentCapacity = instrumentCapacity
+    limits = .allocate(capacity: instrumentCapacity)
+    limits.initialize(repeating: nil, count: instrumentCapacity)
+    refusals = .allocate(capacity: RiskRefusal.allCases.count)
+    refusals.initialize(repeating: 0, count: RiskRefusal.allCases.count)
+  }
+
+  deinit {
+    limits.deallocate()
+    refusals.deallocate()
+  }
+
+  public mutating func load(_ value: RiskLimits, for instrument: InstrumentIndex) {
+    limits[Int(instrument)] = value
+  }
+
+  public func limits(for instrument: InstrumentIndex) -> RiskLimits? { limits[Int(instrument)] }
+
+  public func refusalCount(_ cause: RiskRefusal) -> Int { refusals[Int(cause.rawValue)] }
+
+  mutating func count(_ cause: RiskRefusal) { refusals[Int(cause.rawValue)] += 1 }
+
+  /// Lets a cancel through: taking risk off is never refused.
+  func passCancel(_ command: Command) -> ApprovedCommand {
+    precondition(command.kind == .cancel)
+    return ApprovedCommand(command)
+  }
+
+  /// Checks an insert or amend.
+  ///
+  /// - Parameters:
+  ///   - order: the order to amend; `nil` for an insert.
+  ///   - state: our orders and position in the instrument.
+  mutating func check(
+    _ command: Command, order: OrderPointer?, state: borrowing InstrumentState, market: RiskMarket
+  ) -> RiskVerdict {
+    let verdict = judge(command, order: order, state: state, market: market)
+    if let verdict {
+      count(verdict)
+      return .refused(verdict)
+    }
+    return .passed(ApprovedCommand(command))
+  }
+
+  private func judge(
+    _ command: Command, order: OrderPointer?, state: borrowing InstrumentState, market: RiskMarket
+  ) -> RiskRefusal? {
+    guard let limits = limits[Int(command.instrument)] else { return .noLimits }
+    guard state.position != nil else { return .positionUnknown }
+    let filled = order?.pointee.filled_lots ?? .zero
+    let remaining = command.qty - filled
+    guard remaining > .zero, remaining <= limits.maximumOrder,
+      command.kind == .amend || remaining >= market.grid.minimumLots
+    else { return .orderSize }
+
+    let (notional, overflow) = (abs(command.price.rawValue) &* state.tickLotE8)
+      .multipliedReportingOverflow(by: remaining.rawValue)
+    guard !overflow, state.tickLotE8 > 0, notional <= limits.maximumNotionalE8 else { return .notional }
+
+    // The worst case counts this order at the larger of what it is and what it may become.
+    let before = order?.pointee.worstCaseLots ?? .zero
+    let growth = max(remaining - before, .zero)
+    if growth > .zero, growth > state.room(for: command.side, limit: limits.maximumPosition) { return .exposure }
+
+    guard market.markE8 > 0 else { return .collar }
+    let priceE8 = command.price.rawValue * market.grid.tickE8
+    let away = command.side == .buy ? priceE8 - market.markE8 : market.markE8 - priceE8
+    guard away <= market.markE8 / 1_000_000 * limits.collarCentiBps else { return .collar }
+    if command.side == .buy, market.collarHighE8 > 0, priceE8 > market.collarHighE8 { return .collar }
+    if command.side == .sell, market.collarLowE8 > 0, priceE8 < market.collarLowE8 { return .collar }
+
+    if command.kind == .insert, state.bids.count + state.asks.count >= limits.maximumOrders {
+      return .tooManyOrders
+    }
+    return crossesOwn(command, state) ? .selfCross : nil
+  }
+
+  /// Whether the price would meet one of our orders on the other side, wherever that one may be by now.
+  private func crossesOwn(_ command: Command, _ state: borrowing InstrumentState) -> Bool {
+    switch command.side {
+    case .buy:
+      for index in 0..<state.asks.count where state.asks[index].pointee.boldestPrice <= command.price { return true }
+    case .sell:
+      for index in 0..<state.bids.count where state.bids[index].pointee.boldestPrice >= command.price { return true }
+    }
+    return false
+  }
+}
+
+extension OrderRecord {
+  /// The more aggressive of where the order rests and where it is going.
+  fileprivate var boldestPrice: PriceTicks {
+    guard isChanging else { return price_ticks }
+    return sideValue.isBetter(target_ticks, than: price_ticks) ? target_ticks : price_ticks
+  }
+}

@@ -1,0 +1,77 @@
+public import CSupport
+
+/// What is known of our orders and our position in one instrument.
+public struct InstrumentState: ~Copyable {
+  public var bids: SideOrders
+  public var asks: SideOrders
+  /// `nil` until the venue has stated it: unknown is not zero, and forbids quoting (R22).
+  public internal(set) var position: QtyLots?
+  /// Sum of `worstCaseLots` over all orders of a side.
+  public internal(set) var openBuyLots = QtyLots(rawValue: 0)
+  public internal(set) var openSellLots = QtyLots(rawValue: 0)
+  /// What one lot costs at a price of one tick; 0 until the instrument is listed.
+  public internal(set) var tickLotE8: MoneyE8 = 0
+  /// Proceeds of sells minus costs of buys since the opening balance, fees not included.
+  public internal(set) var cashE8: MoneyE8 = 0
+  public internal(set) var feesE8: MoneyE8 = 0
+  public internal(set) var fills = 0
+  /// Fills booked whose fee the venue has not told yet.
+  public internal(set) var fillsWithoutFee = 0
+  public internal(set) var boughtLots = QtyLots(rawValue: 0)
+  public internal(set) var soldLots = QtyLots(rawValue: 0)
+  /// Times that a position stated by the venue differed from ours and was taken over.
+  public internal(set) var positionAdjustments = 0
+  /// The largest |position| and the largest worst case of either side seen.
+  public internal(set) var peakPosition = QtyLots(rawValue: 0)
+  public internal(set) var peakExposure = QtyLots(rawValue: 0)
+  /// Orders accepted by the venue.
+  public internal(set) var ordersAccepted = 0
+
+  init(ordersPerSide: Int) {
+    bids = SideOrders(side: .buy, capacity: ordersPerSide)
+    asks = SideOrders(side: .sell, capacity: ordersPerSide)
+  }
+
+  /// The position if everything that may still be bought is bought (R07).
+  public var worstLong: QtyLots { (position ?? .zero) + openBuyLots }
+  /// The position, as a short of this size, if everything that may still be sold is sold.
+  public var worstShort: QtyLots { openSellLots - (position ?? .zero) }
+
+  /// Realised and unrealised profit since the opening balance at the given mark, fees taken off.
+  public func profitE8(markE8: Int64, tickE8: Int64) -> MoneyE8 {
+    guard let position, tickE8 > 0 else { return 0 }
+    // position · mark: lots × (e8 per tick·lot) × (mark in ticks, fraction kept).
+    let wide = (position.rawValue &* tickLotE8).multipliedFullWidth(by: markE8)
+    return cashE8 + tickE8.dividingFullWidth(wide).quotient - feesE8
+  }
+
+  /// Room for another buy (or sell) before the worst case reaches `limit`; may be negative.
+  public func room(for side: Side, limit: QtyLots) -> QtyLots {
+    side == .buy ? limit - worstLong : limit - worstShort
+  }
+
+  mutating func addExposure(_ side: Side, _ delta: QtyLots) {
+    if side == .buy { openBuyLots += delta } else { openSellLots += delta }
+    notePeaks()
+  }
+
+  mutating func notePeaks() {
+    guard let position else { return }
+    peakPosition = max(peakPosition, QtyLots(rawValue: abs(position.rawValue)))
+    peakExposure = max(peakExposure, max(worstLong, worstShort))
+  }
+
+  mutating func insert(_ order: OrderPointer) {
+    if order.pointee.sideValue == .buy { bids.insert(order) } else { asks.insert(order) }
+  }
+
+  mutating func remove(_ order: OrderPointer) {
+    if order.pointee.sideValue == .buy { bids.remove(order) } else { asks.remove(order) }
+  }
+
+  mutating func reposition(_ order: OrderPointer) {
+    if order.pointee.sideValue == .buy { bids.reposition(order) } else { asks.reposition(order) }
+  }
+
+  func isFull(_ side: Side) -> Bool { side == .buy ? bids.isFull : asks.isFull }
+}

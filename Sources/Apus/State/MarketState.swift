@@ -1,0 +1,47 @@
+public import CSupport
+
+/// What a lane knows of one instrument's market.
+public struct MarketState: ~Copyable {
+  public var book: Book
+  public internal(set) var ticker = Ticker()
+  public internal(set) var info: InstrumentInfo?
+  /// A snapshot has arrived on this connection and every change since could be applied.
+  public internal(set) var isBookValid = false
+  public internal(set) var bookTime: Nanoseconds = 0
+  public internal(set) var tickerTime: Nanoseconds = 0
+  /// Something that a strategy can see has changed since the last look.
+  var isDirty = false
+  /// A ticker has arrived since the last silence.
+  var isFresh = false
+
+  init(bookCapacity: UInt32) throws(CapacityError) {
+    book = try Book(levelsPerSide: bookCapacity)
+  }
+
+  /// The connection is gone: nothing of the market is known until the next snapshot (R23).
+  mutating func invalidate() {
+    book.clear()
+    ticker = Ticker()
+    isBookValid = false
+    tickerTime = 0
+    bookTime = 0
+    isFresh = false
+    isDirty = true
+  }
+
+  /// The best quote of others: the best level whose size is more than what we have there.
+  func bestOfOthers(_ side: Side, own: borrowing SideOrders) -> Quote? {
+    var depth = 0
+    while let level = book.level(side, depth) {
+      var left = level.qty
+      for index in 0..<own.count {
+        let order = own[index].pointee
+        // Only what rests by the venue's word; an order on its way is not in the book yet.
+        if order.price_ticks == level.price, order.phaseValue == .live { left -= order.qty_lots - order.filled_lots }
+      }
+      if left > .zero { return Quote(price: level.price, qty: left) }
+      depth += 1
+    }
+    return nil
+  }
+}

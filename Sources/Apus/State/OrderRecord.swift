@@ -1,0 +1,106 @@
+public import CSupport
+
+/// An order of ours in the slab. Valid until the slab erases it; the lane's thread only.
+public typealias OrderPointer = UnsafeMutablePointer<OrderRecord>
+
+extension OrderRecord {
+  @inlinable public var phaseValue: OrderPhase {
+    get { OrderPhase(rawValue: UInt32(phase)).unsafelyUnwrapped }
+    set { phase = UInt8(truncatingIfNeeded: newValue.rawValue) }
+  }
+
+  @inlinable public var inFlightValue: InFlight {
+    get { InFlight(rawValue: UInt32(in_flight)).unsafelyUnwrapped }
+    set { in_flight = UInt8(truncatingIfNeeded: newValue.rawValue) }
+  }
+
+  @inlinable public var sideValue: Side {
+    get { side == 0 ? .buy : .sell }
+    set { side = UInt8(truncatingIfNeeded: newValue.rawValue) }
+  }
+
+  /// A request of ours may still change price or size.
+  @inlinable public var isChanging: Bool { inFlightValue == .insert || inFlightValue == .amend }
+
+  /// Where the order is, or will be when the request in flight has taken effect.
+  @inlinable public var effectivePrice: PriceTicks { isChanging ? target_ticks : price_ticks }
+
+  /// What will rest when the request in flight has taken effect, as far as the fills are known.
+  @inlinable public var effectiveRemaining: QtyLots {
+    let total = isChanging ? target_lots : qty_lots
+    return max(total - filled_lots, .zero)
+  }
+
+  /// The most that this order can still trade: everything not proven dead counts, and so does an
+  /// execution that the venue has reported but whose fill has not been booked yet (R07).
+  @inlinable public var worstCaseLots: QtyLots {
+    switch phaseValue {
+    case .free: return .zero
+    case .dead: return max(reported_lots - filled_lots, .zero)
+    case .inserting, .live, .unknown:
+      let total = isChanging ? max(qty_lots, target_lots) : qty_lots
+      return max(total - filled_lots, .zero)
+    }
+  }
+}
+
+/// The orders of one side of one instrument, best effective price first, oldest first at a price.
+///
+/// An array of pointers rather than a list: it is walked on every look at the market and changed
+/// only when an order is sent or ends.
+public struct SideOrders: ~Copyable {
+  @usableFromInline let slots: UnsafeMutablePointer<OrderPointer>
+  public let side: Side
+  public let capacity: Int
+  public private(set) var count = 0
+
+  public init(side: Side, capacity: Int) {
+    self.side = side
+    self.capacity = capacity
+    slots = .allocate(capacity: capacity)
+  }
+
+  deinit { slots.deallocate() }
+
+  @inlinable public subscript(index: Int) -> OrderPointer {
+    precondition(index >= 0 && index < count)
+    return slots[index]
+  }
+
+  var isFull: Bool { count == capacity }
+
+  /// Whether an order rests here by the venue's word.
+  var hasResting: Bool {
+    for index in 0..<count where slots[index].pointee.phaseValue == .live { return true }
+    return false
+  }
+
+  mutating func insert(_ order: OrderPointer) {
+    precondition(count < capacity)
+    let price = order.pointee.effectivePrice
+    var index = count
+    while index > 0, side.isBetter(price, than: slots[index - 1].pointee.effectivePrice) {
+      slots[index] = slots[index - 1]
+      index -= 1
+    }
+    slots[index] = order
+    count += 1
+  }
+
+  mutating func remove(_ order: OrderPointer) {
+    var index = 0
+    while index < count, slots[index] != order { index += 1 }
+    guard index < count else { return }
+    count -= 1
+    while index < count {
+      slots[index] = slots[index + 1]
+      index += 1
+    }
+  }
+
+  /// To be called after the effective price of `order` has changed.
+  mutating func reposition(_ order: OrderPointer) {
+    remove(order)
+    insert(order)
+  }
+}

@@ -1,0 +1,72 @@
+public import CSupport
+
+/// How far a session with a venue has come. Table-tested: see `SessionPhase.allowed`.
+public enum SessionPhase: UInt8, Sendable, CaseIterable {
+  /// No connection.
+  case offline
+  /// The transport and the WebSocket upgrade are under way.
+  case opening
+  case loggingIn
+  /// Dead-man timer, instrument list.
+  case settingUp
+  case subscribing
+  /// Every stream is confirmed; asking what rests, what traded and what we hold.
+  case synchronising
+  case ready
+  /// The venue has refused something without which the session cannot be used.
+  case failed
+}
+
+/// Something that concerns the session as a whole.
+public enum SessionEvent: Equatable, Sendable {
+  case replied(SessionRequest, value: Int64)
+  case refused(SessionRequest, code: Int64)
+  case snapshotEnded(SnapshotKind)
+  case reconnectRequested
+}
+
+/// A venue's protocol as a state machine free of I/O: frames, events and time in; frames and events out.
+///
+/// One adapter serves one connection at a time; the lane's thread only.
+protocol ExchangeAdapter: ~Copyable {
+  var phase: SessionPhase { get }
+  /// Order messages a second that the venue has granted; 0 before it has.
+  var messageRate: Int64 { get }
+  /// Cancels a second; they have a budget of their own where the venue counts them apart (R40).
+  var cancelRate: Int64 { get }
+  /// The error code of what made the session fail.
+  var failureCode: Int64 { get }
+  /// What the session is waiting for or has failed at, for people.
+  var statusText: String { get }
+
+  /// Reads one frame and delivers what it says.
+  mutating func decode(_ text: UnsafeRawBufferPointer, into sink: inout some VenueEventSink & ~Copyable)
+
+  /// The transport is up and the WebSocket is being opened.
+  mutating func connecting()
+  /// The WebSocket is open. `token` is what the venue's login wants.
+  mutating func opened(token: String, output: inout LaneOutput)
+  mutating func lost()
+  /// Moves the session on. Requests that follow are written to `output`.
+  mutating func advance(_ event: SessionEvent, output: inout LaneOutput)
+  /// Synchronisation is complete: quoting may begin.
+  mutating func synchronised()
+
+  mutating func queryOpenOrders(output: inout LaneOutput) -> Bool
+  mutating func queryPositions(output: inout LaneOutput) -> Bool
+  /// Asks for executions; the next page of the last answer if `continued`.
+  mutating func queryTrades(since: Nanoseconds, continued: Bool, output: inout LaneOutput) -> Bool
+  /// Cancels everything that this session has in the market, requests in flight included.
+  mutating func cancelSession(output: inout LaneOutput) -> Bool
+  /// Cancels an order of an earlier life by the venue's id.
+  mutating func cancelForeign(_ id: VenueID, output: inout LaneOutput) -> Bool
+
+  /// Writes the frame of an approved command; returns its length, 0 if it does not fit.
+  mutating func encode(_ approved: ApprovedCommand, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer)
+    -> Int
+
+  /// What an error reply proves about the order that the request was for (R04).
+  static func proof(of kind: RequestKind, code: Int64) -> RefusalProof
+  /// Whether the code says that the message rate was exceeded.
+  static func isThrottle(code: Int64) -> Bool
+}
