@@ -5,5 +5,6 @@
 #include "apus_base.h"
 #include "apus_match.h"
 #include "apus_order.h"
+#include "apus_slab.h"
 
 #endif
