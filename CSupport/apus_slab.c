@@ -7,8 +7,8 @@ static_assert(sizeof(apus_slab) <= APUS_SLAB_ALIGNMENT, "the header takes the bl
 
 static uint32_t venue_table_size(uint32_t capacity)
 {
-    uint32_t size = 2;
-    while (size < 2 * capacity) {
+    uint32_t size = 4;
+    while (size < 4 * capacity) {
         size *= 2;
     }
     return size;

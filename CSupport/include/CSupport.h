@@ -3,6 +3,7 @@
 #define CSUPPORT_H
 
 #include "apus_base.h"
+#include "apus_book.h"
 #include "apus_match.h"
 #include "apus_order.h"
 #include "apus_slab.h"

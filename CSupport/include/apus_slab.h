@@ -5,14 +5,14 @@
  *             miss. Generations run from `first_generation` to 2^(id_bits - index_bits) - 1, then on from
  *             1; 0 is never one, so no id is 0. Free slots are reused first in, first out: an id
  *             comes back only after its slot has had all the other generations.
- * Venue ids:  open addressing with linear probing and backward-shift deletion, at most half full; one
+ * Venue ids:  open addressing with linear probing and backward-shift deletion, at most a quarter full; one
  *             word an entry (hash bits above, slot index below), then a full compare on the record.
  * Links:      lists name a slot by its link, index + 1, so that 0 means "none" and zeroed memory is an empty
  *             list or an unlinked record. A record is in at most one list; the owner of the list's head
  *             keeps it in the order that it likes.
  * Ownership:  one block of memory, the caller's or our own. One thread. `client_id`, `venue_id`, `next` and
  *             `previous` of a record are written by these functions only; the rest is the caller's.
- * Bounds:     everything but create is O(1) (venue ids: expected, a probe chain at load 1/2). Nothing
+ * Bounds:     everything but create is O(1) (venue ids: expected, a probe chain at load 1/4). Nothing
  *             allocates after create. A broken precondition that would corrupt the slab traps.
  */
 #ifndef APUS_SLAB_H
@@ -241,7 +241,7 @@ APUS_HOT apus_order *APUS_NULLABLE apus_slab_find_venue_id(const apus_slab *APUS
                                                            const apus_id *APUS_NONNULL id)
 {
     const uint64_t hash = apus_slab_venue_hash(slab, id);
-    /* Ends: the table is at most half full. */
+    /* Ends: the table is at most a quarter full. */
     for (uint64_t at = apus_slab_venue_home(slab, hash);; at = (at + 1) & slab->venue_mask) {
         const uint64_t entry = slab->venue_table[at];
         if (((entry ^ hash) & ~slab->index_mask) == 0) {
