@@ -4,7 +4,9 @@
 
 #include "apus_base.h"
 #include "apus_fill.h"
+#include "apus_book.h"
 #include "apus_match.h"
 #include "apus_order.h"
+#include "apus_slab.h"
 
 #endif
