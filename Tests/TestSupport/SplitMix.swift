@@ -1,0 +1,17 @@
+/// A small seeded generator, so that a failing random test can be run again by its seed.
+public struct SplitMix: RandomNumberGenerator {
+  private var state: UInt64
+
+  public init(seed: UInt64) { state = seed }
+
+  public mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  /// True in `permille` of a thousand cases.
+  public mutating func chance(_ permille: Int) -> Bool { Int.random(in: 0..<1000, using: &self) < permille }
+}
