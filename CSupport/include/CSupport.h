@@ -3,7 +3,12 @@
 #define CSUPPORT_H
 
 #include "apus_base.h"
+#include "apus_bucket.h"
+#include "apus_clock.h"
+#include "apus_cpu.h"
+#include "apus_histogram.h"
 #include "apus_match.h"
 #include "apus_order.h"
+#include "apus_spsc.h"
 
 #endif
