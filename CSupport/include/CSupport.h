@@ -8,5 +8,12 @@
 #include "apus_match.h"
 #include "apus_order.h"
 #include "apus_slab.h"
+#include "apus_bucket.h"
+#include "apus_clock.h"
+#include "apus_cpu.h"
+#include "apus_histogram.h"
+#include "apus_match.h"
+#include "apus_order.h"
+#include "apus_spsc.h"
 
 #endif
