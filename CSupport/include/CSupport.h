@@ -5,5 +5,7 @@
 #include "apus_base.h"
 #include "apus_match.h"
 #include "apus_order.h"
+#include "apus_ws.h"
+#include "apus_ws_endpoint.h"
 
 #endif
