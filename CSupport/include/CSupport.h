@@ -15,5 +15,7 @@
 #include "apus_match.h"
 #include "apus_order.h"
 #include "apus_spsc.h"
+#include "apus_ws.h"
+#include "apus_ws_endpoint.h"
 
 #endif
