@@ -3,6 +3,9 @@
 #define CSUPPORT_H
 
 #include "apus_base.h"
+#include "apus_crc32c.h"
+#include "apus_journal.h"
+#include "apus_journal_reader.h"
 #include "apus_match.h"
 #include "apus_order.h"
 
