@@ -1,32 +1,19 @@
+#define _GNU_SOURCE /* MADV_HUGEPAGE */
 #include <errno.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 
 #include "apus_match_internal.h"
 
 /* ---- creation ---- */
 
-static void *zeroed(size_t count, size_t size)
-{
-    const size_t bytes = (count * size + APUS_CACHE_LINE - 1) & ~(size_t)(APUS_CACHE_LINE - 1);
-    /* Not aligned_alloc and memset: calloc leaves fresh pages untouched. One line more, to align. */
-    return calloc(1, bytes + APUS_CACHE_LINE);
-}
+enum { MATCH_HUGE_PAGE = 2 << 20 };
 
-static void *aligned(void *memory)
+/* The engine and its arrays lie in one mapping: zeroed by the kernel, given back in one piece. */
+static size_t place(size_t *used, size_t count, size_t size)
 {
-    return (void *)(((uintptr_t)memory + APUS_CACHE_LINE - 1) & ~(uintptr_t)(APUS_CACHE_LINE - 1));
-}
-
-/* The engine and the blocks as calloc returned them. */
-typedef struct match_blocks {
-    apus_match match;
-    void *blocks[6];
-} match_blocks;
-
-static void *block(match_blocks *owner, int index, size_t count, size_t size)
-{
-    owner->blocks[index] = zeroed(count, size);
-    return owner->blocks[index] == NULL ? NULL : aligned(owner->blocks[index]);
+    const size_t start = *used;
+    *used += (count * size + APUS_CACHE_LINE - 1) & ~(size_t)(APUS_CACHE_LINE - 1);
+    return start;
 }
 
 int apus_match_create(const apus_match_limits *limits, apus_match **out)
@@ -37,33 +24,40 @@ int apus_match_create(const apus_match_limits *limits, apus_match **out)
         || limits->min_price_ticks > limits->max_price_ticks) {
         return -EINVAL;
     }
-    match_blocks *owner = calloc(1, sizeof *owner);
-    if (owner == NULL) {
+    const size_t orders = limits->max_orders;
+    const size_t levels = limits->max_levels < orders ? limits->max_levels : orders;
+    size_t bytes = 0;
+    place(&bytes, 1, sizeof(apus_match));
+    const size_t orders_at = place(&bytes, orders + 1, sizeof(match_order));
+    size_t levels_at[2], nodes_at[2];
+    for (int side = 0; side < 2; side++) {
+        levels_at[side] = place(&bytes, levels + 1, sizeof(match_level));
+        nodes_at[side] = place(&bytes, 2 * levels + 1, sizeof(match_node));
+    }
+    const size_t reports_at = place(&bytes, orders + 1, sizeof(apus_match_report));
+
+    char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
         return -ENOMEM;
     }
-    apus_match *match = &owner->match;
-    match->limits = *limits;
-    if (match->limits.max_levels > limits->max_orders) {
-        match->limits.max_levels = limits->max_orders;
+    if (bytes >= 2 * (size_t)MATCH_HUGE_PAGE) {
+        (void)madvise(memory, bytes, MADV_HUGEPAGE); /* orders are met in random order; advice may be refused */
     }
-    const size_t orders = limits->max_orders, levels = match->limits.max_levels;
-    match->orders = block(owner, 0, orders + 1, sizeof(match_order));
-    match->reports = block(owner, 1, orders + 1, sizeof(apus_match_report));
-    bool complete = match->orders != NULL && match->reports != NULL;
+    apus_match *match = (apus_match *)(void *)memory;
+    match->mapped_bytes = bytes;
+    match->limits = *limits;
+    match->limits.max_levels = (uint32_t)levels;
+    match->orders = (match_order *)(void *)(memory + orders_at);
+    match->reports = (apus_match_report *)(void *)(memory + reports_at);
+    match->fresh_order = 1;
     for (int side = 0; side < 2; side++) {
         match_side *book = &match->sides[side];
         book->best_key = MATCH_NO_KEY;
         book->sign = side == APUS_BUY ? -1 : 1;
+        book->levels = (match_level *)(void *)(memory + levels_at[side]);
+        book->nodes = (match_node *)(void *)(memory + nodes_at[side]);
         book->fresh_level = 1;
         book->fresh_node = 1;
-        book->levels = block(owner, 2 + side, levels + 1, sizeof(match_level));
-        book->nodes = block(owner, 4 + side, 2 * levels + 1, sizeof(match_node));
-        complete = complete && book->levels != NULL && book->nodes != NULL;
-    }
-    match->fresh_order = 1;
-    if (!complete) {
-        apus_match_destroy(match);
-        return -ENOMEM;
     }
     *out = match;
     return 0;
@@ -71,14 +65,9 @@ int apus_match_create(const apus_match_limits *limits, apus_match **out)
 
 void apus_match_destroy(apus_match *match)
 {
-    if (match == NULL) {
-        return;
+    if (match != NULL) {
+        munmap(match, match->mapped_bytes);
     }
-    match_blocks *owner = (match_blocks *)match; /* its first member */
-    for (size_t i = 0; i < sizeof owner->blocks / sizeof owner->blocks[0]; i++) {
-        free(owner->blocks[i]);
-    }
-    free(owner);
 }
 
 /* ---- levels and their trie ---- */
@@ -296,20 +285,35 @@ typedef struct match_taker {
     apus_qty_lots total, remaining;
 } match_taker;
 
+/* kind, reason, side and owner in one store: whoever reads the report next may load them together,
+ * and a load that spans several small stores waits until these have left the store buffer. */
+static inline void set_head(apus_match_report *report, const match_taker *taker, apus_match_report_kind kind,
+                            apus_match_reason reason)
+{
+    const struct {
+        uint8_t kind, reason, side, unused;
+        uint32_t owner;
+    } head = {(uint8_t)kind, (uint8_t)reason, taker->side, 0, taker->owner};
+    static_assert(sizeof head == offsetof(apus_match_report, handle), "all that comes before the handle");
+    uint64_t word;
+    memcpy(&word, &head, sizeof word);
+    memcpy(report, &word, sizeof word);
+}
+
 static inline void report(apus_match *match, const match_taker *taker, apus_match_report_kind kind,
                           apus_match_reason reason)
 {
-    match->reports[match->report_count++] = (apus_match_report){
-        .kind = (uint8_t)kind,
-        .reason = (uint8_t)reason,
-        .side = taker->side,
-        .owner = taker->owner,
-        .handle = taker->handle,
-        .tag = taker->tag,
-        .price_ticks = taker->price,
-        .qty_lots = taker->total,
-        .remaining_lots = taker->remaining,
-    };
+    apus_match_report *out = &match->reports[match->report_count++];
+    set_head(out, taker, kind, reason);
+    out->handle = taker->handle;
+    out->tag = taker->tag;
+    out->price_ticks = taker->price;
+    out->qty_lots = taker->total;
+    out->remaining_lots = taker->remaining;
+    out->maker_handle = 0;
+    out->maker_tag = 0;
+    out->maker_owner = 0;
+    out->maker_remaining_lots = 0;
 }
 
 static inline match_taker taker_of(const match_order *order)
@@ -380,20 +384,17 @@ static bool trade(apus_match *match, match_side *book, match_taker *taker, uint6
             remaining -= qty;
             maker->remaining -= qty;
             level->total -= qty;
-            *out++ = (apus_match_report){
-                .kind = APUS_MATCH_TRADE,
-                .side = taker->side,
-                .owner = taker->owner,
-                .handle = taker->handle,
-                .tag = taker->tag,
-                .price_ticks = price,
-                .qty_lots = qty,
-                .remaining_lots = remaining,
-                .maker_handle = maker->handle,
-                .maker_tag = maker->tag,
-                .maker_owner = maker->owner,
-                .maker_remaining_lots = maker->remaining,
-            };
+            set_head(out, taker, APUS_MATCH_TRADE, APUS_MATCH_REASON_NONE);
+            out->handle = taker->handle;
+            out->tag = taker->tag;
+            out->price_ticks = price;
+            out->qty_lots = qty;
+            out->remaining_lots = remaining;
+            out->maker_handle = maker->handle;
+            out->maker_tag = maker->tag;
+            out->maker_owner = maker->owner;
+            out->maker_remaining_lots = maker->remaining;
+            out++;
             if (maker->remaining != 0) {
                 maker->executed += qty;
                 break;
@@ -415,13 +416,20 @@ static bool trade(apus_match *match, match_side *book, match_taker *taker, uint6
     return stopped;
 }
 
-/* Trades what crosses. NONE: the taker is done, or its rest may rest; else why its rest must go. */
-static apus_match_reason execute(apus_match *match, match_side *book, match_taker *taker, uint64_t limit)
+typedef struct match_outcome {
+    apus_qty_lots remaining;
+    apus_match_reason reason; /* NONE: the taker is done, or its rest may rest; else why its rest must go */
+} match_outcome;
+
+/* Trades what crosses. The taker comes by value: where nothing crosses, it need never be in memory. */
+static __attribute__((noinline)) match_outcome execute(apus_match *match, match_side *book, match_taker taker,
+                                                       uint64_t limit)
 {
-    if ((taker->flags & APUS_MATCH_STP_NO_FILL) != 0 && taker->owner != 0 && meets_own(match, book, taker, limit)) {
-        return APUS_MATCH_REASON_SELF_TRADE;
+    if ((taker.flags & APUS_MATCH_STP_NO_FILL) != 0 && taker.owner != 0 && meets_own(match, book, &taker, limit)) {
+        return (match_outcome){taker.remaining, APUS_MATCH_REASON_SELF_TRADE};
     }
-    return trade(match, book, taker, limit) ? APUS_MATCH_REASON_SELF_TRADE : APUS_MATCH_REASON_NONE;
+    const bool stopped = trade(match, book, &taker, limit);
+    return (match_outcome){taker.remaining, stopped ? APUS_MATCH_REASON_SELF_TRADE : APUS_MATCH_REASON_NONE};
 }
 
 static inline bool price_allowed(const apus_match *match, apus_price_ticks price)
@@ -450,19 +458,19 @@ static bool flags_allowed(const apus_match_order *order)
 
 /* ---- the three requests ---- */
 
-static uint64_t reject(apus_match *match, const match_taker *taker, apus_match_reason reason)
+static inline uint64_t reject(apus_match *match, const match_taker *taker, apus_match_reason reason)
 {
     report(match, taker, APUS_MATCH_REJECTED, reason);
     return 0;
 }
 
-static uint64_t kill(apus_match *match, const match_taker *taker, apus_match_reason reason)
+static inline uint64_t kill(apus_match *match, const match_taker *taker, apus_match_reason reason)
 {
     report(match, taker, APUS_MATCH_CANCELLED, reason);
     return 0;
 }
 
-static uint64_t rest(apus_match *match, match_side *own, uint32_t level, match_taker *taker)
+static inline uint64_t rest(apus_match *match, match_side *own, uint32_t level, match_taker *taker)
 {
     match_order *order = take_order(match);
     order->tag = taker->tag;
@@ -522,9 +530,14 @@ uint64_t apus_match_new(apus_match *match, const apus_match_order *order)
         crosses = false;
     }
     if ((order->flags & (APUS_MATCH_MARKET | APUS_MATCH_IOC)) != 0) {
-        const apus_match_reason reason = crosses ? execute(match, opposite, &taker, limit) : APUS_MATCH_REASON_NONE;
+        apus_match_reason reason = APUS_MATCH_REASON_IMMEDIATE;
+        if (crosses) {
+            const match_outcome outcome = execute(match, opposite, taker, limit);
+            taker.remaining = outcome.remaining;
+            reason = outcome.reason != APUS_MATCH_REASON_NONE ? outcome.reason : reason;
+        }
         if (taker.remaining != 0) {
-            return kill(match, &taker, reason != APUS_MATCH_REASON_NONE ? reason : APUS_MATCH_REASON_IMMEDIATE);
+            return kill(match, &taker, reason);
         }
         report(match, &taker, APUS_MATCH_DONE, APUS_MATCH_REASON_NONE);
         return 0;
@@ -539,9 +552,10 @@ uint64_t apus_match_new(apus_match *match, const apus_match_order *order)
         return reject(match, &taker, APUS_MATCH_REASON_FULL);
     }
     if (crosses) {
-        const apus_match_reason reason = execute(match, opposite, &taker, limit);
-        if (reason != APUS_MATCH_REASON_NONE) {
-            return kill(match, &taker, reason);
+        const match_outcome outcome = execute(match, opposite, taker, limit);
+        taker.remaining = outcome.remaining;
+        if (outcome.reason != APUS_MATCH_REASON_NONE) {
+            return kill(match, &taker, outcome.reason);
         }
         if (taker.remaining == 0) {
             report(match, &taker, APUS_MATCH_DONE, APUS_MATCH_REASON_NONE);
@@ -623,9 +637,11 @@ bool apus_match_modify(apus_match *match, uint64_t handle, apus_price_ticks pric
     taker.remaining = remaining_lots;
     const uint64_t limit = match_key(opposite, price_ticks);
     if (opposite->best_key <= limit) {
-        const apus_match_reason reason = execute(match, opposite, &taker, limit);
-        if (reason != APUS_MATCH_REASON_NONE || taker.remaining == 0) {
-            report(match, &taker, reason != APUS_MATCH_REASON_NONE ? APUS_MATCH_CANCELLED : APUS_MATCH_DONE, reason);
+        const match_outcome outcome = execute(match, opposite, taker, limit);
+        taker.remaining = outcome.remaining;
+        if (outcome.reason != APUS_MATCH_REASON_NONE || outcome.remaining == 0) {
+            const bool stopped = outcome.reason != APUS_MATCH_REASON_NONE;
+            report(match, &taker, stopped ? APUS_MATCH_CANCELLED : APUS_MATCH_DONE, outcome.reason);
             release_order(match, order);
             return false;
         }

@@ -72,6 +72,7 @@ typedef struct match_side {
 } match_side;
 
 struct apus_match {
+    size_t mapped_bytes;
     match_order *orders;
     apus_match_report *reports;
     uint32_t report_count;
