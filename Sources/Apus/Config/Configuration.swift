@@ -212,3 +212,74 @@ public struct DecimalE8: Hashable, Sendable {
   public static let one = Self(e8: 100_000_000)
   public static let two = Self(e8: 200_000_000)
 }
+
+extension DecimalE8: Codable {
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    let text = try container.decode(String.self)
+    guard let value = Self(text) else {
+      throw DecodingError.dataCorruptedError(
+        in: container, debugDescription: "a decimal number with at most 8 decimals, such as 0.25")
+    }
+    self = value
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+}
+
+extension DecimalE8: LosslessStringConvertible {
+  /// Digits with at most one point and 8 decimals, optionally a sign; nothing else.
+  public init?(_ text: String) {
+    var digits = Substring(text)
+    let isNegative = digits.hasPrefix("-")
+    if isNegative { digits = digits.dropFirst() }
+    let parts = digits.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let whole = parts.first, !whole.isEmpty, whole.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }) else { return nil }
+    var fraction = parts.count == 2 ? String(parts[1]) : "0"
+    guard !fraction.isEmpty, fraction.utf8.count <= 8, fraction.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }) else {
+      return nil
+    }
+    fraction += String(repeating: "0", count: 8 - fraction.utf8.count)
+    guard let high = Int64(whole), let low = Int64(fraction) else { return nil }
+    let (product, overflow) = high.multipliedReportingOverflow(by: 100_000_000)
+    guard !overflow, !product.addingReportingOverflow(low).overflow else { return nil }
+    e8 = isNegative ? -(product + low) : product + low
+  }
+
+  public var description: String {
+    let magnitude = e8.magnitude
+    var fraction = String(magnitude % 100_000_000)
+    fraction = String(repeating: "0", count: 8 - fraction.utf8.count) + fraction
+    while fraction.hasSuffix("0") { fraction.removeLast() }
+    let whole = "\(e8 < 0 ? "-" : "")\(magnitude / 100_000_000)"
+    return fraction.isEmpty ? whole : "\(whole).\(fraction)"
+  }
+}
+
+extension CoreChoice: Codable {
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    switch try container.decode(String.self) {
+    case "auto": self = .automatic
+    case "none": self = .none
+    case let text:
+      guard let core = Int(text), core >= 0 else {
+        throw DecodingError.dataCorruptedError(
+          in: container, debugDescription: "auto, none, or the number of a core, such as 1")
+      }
+      self = .core(core)
+    }
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    switch self {
+    case .automatic: try container.encode("auto")
+    case .none: try container.encode("none")
+    case .core(let core): try container.encode(core)
+    }
+  }
+}

@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// One venue's path from received bytes to bytes to send: the single writer of everything it owns.
 ///

@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// Counters of a lane that only grow.
 public struct LaneCounters: Sendable {
@@ -62,7 +62,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
   private(set) var fillCount = 0
 
   init(
-    instrumentCount: Int, tracker: consuming StateTracker, bookCapacity: UInt32,
+    instrumentCount: Int, tracker: consuming StateTracker, bookCapacity: Int,
     refusalProof: @escaping (RequestKind, Int64) -> RefusalProof, isThrottle: @escaping (Int64) -> Bool
   ) throws(CapacityError) {
     self.instrumentCount = instrumentCount

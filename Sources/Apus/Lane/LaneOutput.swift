@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// What leaves a lane: frames into the WebSocket's output buffer, each noted in the journal first.
 struct LaneOutput: ~Copyable {

@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// Where a lane notes what it sees and does: the journal, and the ring to the manager.
 struct LaneRecords: ~Copyable {

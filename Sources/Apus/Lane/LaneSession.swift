@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// Why a connection is to be, or was, closed.
 enum CloseReason: Equatable, Sendable {

@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// How one instrument is to be traded, before its grid is known.
 public struct InstrumentSettings: Sendable {
@@ -67,7 +67,7 @@ public struct LaneSettings: Sendable {
   public var longestBackoff: Nanoseconds = 10_000_000_000
   /// A stop that could not be verified within this time ends with a report of what is left.
   public var stopTimeout: Nanoseconds = 15_000_000_000
-  public var orderCapacity: UInt32 = 4096
+  public var orderCapacity = 4096
   public var ladderCapacity = 32
   /// Seeds the jitter of reconnects and the masks of frames.
   public var seed: UInt64 = 1

@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// How far a stop has come. Latched: once requested it survives reconnects and outranks everything (R10).
 struct StopProgress: Sendable {

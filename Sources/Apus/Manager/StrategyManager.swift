@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// Limits on the whole, over all lanes. Money in 10⁻⁸ of the quote currency.
 public struct ManagerSettings: Equatable, Sendable {

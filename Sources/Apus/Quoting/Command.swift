@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 public enum CommandKind: UInt8, Sendable {
   case insert, amend, cancel

@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// One quote: a price and a size on one side.
 public struct Quote: Equatable, Sendable {
@@ -62,7 +62,7 @@ public struct Ladder: ~Copyable {
   mutating func cut(to limit: QtyLots) {
     var room = max(limit, .zero)
     var kept = 0
-    while kept < count, room > .zero {
+    while room > .zero, kept < count {
       if quotes[kept].qty > room { quotes[kept].qty = room }
       room -= quotes[kept].qty
       kept += 1

@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// The parameters of a ladder, in the units of the instrument's grid or in basis points of the price.
 public struct LadderParameters: Equatable, Sendable {

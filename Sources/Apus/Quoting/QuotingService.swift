@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// Why nothing is quoted in an instrument at this moment; shown to the operator (R62).
 /// Each ends by itself when its cause does.

@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// When a standing quote is good enough to be left alone.
 public struct ReconcilePolicy: Equatable, Sendable {

@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// What the manager asks of a lane for one instrument. The neutral directive changes nothing.
 public struct Directive: Equatable, Sendable {

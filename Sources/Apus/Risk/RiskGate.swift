@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// The limits of one instrument, on its grid. Without them nothing is traded (R54).
 public struct RiskLimits: Equatable, Sendable {

@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// What is known of our orders and our position in one instrument.
 public struct InstrumentState: ~Copyable {

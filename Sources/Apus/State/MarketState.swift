@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// What a lane knows of one instrument's market.
 public struct MarketState: ~Copyable {
@@ -14,7 +14,7 @@ public struct MarketState: ~Copyable {
   /// A ticker has arrived since the last silence.
   var isFresh = false
 
-  init(bookCapacity: UInt32) throws(CapacityError) {
+  init(bookCapacity: Int) throws(CapacityError) {
     book = try Book(levelsPerSide: bookCapacity)
   }
 

@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// An order of ours in the slab. Valid until the slab erases it; the lane's thread only.
 public typealias OrderPointer = UnsafeMutablePointer<OrderRecord>

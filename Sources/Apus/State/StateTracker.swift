@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// What an error reply to an insert proves (R04); the adapter has the venue's table.
 public enum RefusalProof: Sendable {

@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// The trade ids seen so far, so that an execution counts once however often it is told (R06).
 ///
