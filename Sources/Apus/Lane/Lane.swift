@@ -46,7 +46,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       idBits: 32,
       firstGeneration: settings.firstGeneration, tradeMemory: 1 << 16)
     core = try LaneCore(
-      instrumentCount: count, tracker: tracker, bookCapacity: 1024,
+      instrumentCount: count, tracker: tracker, bookLevels: 1024,
       refusalProof: Adapter.proof, isThrottle: Adapter.isThrottle)
     quoting = QuotingService(
       instrumentCapacity: count, ladderCapacity: settings.ladderCapacity, ordersPerSide: perSide)

@@ -62,7 +62,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
   private(set) var fillCount = 0
 
   init(
-    instrumentCount: Int, tracker: consuming StateTracker, bookCapacity: Int,
+    instrumentCount: Int, tracker: consuming StateTracker, bookLevels: Int,
     refusalProof: @escaping (RequestKind, Int64) -> RefusalProof, isThrottle: @escaping (Int64) -> Bool
   ) throws(CapacityError) {
     self.instrumentCount = instrumentCount
@@ -71,7 +71,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     self.isThrottle = isThrottle
     markets = .allocate(capacity: instrumentCount)
     for index in 0..<instrumentCount {
-      (markets + index).initialize(to: try MarketState(bookCapacity: bookCapacity))
+      (markets + index).initialize(to: try MarketState(bookLevels: bookLevels))
     }
     stated = .allocate(capacity: instrumentCount)
     stated.initialize(repeating: nil, count: instrumentCount)
@@ -167,7 +167,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
 
   mutating func bookLevel(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks, _ qty: QtyLots) {
     guard let market = market(instrument) else { return }
-    if market.pointee.book.set(side, price: price, qty: qty) {
+    if market.pointee.book.set(side, price, qty) {
       market.pointee.isDirty = true
       needsLook = true
     }

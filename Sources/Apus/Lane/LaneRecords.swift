@@ -14,9 +14,9 @@ struct LaneRecords: ~Copyable {
     self.updates = updates
   }
 
-  private mutating func append(_ kind: JournalRecordKind, _ bytes: UnsafeRawBufferPointer, _ now: Nanoseconds) {
+  private mutating func append(_ kind: JournalKind, _ bytes: UnsafeRawBufferPointer, _ now: Nanoseconds) {
     guard journal != nil else { return }
-    if !journal!.append(kind, connection: 0, time: now, bytes) { hasFailed = true }
+    if !journal!.append(kind, connection: 0, time: now, payload: bytes) { hasFailed = true }
   }
 
   mutating func inbound(_ text: UnsafeRawBufferPointer, now: Nanoseconds) {

@@ -14,8 +14,8 @@ public struct MarketState: ~Copyable {
   /// A ticker has arrived since the last silence.
   var isFresh = false
 
-  init(bookCapacity: Int) throws(CapacityError) {
-    book = try Book(levelsPerSide: bookCapacity)
+  init(bookLevels: Int) throws(CapacityError) {
+    book = try Book(tailLevels: bookLevels)
   }
 
   /// The connection is gone: nothing of the market is known until the next snapshot (R23).
@@ -33,13 +33,13 @@ public struct MarketState: ~Copyable {
   func bestOfOthers(_ side: Side, own: borrowing SideOrders) -> Quote? {
     var depth = 0
     while let level = book.level(side, depth) {
-      var left = level.qty
+      var left = level.qty_lots
       for index in 0..<own.count {
         let order = own[index].pointee
         // Only what rests by the venue's word; an order on its way is not in the book yet.
-        if order.price_ticks == level.price, order.phaseValue == .live { left -= order.qty_lots - order.filled_lots }
+        if order.price_ticks == level.price_ticks, order.phaseValue == .live { left -= order.qty_lots - order.filled_lots }
       }
-      if left > .zero { return Quote(price: level.price, qty: left) }
+      if left > .zero { return Quote(price: level.price_ticks, qty: left) }
       depth += 1
     }
     return nil
