@@ -239,6 +239,19 @@ APUS_HOT apus_book_level apus_book_next(const apus_book *APUS_NONNULL book, apus
     return (apus_book_level){rank ^ side->flip, side->sizes[(uint32_t)rank & (APUS_BOOK_WINDOW - 1)]};
 }
 
+/* The same by value, for callers that have no address to give. */
+typedef struct apus_book_step {
+    apus_book_cursor cursor;
+    apus_book_level level;
+} apus_book_step;
+
+APUS_HOT apus_book_step apus_book_next_step(const apus_book *APUS_NONNULL book, apus_book_cursor cursor)
+{
+    apus_book_step step = {cursor, {0, 0}};
+    step.level = apus_book_next(book, &step.cursor);
+    return step;
+}
+
 /* The i-th best level, 0 being the best; size 0 if there are not that many. Skips 64 ranks, or a chunk of the
  * tail, at a time: for all of the first levels use a walk. */
 APUS_HOT apus_book_level apus_book_level_at(const apus_book *APUS_NONNULL book, apus_side which, uint64_t i)

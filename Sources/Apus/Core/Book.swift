@@ -100,8 +100,10 @@ public struct Book: ~Copyable, @unchecked Sendable {
   /// The next level of a walk, or `nil` at its end.
   @inlinable @inline(always) @_noLocks
   public func next(_ cursor: inout BookCursor) -> BookLevel? {
-    let level = unsafe apus_book_next(book, &cursor)
-    return level.qty_lots.rawValue != 0 ? level : nil
+    // By value: a pointer to a local costs its function a stack protector.
+    let step = unsafe apus_book_next_step(book, cursor)
+    cursor = step.cursor
+    return step.level.qty_lots.rawValue != 0 ? step.level : nil
   }
 
   /// Levels dropped since `init`, because a tail was full or a price out of range.
