@@ -206,13 +206,25 @@ int64_t apus_book_tail_size(const apus_book_side *side, int64_t rank)
 
 /* ---- Window ---- */
 
+static int64_t lowest_rank(const apus_book_side *side)
+{
+    return -APUS_BOOK_PRICE_LIMIT + side->flip;
+}
+
+static int64_t highest_rank(const apus_book_side *side)
+{
+    return APUS_BOOK_PRICE_LIMIT + side->flip;
+}
+
 /* Puts the window where a best level of `rank` has its headroom. Levels have been moved, or will be. */
 static void place_window(apus_book_side *side, int64_t rank)
 {
     side->base = (rank - (APUS_BOOK_WINDOW - APUS_BOOK_HEADROOM)) & ~(int64_t)63;
-    /* Levels beyond the horizon stay out, even where the window reaches over it. */
-    side->floor = side->horizon >= side->base ? side->horizon + 1 : side->base;
-    side->extent = (uint64_t)(side->base + APUS_BOOK_WINDOW - side->floor);
+    /* Levels beyond the horizon or out of range stay out, even where the window reaches over them. */
+    const int64_t lowest = side->horizon >= lowest_rank(side) ? side->horizon + 1 : lowest_rank(side);
+    const int64_t end = side->base + APUS_BOOK_WINDOW;
+    side->floor = lowest > side->base ? lowest : side->base;
+    side->extent = (uint64_t)((end <= highest_rank(side) ? end : highest_rank(side) + 1) - side->floor);
 }
 
 /* Takes from the tail what the window now covers. */
@@ -281,11 +293,7 @@ static void raise_window(apus_book *book, apus_book_side *side, int64_t rank)
 
 bool apus_book_set_outside(apus_book *book, apus_book_side *side, int64_t rank, int64_t size)
 {
-    if (rank > APUS_BOOK_PRICE_LIMIT || rank < -APUS_BOOK_PRICE_LIMIT) {
-        book->dropped += size != 0;
-        return false;
-    }
-    if (rank <= side->horizon) {
+    if (rank > highest_rank(side) || rank < lowest_rank(side) || rank <= side->horizon) {
         book->dropped += size != 0;
         return false;
     }

@@ -157,6 +157,10 @@ APUS_HOT bool apus_book_set(apus_book *APUS_NONNULL book, apus_side which, apus_
         return apus_book_set_outside(book, side, rank, size);
     }
     apus_book_store(side, rank, size);
+    /* Most updates are behind the best, and that is predictable. At or above it nothing is: no more branches. */
+    if (APUS_LIKELY(rank < side->best_rank)) {
+        return false;
+    }
     if (APUS_UNLIKELY(side->summary == 0)) {
         apus_book_refill(side);
         return true;
@@ -235,9 +239,22 @@ APUS_HOT apus_book_level apus_book_next(const apus_book *APUS_NONNULL book, apus
     return (apus_book_level){rank ^ side->flip, side->sizes[(uint32_t)rank & (APUS_BOOK_WINDOW - 1)]};
 }
 
+/* The same by value, for callers that have no address to give. */
+typedef struct apus_book_step {
+    apus_book_cursor cursor;
+    apus_book_level level;
+} apus_book_step;
+
+APUS_HOT apus_book_step apus_book_next_step(const apus_book *APUS_NONNULL book, apus_book_cursor cursor)
+{
+    apus_book_step step = {cursor, {0, 0}};
+    step.level = apus_book_next(book, &step.cursor);
+    return step;
+}
+
 /* The i-th best level, 0 being the best; size 0 if there are not that many. Skips 64 ranks, or a chunk of the
  * tail, at a time: for all of the first levels use a walk. */
-APUS_HOT apus_book_level apus_book_level_at(const apus_book *APUS_NONNULL book, apus_side which, uint32_t i)
+APUS_HOT apus_book_level apus_book_level_at(const apus_book *APUS_NONNULL book, apus_side which, uint64_t i)
 {
     const apus_book_side *side = &book->sides[which & 1];
     if (i == 0 || i >= side->depth) {

@@ -76,7 +76,7 @@ APUS_HOT uint32_t apus_slab_index(const apus_slab *APUS_NONNULL slab, const apus
 }
 
 /* The record in a slot, or NULL if the slot is free or there is none: for scans over 0 ..< capacity. */
-APUS_HOT apus_order *APUS_NULLABLE apus_slab_at(const apus_slab *APUS_NONNULL slab, uint32_t index)
+APUS_HOT apus_order *APUS_NULLABLE apus_slab_at(const apus_slab *APUS_NONNULL slab, uint64_t index)
 {
     if (index >= slab->capacity || slab->slots[index].record.client_id == 0) {
         return NULL;

@@ -90,7 +90,7 @@ public struct OrderSlab: ~Copyable, @unchecked Sendable {
 
   /// The live order in a slot, for scans over `0 ..< capacity`.
   @inlinable @inline(always) @_noLocks
-  public func record(at index: Int) -> Record? { unsafe apus_slab_at(slab, UInt32(truncatingIfNeeded: index)) }
+  public func record(at index: Int) -> Record? { unsafe apus_slab_at(slab, UInt64(bitPattern: Int64(index))) }
 
   /// Slot index of a live record of this slab, 0 ..< capacity.
   @inlinable @inline(always) @_noLocks
