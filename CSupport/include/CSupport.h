@@ -3,7 +3,10 @@
 #define CSUPPORT_H
 
 #include "apus_base.h"
+#include "apus_crypto.h"
+#include "apus_driver.h"
 #include "apus_match.h"
 #include "apus_order.h"
+#include "apus_tls.h"
 
 #endif
