@@ -20,5 +20,10 @@
 #include "apus_spsc.h"
 #include "apus_ws.h"
 #include "apus_ws_endpoint.h"
+#include "apus_crypto.h"
+#include "apus_driver.h"
+#include "apus_match.h"
+#include "apus_order.h"
+#include "apus_tls.h"
 
 #endif
