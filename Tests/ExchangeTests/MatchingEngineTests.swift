@@ -53,13 +53,18 @@ import Testing
     #expect(accepted.handle == taker && accepted.makerHandle == 0 && accepted.makerTag == 0)
   }
 
+  /// First, last, second, last but one ...: neither rising nor falling.
+  private static func interleaved(_ prices: [Int64]) -> some Sequence<Int64> {
+    prices.indices.lazy.map { $0.isMultiple(of: 2) ? prices[$0 / 2] : prices[prices.count - 1 - $0 / 2] }
+  }
+
   @Test func `levels come best first on both sides, wherever the prices lie`() throws {
     let desk = try MatchingDesk()
     let limit = Int64(1) << 40
     let buys: [Int64] = [-limit, -(1 << 33), -4097, -4096, -65, -64, -63, -1, 0, 1]
-    for (index, price) in buys.interleaved.enumerated() { desk.buy(1, at: price, tag: UInt64(index)) }
+    for (index, price) in Self.interleaved(buys).enumerated() { desk.buy(1, at: price, tag: UInt64(index)) }
     let sells: [Int64] = [2, 63, 64, 65, 4095, 4096, 262_143, 262_144, 1 << 30, limit]
-    for (index, price) in sells.interleaved.enumerated() { desk.sell(2, at: price, tag: UInt64(100 + index)) }
+    for (index, price) in Self.interleaved(sells).enumerated() { desk.sell(2, at: price, tag: UInt64(100 + index)) }
     let buyPrices = desk.engine.everyLevel(.buy).items.map(\.price.rawValue)
     let sellPrices = desk.engine.everyLevel(.sell).items.map(\.price.rawValue)
     #expect(buyPrices == buys.reversed())
@@ -309,12 +314,5 @@ import Testing
   func `limits out of range are refused with words`(limits: MatchLimits) {
     let error = #expect(throws: MatchingEngineError.self) { _ = try MatchingEngine(limits: limits) }
     #expect(error?.description.hasPrefix("could not create a matching engine of \(limits.maxOrders) orders") == true)
-  }
-}
-
-extension [Int64] {
-  /// First, last, second, last but one ...: an order that is neither rising nor falling.
-  fileprivate var interleaved: [Int64] {
-    indices.map { $0.isMultiple(of: 2) ? self[$0 / 2] : self[count - 1 - $0 / 2] }
   }
 }
