@@ -81,10 +81,10 @@ enum {
 };
 
 typedef struct APUS_NAME(MatchLimits) apus_match_limits {
-    uint32_t max_orders;              /* resting at once, 1 ... APUS_MATCH_MAX_ORDERS; 144 bytes each */
-    uint32_t max_levels;              /* distinct prices a side at once, >= 1; more than max_orders is no use; about 1.4 KB each */
-    apus_price_ticks min_price_ticks; /* lowest and highest price that may rest, within ±APUS_MATCH_PRICE_LIMIT */
-    apus_price_ticks max_price_ticks;
+    uint32_t max_orders APUS_NAME(maxOrders); /* resting at once, 1 ... APUS_MATCH_MAX_ORDERS; 144 bytes each */
+    uint32_t max_levels APUS_NAME(maxLevels); /* distinct prices a side at once, >= 1; more than max_orders is no use; about 1.4 KB each */
+    apus_price_ticks min_price_ticks APUS_NAME(minPrice); /* lowest and highest price that may rest, within ±APUS_MATCH_PRICE_LIMIT */
+    apus_price_ticks max_price_ticks APUS_NAME(maxPrice);
 } apus_match_limits;
 
 typedef struct APUS_NAME(MatchOrder) apus_match_order {
