@@ -63,11 +63,13 @@ let package = Package(
       ],
       swiftSettings: swiftSettings
     ),
+    // What several test targets share.
+    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
     .testTarget(name: "CoreTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "WireTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "ThalexTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
-    .testTarget(name: "StateTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
-    .testTarget(name: "QuotingTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
+    .testTarget(name: "StateTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
+    .testTarget(name: "QuotingTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "FilesTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "ConfigTests", dependencies: ["Apus"], swiftSettings: swiftSettings),
     .testTarget(name: "ExchangeTests", dependencies: ["ApusExchange", "Apus", "CSupport"], swiftSettings: swiftSettings),

@@ -15,15 +15,11 @@
 #include "apus_clock.h"
 #include "apus_cpu.h"
 #include "apus_histogram.h"
-#include "apus_match.h"
-#include "apus_order.h"
 #include "apus_spsc.h"
 #include "apus_ws.h"
 #include "apus_ws_endpoint.h"
 #include "apus_crypto.h"
 #include "apus_driver.h"
-#include "apus_match.h"
-#include "apus_order.h"
 #include "apus_tls.h"
 
 #endif

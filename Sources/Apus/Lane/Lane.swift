@@ -36,18 +36,18 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
   ) throws {
     let count = settings.instruments.count
+    let perSide = max(64, 2 * settings.ladderCapacity)
     // Until the venue has granted a rate.
     let least = try BucketRate(capacity: 1, tokensPerSecond: 1)
-    orderBudget = TokenBucket(least)
-    cancelBudget = TokenBucket(least)
-    let perSide = max(64, 2 * settings.ladderCapacity)
     let tracker = try StateTracker(
-      instrumentCapacity: count, orderCapacity: settings.orderCapacity, ordersPerSide: perSide,
-      idBits: 32,
+      instrumentCapacity: count, orderCapacity: settings.orderCapacity, ordersPerSide: perSide, idBits: 32,
       firstGeneration: settings.firstGeneration, tradeMemory: 1 << 16)
-    core = try LaneCore(
+    let core = try LaneCore(
       instrumentCount: count, tracker: tracker, bookLevels: 1024,
       refusalProof: Adapter.proof, isThrottle: Adapter.isThrottle)
+    self.core = core
+    orderBudget = TokenBucket(least)
+    cancelBudget = TokenBucket(least)
     quoting = QuotingService(
       instrumentCapacity: count, ladderCapacity: settings.ladderCapacity, ordersPerSide: perSide)
     risk = RiskGate(instrumentCapacity: count)

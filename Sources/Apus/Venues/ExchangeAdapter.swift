@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 
 /// How far a session with a venue has come. Table-tested: see `SessionPhase.allowed`.
 public enum SessionPhase: UInt8, Sendable, CaseIterable {
