@@ -1,17 +1,13 @@
 import CSupport
 
-/// Where a lane notes what it sees and does: the journal, and the ring to the manager.
+/// Where a lane notes what it sees and does: the journal.
 struct LaneRecords: ~Copyable {
   private var journal: JournalWriter?
-  private var updates: RingProducer?
-  /// Updates that found the ring full; the manager reads totals, so the next one makes up for it.
-  private(set) var updatesDropped = 0
   /// A record could not be written: quoting stops, because what cannot be accounted for is not done.
   private(set) var hasFailed = false
 
-  init(journal: consuming JournalWriter?, updates: consuming RingProducer?) {
+  init(journal: consuming JournalWriter?) {
     self.journal = journal
-    self.updates = updates
   }
 
   private mutating func append(_ kind: JournalKind, _ bytes: UnsafeRawBufferPointer, _ now: Nanoseconds) {
@@ -46,12 +42,6 @@ struct LaneRecords: ~Copyable {
     record.has_fee = fill.report.hasFee ? 1 : 0
     record.is_fee_only = fill.isFeeOnly ? 1 : 0
     withUnsafeBytes(of: &record) { append(.fill, $0, now) }
-  }
-
-  /// Tells the manager how an instrument stands.
-  mutating func update(_ update: LaneUpdate) {
-    guard updates != nil else { return }
-    if !updates!.push(update) { updatesDropped += 1 }
   }
 }
 

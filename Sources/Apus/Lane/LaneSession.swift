@@ -194,7 +194,7 @@ extension Lane where Adapter: ~Copyable {
     let ended = core.tracker.endQuery(grace: LaneSession.absenceGrace, now: now)
     // An order that ended unseen may have traded: its fills are to be asked for.
     if ended > 0, adapter.phase == .ready { askForTrades(now) }
-    for index in 0..<core.orphanCount { _ = adapter.cancelForeign(core.orphan(index), output: &output) }
+    for index in 0..<core.orphanCount { _ = adapter.cancelForeign(core.orphan(index), clientID: 0, output: &output) }
     core.clearOrphans()
     if adapter.phase == .synchronising {
       cancelEarlierOrders()
@@ -207,7 +207,7 @@ extension Lane where Adapter: ~Copyable {
   /// Orders of the session before this one can only be reached by the venue's id.
   private mutating func cancelEarlierOrders() {
     core.tracker.forEachResting { order in
-      _ = adapter.cancelForeign(order.pointee.venue_id, output: &output)
+      _ = adapter.cancelForeign(order.pointee.venue_id, clientID: order.pointee.client_id, output: &output)
     }
   }
 

@@ -69,10 +69,18 @@ public struct SideOrders: ~Copyable {
 
   var isFull: Bool { count == capacity }
 
-  /// Whether an order rests here by the venue's word.
-  var hasResting: Bool {
-    for index in 0..<count where slots[index].pointee.phaseValue == .live { return true }
-    return false
+  /// The best order that rests here by the venue's word.
+  var firstResting: OrderPointer? {
+    for index in 0..<count where slots[index].pointee.phaseValue == .live { return slots[index] }
+    return nil
+  }
+
+  var hasResting: Bool { firstResting != nil }
+
+  var restingCount: Int {
+    var resting = 0
+    for index in 0..<count where slots[index].pointee.phaseValue == .live { resting += 1 }
+    return resting
   }
 
   mutating func insert(_ order: OrderPointer) {

@@ -58,8 +58,8 @@ protocol ExchangeAdapter: ~Copyable {
   mutating func queryTrades(since: Nanoseconds, continued: Bool, output: inout LaneOutput) -> Bool
   /// Cancels everything that this session has in the market, requests in flight included.
   mutating func cancelSession(output: inout LaneOutput) -> Bool
-  /// Cancels an order of an earlier life by the venue's id.
-  mutating func cancelForeign(_ id: VenueID, output: inout LaneOutput) -> Bool
+  /// Cancels an order of an earlier session or life by the venue's id; `clientID` 0 if it is not in the slab.
+  mutating func cancelForeign(_ id: VenueID, clientID: UInt64, output: inout LaneOutput) -> Bool
 
   /// Writes the frame of an approved command; returns its length, 0 if it does not fit.
   mutating func encode(_ approved: ApprovedCommand, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer)

@@ -1,0 +1,274 @@
+import CSupport
+
+/// The session with Thalex on top of its codec: which request follows which answer.
+///
+/// Order of start-up (protocol 8.2): login, cancel-on-disconnect, instruments, private and public
+/// subscriptions, snapshots, then the lane asks what rests and trades. Request ids carry what the
+/// request was, so a reply needs no table.
+struct ThalexAdapter: ~Copyable, ExchangeAdapter {
+  /// What the adapter needs of one instrument.
+  struct Instrument {
+    var name: String
+    var bookDepth: Int
+  }
+
+  private var decoder: ThalexDecoder
+  private var encoder: ThalexEncoder
+  private let account: String?
+  private let deadManSeconds: Int
+  /// Why an instrument could not be set up, if one could not.
+  private var listingProblem: String?
+  private let privateChannels: [String]
+  private let publicChannels: [String]
+
+  private(set) var phase = SessionPhase.offline
+  private(set) var messageRate: Int64 = 0
+  let cancelRate: Int64 = 1000
+  private(set) var failureCode: Int64 = 0
+  private var failedAt: SessionRequest?
+  private var awaited: Awaited = []
+
+  /// Snapshots and confirmations that must have arrived before the session is synchronised (R21).
+  private struct Awaited: OptionSet {
+    let rawValue: UInt8
+    static let publicChannels = Self(rawValue: 1)
+    static let privateChannels = Self(rawValue: 2)
+    static let orders = Self(rawValue: 4)
+    static let portfolio = Self(rawValue: 8)
+    static let all: Self = [.publicChannels, .privateChannels, .orders, .portfolio]
+  }
+
+  init(instruments: [Instrument], account: String?, labelPrefix: String, label: String, deadManSeconds: Int)
+    throws(TableError)
+  {
+    privateChannels = ["session.orders", "account.portfolio", "account.trade_history"]
+    var publicChannels = ["instruments", "system"]
+    var decoder = try ThalexDecoder(
+      instrumentCapacity: max(instruments.count, 1), channelCapacity: 8 + 2 * instruments.count,
+      labelPrefix: labelPrefix)
+    let encoder = try ThalexEncoder(instrumentCapacity: max(instruments.count, 1), label: label)
+    try decoder.register(channel: "instruments", kind: .instruments)
+    try decoder.register(channel: "system", kind: .system)
+    try decoder.register(channel: "session.orders", kind: .sessionOrders)
+    try decoder.register(channel: "account.portfolio", kind: .portfolio)
+    try decoder.register(channel: "account.trade_history", kind: .tradeHistory)
+    for instrument in instruments {
+      let index = try decoder.want(instrument: instrument.name)
+      let ticker = "ticker.\(instrument.name).raw"
+      let book = "book.\(instrument.name).none.\(instrument.bookDepth).raw"
+      try decoder.register(channel: ticker, kind: .ticker, instrument: index)
+      try decoder.register(channel: book, kind: .book, instrument: index)
+      publicChannels += [ticker, book]
+    }
+    self.publicChannels = publicChannels
+    self.account = account
+    self.deadManSeconds = deadManSeconds
+    self.decoder = decoder
+    self.encoder = encoder
+  }
+
+  var statusText: String {
+    switch phase {
+    case .offline: "not connected"
+    case .opening: "connecting"
+    case .loggingIn: "logging in"
+    case .settingUp: "asking for instruments and the dead-man timer"
+    case .subscribing: "waiting for subscriptions and snapshots"
+    case .synchronising: "asking what rests and what traded"
+    case .ready: "ready"
+    case .failed: Self.failureText(failedAt, code: failureCode, instrument: listingProblem)
+    }
+  }
+
+  static func failureText(_ request: SessionRequest?, code: Int64, instrument: String?) -> String {
+    switch request {
+    case .login:
+      "Thalex refused the login (error \(code)): check key id, private key and account, and that this "
+        + "machine's clock is right to within 30 s"
+    case .subscribePrivate, .subscribePublic:
+      "Thalex did not accept every channel: check the instrument names in the configuration"
+    case .instruments:
+      "Thalex does not list \(instrument ?? "an instrument") as a tradable instrument: check its name in the configuration"
+    default:
+      "Thalex refused a request that the session cannot do without (error \(code))"
+    }
+  }
+
+  mutating func decode(_ text: UnsafeRawBufferPointer, into sink: inout some VenueEventSink & ~Copyable) {
+    decoder.decode(text, into: &sink)
+  }
+
+  mutating func connecting() { phase = .opening }
+
+  mutating func opened(token: String, output: inout LaneOutput) {
+    phase = .loggingIn
+    awaited = .all
+    messageRate = 0
+    decoder.forgetConfirmations()
+    guard let buffer = output.begin() else { return }
+    let count = encoder.login(into: buffer, id: ThalexRequestID.session(.login), token: token, account: account)
+    _ = finish(count, buffer, &output, isSecret: true)
+  }
+
+  mutating func lost() {
+    phase = .offline
+  }
+
+  mutating func synchronised() { phase = .ready }
+
+  mutating func advance(_ event: SessionEvent, output: inout LaneOutput) {
+    switch event {
+    case .replied(.login, _):
+      phase = .settingUp
+      guard let buffer = output.begin() else { return }
+      let id = ThalexRequestID.session(.cancelOnDisconnect)
+      _ = finish(
+        encoder.setCancelOnDisconnect(into: buffer, id: id, seconds: UInt64(deadManSeconds)), buffer, &output)
+    case .replied(.cancelOnDisconnect, let rate):
+      messageRate = rate
+      guard let buffer = output.begin() else { return }
+      _ = finish(
+        encoder.instruments(into: buffer, id: ThalexRequestID.session(.instruments)), buffer, &output)
+    case .replied(.instruments, _):
+      takeGrids()
+      guard listingProblem == nil else {
+        fail(.instruments, code: 0)
+        return
+      }
+      phase = .subscribing
+      subscribe(privateChannels, isPrivate: true, .subscribePrivate, &output)
+      subscribe(publicChannels, isPrivate: false, .subscribePublic, &output)
+    case .replied(.subscribePrivate, let count):
+      confirm(.privateChannels, count == privateChannels.count, .subscribePrivate)
+    case .replied(.subscribePublic, let count):
+      confirm(.publicChannels, count == publicChannels.count, .subscribePublic)
+    case .snapshotEnded(.sessionOrders):
+      received(.orders)
+    case .snapshotEnded(.portfolio):
+      received(.portfolio)
+    case .snapshotEnded(.instruments):
+      if phase == .ready || phase == .synchronising { takeGrids() }
+    case .refused(let request, let code):
+      switch request {
+      case .login, .cancelOnDisconnect, .instruments, .subscribePublic, .subscribePrivate:
+        fail(request, code: code)
+      default: break
+      }
+    case .replied, .snapshotEnded, .reconnectRequested:
+      break
+    }
+  }
+
+  /// Hands the grids that the venue has stated to the encoder (R64).
+  private mutating func takeGrids() {
+    listingProblem = nil
+    for (position, name) in decoder.instruments.enumerated() {
+      let index = InstrumentIndex(position)
+      guard let info = decoder.info(of: index) else {
+        listingProblem = name
+        continue
+      }
+      do {
+        try encoder.setInstrument(index, name: name, grid: info.grid)
+      } catch {
+        listingProblem = name
+      }
+    }
+  }
+
+  private mutating func subscribe(
+    _ channels: [String], isPrivate: Bool, _ request: SessionRequest, _ output: inout LaneOutput
+  ) {
+    guard let buffer = output.begin() else { return }
+    let count = encoder.subscribe(
+      into: buffer, id: ThalexRequestID.session(request), channels: channels, isPrivate: isPrivate)
+    _ = finish(count, buffer, &output)
+  }
+
+  /// Sends what was written, or gives the space back if it did not fit.
+  private func finish(
+    _ count: Int, _ buffer: UnsafeMutableRawBufferPointer, _ output: inout LaneOutput, isSecret: Bool = false
+  ) -> Bool {
+    guard count > 0 else {
+      output.drop()
+      return false
+    }
+    return output.commit(buffer, count, isSecret: isSecret)
+  }
+
+  private mutating func confirm(_ what: Awaited, _ isComplete: Bool, _ request: SessionRequest) {
+    if isComplete { received(what) } else { fail(request, code: 0) }
+  }
+
+  private mutating func received(_ what: Awaited) {
+    awaited.remove(what)
+    if phase == .subscribing, awaited.isEmpty { phase = .synchronising }
+  }
+
+  private mutating func fail(_ request: SessionRequest, code: Int64) {
+    failedAt = request
+    failureCode = code
+    phase = .failed
+  }
+
+  // MARK: - Requests of the lane
+
+  mutating func queryOpenOrders(output: inout LaneOutput) -> Bool {
+    guard let buffer = output.begin() else { return false }
+    return finish(encoder.openOrders(into: buffer, id: ThalexRequestID.session(.openOrders)), buffer, &output)
+  }
+
+  mutating func queryPositions(output: inout LaneOutput) -> Bool {
+    guard let buffer = output.begin() else { return false }
+    return finish(encoder.portfolio(into: buffer, id: ThalexRequestID.session(.portfolio)), buffer, &output)
+  }
+
+  mutating func queryTrades(since: Nanoseconds, continued: Bool, output: inout LaneOutput) -> Bool {
+    var query = ThalexTradeQuery(limit: 500)
+    if since > 0 { query.timeLow = since / 1_000_000_000 }
+    if continued { query.bookmark = decoder.tradeHistoryBookmark }
+    guard let buffer = output.begin() else { return false }
+    let id = ThalexRequestID.session(.tradeHistory)
+    return finish(encoder.tradeHistory(into: buffer, id: id, query: query), buffer, &output)
+  }
+
+  mutating func cancelSession(output: inout LaneOutput) -> Bool {
+    guard let buffer = output.begin() else { return false }
+    return finish(encoder.cancelSession(into: buffer, id: ThalexRequestID.session(.cancelSession)), buffer, &output)
+  }
+
+  mutating func cancelForeign(_ id: VenueID, clientID: UInt64, output: inout LaneOutput) -> Bool {
+    guard id.count > 0, let buffer = output.begin() else { return false }
+    return finish(encoder.cancel(into: buffer, venueID: id, operand: clientID), buffer, &output)
+  }
+
+  mutating func encode(
+    _ approved: ApprovedCommand, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) -> Int {
+    let command = approved.command
+    switch command.kind {
+    case .insert:
+      return encoder.insert(
+        into: buffer, clientID: clientID, instrument: command.instrument, side: command.side, price: command.price,
+        qty: command.qty, options: .postOnly)
+    case .amend:
+      return encoder.amend(
+        into: buffer, clientID: clientID, instrument: command.instrument, price: command.price, qty: command.qty)
+    case .cancel:
+      return encoder.cancel(into: buffer, clientID: clientID)
+    }
+  }
+
+  // MARK: - The venue's table of proofs (protocol 2.4 and 8.1)
+
+  static func proof(of kind: RequestKind, code: Int64) -> RefusalProof {
+    switch code {
+    case 1: .orderGone
+    // Partition, session, temporary and state failures do not say whether the request had an effect.
+    case 10, 11, 20, 21, 37: .nothing
+    default: .noEffect
+    }
+  }
+
+  static func isThrottle(code: Int64) -> Bool { code == 4 || code == 3 }
+}
