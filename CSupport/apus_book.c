@@ -14,6 +14,15 @@ static uint32_t chunk_count(uint32_t tail_levels)
 
 /* ---- Tail: sorted runs ---- */
 
+/* All ones or none. A conditional in a search becomes a jump that is guessed wrong every other time; the barrier keeps
+ * the compiler from making one of this as well. */
+static inline uint32_t all_if(bool condition)
+{
+    uint32_t mask = 0 - (uint32_t)condition;
+    __asm__("" : "+r"(mask));
+    return mask;
+}
+
 /* The run that holds `rank` or would take it: the last that begins at or below it, else the first. */
 static uint32_t run_of(const apus_book_side *side, int64_t rank)
 {
@@ -21,7 +30,7 @@ static uint32_t run_of(const apus_book_side *side, int64_t rank)
     uint32_t low = 0, count = side->run_count;
     while (count > 1) {
         const uint32_t half = count / 2;
-        low += runs[low + half].first <= rank ? half : 0;
+        low += half & all_if(runs[low + half].first <= rank);
         count -= half;
     }
     return low;
@@ -33,7 +42,7 @@ static uint32_t place_of(const apus_book_chunk *chunk, uint32_t count, int64_t r
     uint32_t low = 0;
     while (count > 0) {
         const uint32_t half = (count + 1) / 2;
-        low += chunk->ranks[low + half - 1] < rank ? half : 0;
+        low += half & all_if(chunk->ranks[low + half - 1] < rank);
         count -= half;
     }
     return low;

@@ -58,7 +58,7 @@ typedef struct apus_book_side {
     int64_t best_size;                           /* 0 if the side is empty */
     int64_t base;                                /* the window's lower end, a multiple of 64 */
     int64_t floor;                               /* the lowest rank that the window accepts, >= base */
-    uint64_t extent;                             /* ranks from floor to the window's upper end; 0 if the side is empty */
+    uint64_t extent;                             /* ranks from floor to the upper end; 0 if the side is empty */
     uint64_t summary;                            /* bit w: bits[w] is not 0 */
     uint64_t depth;                              /* levels, tail included */
     int64_t flip;                                /* rank = price ^ flip: 0 or -1 */
@@ -95,7 +95,8 @@ typedef struct APUS_NAME(BookCursor) apus_book_cursor {
 size_t apus_book_bytes(uint32_t tail_levels);
 
 /* `memory` is NULL, or a block of at least apus_book_bytes bytes at a multiple of APUS_BOOK_ALIGNMENT that outlives the
- * book. 0; -EINVAL if tail_levels is not in APUS_BOOK_MIN_TAIL ... APUS_BOOK_MAX_TAIL or the block does not do; -ENOMEM. Cold. */
+ * book. 0; -EINVAL if tail_levels is not in APUS_BOOK_MIN_TAIL ... APUS_BOOK_MAX_TAIL or the block does not do;
+ * -ENOMEM. Cold. */
 int apus_book_create(uint32_t tail_levels, void *APUS_NULLABLE memory, size_t memory_bytes,
                      apus_book *APUS_NULLABLE *APUS_NONNULL out);
 void apus_book_destroy(apus_book *APUS_NULLABLE book);

@@ -21,8 +21,8 @@ public struct Book: ~Copyable, @unchecked Sendable {
   /// Makes an empty book.
   ///
   /// - Parameters:
-  ///   - tailLevels: Levels that each side keeps beyond its window, 64 ... 262,144; 154 bytes each
-  ///     come on top of the 67 kB of the two windows.
+  ///   - tailLevels: Levels that each side keeps beyond its window, 64 ... 262,144; 67 bytes a level
+  ///     and side come on top of the 67 kB of the two windows.
   ///   - memory: A block for the book that outlives it, or `nil` to allocate one.
   public init(tailLevels: Int = 1024, memory: UnsafeMutableRawBufferPointer? = nil) throws(CapacityError) {
     var made: OpaquePointer?

@@ -59,8 +59,8 @@ public struct OrderSlab: ~Copyable, @unchecked Sendable {
       throw code == -12
         ? .outOfMemory(what)
         : .refused(
-          "could not create \(what): capacity must be 1 to \(APUS_SLAB_MAX_CAPACITY), ids must have at most 63 bits, two "
-            + "more than a slot index, the generation must be above 0 and fit, and memory must have "
+          "could not create \(what): capacity must be 1 to \(APUS_SLAB_MAX_CAPACITY), ids must have at most 63 bits, "
+            + "two more than a slot index, the generation must be above 0 and fit, and memory must have "
             + "\(Self.memoryBytes(capacity: capacity)) bytes at a multiple of \(APUS_SLAB_ALIGNMENT)")
     }
     unsafe self.slab = made
