@@ -3,10 +3,12 @@ import CSupport
 import Testing
 
 @Suite struct WebSocketHandshakeTests {
+  private let small = WebSocketEndpoint.Limits(messageBytes: 125, outputBytes: 1024)
+
   // MARK: Client
 
   private func client() throws -> WebSocketEndpoint {
-    var client = try WebSocketEndpoint(client: .init())
+    var client = try WebSocketEndpoint(client: small)
     try client.start(host: "server.example.com", path: "/chat", key: sampleKey, maskSeed: 1)
     _ = client.drainOutput()
     return client
@@ -27,7 +29,7 @@ import Testing
   }
 
   @Test func `a client asks as in RFC 6455 section 1·2, byte for byte`() throws {
-    var client = try WebSocketEndpoint(client: .init())
+    var client = try WebSocketEndpoint(client: small)
     check(client.state == .closed)
     try client.start(
       host: "server.example.com", path: "/chat?a=1", headers: [("User-Agent", "apus"), ("X-Token", "a: b")], key: sampleKey,
@@ -137,7 +139,7 @@ import Testing
   }
 
   @Test func `a start that would not make a well-formed request says why, without secrets`() throws {
-    var client = try WebSocketEndpoint(client: .init())
+    var client = try WebSocketEndpoint(client: small)
     func failure(
       host: String = "h", path: String = "/", headers: [(name: String, value: String)] = [], key: [UInt8] = sampleKey,
       _ client: inout WebSocketEndpoint
@@ -166,9 +168,8 @@ import Testing
     check(client.state == .closed)
     check(client.output.isEmpty)
 
-    var small = try WebSocketEndpoint(client: .init(outputBytes: 1024))
-    check(failure(path: "/" + String(repeating: "a", count: 1024), &small) == .requestTooLong)
-    check(small.state == .closed)
+    check(failure(path: "/" + String(repeating: "a", count: 1024), &client) == .requestTooLong)
+    check(client.state == .closed)
     var server = try WebSocketEndpoint(server: "/")
     check(failure(&server) == .notAClient)
     check(server.state == .connecting)
@@ -179,7 +180,7 @@ import Testing
   private func request(
     _ bytes: [UInt8], path: String = "/chat"
   ) throws -> (status: UInt16, text: String, target: String) {
-    var server = try WebSocketEndpoint(server: path)
+    var server = try WebSocketEndpoint(server: path, limits: small)
     let seen = server.take(bytes)
     let target = server.requestTarget, state = server.state
     let text = String(decoding: server.drainOutput(), as: UTF8.self)
@@ -264,14 +265,14 @@ import Testing
   @Test func `a request may come cut anywhere, with a frame behind it`() throws {
     let stream = sampleRequest() + ModelFrame(opcode: 1, payload: Array("x".utf8), mask: [1, 2, 3, 4]).bytes
     for cut in 0...stream.count {
-      var server = try WebSocketEndpoint(server: "/chat")
+      var server = try WebSocketEndpoint(server: "/chat", limits: small)
       let seen = server.take(stream, cuts: [cut])
       #expect(seen == [.opened, .text("x")])
     }
   }
 
   @Test func `after a reset a server takes the next request, and a started client forgets the last answer`() throws {
-    var server = try WebSocketEndpoint(server: "/chat")
+    var server = try WebSocketEndpoint(server: "/chat", limits: small)
     _ = server.take(sampleRequest(line: "GET /no HTTP/1.1"))
     server.reset()
     check(server.output.isEmpty)
