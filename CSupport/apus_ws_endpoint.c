@@ -25,8 +25,8 @@ static void forget_connection(apus_ws_endpoint *endpoint)
     endpoint->pong_is_waiting = false;
     endpoint->frames_in = 0;
     endpoint->frames_out = 0;
-    endpoint->output_start = 0;
-    endpoint->output_end = 0;
+    endpoint->output_start = endpoint->output_origin;
+    endpoint->output_end = endpoint->output_origin;
     endpoint->text_payload = 0;
     endpoint->message_count = 0;
     endpoint->message_opcode = APUS_WS_CONTINUATION;
@@ -63,7 +63,7 @@ int apus_ws_endpoint_create(apus_ws_role role, apus_ws_limits limits, const char
     if (endpoint == NULL) {
         return -ENOMEM;
     }
-    uint8_t *const output = allocate(2 * limits.output_bytes + APUS_WS_CLOSE_RESERVE);
+    uint8_t *const output = allocate(APUS_CACHE_LINE + 2 * limits.output_bytes + APUS_WS_CLOSE_RESERVE);
     uint8_t *const message = allocate(limits.max_message_bytes);
     char *const head = allocate(APUS_WS_HEAD_LIMIT);
     if (output == NULL || message == NULL || head == NULL) {
@@ -78,6 +78,7 @@ int apus_ws_endpoint_create(apus_ws_role role, apus_ws_limits limits, const char
     endpoint->head = head;
     endpoint->is_client = role == APUS_WS_CLIENT;
     endpoint->max_message_bytes = limits.max_message_bytes;
+    endpoint->output_origin = APUS_CACHE_LINE - apus_ws_header_size(126, endpoint->is_client);
     endpoint->output_capacity = limits.output_bytes;
     memcpy(endpoint->path, accepted, strlen(accepted) + 1);
     forget_connection(endpoint);
@@ -108,10 +109,10 @@ bool apus_ws_endpoint_make_room(apus_ws_endpoint *endpoint, size_t frame_bytes)
     if (pending + frame_bytes > endpoint->output_capacity) {
         return false;
     }
-    if (endpoint->output_end + frame_bytes > 2 * endpoint->output_capacity) {
-        memmove(endpoint->output, endpoint->output + endpoint->output_start, pending);
-        endpoint->output_start = 0;
-        endpoint->output_end = pending;
+    if (endpoint->output_end + frame_bytes > endpoint->output_origin + 2 * endpoint->output_capacity) {
+        memmove(endpoint->output + endpoint->output_origin, endpoint->output + endpoint->output_start, pending);
+        endpoint->output_start = endpoint->output_origin;
+        endpoint->output_end = endpoint->output_origin + pending;
     }
     return true;
 }
@@ -211,7 +212,7 @@ int apus_ws_endpoint_start(apus_ws_endpoint *endpoint, const char *host, const c
     if (result != 0) {
         return result;
     }
-    const int count = snprintf((char *)endpoint->output, endpoint->output_capacity,
+    const int count = snprintf((char *)endpoint->output + endpoint->output_origin, endpoint->output_capacity,
         "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
         path, host, key_text, fields);
@@ -219,7 +220,7 @@ int apus_ws_endpoint_start(apus_ws_endpoint *endpoint, const char *host, const c
         return -ENOSPC;
     }
     memcpy(endpoint->accept, accept, sizeof accept);
-    endpoint->output_end = (size_t)count;
+    endpoint->output_end += (size_t)count;
     endpoint->key_state = mask_seed;
     endpoint->state = APUS_WS_CONNECTING;
     return 0;
@@ -247,7 +248,8 @@ static apus_ws_event handshake_failed(apus_ws_endpoint *endpoint, apus_ws_failur
 
 static apus_ws_event refuse_request(apus_ws_endpoint *endpoint, uint16_t status)
 {
-    endpoint->output_end = apus_ws_refusal(status, (char *)endpoint->output, endpoint->output_capacity);
+    endpoint->output_end +=
+        apus_ws_refusal(status, (char *)endpoint->output + endpoint->output_end, endpoint->output_capacity);
     return handshake_failed(endpoint, APUS_WS_REQUEST_REFUSED, status);
 }
 
@@ -273,10 +275,10 @@ static apus_ws_event answer_request(apus_ws_endpoint *endpoint, const apus_ws_he
     if (status != 101) {
         return refuse_request(endpoint, status);
     }
-    const int count = snprintf((char *)endpoint->output, endpoint->output_capacity,
+    const int count = snprintf((char *)endpoint->output + endpoint->output_end, endpoint->output_capacity,
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Accept: %s\r\n\r\n", accept);
-    endpoint->output_end = (size_t)count;
+    endpoint->output_end += (size_t)count;
     return opened(endpoint);
 }
 

@@ -250,9 +250,12 @@ APUS_HOT bool apus_ws_is_ascii(const uint8_t *APUS_NONNULL bytes, size_t count)
 {
     uint64_t seen = 0;
     if (APUS_LIKELY(count >= 64)) {
-        apus_ws_block all;
+        /* The two ends, then whole cache lines in between. */
+        apus_ws_block all, head;
         memcpy(&all, bytes + count - 64, 64);
-        for (size_t i = 0; i < count - 64; i += 64) {
+        memcpy(&head, bytes, 64);
+        all |= head;
+        for (size_t i = 64 - ((uintptr_t)bytes & 63); i < count - 64; i += 64) {
             apus_ws_block block;
             memcpy(&block, bytes + i, 64);
             all |= block;

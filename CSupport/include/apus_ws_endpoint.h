@@ -111,12 +111,15 @@ typedef struct apus_ws_endpoint {
     uint64_t frames_out;
     uint64_t key_state;
 
-    /* Bytes for the wire are output[start ..< end], end - start <= capacity. The memory is twice the
-     * capacity and the close's reserve: by the time that it runs out, at least as many bytes have
-     * left as must be moved to the front, so a byte is moved once at most on average. */
+    /* Bytes for the wire are output[start ..< end], end - start <= capacity. Behind the origin, the
+     * memory is twice the capacity and the close's reserve: by the time that it runs out, at least
+     * as many bytes have left as must be moved to the front, so a byte is moved once at most on
+     * average. The origin is where the header of a usual text (126 to 65,535 bytes) has to start for
+     * its payload to start a cache line: wide stores then never straddle two. */
     alignas(APUS_CACHE_LINE) uint8_t *APUS_NONNULL output;
     size_t output_start;
     size_t output_end;
+    size_t output_origin;
     size_t output_capacity;
     size_t text_payload; /* where the payload of a begun text lies in output; 0: none is begun */
     size_t text_max_bytes;
@@ -260,7 +263,7 @@ APUS_HOT char *APUS_NULLABLE apus_ws_endpoint_begin_text(apus_ws_endpoint *APUS_
     }
     const size_t header_bytes = apus_ws_header_size(max_bytes, endpoint->is_client);
     const size_t frame_bytes = header_bytes + max_bytes;
-    if (APUS_UNLIKELY(endpoint->output_end + frame_bytes > endpoint->output_capacity)
+    if (APUS_UNLIKELY(endpoint->output_end + frame_bytes > endpoint->output_origin + endpoint->output_capacity)
         && APUS_UNLIKELY(!apus_ws_endpoint_make_room(endpoint, frame_bytes))) {
         return NULL;
     }
@@ -358,8 +361,8 @@ APUS_HOT void apus_ws_endpoint_consumed(apus_ws_endpoint *APUS_NONNULL endpoint,
     APUS_ASSERT(count <= endpoint->output_end - endpoint->output_start);
     endpoint->output_start += count;
     if (endpoint->output_start == endpoint->output_end && endpoint->text_payload == 0) {
-        endpoint->output_start = 0;
-        endpoint->output_end = 0;
+        endpoint->output_start = endpoint->output_origin;
+        endpoint->output_end = endpoint->output_origin;
     }
     if (APUS_UNLIKELY(endpoint->pong_is_waiting)) {
         apus_ws_endpoint_flush_pong(endpoint);

@@ -140,7 +140,7 @@ import Testing
     for value in 0...0x10FFFF as ClosedRange<UInt32> {
       if let scalar = Unicode.Scalar(value) {
         let bytes = Array(UTF8.encode(scalar)!)
-        for cut in 0...bytes.count where !isText(bytes, cut: cut) { wrong += 1 }
+        if !isText(bytes, cut: Int(value) % (bytes.count + 1)) { wrong += 1 }
       } else {
         let bytes = [0xE0 | UInt8(value >> 12), 0x80 | UInt8(value >> 6 & 63), 0x80 | UInt8(value & 63)]
         if isText(bytes, cut: 1) { wrong += 1 }

@@ -1,5 +1,16 @@
 import Apus
 import CSupport
+import Testing
+
+/// `#expect` for conditions that call a noncopyable value, which the macro would copy.
+func check(_ condition: Bool, _ comment: Comment? = nil, at location: SourceLocation = #_sourceLocation) {
+  #expect(condition, comment, sourceLocation: location)
+}
+
+/// `#require` for the same.
+func present<Value>(_ value: Value?, at location: SourceLocation = #_sourceLocation) throws -> Value {
+  try #require(value, sourceLocation: location)
+}
 
 /// Random numbers that a printed seed brings back.
 struct WebSocketDice: RandomNumberGenerator {
