@@ -153,9 +153,16 @@ static int set_up_memory(driver *d)
     return 0;
 }
 
-int apus_driver_create(const apus_driver_config *config, apus_driver **out)
+int apus_driver_create(const apus_driver_config *asked, apus_driver **out)
 {
     *out = NULL;
+    apus_driver_config filled = *asked;
+    const apus_driver_config *const config = &filled;
+    filled.max_connections += filled.max_connections == 0 ? 16 : 0;
+    filled.receive_buffer_bytes += filled.receive_buffer_bytes == 0 ? 16384 : 0;
+    filled.receive_buffer_count += filled.receive_buffer_count == 0 ? 256 : 0;
+    filled.send_buffer_bytes += filled.send_buffer_bytes == 0 ? 262144 : 0;
+    filled.close_timeout_ns += filled.close_timeout_ns == 0 ? 1000000000 : 0;
     if (config->max_connections < 1 || config->max_connections > 8192 || config->receive_buffer_bytes < 64
         || config->receive_buffer_bytes > 1 << 20 || config->receive_buffer_count < 2
         || config->receive_buffer_count > 32768 || __builtin_popcount(config->receive_buffer_count) != 1

@@ -34,12 +34,14 @@ APUS_HOT uint32_t apus_connection_slot(apus_connection connection)
     return (uint32_t)connection;
 }
 
+/* A field that is 0 takes the default in brackets. */
 typedef struct APUS_NAME(SocketDriverConfiguration) apus_driver_config {
-    uint32_t max_connections;      /* 1 ... 8192, open, opening and closing ones together */
-    uint32_t receive_buffer_bytes; /* 64 ... 1 MiB each */
-    uint32_t receive_buffer_count; /* a power of two, 2 ... 32768, shared by all connections */
-    uint32_t send_buffer_bytes;    /* 1 ... 16 MiB for each connection, rounded up to a power of two of at least 4 KiB; all together at most 4 GiB */
-    int64_t close_timeout_ns;      /* > 0: how long an orderly close may wait for the peer */
+    uint32_t max_connections;      /* [16] 1 ... 8192, open, opening and closing ones together */
+    uint32_t receive_buffer_bytes; /* [16 KiB] 64 ... 1 MiB each */
+    uint32_t receive_buffer_count; /* [256] a power of two, 2 ... 32768, shared by all connections */
+    uint32_t send_buffer_bytes;    /* [256 KiB] 1 ... 16 MiB for each connection, rounded up to a power of two of at
+                                      least 4 KiB; all together at most 4 GiB */
+    int64_t close_timeout_ns;      /* [1 s] > 0: how long an orderly close may wait for the peer */
 } apus_driver_config;
 
 typedef enum APUS_CLOSED_ENUM APUS_NAME(SocketEventKind) apus_driver_event_kind {

@@ -30,7 +30,7 @@ public enum SendOutcome: Equatable, Sendable {
 }
 
 extension SocketDriverConfiguration {
-  /// Room for a lane with a few venues; a simulated venue takes more connections.
+  /// What is not given, or 0, takes the driver's default: room for a lane with a few venues.
   ///
   /// - Parameters:
   ///   - connections: 1 ... 8192, open and closing ones together.
@@ -39,8 +39,8 @@ extension SocketDriverConfiguration {
   ///   - sendBufferBytes: For each connection, up to 16 MiB; rounded up to a power of two, at least 4 KiB.
   ///   - closeTimeout: How long an orderly close may wait for the peer, > 0.
   public init(
-    connections: Int = 16, receiveBufferBytes: Int = 16_384, receiveBuffers: Int = 256,
-    sendBufferBytes: Int = 262_144, closeTimeout: Nanoseconds = 1_000_000_000
+    connections: Int, receiveBufferBytes: Int = 0, receiveBuffers: Int = 0, sendBufferBytes: Int = 0,
+    closeTimeout: Nanoseconds = 0
   ) {
     self.init(
       max_connections: UInt32(clamping: connections), receive_buffer_bytes: UInt32(clamping: receiveBufferBytes),
