@@ -17,7 +17,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the word tricks below 
 #define APUS_DECIMAL_TEXT_CAPACITY 32
 
 /* A scanned number: (-1)^negative * (mantissa + left behind) * 10^exponent. */
-typedef struct APUS_NAME(Decimal) apus_decimal {
+typedef struct APUS_NAME(ScannedDecimal) apus_decimal {
     uint64_t mantissa;  /* the first 19 significant digits, leading zeros not counted */
     int32_t exponent;   /* saturates at +-APUS_DECIMAL_EXPONENT_LIMIT, far outside every grid */
     uint8_t next_digit; /* the 20th significant digit; 0 if there is none */

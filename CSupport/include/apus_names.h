@@ -21,7 +21,7 @@ typedef struct apus_names_slot {
 } apus_names_slot;
 
 typedef struct apus_names {
-    alignas(APUS_CACHE_LINE) apus_names_slot *slots; /* at least twice as many as names: probing always ends */
+    alignas(APUS_CACHE_LINE) apus_names_slot *APUS_NONNULL slots; /* at least twice as many as names: probing always ends */
     uint64_t mask;
     uint32_t count;
     uint32_t capacity;
