@@ -1,0 +1,454 @@
+import CSupport
+import Glibc
+
+/// What a subscribed channel carries.
+public enum ThalexChannel: UInt8, Sendable {
+  case ticker, lightTicker, book, priceIndex, instruments
+  case sessionOrders, accountOrders, portfolio, tradeHistory, system
+  /// Known and subscribed, but not interpreted.
+  case other
+}
+
+/// Turns Thalex frames into venue events. It knows names and grids, but nothing of sessions or of time.
+///
+/// Rules, beyond the shape of the messages:
+/// - A frame that is not JSON delivers nothing but `.malformed`. Only a book may have delivered levels before a
+///   defect inside its lists is met; the refusal then comes before the `bookEnd`.
+/// - An item with an impossible value is refused with a reason and not delivered; its neighbours are (R05, R20).
+///   A snapshot or a reply with a refused item gets no `snapshotEnd` and no `replied`: nothing may be concluded
+///   from what is missing in it.
+/// - An unknown word is reported as `.unknownWord`. An order is still delivered if the word was its status
+///   (`.other`: neither live nor dead), change or delete reason; without a known direction it is refused. A fill
+///   whose role is unknown counts as a taker's.
+/// - Instruments must be declared with `want`. Until one has been listed its grid is unknown, and what arrives
+///   about it is refused as `.unknownName`. Items about other instruments are stepped over and counted in
+///   `ignoredItems`, unless they are about orders of ours: then they are refused as `.unknownName`.
+///
+/// Thread: one owner. Decoding allocates only for instrument lists (nothing), bookmarks and account numbers.
+// Sendable: every pointer in it is owned by it alone, and being noncopyable it has one owner.
+public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
+  /// What is known of an instrument that was asked for.
+  struct Listing {
+    var info: InstrumentInfo
+    var tick: DecimalStep
+    var lot: DecimalStep
+    var hasGrid: Bool
+  }
+
+  struct ChannelEntry {
+    var kind: ThalexChannel
+    var instrument: InstrumentIndex
+    var isConfirmed: Bool
+  }
+
+  struct Shapes: ~Copyable {
+    let envelope: JSONShape
+    let ticker: JSONShape
+    let lightTicker: JSONShape
+    let book: JSONShape
+    let order: JSONShape
+    let fill: JSONShape
+    let trade: JSONShape
+    let position: JSONShape
+    let instrument: JSONShape
+    let detail: JSONShape
+
+    init() throws(TableError) {
+      // Locals first: a noncopyable field must not be left behind half-way by a throw.
+      let envelope = try JSONShape(EnvelopeField.keys)
+      let ticker = try JSONShape(TickerField.keys)
+      let lightTicker = try JSONShape(LightTickerField.keys)
+      let book = try JSONShape(BookField.keys)
+      let order = try JSONShape(OrderField.keys)
+      let fill = try JSONShape(TradeField.keys)
+      let trade = try JSONShape(TradeField.keys)
+      let position = try JSONShape(PositionField.keys)
+      let instrument = try JSONShape(InstrumentField.keys)
+      let detail = try JSONShape(DetailField.keys)
+      self.envelope = envelope
+      self.ticker = ticker
+      self.lightTicker = lightTicker
+      self.book = book
+      self.order = order
+      self.fill = fill
+      self.trade = trade
+      self.position = position
+      self.instrument = instrument
+      self.detail = detail
+    }
+  }
+
+  /// Bytes for strings with escapes, reused for each item.
+  static let scratchCapacity = 1024
+
+  let shapes: Shapes
+  var instrumentNames: NameTable
+  var channelNames: NameTable
+  let listings: UnsafeMutablePointer<Listing>
+  let channels: UnsafeMutablePointer<ChannelEntry>
+  let scratch: UnsafeMutablePointer<CChar>
+  var scratchCount = 0
+  let labelPrefix: UnsafeMutableBufferPointer<CChar>
+
+  /// The names in the order in which they were declared; the position is the index.
+  public private(set) var instruments: [String] = []
+  private var channelTexts: [String] = []
+
+  /// Items about instruments that nobody asked for, and records that are no executions.
+  public internal(set) var ignoredItems: UInt64 = 0
+  /// Where the next page of the trade history starts; `nil` after the last page.
+  public internal(set) var tradeHistoryBookmark: String?
+  /// From the last reply to a login.
+  public internal(set) var accountNumber: String?
+  /// The id of the last reply; `UInt64.max` if it had none of our form. Tells repeated session requests apart.
+  public internal(set) var lastReplyID = UInt64.max
+
+  /// - Parameters:
+  ///   - instrumentCapacity: How many instruments can be wanted, 1 ... 65_535.
+  ///   - channelCapacity: How many channels can be registered.
+  ///   - labelPrefix: Orders whose label starts with it are ours; empty means that no label is.
+  public init(instrumentCapacity: Int, channelCapacity: Int, labelPrefix: String) throws(TableError) {
+    guard (1..<Int(InstrumentIndex.max)).contains(instrumentCapacity) else { throw .capacity(instrumentCapacity) }
+    let shapes = try Shapes()
+    let instrumentNames = try NameTable(capacity: instrumentCapacity)
+    let channelNames = try NameTable(capacity: channelCapacity)
+    self.shapes = shapes
+    self.instrumentNames = instrumentNames
+    self.channelNames = channelNames
+    listings = .allocate(capacity: instrumentCapacity)
+    channels = .allocate(capacity: channelCapacity)
+    scratch = .allocate(capacity: Self.scratchCapacity)
+    let prefix = UnsafeMutableBufferPointer<CChar>.allocate(capacity: labelPrefix.utf8.count)
+    _ = prefix.initialize(from: labelPrefix.utf8.lazy.map { CChar(bitPattern: $0) })
+    self.labelPrefix = prefix
+  }
+
+  deinit {
+    listings.deallocate()
+    channels.deallocate()
+    scratch.deallocate()
+    labelPrefix.deallocate()
+  }
+
+  // MARK: Set-up
+
+  /// Declares an instrument; the same name gets the same index. Its grid comes from the venue's list (R64).
+  public mutating func want(instrument name: String) throws(TableError) -> InstrumentIndex {
+    if let known = instrumentNames.value(of: name) { return InstrumentIndex(known) }
+    let index = InstrumentIndex(instruments.count)
+    try instrumentNames.add(name, value: UInt32(index))
+    let noGrid = InstrumentGrid(tickE8: 0, lotE8: 0, minimumLots: QtyLots(rawValue: 0))
+    (listings + Int(index)).initialize(
+      to: Listing(
+        info: InstrumentInfo(index: index, kind: .other, grid: noGrid, expirySeconds: 0),
+        tick: apus_step_make(0), lot: apus_step_make(0), hasGrid: false))
+    instruments.append(name)
+    return index
+  }
+
+  /// The last listing of an instrument; `nil` before the first.
+  public func info(of index: InstrumentIndex) -> InstrumentInfo? {
+    guard Int(index) < instruments.count, listings[Int(index)].hasGrid else { return nil }
+    return listings[Int(index)].info
+  }
+
+  /// Declares a channel by its exact name. Registering a name again changes what it means and takes its
+  /// confirmation away.
+  ///
+  /// - Parameter instrument: For tickers and books; `want` made it.
+  public mutating func register(
+    channel name: String, kind: ThalexChannel, instrument: InstrumentIndex = .max
+  ) throws(TableError) {
+    let entry = ChannelEntry(kind: kind, instrument: instrument, isConfirmed: false)
+    switch kind {
+    case .ticker, .lightTicker, .book:
+      guard Int(instrument) < instruments.count else { throw .unusableName(name) }
+    default: break
+    }
+    if let known = channelNames.value(of: name) {
+      channels[Int(known)] = entry
+      return
+    }
+    try channelNames.add(name, value: UInt32(channelTexts.count))
+    (channels + channelTexts.count).initialize(to: entry)
+    channelTexts.append(name)
+  }
+
+  // MARK: Confirmed subscriptions (R21)
+
+  /// Whether a reply to a subscribe named every registered channel.
+  public var isEveryChannelConfirmed: Bool {
+    for index in 0..<channelTexts.count where !channels[index].isConfirmed { return false }
+    return true
+  }
+
+  /// Whether the last reply about this channel accepted it.
+  public func isConfirmed(channel name: String) -> Bool {
+    guard let index = channelNames.value(of: name) else { return false }
+    return channels[Int(index)].isConfirmed
+  }
+
+  /// Names of the registered channels that are, or are not, confirmed. Cold.
+  public var confirmedChannels: [String] { channelTexts(confirmed: true) }
+  public var unconfirmedChannels: [String] { channelTexts(confirmed: false) }
+
+  private func channelTexts(confirmed: Bool) -> [String] {
+    var texts: [String] = []
+    for index in 0..<channelTexts.count where channels[index].isConfirmed == confirmed {
+      texts.append(channelTexts[index])
+    }
+    return texts
+  }
+
+  /// For a new connection.
+  public mutating func forgetConfirmations() {
+    for index in 0..<channelTexts.count { channels[index].isConfirmed = false }
+  }
+
+  // MARK: Frames
+
+  /// Reads one frame and delivers what it says.
+  public mutating func decode<Sink: VenueEventSink & ~Copyable>(_ text: UnsafeRawBufferPointer, into sink: inout Sink) {
+    guard let base = text.baseAddress else {
+      sink.refusedAtEdge(.malformed)
+      return
+    }
+    scratchCount = 0
+    var json = apus_json_begin(base.assumingMemoryBound(to: CChar.self), text.count)
+    // What Thalex writes starts with one of these (protocol reference 2.2); all else takes the general way.
+    if Self.starts(json, "{\"channel_name\":\"") {
+      json.at += 17
+      var name = JSONText()
+      if apus_json_string_rest(&json, &name), !name.has_escapes, Self.starts(json, ",\"notification\":") {
+        json.at += 16
+        notification(name, &json, into: &sink)
+        return
+      }
+    } else if Self.starts(json, "{\"id\":") {
+      json.at += 6
+      var number = ScannedDecimal()
+      if json.isNext(.number), apus_json_number(&json, &number), Self.starts(json, ",\"result\":") {
+        let request = kind(of: number)
+        switch request {
+        case .insert, .amend, .cancel:
+          json.at += 10
+          orderReply(request, &json, isOpen: true, into: &sink)
+          return
+        default: break
+        }
+      }
+    }
+    general(apus_json_begin(base.assumingMemoryBound(to: CChar.self), text.count), into: &sink)
+  }
+
+  @inline(always)
+  static func starts(_ json: JSONCursor, _ prefix: StaticString) -> Bool {
+    json.end - json.at >= prefix.utf8CodeUnitCount
+      && memcmp(json.at, prefix.utf8Start, prefix.utf8CodeUnitCount) == 0
+  }
+
+  /// Remembers the id and says what the request was.
+  mutating func kind(of number: ScannedDecimal) -> RequestKind {
+    var number = number
+    lastReplyID = .max
+    var id: UInt64 = 0
+    guard apus_decimal_to_u64(&number, &id) else { return .unknown }
+    lastReplyID = id
+    return ThalexRequestID.kind(of: id)
+  }
+
+  /// A notification whose value is next, inside an envelope that is still open.
+  private mutating func notification<Sink: VenueEventSink & ~Copyable>(
+    _ name: JSONText, _ json: inout JSONCursor, into sink: inout Sink
+  ) {
+    if let bytes = name.bytes, let index = channelNames.find(bytes, name.count) {
+      let entry = channels[Int(index)]
+      switch entry.kind {
+      case .ticker:
+        ticker(entry.instrument, &json, isOpen: true, into: &sink)
+        return
+      case .lightTicker:
+        lightTicker(entry.instrument, &json, isOpen: true, into: &sink)
+        return
+      default:
+        // The snapshot flag stands behind the value: look at it first.
+        apus_json_space(&json)
+        let start = json.at
+        _ = apus_json_leap(&json)
+        let value = apus_json_begin(start, json.failed ? 0 : json.at - start)
+        guard let isSnapshot = closeEnvelope(&json) else {
+          sink.refusedAtEdge(.malformed)
+          return
+        }
+        notification(entry, value, isSnapshot: isSnapshot, into: &sink)
+        return
+      }
+    }
+    json.skip()
+    sink.refusedAtEdge(closeEnvelope(&json) == nil ? .malformed : .unknownName)
+  }
+
+  /// A notification whose value stands alone.
+  private mutating func notification<Sink: VenueEventSink & ~Copyable>(
+    _ entry: ChannelEntry, _ value: JSONCursor, isSnapshot: Bool, into sink: inout Sink
+  ) {
+    var json = value
+    switch entry.kind {
+    case .ticker: ticker(entry.instrument, &json, isOpen: false, into: &sink)
+    case .lightTicker: lightTicker(entry.instrument, &json, isOpen: false, into: &sink)
+    case .book: book(entry.instrument, &json, isSnapshot: isSnapshot, into: &sink)
+    case .priceIndex: priceIndex(&json, into: &sink)
+    case .instruments: instruments(&json, snapshot: isSnapshot, isWrapped: true, reply: nil, into: &sink)
+    case .sessionOrders:
+      orders(
+        &json, source: isSnapshot ? .snapshot : .feed, snapshot: isSnapshot ? .sessionOrders : nil, isSession: true,
+        reply: nil, into: &sink)
+    case .accountOrders:
+      orders(
+        &json, source: isSnapshot ? .snapshot : .feed, snapshot: isSnapshot ? .accountOrders : nil, isSession: false,
+        reply: nil, into: &sink)
+    case .portfolio: portfolio(&json, snapshot: isSnapshot, reply: nil, into: &sink)
+    case .tradeHistory: trades(&json, source: .tradeFeed, reply: nil, into: &sink)
+    case .system: system(&json, into: &sink)
+    case .other:
+      json.skip()
+      if !apus_json_finish(&json) { sink.refusedAtEdge(.malformed) }
+    }
+  }
+
+  /// Reads what is left of an open envelope to the end of the frame; the snapshot flag, or `nil` if this is no JSON.
+  func closeEnvelope(_ json: inout JSONCursor) -> Bool? {
+    if json.end - json.at == 1, json.at.pointee == 0x7D { return false }
+    var walk = JSONWalk(last: UInt32(EnvelopeField.notification.rawValue) + 1, started: true)
+    var isSnapshot = false
+    while true {
+      let field = apus_json_next_field(&json, shapes.envelope.pointer, &walk)
+      if field == APUS_JSON_FIELD_END { break }
+      if field == EnvelopeField.snapshot.rawValue, json.isNext(.bool) {
+        _ = apus_json_bool(&json, &isSnapshot)
+      } else {
+        json.skip()
+      }
+    }
+    return apus_json_finish(&json) ? isSnapshot : nil
+  }
+
+  /// Whether the frame ends well behind a value that has been read.
+  @inline(always)
+  func ends(_ json: inout JSONCursor, isOpen: Bool) -> Bool {
+    isOpen ? closeEnvelope(&json) != nil : apus_json_finish(&json)
+  }
+
+  /// Any order of members, any white space.
+  private mutating func general<Sink: VenueEventSink & ~Copyable>(_ frame: JSONCursor, into sink: inout Sink) {
+    var json = frame
+    var walk = JSONWalk()
+    var name = JSONText()
+    var id = ScannedDecimal()
+    var hasName = false, hasID = false, isNumber = false, isSnapshot = false, wrong = false
+    var notificationValue: JSONCursor?
+    var result: JSONCursor?
+    var error: JSONCursor?
+    guard apus_json_enter_object(&json) else {
+      sink.refusedAtEdge(.malformed)
+      return
+    }
+    while true {
+      let index = apus_json_next_field(&json, shapes.envelope.pointer, &walk)
+      guard let field = EnvelopeField(rawValue: index) else {
+        if index == APUS_JSON_FIELD_END { break }
+        json.skip()
+        continue
+      }
+      switch field {
+      case .channelName: hasName = json.text(&name, wrong: &wrong)
+      case .id:
+        hasID = true
+        var isOther = false
+        isNumber = json.number(&id, wrong: &isOther)
+      case .snapshot: isSnapshot = json.flag(wrong: &wrong)
+      case .notification: notificationValue = json.checkedSlice()
+      case .result: result = json.checkedSlice()
+      case .error: error = json.isNext(.null) ? (json.skip(), nil).1 : json.checkedSlice()
+      }
+    }
+    guard apus_json_finish(&json) else {
+      sink.refusedAtEdge(.malformed)
+      return
+    }
+    if hasName, let value = notificationValue {
+      plain(&name)
+      if let bytes = name.bytes, let channel = channelNames.find(bytes, name.count) {
+        notification(channels[Int(channel)], value, isSnapshot: isSnapshot, into: &sink)
+      } else {
+        sink.refusedAtEdge(.unknownName)
+      }
+    } else if let error {
+      failure(isNumber ? kind(of: id) : noID(), error, into: &sink)
+    } else if let result {
+      success(isNumber ? kind(of: id) : noID(), result, into: &sink)
+    } else {
+      sink.refusedAtEdge(hasName || hasID ? .missingMember : .malformed)
+    }
+  }
+
+  private mutating func noID() -> RequestKind {
+    lastReplyID = .max
+    return .unknown
+  }
+
+  // MARK: Text and numbers
+
+  /// Replaces raw text with escapes by what it means. Text that does not fit becomes empty, which nothing equals.
+  mutating func plain(_ text: inout JSONText) {
+    guard text.has_escapes, let bytes = text.bytes else { return }
+    let start = scratch + scratchCount
+    let count = apus_json_unescape(bytes, text.count, start, Self.scratchCapacity - scratchCount)
+    text = JSONText(bytes: UnsafePointer(start), count: max(0, Int(count)), has_escapes: false)
+    scratchCount += text.count
+  }
+
+  /// The listing of an instrument that was asked for and whose grid is known.
+  @inline(always)
+  func listing(_ index: InstrumentIndex) -> UnsafePointer<Listing>? {
+    let listing = UnsafePointer(listings + Int(index))
+    return listing.pointee.hasGrid ? listing : nil
+  }
+
+  /// The label says that the order is this engine's (R14).
+  func isOurs(_ label: JSONText) -> Bool {
+    guard let bytes = label.bytes, let prefix = labelPrefix.baseAddress, !labelPrefix.isEmpty else { return false }
+    return label.count >= labelPrefix.count && memcmp(bytes, prefix, labelPrefix.count) == 0
+  }
+}
+
+extension ThalexDecoder.Listing {
+  /// A price on the grid; positive, except for combinations, which may cost nothing or less.
+  @inline(always)
+  func price(_ number: inout ScannedDecimal, _ out: inout PriceTicks) -> DecodeProblem? {
+    var tick = tick
+    var ticks: Int64 = 0
+    let outcome = apus_decimal_to_steps(&number, &tick, &ticks)
+    if outcome == .offGrid || outcome == .overflow { return .offGrid }
+    if ticks <= 0, info.kind != .combination { return .impossible }
+    out = PriceTicks(rawValue: ticks)
+    return nil
+  }
+
+  /// A size on the grid, 0 or more.
+  @inline(always)
+  func size(_ number: inout ScannedDecimal, _ out: inout QtyLots) -> DecodeProblem? {
+    let problem = signedSize(&number, &out)
+    return problem ?? (out < QtyLots.zero ? .impossible : nil)
+  }
+
+  @inline(always)
+  func signedSize(_ number: inout ScannedDecimal, _ out: inout QtyLots) -> DecodeProblem? {
+    var lot = lot
+    var lots: Int64 = 0
+    let outcome = apus_decimal_to_steps(&number, &lot, &lots)
+    if outcome == .offGrid || outcome == .overflow { return .offGrid }
+    out = QtyLots(rawValue: lots)
+    return nil
+  }
+}
