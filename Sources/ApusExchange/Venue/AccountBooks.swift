@@ -1,0 +1,99 @@
+public import Apus
+import CSupport
+
+/// The venue's own record of one account, to be compared with what the account believes.
+public struct AccountBooks: Codable, Equatable, Sendable {
+  public struct OpenOrder: Codable, Equatable, Sendable {
+    public var orderID: String
+    public var clientOrderID: UInt64?
+    public var instrument: String
+    public var isBuy: Bool
+    public var priceTicks: Int64
+    public var amountLots: Int64
+    public var filledLots: Int64
+    public var remainingLots: Int64
+    public var isPersistent: Bool
+  }
+
+  public struct Position: Codable, Equatable, Sendable {
+    public var instrument: String
+    /// Negative = short.
+    public var lots: Int64
+    /// Price profit that is realised, fees excluded, 10⁻⁸ USD.
+    public var realisedE8: MoneyE8
+    public var feesE8: MoneyE8
+    public var openBuyLots: Int64
+    public var openSellLots: Int64
+    /// Largest |position| ever.
+    public var maximumLots: Int64
+    /// Largest position + all open buys, and −position + all open sells, ever; at least 0.
+    public var worstLongLots: Int64
+    public var worstShortLots: Int64
+  }
+
+  public struct Fill: Codable, Equatable, Sendable {
+    public var tradeID: String
+    public var orderID: String
+    public var clientOrderID: UInt64?
+    public var instrument: String
+    public var isBuy: Bool
+    public var priceTicks: Int64
+    public var lots: Int64
+    public var feeE8: MoneyE8
+    public var isMaker: Bool
+    /// Nanoseconds since the Unix epoch.
+    public var time: Nanoseconds
+  }
+
+  public var account: String
+  public var openOrders: [OpenOrder]
+  /// One for every instrument of the venue.
+  public var positions: [Position]
+  public var fills: [Fill]
+  public var totalFeesE8: MoneyE8
+  public var rateViolations: UInt64
+  /// Text messages received from the account's connections, those before login included.
+  public var messages: UInt64
+}
+
+extension SimulatedVenue {
+  /// The books of an account as of now; `nil` if it has never logged in.
+  public func books(_ name: String) -> AccountBooks? {
+    guard let account = accounts[name] else { return nil }
+    let text = TextBuffer()
+    func hex(_ number: UInt64) -> String {
+      text.clear()
+      text.hex(number, digits: 16)
+      return String(decoding: text.bytes, as: UTF8.self)
+    }
+    let orders = account.orders.map { order in
+      AccountBooks.OpenOrder(
+        orderID: hex(order.number), clientOrderID: order.clientID, instrument: order.market.spec.name,
+        isBuy: order.side == .buy, priceTicks: order.price.rawValue, amountLots: order.amount.rawValue,
+        filledLots: order.filled.rawValue, remainingLots: order.remaining.rawValue, isPersistent: order.isPersistent)
+    }
+    let positions = markets.map { market in
+      let position = account.positions[market.index]
+      return AccountBooks.Position(
+        instrument: market.spec.name, lots: position.lots, realisedE8: position.realised * market.tickLotE8,
+        feesE8: position.feesE8, openBuyLots: position.openBuys, openSellLots: position.openSells,
+        maximumLots: position.maximumLots, worstLongLots: position.worstLong, worstShortLots: position.worstShort)
+    }
+    let fills = account.fills.map { fill in
+      text.clear()
+      fill.writeID(text)
+      let tradeID = String(decoding: text.bytes, as: UTF8.self)
+      return AccountBooks.Fill(
+        tradeID: tradeID, orderID: hex(fill.orderNumber), clientOrderID: fill.clientID,
+        instrument: markets[fill.market].spec.name, isBuy: fill.side == .buy, priceTicks: fill.price.rawValue,
+        lots: fill.lots.rawValue, feeE8: fill.feeE8, isMaker: fill.isMaker, time: wall(fill.time))
+    }
+    return AccountBooks(
+      account: name, openOrders: orders, positions: positions, fills: fills,
+      totalFeesE8: positions.reduce(0) { $0 + $1.feesE8 }, rateViolations: account.violations,
+      messages: account.messages)
+  }
+
+  /// Names of all accounts that have logged in, in that order.
+  public var accountNames: [String] { accountList.map(\.name) }
+}

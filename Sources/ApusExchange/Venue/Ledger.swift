@@ -1,0 +1,218 @@
+import Apus
+import CSupport
+
+/// One execution from the side of one account.
+struct Fill {
+  /// Every side of every trade has its own number.
+  var number: UInt64
+  var orderNumber: UInt64
+  var clientID: UInt64?
+  var label: String?
+  var market: Int
+  var side: Side
+  var price: PriceTicks
+  var lots: QtyLots
+  var isMaker: Bool
+  var time: Nanoseconds
+  var feeE8: MoneyE8
+  var feeRateE6: Int64
+  var indexE8: Int64
+  var fundingMarkE8: Int64
+  var positionAfter: QtyLots
+  var realisedAfterE8: MoneyE8
+  /// When the trade history shows it.
+  var visibleAt: Nanoseconds
+
+  /// Trade ids are 32 hex digits, as seen on the wire.
+  func writeID(_ out: TextBuffer) {
+    out.hex(0x0080_0000_0000_0000 | UInt64(market), digits: 16)
+    out.hex(0x1842_5435_0000_0000 + number, digits: 16)
+  }
+
+  /// As an item of an order's `fills`.
+  func writeInOrder(_ out: TextBuffer, grid: InstrumentGrid, wallClockBase: Nanoseconds) {
+    out.raw("{\"trade_id\":\"")
+    writeID(out)
+    out.raw("\",\"price\":")
+    out.e8Pointed(price.rawValue * grid.tickE8)
+    out.raw(",\"amount\":")
+    out.e8Pointed(lots.rawValue * grid.lotE8)
+    out.raw(",\"time\":")
+    out.seconds(wallClockBase + time)
+    out.raw(isMaker ? ",\"maker_taker\":\"maker\"" : ",\"maker_taker\":\"taker\"")
+    out.raw(",\"leg_index\":0}")
+  }
+
+  /// As an item of the trade history.
+  func write(_ out: TextBuffer, market: Market, wallClockBase: Nanoseconds) {
+    let grid = market.spec.grid
+    out.raw("{\"order_id\":\"")
+    out.hex(orderNumber, digits: 16)
+    out.raw("\",\"trade_id\":\"")
+    writeID(out)
+    out.raw("\",\"instrument_name\":\"")
+    out.append(market.name)
+    out.raw(side == .buy ? "\",\"direction\":\"buy\",\"price\":" : "\",\"direction\":\"sell\",\"price\":")
+    out.e8Pointed(price.rawValue * grid.tickE8)
+    out.raw(",\"amount\":")
+    out.e8Pointed(lots.rawValue * grid.lotE8)
+    if let label {
+      out.raw(",\"label\":")
+      out.quoted(label)
+    }
+    out.raw(",\"time\":")
+    out.seconds(wallClockBase + time)
+    out.raw(",\"position_after\":")
+    out.e8Pointed(positionAfter.rawValue * grid.lotE8)
+    out.raw(",\"trade_type\":\"normal\",\"session_realised_after\":")
+    out.e8Pointed(realisedAfterE8)
+    out.raw(",\"fee\":")
+    out.e8Pointed(feeE8)
+    out.raw(",\"index\":")
+    out.e8Pointed(indexE8)
+    out.raw(",\"fee_rate\":")
+    out.decimal(feeRateE6, places: 6, pointAlways: true)
+    out.raw(",\"fee_basis\":")
+    out.e8Pointed(indexE8)
+    out.raw(",\"funding_mark\":")
+    out.e8Pointed(fundingMarkE8)
+    if let clientID {
+      out.raw(",\"client_order_id\":")
+      out.integer(clientID)
+    }
+    out.raw(isMaker ? ",\"maker_taker\":\"maker\"" : ",\"maker_taker\":\"taker\"")
+    out.raw(",\"leg_index\":0}")
+  }
+}
+
+/// An account's position in one instrument. Money inside is counted in tick · lot, exactly.
+struct Position {
+  /// Negative = short.
+  var lots: Int64 = 0
+  /// What the open position cost at its average price: signed like `lots`.
+  var cost: Int64 = 0
+  /// Money that came in from trades minus what went out, fees excluded.
+  var cash: Int64 = 0
+  var feesE8: MoneyE8 = 0
+  /// Σ lots · funding mark at the trade, 10⁻⁸ USD.
+  var fundingEntryE8: MoneyE8 = 0
+  var openBuys: Int64 = 0
+  var openSells: Int64 = 0
+  var maximumLots: Int64 = 0
+  /// Most that was ever held, or could have been held had all open orders of a side filled.
+  var worstLong: Int64 = 0
+  var worstShort: Int64 = 0
+  /// Mark in the last portfolio line that was sent; 0 = none.
+  var sentMarkE8: Int64 = 0
+  var hasTraded = false
+
+  /// Realised price P&L in tick · lot: exact, because `cost` only moves value between open and realised.
+  var realised: Int64 { cash + cost }
+
+  mutating func trade(side: Side, price: Int64, quantity: Int64) {
+    let signed = side.sign * quantity
+    cash -= price * signed
+    hasTraded = true
+    if lots == 0 || (lots > 0) == (signed > 0) {
+      cost += price * signed
+      lots += signed
+      return
+    }
+    let closing = min(abs(lots), quantity)
+    // The closed part leaves at the average; the last lot takes the rounding with it.
+    let leaving = Decimal.scaled(cost, closing, over: abs(lots))
+    cost -= leaving
+    lots += signed
+    let opened = quantity - closing
+    if opened > 0 { cost += price * side.sign * opened }
+  }
+
+  mutating func noteExposure() {
+    maximumLots = max(maximumLots, abs(lots))
+    worstLong = max(worstLong, lots + openBuys)
+    worstShort = max(worstShort, openSells - lots)
+  }
+}
+
+/// One customer account, with its own books.
+final class Account {
+  let name: String
+  /// Self-trade group in the matching engines.
+  let owner: UInt32
+  let wallClockBase: Nanoseconds
+  let initialCashE8: MoneyE8
+  var positions: [Position]
+  var fills: [Fill] = []
+  /// Live orders in the order of their insertion.
+  var orders: [VenueOrder] = []
+  /// Open connections, in the order of login.
+  var sessions: [Session] = []
+  var violations: UInt64 = 0
+  var messages: UInt64 = 0
+  /// Fills up to here have been announced on `account.trade_history`.
+  var announcedFills = 0
+  /// When the last announcement that is under way arrives; later ones never overtake it.
+  var lastDelivery: Nanoseconds = .min
+  /// Fills made in the current transaction, waiting for their announcement to be scheduled.
+  var firstUnscheduledFill = 0
+  var changedPositions: [Int] = []
+
+  init(name: String, owner: UInt32, instruments: Int, wallClockBase: Nanoseconds, initialCashE8: MoneyE8) {
+    self.name = name
+    self.owner = owner
+    self.wallClockBase = wallClockBase
+    self.initialCashE8 = initialCashE8
+    positions = Array(repeating: Position(), count: instruments)
+  }
+}
+
+/// A portfolio line, written from a position and its market.
+extension Position {
+  func write(_ out: TextBuffer, market: Market) {
+    let grid = market.spec.grid
+    let unit = market.tickLotE8
+    let averageE8 = lots == 0 ? 0 : Decimal.scaled(cost, grid.tickE8, over: lots)
+    out.raw("{\"instrument_name\":\"")
+    out.append(market.name)
+    out.raw("\",\"position\":")
+    out.e8Pointed(lots * grid.lotE8)
+    out.raw(",\"mark_price\":")
+    out.e8Pointed(market.markE8)
+    out.raw(",\"index\":")
+    out.e8Pointed(market.indexE8)
+    out.raw(",\"start_price\":")
+    out.e8Pointed(averageE8)
+    out.raw(",\"average_price\":")
+    out.e8Pointed(averageE8)
+    out.raw(",\"unrealised_pnl\":")
+    out.e8Pointed(unrealisedE8(market))
+    out.raw(",\"realised_pnl\":")
+    out.e8Pointed(realised * unit)
+    out.raw(",\"entry_value\":")
+    out.e8Pointed(cost * unit)
+    if fundingEntryE8 != 0 {
+      out.raw(",\"perpetual_funding_entry_value\":")
+      out.e8Pointed(fundingEntryE8)
+    }
+    if market.spec.kind == .perpetual {
+      out.raw(",\"unrealised_perpetual_funding\":")
+      out.e8Pointed(fundingE8(market))
+    }
+    out.byte(UInt8(ascii: "}"))
+  }
+
+  /// Open profit at the mark, 10⁻⁸ USD.
+  func unrealisedE8(_ market: Market) -> MoneyE8 {
+    valueE8(lots: lots, priceE8: market.markE8, grid: market.spec.grid) - cost * market.tickLotE8
+  }
+
+  /// What funding is owed (negative) or due since the position was built, 10⁻⁸ USD.
+  func fundingE8(_ market: Market) -> MoneyE8 {
+    fundingEntryE8 - valueE8(lots: lots, priceE8: market.fundingMarkE8, grid: market.spec.grid)
+  }
+}
+
+/// lots · price, rounded to 10⁻⁸ USD.
+func valueE8(lots: Int64, priceE8: Int64, grid: InstrumentGrid) -> MoneyE8 {
+  Decimal.scaled(priceE8, lots * grid.lotE8, over: 100_000_000)
+}

@@ -1,0 +1,285 @@
+import Apus
+import CSupport
+
+/// A trade as the public sees it.
+struct PublicTrade {
+  var price: PriceTicks
+  var lots: QtyLots
+  var aggressor: Side
+  var time: Nanoseconds
+}
+
+/// An index and the instruments that follow it.
+final class Underlying {
+  let name: [UInt8]
+  /// What the market flow said last; becomes the index at the next mark update.
+  var latestE8: Int64
+  var indexE8: Int64
+  let previousSettlementE8: Int64
+  var time: Nanoseconds = 0
+  var markets: [Market] = []
+
+  init(name: String, indexE8: Int64) {
+    self.name = Array(name.utf8)
+    latestE8 = indexE8
+    self.indexE8 = indexE8
+    previousSettlementE8 = indexE8
+  }
+}
+
+/// One listed instrument: its matching engine, its background orders, its statistics.
+final class Market {
+  let index: Int
+  let spec: InstrumentSpec
+  let name: [UInt8]
+  let underlying: Underlying
+  let tickLotE8: Int64
+  var engine: MatchingEngine
+  var background = BackgroundBook()
+
+  /// Resting lots of both sides.
+  var totalBids: Int64 = 0
+  var totalAsks: Int64 = 0
+  var bookTime: Nanoseconds = 0
+  /// The book changed since the last publication.
+  var isBookChanged = false
+  /// Prices whose size changed since the last publication, if a full-depth channel wants them.
+  var touchedBids: [Int64] = []
+  var touchedAsks: [Int64] = []
+  var collectsTouched = false
+
+  var lastPrice: PriceTicks?
+  var firstPrice = PriceTicks(rawValue: 0)
+  var lowPrice = PriceTicks(rawValue: 0)
+  var highPrice = PriceTicks(rawValue: 0)
+  var volumeLots: Int64 = 0
+  /// Σ price · lots.
+  var value: Int64 = 0
+  /// The last trades; number n sits at n mod capacity.
+  private(set) var trades: [PublicTrade] = []
+  private(set) var tradeCount = 0
+  static let tradeCapacity = 4096
+
+  var markE8: Int64
+  var markTime: Nanoseconds = 0
+  private var premiumE8: Int64 = 0
+  private(set) var fundingRateE12: Int64 = 0
+  private(set) var fundingMarkE8: Int64 = 0
+  private var fundingRemainder: Int128 = 0
+  private var rateSum: Int128 = 0
+  private var rateCount: Int64 = 0
+  /// Public channels of this instrument, books first.
+  var channels: [Channel] = []
+
+  private let capacity: Int
+  private let prices: UnsafeMutablePointer<PriceTicks>
+  private let sizes: UnsafeMutablePointer<QtyLots>
+
+  init(index: Int, spec: InstrumentSpec, underlying: Underlying, configuration: VenueConfiguration) throws(VenueError) {
+    self.index = index
+    self.spec = spec
+    name = Array(spec.name.utf8)
+    self.underlying = underlying
+    guard let unit = spec.grid.tickLotE8 else {
+      throw .configuration("\(spec.name): a lot at one tick must be worth a whole multiple of 1e-8 USD")
+    }
+    tickLotE8 = unit
+    markE8 = underlying.indexE8
+    capacity = Int(configuration.maximumLevels)
+    prices = .allocate(capacity: capacity)
+    prices.initialize(repeating: PriceTicks(rawValue: 0), count: capacity)
+    sizes = .allocate(capacity: capacity)
+    sizes.initialize(repeating: .zero, count: capacity)
+    do {
+      engine = try MatchingEngine(
+        limits: MatchLimits(
+          maxOrders: configuration.maximumRestingOrders, maxLevels: configuration.maximumLevels,
+          minPrice: PriceTicks(rawValue: 1), maxPrice: PriceTicks(rawValue: 1 << 40)))
+    } catch {
+      prices.deallocate()
+      sizes.deallocate()
+      throw .matchingEngine(spec.name, error)
+    }
+    underlying.markets.append(self)
+  }
+
+  deinit {
+    prices.deallocate()
+    sizes.deallocate()
+  }
+
+  var indexE8: Int64 { underlying.indexE8 }
+
+  func collarLowE8(_ basisPoints: Int64) -> Int64 { Decimal.scaled(markE8, 10_000 - basisPoints, over: 10_000) }
+  func collarHighE8(_ basisPoints: Int64) -> Int64 { Decimal.scaled(markE8, 10_000 + basisPoints, over: 10_000) }
+
+  /// Best price and size of a side.
+  func best(_ side: Side) -> (price: PriceTicks, lots: QtyLots)? {
+    engine.best(side).map { ($0.price, $0.quantity) }
+  }
+
+  /// Up to `limit` levels, best first, in buffers that the next call overwrites.
+  func levels(_ side: Side, limit: Int, _ body: (PriceTicks, QtyLots) -> Bool) {
+    let limit = min(limit, capacity)
+    var priceSpan = MutableSpan(_unsafeStart: prices, count: limit)
+    var sizeSpan = MutableSpan(_unsafeStart: sizes, count: limit)
+    let count = engine.levels(side, prices: &priceSpan, sizes: &sizeSpan)
+    for level in 0..<count where !body(prices[level], sizes[level]) { return }
+  }
+
+  func addResting(_ side: Side, _ price: PriceTicks, _ lots: Int64, now: Nanoseconds) {
+    isBookChanged = true
+    bookTime = now
+    if side == .buy {
+      totalBids += lots
+      if collectsTouched { touchedBids.append(price.rawValue) }
+    } else {
+      totalAsks += lots
+      if collectsTouched { touchedAsks.append(price.rawValue) }
+    }
+  }
+
+  func noteTrade(_ trade: PublicTrade) {
+    if trades.count < Self.tradeCapacity {
+      trades.append(trade)
+    } else {
+      trades[tradeCount % Self.tradeCapacity] = trade
+    }
+    tradeCount += 1
+    if lastPrice == nil {
+      firstPrice = trade.price
+      lowPrice = trade.price
+      highPrice = trade.price
+    }
+    lastPrice = trade.price
+    lowPrice = min(lowPrice, trade.price)
+    highPrice = max(highPrice, trade.price)
+    volumeLots += trade.lots.rawValue
+    value += trade.price.rawValue * trade.lots.rawValue
+  }
+
+  /// Trades number `from` and later, as far as they are still kept.
+  func recentTrades(from: Int, _ body: (PublicTrade) -> Void) {
+    var number = max(from, tradeCount - Self.tradeCapacity, 0)
+    while number < tradeCount {
+      body(trades[number % Self.tradeCapacity])
+      number += 1
+    }
+  }
+
+  // MARK: mark and funding (reference 4.3)
+
+  /// Average price of trading the premium size against one side; `nil` without enough liquidity.
+  private func averagePriceE8(_ side: Side) -> Int64? {
+    let wanted = spec.premiumLots.rawValue
+    var left = wanted
+    var cost: Int64 = 0
+    levels(side, limit: 64) { price, lots in
+      let taken = min(left, lots.rawValue)
+      cost += price.rawValue * taken
+      left -= taken
+      return left > 0
+    }
+    return left > 0 ? nil : Decimal.scaled(cost, spec.grid.tickE8, over: wanted)
+  }
+
+  /// Takes over the index and moves mark and funding; to be called every `interval`.
+  func updateMark(now: Nanoseconds, interval: Nanoseconds) {
+    var premium: Int64 = 0
+    if let bid = averagePriceE8(.buy), let ask = averagePriceE8(.sell) {
+      premium = (bid + ask) / 2 - indexE8
+      premiumE8 += (premium - premiumE8) * 2 / 31
+    } else {
+      premiumE8 = 0
+    }
+    markE8 = max(spec.grid.tickE8, indexE8 + premiumE8)
+    markTime = now
+    guard spec.kind == .perpetual else { return }
+    let ratio = Decimal.scaled(markE8 - indexE8, 1_000_000_000_000, over: indexE8)
+    let dampener: Int64 = 250_000_000
+    fundingRateE12 = ratio > dampener ? ratio - dampener : ratio < -dampener ? ratio + dampener : 0
+    rateSum += Int128(fundingRateE12)
+    rateCount += 1
+    // rate · index · interval / 8 h, the remainder carried on.
+    let eightHours = Int128(28_800) * 1_000_000_000 * 1_000_000_000_000
+    let accrued = Int128(fundingRateE12) * Int128(indexE8) * Int128(interval) + fundingRemainder
+    fundingMarkE8 += Int64(accrued / eightHours)
+    fundingRemainder = accrued % eightHours
+  }
+
+  var averageFundingRateE12: Int64 { rateCount == 0 ? 0 : Int64(rateSum / Int128(rateCount)) }
+}
+
+/// The anonymous resting orders of the market flow, one per price and side, in a window of prices.
+///
+/// Prices outside the window are left out: it spans 131,072 ticks around the first price seen.
+struct BackgroundBook: ~Copyable {
+  static let span = 1 << 17
+  private(set) var base: Int64 = 0
+  private(set) var isPlaced = false
+  private let handles: UnsafeMutablePointer<UInt64>
+  private let remaining: UnsafeMutablePointer<Int64>
+  /// Slot of the best order of each side; −1 and `span` when there is none.
+  private(set) var bestBid = -1
+  private(set) var bestAsk = span
+
+  init() {
+    handles = .allocate(capacity: 2 * Self.span)
+    handles.initialize(repeating: 0, count: 2 * Self.span)
+    remaining = .allocate(capacity: 2 * Self.span)
+    remaining.initialize(repeating: 0, count: 2 * Self.span)
+  }
+
+  deinit {
+    handles.deallocate()
+    remaining.deallocate()
+  }
+
+  mutating func slot(_ price: PriceTicks) -> Int? {
+    if !isPlaced {
+      isPlaced = true
+      base = max(1, price.rawValue - Int64(Self.span / 2))
+    }
+    let offset = price.rawValue - base
+    return offset >= 0 && offset < Int64(Self.span) ? Int(offset) : nil
+  }
+
+  func price(_ slot: Int) -> PriceTicks { PriceTicks(rawValue: base + Int64(slot)) }
+  func handle(_ side: Side, _ slot: Int) -> UInt64 { handles[Int(side.rawValue) * Self.span + slot] }
+  func lots(_ side: Side, _ slot: Int) -> Int64 { remaining[Int(side.rawValue) * Self.span + slot] }
+
+  /// Records what rests at a slot now; `handle` 0 = nothing.
+  mutating func set(_ side: Side, _ slot: Int, handle: UInt64, lots: Int64) {
+    let at = Int(side.rawValue) * Self.span + slot
+    handles[at] = handle
+    remaining[at] = lots
+    if side == .buy {
+      if handle != 0 {
+        bestBid = max(bestBid, slot)
+      } else if slot == bestBid {
+        while bestBid >= 0, self.handle(.buy, bestBid) == 0 { bestBid -= 1 }
+      }
+    } else {
+      if handle != 0 {
+        bestAsk = min(bestAsk, slot)
+      } else if slot == bestAsk {
+        while bestAsk < Self.span, self.handle(.sell, bestAsk) == 0 { bestAsk += 1 }
+      }
+    }
+  }
+}
+
+/// Who an order in a matching engine belongs to, packed into its tag.
+enum Tag {
+  private static let backgroundBit: UInt64 = 1 << 63
+  private static let sellBit: UInt64 = 1 << 62
+  /// A print of the market flow; never rests.
+  static let tape: UInt64 = 1 << 61
+
+  static func background(_ side: Side, _ slot: Int) -> UInt64 {
+    backgroundBit | (side == .sell ? sellBit : 0) | UInt64(slot)
+  }
+  static func isBackground(_ tag: UInt64) -> Bool { tag & backgroundBit != 0 }
+  static func side(_ tag: UInt64) -> Side { tag & sellBit != 0 ? .sell : .buy }
+  static func slot(_ tag: UInt64) -> Int { Int(tag & 0xFFFF_FFFF) }
+}

@@ -1,0 +1,356 @@
+import Apus
+import CSupport
+
+/// Orders, background and prints meet in the matching engines; the ledger follows their reports.
+extension SimulatedVenue {
+  /// Books what one engine call reported. `taker` is the participant's order that the call was about.
+  ///
+  /// - Returns: The report about the order itself, if there was one.
+  @discardableResult
+  private func book(_ market: Market, taker: VenueOrder?) -> MatchReport? {
+    var outcome: MatchReport?
+    for index in 0..<market.engine.reportCount {
+      let report = market.engine.report(index)
+      if report.kind == .trade {
+        bookTrade(market, report, taker: taker)
+      } else {
+        outcome = report
+      }
+    }
+    return outcome
+  }
+
+  private func bookTrade(_ market: Market, _ report: MatchReport, taker: VenueOrder?) {
+    let aggressor = report.side
+    let quantity = report.quantity
+    let price = report.price
+    statistics.trades += 1
+    market.noteTrade(PublicTrade(price: price, lots: quantity, aggressor: aggressor, time: now))
+    market.addResting(aggressor.opposite, price, -quantity.rawValue, now: now)
+    if Tag.isBackground(report.makerTag) {
+      let slot = Tag.slot(report.makerTag)
+      let left = report.makerRemaining.rawValue
+      market.background.set(
+        aggressor.opposite, slot, handle: left == 0 ? 0 : report.makerHandle, lots: left)
+    } else if let maker = orders[Int(report.makerTag)] {
+      if maker.side == .buy {
+        maker.account.positions[market.index].openBuys -= quantity.rawValue
+      } else {
+        maker.account.positions[market.index].openSells -= quantity.rawValue
+      }
+      maker.remaining -= quantity
+      let first = maker.fills.count
+      bookFill(maker, price, quantity, isMaker: true)
+      if maker.remaining == .zero {
+        finish(maker, state: .filled, deletion: .filled)
+      } else {
+        maker.state = .partiallyFilled
+      }
+      notify(maker, change: .fill, newFills: maker.fills[first...])
+    }
+    if let taker {
+      taker.remaining -= quantity
+      bookFill(taker, price, quantity, isMaker: false)
+    }
+  }
+
+  private func bookFill(_ order: VenueOrder, _ price: PriceTicks, _ lots: QtyLots, isMaker: Bool) {
+    let account = order.account
+    let market = order.market
+    order.filled += lots
+    let rate = isMaker ? configuration.makerFeeE6 : configuration.takerFeeE6
+    let notional = valueE8(lots: lots.rawValue, priceE8: market.indexE8, grid: market.spec.grid)
+    // Rounded to cents: 10^6 units of 10⁻⁸ USD.
+    let fee = Decimal.scaled(notional, rate, over: 1_000_000_000_000) * 1_000_000
+    account.positions[market.index].trade(side: order.side, price: price.rawValue, quantity: lots.rawValue)
+    account.positions[market.index].feesE8 += fee
+    account.positions[market.index].fundingEntryE8 += valueE8(
+      lots: order.side.sign * lots.rawValue, priceE8: market.fundingMarkE8, grid: market.spec.grid)
+    account.positions[market.index].noteExposure()
+    let position = account.positions[market.index]
+    order.fills.append(account.fills.count)
+    account.fills.append(
+      Fill(
+        number: nextFillNumber, orderNumber: order.number, clientID: order.clientID, label: order.label,
+        market: market.index, side: order.side, price: price, lots: lots, isMaker: isMaker, time: now, feeE8: fee,
+        feeRateE6: rate, indexE8: market.indexE8, fundingMarkE8: market.fundingMarkE8,
+        positionAfter: QtyLots(rawValue: position.lots),
+        realisedAfterE8: position.realised * market.tickLotE8 - position.feesE8, visibleAt: .max))
+    nextFillNumber += 1
+    if !account.changedPositions.contains(market.index) { account.changedPositions.append(market.index) }
+    if !tradedAccounts.contains(where: { $0 === account }) { tradedAccounts.append(account) }
+  }
+
+  // MARK: participants' orders
+
+  /// Puts an order into the book of its market. It has a slot and counts as live when this returns
+  /// with it resting; else it is finished.
+  ///
+  /// - Returns: A fault if it was refused outright and left no trace.
+  func enter(_ order: VenueOrder, flags: MatchFlags, owner: UInt32) -> VenueFault? {
+    let market = order.market
+    register(order)
+    let handle = market.engine.submit(
+      MatchOrder(
+        tag: UInt64(order.slot), owner: owner, side: order.side, flags: flags, price: order.price,
+        quantity: order.amount))
+    let last = book(market, taker: order)
+    guard let outcome = last, outcome.kind != .rejected else {
+      release(order)
+      switch last?.reason {
+      case .badPrice: return .invalidPrice
+      case .full: return .tooManyOpenOrders
+      default: return .invalidQuantity
+      }
+    }
+    conclude(order, outcome, handle: handle)
+    return nil
+  }
+
+  /// Takes an order's state from the last report about it.
+  private func conclude(_ order: VenueOrder, _ outcome: MatchReport, handle: UInt64) {
+    if handle != 0, outcome.kind == .accepted || outcome.kind == .amended {
+      order.handle = handle
+      order.price = outcome.price
+      order.remaining = outcome.remaining
+      order.state = order.filled == .zero ? .open : .partiallyFilled
+      order.market.addResting(order.side, order.price, order.remaining.rawValue, now: now)
+      addOpen(order, order.remaining.rawValue)
+      return
+    }
+    if outcome.kind == .done {
+      finish(order, state: .filled, deletion: .filled)
+      return
+    }
+    let state: OrderState = order.filled == .zero ? .cancelled : .cancelledPartiallyFilled
+    finish(order, state: state, deletion: outcome.reason == .selfTrade ? .selfTradePrevention : .immediateCancel)
+  }
+
+  private func addOpen(_ order: VenueOrder, _ lots: Int64) {
+    if order.side == .buy {
+      order.account.positions[order.market.index].openBuys += lots
+    } else {
+      order.account.positions[order.market.index].openSells += lots
+    }
+    order.account.positions[order.market.index].noteExposure()
+  }
+
+  /// New price and total size of a live order. Its new fills are the ones added to `order.fills`.
+  func change(_ order: VenueOrder, price: PriceTicks, amount: QtyLots) {
+    let market = order.market
+    let wanted = amount - order.filled
+    if wanted <= .zero {
+      order.amount = amount
+      order.price = price
+      withdraw(order, deletion: .clientCancel)
+      return
+    }
+    let old = order.remaining
+    let oldPrice = order.price
+    market.addResting(order.side, oldPrice, -old.rawValue, now: now)
+    addOpen(order, -old.rawValue)
+    order.remaining = wanted
+    order.amount = amount
+    order.price = price
+    let rests = market.engine.modify(order.handle, price: price, remaining: wanted)
+    let last = book(market, taker: order)
+    guard let outcome = last, outcome.kind != .rejected else {
+      // Refused for want of room: the order stays as it was, if it is still there.
+      order.remaining = old
+      order.price = oldPrice
+      order.amount = order.filled + old
+      if rests {
+        market.addResting(order.side, oldPrice, old.rawValue, now: now)
+        addOpen(order, old.rawValue)
+      } else {
+        finish(order, state: order.filled == .zero ? .cancelled : .cancelledPartiallyFilled, deletion: .adminCancel)
+      }
+      return
+    }
+    conclude(order, outcome, handle: rests ? order.handle : 0)
+  }
+
+  /// Takes a live order out of the book.
+  func withdraw(_ order: VenueOrder, deletion: OrderDeletion) {
+    let market = order.market
+    if market.engine.cancel(order.handle) {
+      market.addResting(order.side, order.price, -order.remaining.rawValue, now: now)
+    }
+    addOpen(order, -order.remaining.rawValue)
+    order.remaining = .zero
+    finish(order, state: order.filled == .zero ? .cancelled : .cancelledPartiallyFilled, deletion: deletion)
+  }
+
+  /// Withdraws several orders and notes each for the feeds.
+  func cancelAll(_ list: [VenueOrder], deletion: OrderDeletion) {
+    for order in list {
+      withdraw(order, deletion: deletion)
+      notify(order, change: .cancel, newFills: [])
+    }
+  }
+
+  private func register(_ order: VenueOrder) {
+    if let slot = freeSlots.popLast() {
+      order.slot = slot
+      orders[slot] = order
+    } else {
+      order.slot = orders.count
+      orders.append(order)
+    }
+    ordersByNumber[order.number] = order
+    order.account.orders.append(order)
+    order.session?.orders.append(order)
+    if let clientID = order.clientID { order.session?.byClientID[clientID] = order }
+  }
+
+  private func release(_ order: VenueOrder) {
+    orders[order.slot] = nil
+    freeSlots.append(order.slot)
+    ordersByNumber[order.number] = nil
+    order.account.orders.removeAll { $0 === order }
+    if let session = order.session {
+      session.orders.removeAll { $0 === order }
+      if let clientID = order.clientID { session.byClientID[clientID] = nil }
+    }
+    order.handle = 0
+  }
+
+  private func finish(_ order: VenueOrder, state: OrderState, deletion: OrderDeletion) {
+    order.state = state
+    order.deletion = deletion
+    order.closeTime = now
+    release(order)
+  }
+
+  /// Shrinks or ends reduce-only orders that would no longer reduce (reference 6.1, best effort).
+  func watchReduceOnly() {
+    guard !tradedAccounts.isEmpty else { return }
+    for account in tradedAccounts {
+      for order in account.orders where order.isReduceOnly {
+        let reducible = max(0, -order.side.sign * account.positions[order.market.index].lots)
+        guard order.remaining.rawValue > reducible else { continue }
+        if reducible == 0 {
+          withdraw(order, deletion: .adminCancel)
+          notify(order, change: .cancel, newFills: [])
+        } else {
+          change(order, price: order.price, amount: order.filled + QtyLots(rawValue: reducible))
+          notify(order, change: .amend, newFills: [])
+        }
+      }
+    }
+  }
+
+  // MARK: market flow
+
+  /// Applies one step of the flow.
+  func apply(_ events: [FlowEvent]) {
+    var position = 0
+    while position < events.count {
+      let event = events[position]
+      guard Int(event.instrument) < markets.count else {
+        position += 1
+        continue
+      }
+      let market = markets[Int(event.instrument)]
+      switch event.kind {
+      case .level:
+        var end = position + 1
+        while end < events.count, events[end].kind == .level, events[end].instrument == event.instrument { end += 1 }
+        applyLevels(market, events, position..<end)
+        position = end
+      case .trade:
+        printTrade(market, event)
+        position += 1
+      case .index:
+        if event.value > 0 {
+          let isFirst = market.underlying.time == 0
+          market.underlying.latestE8 = event.value
+          if isFirst { takeIndex(market.underlying) }
+        }
+        position += 1
+      }
+    }
+  }
+
+  /// The first value of the flow counts at once; later ones with the mark.
+  private func takeIndex(_ underlying: Underlying) {
+    underlying.indexE8 = underlying.latestE8
+    underlying.time = max(1, now)
+    for market in underlying.markets { market.updateMark(now: now, interval: configuration.markInterval) }
+  }
+
+  private func printTrade(_ market: Market, _ event: FlowEvent) {
+    guard event.lots > 0, event.value > 0 else { return }
+    _ = market.engine.submit(
+      MatchOrder(
+        tag: Tag.tape, side: event.side, flags: .immediateOrCancel, price: PriceTicks(rawValue: event.value),
+        quantity: QtyLots(rawValue: event.lots)))
+    book(market, taker: nil)
+  }
+
+  private func applyLevels(_ market: Market, _ events: [FlowEvent], _ range: Range<Int>) {
+    for position in range {
+      let event = events[position]
+      let price = PriceTicks(rawValue: event.value)
+      guard event.value > 0, let slot = market.background.slot(price) else {
+        statistics.droppedLevels += 1
+        continue
+      }
+      let current = market.background.lots(event.side, slot)
+      if event.lots < current { setBackground(market, event.side, slot, price, lots: max(0, event.lots)) }
+    }
+    for position in range {
+      let event = events[position]
+      let price = PriceTicks(rawValue: event.value)
+      guard event.value > 0, let slot = market.background.slot(price) else { continue }
+      if event.lots > market.background.lots(event.side, slot) {
+        // What stands in the way on the flow's own other side is stale.
+        if event.side == .buy {
+          while market.background.bestAsk <= slot {
+            let stale = market.background.bestAsk
+            setBackground(market, .sell, stale, market.background.price(stale), lots: 0)
+          }
+        } else {
+          while market.background.bestBid >= slot {
+            let stale = market.background.bestBid
+            setBackground(market, .buy, stale, market.background.price(stale), lots: 0)
+          }
+        }
+        setBackground(market, event.side, slot, price, lots: event.lots)
+      }
+    }
+  }
+
+  /// Makes `lots` rest at a slot; what crosses a participant's order trades with it first.
+  private func setBackground(_ market: Market, _ side: Side, _ slot: Int, _ price: PriceTicks, lots: Int64) {
+    let handle = market.background.handle(side, slot)
+    let current = market.background.lots(side, slot)
+    if handle != 0 {
+      if lots == 0 {
+        market.engine.cancel(handle)
+        market.background.set(side, slot, handle: 0, lots: 0)
+      } else {
+        guard market.engine.modify(handle, price: price, remaining: QtyLots(rawValue: lots)) else {
+          market.background.set(side, slot, handle: 0, lots: 0)
+          market.addResting(side, price, -current, now: now)
+          statistics.droppedLevels += 1
+          return
+        }
+        market.background.set(side, slot, handle: handle, lots: lots)
+      }
+      market.addResting(side, price, lots - current, now: now)
+      return
+    }
+    guard lots > 0 else { return }
+    let rested = market.engine.submit(
+      MatchOrder(
+        tag: Tag.background(side, slot), side: side, price: price, quantity: QtyLots(rawValue: lots)))
+    let outcome = book(market, taker: nil)
+    if rested != 0, let outcome, outcome.kind == .accepted {
+      market.background.set(side, slot, handle: rested, lots: outcome.remaining.rawValue)
+      market.addResting(side, price, outcome.remaining.rawValue, now: now)
+    } else if let outcome, outcome.kind == .rejected || outcome.kind == .cancelled {
+      statistics.droppedLevels += 1
+    }
+  }
+}

@@ -1,0 +1,266 @@
+public import Apus
+import CSupport
+
+/// A venue that speaks the Thalex protocol, without sockets and without a clock.
+///
+/// Connection events, messages and time go in; messages come out through `drain`. Every call
+/// that takes a time first does what was due until then. Times are nanoseconds since the venue's
+/// start and never run backwards. Not thread-safe: one thread at a time owns it. The same
+/// configuration, seed, flow and calls give the same bytes.
+///
+/// It serves what quoting perpetuals needs; other methods get error 31, other channels are not
+/// accepted. It checks no margin. All fills are kept for as long as it lives.
+public final class SimulatedVenue {
+  let configuration: VenueConfiguration
+  let verifier: (any TokenVerifier)?
+  let flow: (any MarketFlow)?
+  public internal(set) var now: Nanoseconds = 0
+
+  let outbox = Outbox()
+  let document = JSONDocument()
+  let reply = TextBuffer()
+  let message = TextBuffer()
+  let items = TextBuffer()
+  var sessions: [ConnectionID: Session] = [:]
+  var markets: [Market] = []
+  var marketsByName: [String: Market] = [:]
+  var underlyings: [Underlying] = []
+  var accounts: [String: Account] = [:]
+  var accountList: [Account] = []
+  /// Live orders by slot; slot 0 stays empty.
+  var orders: [VenueOrder?] = [nil]
+  var freeSlots: [Int] = []
+  var ordersByNumber: [UInt64: VenueOrder] = [:]
+  var nextOrderNumber: UInt64 = VenueOrder.numberBase
+  var nextFillNumber: UInt64 = 0
+  var channels: [String: Channel] = [:]
+  var underlyingChannels: [Channel] = []
+  var timers = TimerQueue()
+  var tokenTimes: [String: Nanoseconds] = [:]
+  var delays: SplitMix
+  private var events: [FlowEvent] = []
+  /// Scratch of the book channels.
+  var view: [(price: Int64, lots: Int64)] = []
+
+  /// An order update that waits for the end of the transaction.
+  struct PendingItem {
+    var session: Session?
+    var account: Account
+    var offset: Int
+    var length: Int
+  }
+  var pending: [PendingItem] = []
+  var tradedAccounts: [Account] = []
+  var newSubscriptions: [Subscription] = []
+  var closeAfterReply: UInt16?
+
+  public internal(set) var statistics = VenueStatistics()
+
+  /// - Throws: `VenueError` for a configuration that makes no venue, or if memory is short.
+  public init(
+    _ configuration: VenueConfiguration, flow: (any MarketFlow)? = nil, verifier: (any TokenVerifier)? = nil
+  ) throws(VenueError) {
+    self.configuration = configuration
+    self.flow = flow
+    self.verifier = verifier
+    delays = SplitMix(seed: configuration.seed)
+    guard !configuration.instruments.isEmpty else { throw .configuration("a venue needs an instrument") }
+    guard configuration.messageRate > 0, configuration.sessionMessageRate > 0, configuration.cancelRate > 0,
+      configuration.markInterval > 0, configuration.summaryInterval > 0, configuration.maximumOpenOrders > 0
+    else { throw .configuration("rates, intervals and limits must be above 0") }
+    for spec in configuration.instruments {
+      guard marketsByName[spec.name] == nil else { throw .configuration("\(spec.name) is listed twice") }
+      guard spec.grid.tickE8 > 0, spec.grid.lotE8 > 0, spec.grid.minimumLots.rawValue > 0, spec.initialIndexE8 > 0,
+        spec.premiumLots.rawValue > 0
+      else { throw .configuration("\(spec.name): tick, lot, minimum, index and premium size must be above 0") }
+      let underlying: Underlying
+      if let known = underlyings.first(where: { $0.name == Array(spec.underlying.utf8) }) {
+        underlying = known
+      } else {
+        underlying = Underlying(name: spec.underlying, indexE8: spec.initialIndexE8)
+        underlyings.append(underlying)
+      }
+      let market = try Market(
+        index: markets.count, spec: spec, underlying: underlying, configuration: configuration)
+      markets.append(market)
+      marketsByName[spec.name] = market
+    }
+    timers.set(.mark, at: configuration.markInterval)
+    timers.set(.summary, at: configuration.summaryInterval)
+  }
+
+  // MARK: connections
+
+  /// A connection was accepted. The id must not have been used before.
+  public func connect(_ id: ConnectionID, now: Nanoseconds) {
+    advance(to: now)
+    precondition(sessions[id] == nil, "connection ids are used once")
+    sessions[id] = Session(id: id, now: self.now, configuration: configuration)
+  }
+
+  /// A text message arrived; `text` is its whole payload. Ignored if the connection is gone.
+  public func receive(_ id: ConnectionID, text: UnsafeRawBufferPointer, now: Nanoseconds) {
+    advance(to: now)
+    guard let session = sessions[id], session.isOpen else { return }
+    session.lastInbound = self.now
+    session.received += 1
+    session.account?.messages += 1
+    statistics.received += 1
+    answer(session, text)
+  }
+
+  /// As above, for text in memory.
+  public func receive(_ id: ConnectionID, text: String, now: Nanoseconds) {
+    var text = text
+    text.withUTF8 { receive(id, text: UnsafeRawBufferPointer($0), now: now) }
+  }
+
+  /// A ping, or any other frame that carries no message, arrived.
+  public func pinged(_ id: ConnectionID, now: Nanoseconds) {
+    advance(to: now)
+    sessions[id]?.lastInbound = self.now
+  }
+
+  /// The connection is gone: its non-persistent orders die at once. Harmless if repeated.
+  public func disconnected(_ id: ConnectionID, now: Nanoseconds) {
+    advance(to: now)
+    guard let session = sessions[id] else { return }
+    end(session)
+    settle(requester: nil)
+  }
+
+  /// Cancels what dies with a connection and forgets it.
+  func end(_ session: Session) {
+    session.isOpen = false
+    session.privateChannels.remove(.sessionOrders)
+    cancelAll(session.orders.filter { !$0.isPersistent }, deletion: .sessionEnd)
+    for order in session.orders { order.session = nil }
+    session.orders.removeAll()
+    session.byClientID.removeAll()
+    for channel in session.channels { channel.subscribers.removeAll { $0 === session } }
+    session.channels.removeAll()
+    session.privateChannels = []
+    session.account?.sessions.removeAll { $0 === session }
+    sessions[session.id] = nil
+  }
+
+  /// Announces the end of all connections on channel `system` (reference 1.3).
+  public func announceReconnect(now: Nanoseconds) {
+    advance(to: now)
+    guard let channel = channels["system"] else { return }
+    message.clear()
+    message.raw("{\"channel_name\":\"system\",\"notification\":{\"event\":\"reconnect\"}}")
+    for session in channel.subscribers { outbox.post(session.id, message) }
+  }
+
+  // MARK: time
+
+  /// When `advance` has something to do next; `.max` if never.
+  public var nextWake: Nanoseconds { min(timers.nextTime, flow?.nextTime ?? .max) }
+
+  /// The market flow has come to its end (true without a flow).
+  public var isFinished: Bool { flow?.isFinished ?? true }
+
+  /// Does everything that is due until `target`, in the order of time.
+  public func advance(to target: Nanoseconds) {
+    while true {
+      let timerTime = timers.nextTime
+      let flowTime = flow?.nextTime ?? .max
+      let due = min(timerTime, flowTime)
+      if due > target || due == .max { break }
+      now = max(now, due)
+      if timerTime <= flowTime {
+        if let timer = timers.pop() { expire(timer) }
+      } else {
+        events.removeAll(keepingCapacity: true)
+        flow?.next(into: &events)
+        statistics.flowEvents += UInt64(events.count)
+        apply(events)
+        settle(requester: nil)
+      }
+    }
+    now = max(now, target)
+  }
+
+  private func expire(_ timer: VenueTimer) {
+    switch timer {
+    case .mark:
+      timers.set(.mark, at: now + configuration.markInterval)
+      updateMarks()
+    case .summary:
+      timers.set(.summary, at: now + configuration.summaryInterval)
+      for account in accountList { sendSummary(account) }
+    case .silence(let session):
+      guard session.isOpen, session.timeout > 0 else { return }
+      let deadline = session.lastInbound + session.timeout
+      if now < deadline {
+        timers.set(.silence(session), at: deadline)
+        return
+      }
+      expireSession(session)
+    case .channel(let channel):
+      channel.isScheduled = false
+      publish(channel)
+    case .delivery(let account, let fills, let markets):
+      deliver(account, fills: fills, markets: markets)
+    }
+  }
+
+  /// Silence for longer than promised: first the orders, then the connection (section 11).
+  private func expireSession(_ session: Session) {
+    statistics.timeouts += 1
+    cancelAll(session.orders.filter { !$0.isPersistent }, deletion: .sessionEnd)
+    settle(requester: session)
+    outbox.close(session.id, code: 1001)
+    end(session)
+    settle(requester: nil)
+  }
+
+  // MARK: output
+
+  public var hasOutput: Bool { !outbox.isEmpty }
+
+  /// Hands over everything that waits to be sent, in order. `deliver` must not call the venue.
+  public func drain(_ deliver: (ConnectionID, Outgoing) -> Void) { outbox.drain(deliver) }
+
+  /// The venue's clock now, nanoseconds since the Unix epoch.
+  public var wallClock: Nanoseconds { configuration.wallClockBase + now }
+  func wall(_ time: Nanoseconds) -> Nanoseconds { configuration.wallClockBase + time }
+
+  /// The end of a transaction: reply, order notifications, market data, later the account's feeds.
+  func settle(requester: Session?, hasReply: Bool = false) {
+    watchReduceOnly()
+    if hasReply, let requester, !configuration.notifiesBeforeReply { outbox.post(requester.id, reply) }
+    flushOrderNotifications(requester: requester)
+    if hasReply, let requester, configuration.notifiesBeforeReply { outbox.post(requester.id, reply) }
+    if !newSubscriptions.isEmpty {
+      let list = newSubscriptions
+      newSubscriptions.removeAll()
+      for subscription in list { sendFirst(subscription) }
+    }
+    publishMarkets()
+    scheduleDeliveries()
+  }
+}
+
+/// What a venue has counted since its start.
+public struct VenueStatistics: Codable, Sendable, Equatable {
+  /// Text messages in.
+  public var received: UInt64 = 0
+  /// Requests without `params`, which the real venue refuses.
+  public var missingParams: UInt64 = 0
+  public var malformed: UInt64 = 0
+  public var rateViolations: UInt64 = 0
+  public var failedLogins: UInt64 = 0
+  /// Connections that turned cancel-on-disconnect on.
+  public var sessions: UInt64 = 0
+  /// Connections dropped for silence.
+  public var timeouts: UInt64 = 0
+  public var flowEvents: UInt64 = 0
+  /// Levels of the flow that had no room: outside the window, or the matching engine was full.
+  public var droppedLevels: UInt64 = 0
+  /// Trades between anybody.
+  public var trades: UInt64 = 0
+
+  public init() {}
+}

@@ -1,0 +1,114 @@
+public import Apus
+public import CSupport
+
+/// An instrument that a simulated venue lists.
+public struct InstrumentSpec: Sendable, Equatable {
+  public enum Kind: String, Sendable { case perpetual, future }
+
+  /// For example `BTC-PERPETUAL`.
+  public var name: String
+  /// For example `FBTCUSD`.
+  public var product: String
+  /// The index it follows, for example `BTCUSD`.
+  public var underlying: String
+  public var kind: Kind
+  public var grid: InstrumentGrid
+  /// Futures only: `YYYY-MM-DD` and its second since the epoch; empty and 0 otherwise.
+  public var expiryDate = ""
+  public var expirySeconds: Int64 = 0
+  /// The index until the market flow brings one, 10⁻⁸ USD, > 0.
+  public var initialIndexE8: Int64
+  /// Size whose average price makes the fair-depth premium (reference 4.3: 1 BTC or 20 ETH).
+  public var premiumLots: QtyLots
+
+  public init(
+    name: String, product: String, underlying: String, kind: Kind = .perpetual, grid: InstrumentGrid,
+    initialIndexE8: Int64, premiumLots: QtyLots
+  ) {
+    self.name = name
+    self.product = product
+    self.underlying = underlying
+    self.kind = kind
+    self.grid = grid
+    self.initialIndexE8 = initialIndexE8
+    self.premiumLots = premiumLots
+  }
+
+  /// Tick 1 USD, lot and minimum 0.001 BTC (reference 4.3).
+  public static let btcPerpetual = Self(
+    name: "BTC-PERPETUAL", product: "FBTCUSD", underlying: "BTCUSD",
+    grid: InstrumentGrid(tickE8: 100_000_000, lotE8: 100_000, minimumLots: QtyLots(rawValue: 1)),
+    initialIndexE8: 61_800_00000000, premiumLots: QtyLots(rawValue: 1000))
+
+  /// Tick 0.1 USD, lot and minimum 0.01 ETH (reference 4.3).
+  public static let ethPerpetual = Self(
+    name: "ETH-PERPETUAL", product: "FETHUSD", underlying: "ETHUSD",
+    grid: InstrumentGrid(tickE8: 10_000_000, lotE8: 1_000_000, minimumLots: QtyLots(rawValue: 1)),
+    initialIndexE8: 2_680_00000000, premiumLots: QtyLots(rawValue: 2000))
+}
+
+/// Checks the signature of a login token. The core itself knows no cryptography.
+public protocol TokenVerifier {
+  /// Whether `signature` is right for `signingInput` (the ASCII bytes of `header.payload`) under
+  /// the public key registered for `keyID`. `algorithm` is `RS256`, `RS384` or `RS512`.
+  func verify(keyID: String, algorithm: String, signingInput: [UInt8], signature: [UInt8]) -> Bool
+}
+
+/// How a simulated venue behaves. The defaults are section 11 of the protocol reference.
+public struct VenueConfiguration: Sendable {
+  public var instruments: [InstrumentSpec] = [.btcPerpetual, .ethPerpetual]
+  /// Decides the delays of trade history and portfolio; same seed and inputs, same bytes out.
+  public var seed: UInt64 = 1
+  /// The venue's wall clock at virtual time 0, nanoseconds since the Unix epoch.
+  public var wallClockBase: Nanoseconds = 1_776_715_497_000_000_000
+  public var environment = "testnet"
+
+  /// Accounts of the keys that may log in; the first is the key's default. Empty: every key may,
+  /// and owns the account `A` + the digits of its id, or any that it names.
+  public var accounts: [String: [String]] = [:]
+  /// The token's time must be within 30 s of the venue's.
+  public var checksTokenTime = true
+  /// The token's time must be later than that of every token used before with the same key.
+  public var checksTokenOrder = true
+  public var closesOnFailedLogin = true
+
+  /// Matching-engine messages a second, also the burst: without and with cancel-on-disconnect.
+  public var messageRate = 10
+  public var sessionMessageRate = 50
+  public var cancelRate = 1000
+  /// After a violation everything of that kind fails for this long.
+  public var throttlePenalty: Nanoseconds = 0
+  public var maximumOpenOrders = 1000
+  /// Collars of delta-1 products: mark · (1 ∓ this / 10,000).
+  public var collarBasisPoints: Int64 = 300
+
+  /// Fees in units of 10⁻⁶ of the value: 100 is one basis point.
+  public var makerFeeE6: Int64 = 100
+  public var takerFeeE6: Int64 = 500
+  /// Cash of an account when it first logs in, 10⁻⁸ USD.
+  public var initialCashE8: MoneyE8 = 1_000_000_00000000
+
+  /// Delay of `account.trade_history` and the portfolio behind the trade, drawn from this range.
+  public var accountFeedDelay: ClosedRange<Nanoseconds> = 5_000_000...50_000_000
+  /// Index, mark and funding move this often; 1 s at the real venue. Shorten it with a sped-up flow.
+  public var markInterval: Nanoseconds = 1_000_000_000
+  /// `account.summary` comes this often.
+  public var summaryInterval: Nanoseconds = 5_000_000_000
+
+  /// Notifications of a request before its reply instead of after it.
+  public var notifiesBeforeReply = false
+
+  /// Bounds of each matching engine.
+  public var maximumRestingOrders: UInt32 = 65_536
+  public var maximumLevels: UInt32 = 16_384
+
+  public init() {}
+}
+
+/// Why a simulated venue could not be made.
+public enum VenueError: Error {
+  /// No instruments, two of one name, or a grid, index or rate that is not positive.
+  case configuration(String)
+  /// The matching engine of the named instrument could not be created.
+  case matchingEngine(String, MatchingEngineError)
+}
