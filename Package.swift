@@ -74,7 +74,7 @@ let package = Package(
     .testTarget(name: "ConfigTests", dependencies: ["Apus"], swiftSettings: swiftSettings),
     .testTarget(name: "ExchangeTests", dependencies: ["ApusExchange", "Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(
-      name: "LaneTests", dependencies: ["Apus", "ApusExchange", "CSupport"], swiftSettings: swiftSettings),
+      name: "LaneTests", dependencies: ["Apus", "ApusExchange", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "MonitorTests", dependencies: ["ApusMonitor", "Apus"], swiftSettings: swiftSettings),
     .testTarget(
       name: "EndToEndTests", dependencies: ["Apus", "ApusExchange", "ApusCLI"], swiftSettings: swiftSettings),

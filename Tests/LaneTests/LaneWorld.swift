@@ -1,0 +1,249 @@
+import CSupport
+import TestSupport
+
+@testable import Apus
+@testable import ApusExchange
+
+/// A lane and a simulated venue in one process on virtual time: real bytes through real WebSocket
+/// framing on both sides, a network with a latency, and faults by hand. Deterministic by seed.
+final class LaneWorld {
+  private(set) var lane: Lane<ThalexAdapter>
+  let venue: SimulatedVenue
+  private var server: WebSocketEndpoint?
+  private var connection = ConnectionID(0)
+  private var connections: UInt64 = 0
+  private(set) var now: Nanoseconds = 0
+  private var random: SplitMix
+
+  /// Bytes under way.
+  private struct Parcel {
+    var at: Nanoseconds
+    var bytes: [UInt8]
+  }
+  private var toVenue: [Parcel] = []
+  private var toLane: [Parcel] = []
+
+  var latency: Nanoseconds = 100_000
+  /// The network refuses new connections.
+  var isUnreachable = false
+  /// Whether the lane reads what has arrived.
+  var laneReads = true
+  /// Venue frames to be altered or dropped on their way: called with each text; nil drops it.
+  var tamper: ((String) -> String?)?
+  /// Texts of the lane's requests, newest last.
+  private(set) var requests: [String] = []
+  var recordsRequests = false
+  /// The largest worst-case exposure at the venue, lots, either side.
+  private(set) var isUp = false
+
+  static func settings(maximumPosition: Int64 = 500) -> LaneSettings {
+    var settings = LaneSettings()
+    settings.labelPrefix = "apus-test-"
+    settings.label = "apus-test-1"
+    settings.instruments = [
+      InstrumentSettings(
+        name: "BTC-PERPETUAL", maximumPosition: DecimalE8(e8: maximumPosition * 100_000),
+        maximumOrder: DecimalE8(e8: 100_000_000), maximumNotional: DecimalE8(e8: 100_000_000_000_000),
+        collarCentiBps: 20_000, maximumOrders: 20, priceToleranceTicks: 1, keepSizePermille: 500, bookDepth: 10,
+        staleAfter: 5_000_000_000)
+    ]
+    return settings
+  }
+
+  static let ladder = LadderParameters(
+    levels: 3, halfSpreadCentiBps: 20, stepTicks: 2, size: QtyLots(rawValue: 20), skewCentiBps: 100)
+
+  init(
+    seed: UInt64 = 1, settings: LaneSettings = LaneWorld.settings(), venue configuration: VenueConfiguration? = nil,
+    strategy: (any Strategy)? = nil
+  ) throws {
+    random = SplitMix(seed: seed)
+    var configuration = configuration ?? VenueConfiguration()
+    configuration.seed = seed
+    venue = try SimulatedVenue(configuration, flow: SyntheticFlow(seed: seed))
+    let adapter = try ThalexAdapter(
+      instruments: settings.instruments.map { .init(name: $0.name, bookDepth: $0.bookDepth) }, account: nil,
+      labelPrefix: settings.labelPrefix, label: settings.label,
+      deadManSeconds: settings.cancelOnDisconnectSeconds)
+    let clock = Clock()
+    let output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: nil))
+    lane = try Lane(
+      settings: settings, adapter: adapter, output: output,
+      makeToken: { clock.token(base: configuration.wallClockBase) },
+      makeStrategy: { _, _, _ in
+        if let strategy { return LaneWorld.box(strategy) }
+        return StrategyBox(LadderStrategy(LaneWorld.ladder))
+      })
+    self.clock = clock
+  }
+
+  static func box(_ strategy: some Strategy) -> AnyStrategy { StrategyBox(strategy) }
+
+  /// Unsigned tokens with a rising time; the venue here checks no signature.
+  final class Clock {
+    var now: Nanoseconds = 0
+    private var last: Nanoseconds = 0
+    func token(base: Nanoseconds) -> String {
+      last = max(last + 1_000_000, base + now)
+      let header = Base64URL.encode(Array(#"{"alg":"RS512","kid":"K1","typ":"JWT"}"#.utf8))
+      let payload = Base64URL.encode(Array("{\"iat\":\(Double(last) / 1e9)}".utf8))
+      return "\(header).\(payload).\(Base64URL.encode([1, 2, 3]))"
+    }
+  }
+  private let clock: Clock
+
+  // MARK: - Running
+
+  func run(for duration: Nanoseconds) throws {
+    let end = now + duration
+    while now < end {
+      if lane.isStopped { return }
+      try step(until: end)
+    }
+  }
+
+  /// Runs until `condition` holds; false if it does not within `limit`.
+  func run(limit: Nanoseconds = 30_000_000_000, until condition: (LaneWorld) -> Bool) throws -> Bool {
+    let end = now + limit
+    while now < end {
+      if condition(self) { return true }
+      try step(until: end)
+    }
+    return condition(self)
+  }
+
+  var isReady: Bool { lane.adapter.phase == .ready }
+
+  private func step(until end: Nanoseconds) throws {
+    var next = min(end, now + 1_000_000)
+    next = min(next, max(venue.nextWake, now + 1))
+    if let parcel = toVenue.first { next = min(next, max(parcel.at, now + 1)) }
+    if let parcel = toLane.first, laneReads { next = min(next, max(parcel.at, now + 1)) }
+    now = next
+    clock.now = now
+    if !isUp { try connectIfDue() }
+    venue.advance(to: now)
+    deliverToVenue()
+    drainVenue()
+    deliverToLane()
+    lane.tick(now: now)
+    collectLane()
+    if isUp, lane.session.closeReason != .none { drop() }
+  }
+
+  private func connectIfDue() throws {
+    guard !isUnreachable, now >= lane.session.retryAt else { return }
+    connections += 1
+    connection = ConnectionID(connections)
+    server = try WebSocketEndpoint(server: "/ws/api/v2")
+    venue.connect(connection, now: now)
+    let key = (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
+    try lane.connected(key: key, maskSeed: random.next(), now: now)
+    isUp = true
+    collectLane()
+  }
+
+  /// The connection breaks; what was under way is lost.
+  func drop() {
+    guard isUp else { return }
+    isUp = false
+    toVenue.removeAll()
+    toLane.removeAll()
+    server = nil
+    venue.disconnected(connection, now: now)
+    venue.drain { _, _ in }
+    lane.disconnected(now: now)
+  }
+
+  /// The lane's end is gone, but the venue does not notice (until its dead-man timer does).
+  func dropUnnoticed() {
+    guard isUp else { return }
+    isUp = false
+    toVenue.removeAll()
+    toLane.removeAll()
+    server = nil
+    lane.disconnected(now: now)
+  }
+
+  func requestStop() { lane.requestStop(now: now) }
+
+  private func collectLane() {
+    let output = lane.output.endpoint.output
+    guard output.count > 0, isUp else { return }
+    toVenue.append(Parcel(at: now + latency, bytes: Array(output)))
+    lane.output.endpoint.consumeOutput(output.count)
+  }
+
+  private func deliverToVenue() {
+    while let parcel = toVenue.first, parcel.at <= now, server != nil {
+      toVenue.removeFirst()
+      parcel.bytes.withUnsafeBytes { bytes in
+        server!.receive(bytes)
+        while true {
+          switch server!.next() {
+          case .none: return
+          case .text(let text):
+            if recordsRequests { requests.append(String(decoding: text, as: UTF8.self)) }
+            venue.receive(connection, text: text, now: now)
+          case .ping, .pong: venue.pinged(connection, now: now)
+          default: continue
+          }
+        }
+      }
+    }
+  }
+
+  private func drainVenue() {
+    guard venue.hasOutput else {
+      flushServer()
+      return
+    }
+    var closes = false
+    venue.drain { id, outgoing in
+      guard id == connection, server != nil else { return }
+      switch outgoing {
+      case .text(let text):
+        if let tamper {
+          guard let altered = tamper(String(decoding: text, as: UTF8.self)) else { return }
+          var copy = altered
+          copy.withUTF8 { _ = server!.sendText(UnsafeRawBufferPointer($0)) }
+        } else {
+          _ = server!.sendText(text)
+        }
+      case .close(let code):
+        server!.close(code: code)
+        closes = true
+      }
+    }
+    flushServer()
+    if closes { venue.disconnected(connection, now: now) }
+  }
+
+  private func flushServer() {
+    guard server != nil else { return }
+    let output = server!.output
+    guard output.count > 0 else { return }
+    toLane.append(Parcel(at: now + latency, bytes: Array(output)))
+    server!.consumeOutput(output.count)
+  }
+
+  private func deliverToLane() {
+    while laneReads, let parcel = toLane.first, parcel.at <= now, isUp {
+      toLane.removeFirst()
+      parcel.bytes.withUnsafeBytes { lane.receive($0, now: now) }
+    }
+  }
+
+  // MARK: - Looking
+
+  var books: AccountBooks? { venue.books(venue.accountNames.first ?? "") }
+
+  var quoted: (bids: Int, asks: Int) {
+    lane.core.tracker.with(0) { ($0.bids.restingCount, $0.asks.restingCount) }
+  }
+
+  var fills: Int { lane.core.tracker.with(0) { $0.fills } }
+  var position: Int64? { lane.core.tracker.with(0) { $0.position?.rawValue } }
+  var feesE8: Int64 { lane.core.tracker.with(0) { $0.feesE8 } }
+  var block: QuotingBlock { lane.quoting.block(0) }
+}
