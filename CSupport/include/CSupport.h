@@ -8,5 +8,6 @@
 #include "apus_journal_reader.h"
 #include "apus_match.h"
 #include "apus_order.h"
+#include "apus_telemetry.h"
 
 #endif
