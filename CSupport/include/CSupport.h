@@ -24,5 +24,6 @@
 #include "apus_crypto.h"
 #include "apus_driver.h"
 #include "apus_tls.h"
+#include "apus_telemetry.h"
 
 #endif
