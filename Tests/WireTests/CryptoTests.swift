@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// A directory that is removed with this object.
-final class Scratch {
+final class KeyScratch {
   let url: URL
   init() throws {
     url = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString)")
@@ -26,16 +26,18 @@ final class Scratch {
 
   func key() throws -> SigningKey { try #require(Self.key) }
 
-  func pem(_ key: SigningKey, pkcs8: Bool) throws -> Array<UInt8> { try key.withPrivatePEM(pkcs8: pkcs8) { Array($0) } }
+  func pem(_ key: SigningKey, pkcs8: Bool) throws -> String.UTF8View {
+    try key.withPrivatePEM(pkcs8: pkcs8) { String(decoding: $0, as: UTF8.self) }.utf8
+  }
 
   @Test(arguments: [("sha256", SignatureHash.sha256), ("sha384", .sha384), ("sha512", .sha512)])
   func `a signature equals the one that openssl makes`(name: String, hash: SignatureHash) throws {
-    let scratch = try Scratch()
+    let scratch = try KeyScratch()
     let path = try scratch.write(pem(key(), pkcs8: true), to: "key.pem")
     for count in [0, 1, 200, 5000] {
-      let message = pattern(count, count: count)
+      let message = [UInt8](stream: count, count: count)
       let file = try scratch.write(message, to: "message")
-      let theirs = try #require(try run("openssl", "dgst", "-\(name)", "-sign", path, "-binary", file))
+      let theirs = try #require(try runTool("openssl", "dgst", "-\(name)", "-sign", path, "-binary", file))
       let ours = try key().sign(message, hash: hash).bytes
       #expect(ours == Array(theirs))
       let verifying = try key().verifyingKey()
@@ -49,9 +51,9 @@ final class Scratch {
   @Test func `keys are read in every form that venues and tools write`() throws {
     let message = Array("header.payload".utf8)
     let signature = try key().sign(message)
-    let scratch = try Scratch()
+    let scratch = try KeyScratch()
     for pkcs8 in [false, true] {
-      let text = try pem(key(), pkcs8: pkcs8)
+      let text = try Array(pem(key(), pkcs8: pkcs8))
       let label = pkcs8 ? "-----BEGIN PRIVATE KEY-----" : "-----BEGIN RSA PRIVATE KEY-----"
       #expect(String(decoding: text, as: UTF8.self).hasPrefix(label))
       let path = try scratch.write(text, to: "key-\(pkcs8).pem", mode: pkcs8 ? 0o400 : 0o600)
@@ -61,20 +63,20 @@ final class Scratch {
     let spki = try key().publicPEM()
     #expect(spki.hasPrefix("-----BEGIN PUBLIC KEY-----"))
     #expect(try VerifyingKey(pem: spki.utf8).accepts(signature: signature.bytes, of: message))
-    let pkcs1 = try #require(try run("openssl", "rsa", "-pubin", "-RSAPublicKey_out", input: Array(spki.utf8)))
+    let pkcs1 = try #require(try runTool("openssl", "rsa", "-pubin", "-RSAPublicKey_out", input: Array(spki.utf8)))
     #expect(try VerifyingKey(pem: Array(pkcs1)).accepts(signature: signature.bytes, of: message))
     #expect(throws: KeyError.malformed(path: nil)) { try VerifyingKey(pem: pem(key(), pkcs8: true)) }
   }
 
   @Test(arguments: [0o644, 0o640, 0o604, 0o660, 0o700, 0o601] as [mode_t])
   func `R57_ a key file that others may touch is refused`(mode: mode_t) throws {
-    let scratch = try Scratch()
+    let scratch = try KeyScratch()
     let path = try scratch.write(pem(key(), pkcs8: true), to: "key.pem", mode: mode)
     #expect(throws: KeyError.modeTooOpen(path: path)) { try SigningKey(file: path) }
   }
 
   @Test func `a key file that is not a key file is refused, with the reason`() throws {
-    let scratch = try Scratch()
+    let scratch = try KeyScratch()
     #expect(throws: KeyError.notARegularFile(path: scratch.url.path)) { try SigningKey(file: scratch.url.path) }
     let fifo = scratch.url.appendingPathComponent("fifo").path
     mkfifo(fifo, 0o600)
@@ -86,18 +88,18 @@ final class Scratch {
     #expect(throws: KeyError.tooLarge(path: large)) { try SigningKey(file: large) }
     let empty = try scratch.write([], to: "empty")
     #expect(throws: KeyError.malformed(path: empty)) { try SigningKey(file: empty) }
-    let elliptic = try #require(try run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"))
+    let elliptic = try #require(try runTool("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"))
     #expect(throws: KeyError.malformed(path: nil)) { try elliptic.withUnsafeBytes { try SigningKey(pem: $0.bindMemory(to: UInt8.self)) } }
-    let short = try #require(try run("openssl", "genrsa", "1024"))
+    let short = try #require(try runTool("openssl", "genrsa", "1024"))
     #expect(throws: KeyError.rejected(path: nil)) { try short.withUnsafeBytes { try SigningKey(pem: $0.bindMemory(to: UInt8.self)) } }
     let locked = try #require(
-      try run("openssl", "pkey", "-aes128", "-passout", "pass:secret", input: pem(key(), pkcs8: true)))
+      try runTool("openssl", "pkey", "-aes128", "-passout", "pass:secret", input: Array(pem(key(), pkcs8: true))))
     #expect(throws: KeyError.hasPassphrase(path: nil)) { try locked.withUnsafeBytes { try SigningKey(pem: $0.bindMemory(to: UInt8.self)) } }
   }
 
   @Test func `R57_ no error about a key shows any of its text`() throws {
-    let scratch = try Scratch()
-    var text = String(decoding: try pem(key(), pkcs8: true), as: UTF8.self)
+    let scratch = try KeyScratch()
+    var text = String(try pem(key(), pkcs8: true))
     let secret = text.split(separator: "\n")[3]
     text = text.replacingOccurrences(of: "-----END", with: "-----DNE")
     let path = try scratch.write(text.utf8, to: "key.pem")
@@ -109,7 +111,7 @@ final class Scratch {
 
   @Test func `base64url agrees with a slow model and refuses what no encoder makes`() throws {
     let seed = UInt64.random(in: 0..<1_000_000)
-    var random = SplitMix(state: seed)
+    var random = LoopbackRandom(state: seed)
     for _ in 0..<500 {
       let bytes = (0..<(random.next() % 70)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
       let model = Data(bytes).base64EncodedString().replacingOccurrences(of: "+", with: "-")
@@ -129,10 +131,10 @@ final class Scratch {
     let header = try #require(Base64URL.decode(parts[0])), payload = try #require(Base64URL.decode(parts[1]))
     #expect(String(decoding: header, as: UTF8.self) == #"{"alg":"RS512","kid":"K123456789","typ":"JWT"}"#)
     #expect(String(decoding: payload, as: UTF8.self) == #"{"iat":1722000000.000042}"#)
-    let scratch = try Scratch()
+    let scratch = try KeyScratch()
     let path = try scratch.write(pem(key(), pkcs8: false), to: "key.pem")
     let signed = try scratch.write("\(parts[0]).\(parts[1])".utf8, to: "signing_input")
-    let theirs = try #require(try run("openssl", "dgst", "-sha512", "-sign", path, "-binary", signed))
+    let theirs = try #require(try runTool("openssl", "dgst", "-sha512", "-sign", path, "-binary", signed))
     #expect(Base64URL.encode(Array(theirs)) == parts[2])
 
     let parsed = try JSONWebToken(parsing: token)
@@ -173,7 +175,7 @@ final class Scratch {
     #expect(clock.map { source.next(wallClock: $0) } == [5_000_000, 5_000_001, 5_000_002, 5_000_003, 5_000_004, 9_000_000])
     let all = Mutex<Set<Int64>>([])
     let workers = (0..<4).map { _ in
-      Worker {
+      LoopbackWorker {
         let mine = (0..<1000).map { _ in source.next(wallClock: 9_000_000_000) }
         all.withLock { $0.formUnion(mine) }
       }

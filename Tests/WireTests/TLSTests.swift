@@ -8,11 +8,11 @@ extension TLSSession {
   mutating func write(_ bytes: [UInt8]) -> Write { bytes.withUnsafeBufferPointer { write($0) } }
   mutating func feed(_ bytes: [UInt8]) -> Int? { bytes.withUnsafeBufferPointer { feed($0) } }
 
-  /// Everything pending, at most `limit` bytes.
-  mutating func takePending(limit: Int = .max) -> Array<UInt8> {
-    let bytes = Array(pending().prefix(limit))
+  /// Moves everything pending, at most `limit` bytes, to the end of `out`.
+  mutating func takePending(into out: inout [UInt8], limit: Int = .max) {
+    let bytes = pending().prefix(limit)
+    out += bytes
     take(bytes.count)
-    return bytes
   }
 
   /// Appends what can be decrypted now; returns why it ended.
@@ -51,13 +51,15 @@ struct TLSPair: ~Copyable {
     var moved = true
     while moved {
       moved = false
-      let up = client.takePending(limit: piece)
+      var up: [UInt8] = []
+      client.takePending(into: &up, limit: piece)
       if !up.isEmpty {
         moved = true
         _ = server.feed(up)
       }
       _ = server.readAll(into: &serverGot)
-      let down = server.takePending(limit: piece)
+      var down: [UInt8] = []
+      server.takePending(into: &down, limit: piece)
       if !down.isEmpty {
         moved = true
         _ = client.feed(down)
@@ -77,7 +79,7 @@ struct TLSPair: ~Copyable {
     #expect(states == [.ready, .ready])
     let summary = pair.client.summary
     #expect(summary == "TLSv1.3 TLS_AES_128_GCM_SHA256")
-    let up = pattern(1, count: 3000), down = pattern(2, count: 20_000)
+    let up = [UInt8](stream: 1, count: 3000), down = [UInt8](stream: 2, count: 20_000)
     #expect(pair.client.write(up) == .queued)
     #expect(pair.server.write(down) == .queued)
     pair.carry(piece: piece)
@@ -132,7 +134,7 @@ struct TLSPair: ~Copyable {
     var pair = try TLSPair()
     pair.carry()
     #expect(pair.client.write([UInt8](repeating: 0, count: 96 * 1024 + 1)) == .tooLarge)
-    let data = pattern(3, count: 96 * 1024)
+    let data = [UInt8](stream: 3, count: 96 * 1024)
     #expect(pair.client.write(data) == .queued)
     let before = pair.client.pending().count
     #expect(pair.client.write(data) == .full)
@@ -148,8 +150,8 @@ struct TLSPair: ~Copyable {
     pair.carry()
     var stream: [UInt8] = []
     for i in 0..<4 {
-      #expect(pair.client.write(pattern(i, count: 90_000)) == .queued)
-      stream += pair.client.takePending()
+      #expect(pair.client.write([UInt8](stream: i, count: 90_000)) == .queued)
+      pair.client.takePending(into: &stream)
     }
     var fed = 0
     var stalls = 0
@@ -161,7 +163,9 @@ struct TLSPair: ~Copyable {
       _ = pair.server.readAll(into: &got, chunk: 1000)
     }
     #expect(stalls > 0)
-    #expect(got == (0..<4).flatMap { pattern($0, count: 90_000) })
+    var expected: [UInt8] = []
+    for i in 0..<4 { expected += [UInt8](stream: i, count: 90_000) }
+    #expect(got == expected)
   }
 
   @Test func `an orderly close is seen as one, and what was sent before arrives`() throws {
@@ -187,8 +191,9 @@ struct TLSPair: ~Copyable {
   @Test func `a damaged record ends the session`() throws {
     var pair = try TLSPair()
     pair.carry()
-    #expect(pair.client.write(pattern(1, count: 100)) == .queued)
-    var stream = pair.client.takePending()
+    #expect(pair.client.write([UInt8](stream: 1, count: 100)) == .queued)
+    var stream: [UInt8] = []
+    pair.client.takePending(into: &stream)
     stream[50] ^= 1
     _ = pair.server.feed(stream)
     var got: [UInt8] = []
@@ -224,15 +229,18 @@ struct TLSPair: ~Copyable {
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: directory) }
     let key = directory.appendingPathComponent("key.pem").path, certificate = directory.appendingPathComponent("c.pem").path
-    let made = try run(
+    let made = try runTool(
       "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out",
       certificate, "-subj", "/CN=demo", "-addext", "subjectAltName=DNS:demo.example")
     try #require(made != nil)
     var server = try TLSSession(server: try TLSContext.server(certificateFile: certificate, keyFile: key))
     var client = try TLSSession(client: try TLSContext.client(trusting: .file(certificate)), host: "demo.example")
     for _ in 0..<4 {
-      _ = server.feed(client.takePending())
-      _ = client.feed(server.takePending())
+      var up: [UInt8] = [], down: [UInt8] = []
+      client.takePending(into: &up)
+      _ = server.feed(up)
+      server.takePending(into: &down)
+      _ = client.feed(down)
     }
     let states = [client.state, server.state]
     #expect(states == [.ready, .ready])
@@ -245,7 +253,7 @@ struct TLSPair: ~Copyable {
     var client = try TLSSession(client: try TLSContext.client(trusting: .pem(pem)), host: "127.0.0.1")
     let port = try driver.listen(host: "127.0.0.1").port
     let connection = try driver.connect(host: "127.0.0.1", port: port)
-    let data = pattern(4, count: 60_000)
+    let data = [UInt8](stream: 4, count: 60_000)
     var asked = false
     var serverGot: [UInt8] = [], clientGot: [UInt8] = []
     var ends = 0
@@ -291,7 +299,7 @@ struct TLSPair: ~Copyable {
 }
 
 /// Standard output of a command, or nil if it failed.
-func run(_ command: String..., input: [UInt8] = []) throws -> Data? {
+func runTool(_ command: String..., input: [UInt8] = []) throws -> Data? {
   let process = Process()
   process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
   process.arguments = command
