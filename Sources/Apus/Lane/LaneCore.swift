@@ -153,6 +153,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     let before = market.pointee.ticker
     market.pointee.ticker = ticker
     market.pointee.tickerTime = now
+    if ticker.markE8 != 0 { market.pointee.lastMarkE8 = ticker.markE8 }
     if ticker.markE8 != before.markE8 || ticker.indexE8 != before.indexE8 || !market.pointee.isFresh {
       market.pointee.isDirty = true
       needsLook = true
