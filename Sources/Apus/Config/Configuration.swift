@@ -1,6 +1,8 @@
 /// A configuration file: YAML, read by `ConfigurationFile`.
 ///
 /// Units are part of the keys. Amounts and prices are decimals and are never read as floating point.
+/// The keys, their ranges and their meaning are listed in `ConfigurationSchema`; defaults are those of the
+/// initialisers here and nowhere else.
 public struct Configuration: Codable, Equatable, Sendable {
   /// Of the file's layout; 1.
   public var version: Int
@@ -8,6 +10,10 @@ public struct Configuration: Codable, Equatable, Sendable {
   public var venue: VenueSection
   public var instruments: [InstrumentSection]
   public var manager: ManagerSection
+
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case version, engine, venue, instruments, manager
+  }
 
   public init(
     version: Int = 1, engine: EngineSection, venue: VenueSection, instruments: [InstrumentSection],
@@ -31,6 +37,7 @@ public enum IdleStrategy: String, Codable, CaseIterable, Sendable {
   case park
 }
 
+/// The core that the lane's thread is pinned to.
 public enum CoreChoice: Equatable, Sendable {
   /// The last allowed core, if there are at least two; else not pinned.
   case automatic
@@ -47,6 +54,12 @@ public struct EngineSection: Codable, Equatable, Sendable {
   /// Where journal and telemetry file go; made if missing.
   public var dataDirectory: String
   public var journal: Bool
+
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case name, core, idle
+    case dataDirectory = "data_directory"
+    case journal
+  }
 
   public init(
     name: String, core: CoreChoice = .automatic, idle: IdleStrategy = .spin, dataDirectory: String,
@@ -66,7 +79,7 @@ public enum VenueKind: String, Codable, CaseIterable, Sendable {
 
 public struct VenueSection: Codable, Equatable, Sendable {
   public var kind: VenueKind
-  /// `ws://host:port/path` or `wss://host[:port]/path`.
+  /// `ws://host:port/path` or `wss://host[:port]/path`; taken apart by `VenueAddress`.
   public var url: String
   public var keyID: String
   /// PEM file with the private key, mode 0600. Exactly one of this and `privateKeyEnv`.
@@ -81,6 +94,18 @@ public struct VenueSection: Codable, Equatable, Sendable {
   /// Messages a second kept back from the rate that the venue grants.
   public var reserveMessages: Int
   public var requestTimeoutMs: Int
+
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case kind, url
+    case keyID = "key_id"
+    case privateKeyFile = "private_key_file"
+    case privateKeyEnv = "private_key_env"
+    case account
+    case caFile = "ca_file"
+    case cancelOnDisconnectSeconds = "cancel_on_disconnect_seconds"
+    case reserveMessages = "reserve_messages"
+    case requestTimeoutMs = "request_timeout_ms"
+  }
 
   public init(
     kind: VenueKind = .thalex, url: String, keyID: String, privateKeyFile: String? = nil,
@@ -109,6 +134,12 @@ public struct InstrumentSection: Codable, Equatable, Sendable {
   /// Quotes are pulled when the ticker has been silent for this long.
   public var staleAfterMs: Int
 
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case name, ladder, limits
+    case bookDepth = "book_depth"
+    case staleAfterMs = "stale_after_ms"
+  }
+
   public init(
     name: String, ladder: LadderSection, limits: LimitsSection, bookDepth: Int = 10, staleAfterMs: Int = 5000
   ) {
@@ -123,14 +154,16 @@ public struct InstrumentSection: Codable, Equatable, Sendable {
 public struct LadderSection: Codable, Equatable, Sendable {
   /// Quotes a side, 1 ... 32.
   public var levels: Int
-  /// From the fair price to the best quote, in hundredths of a basis point as an integer (`0.35` bps = 35).
+  /// From the fair price to the best quote, basis points of the price, at most 2 decimals: 0.35 = 35 hundredths
+  /// of a basis point, which is what the ladder calculates in.
   public var halfSpreadBps: DecimalE8
+  /// From one level to the next, ticks.
   public var stepTicks: Int
   /// Contracts of the best level.
   public var size: DecimalE8
   /// Each level is this much larger than the one before: 0.5 = one and a half times.
   public var growth: DecimalE8
-  /// How far a full position moves the fair price against itself.
+  /// How far a full position moves the fair price against itself, basis points, at most 2 decimals.
   public var skewBps: DecimalE8
   /// Weight of the venue's mark in the fair price, 0 ... 1; the rest is the mid of the others' quotes.
   public var markWeight: DecimalE8
@@ -138,6 +171,17 @@ public struct LadderSection: Codable, Equatable, Sendable {
   public var keepWithinTicks: Int
   /// A standing size of at least this share of the desired one is left alone, 0 ... 1.
   public var keepSize: DecimalE8
+
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case levels
+    case halfSpreadBps = "half_spread_bps"
+    case stepTicks = "step_ticks"
+    case size, growth
+    case skewBps = "skew_bps"
+    case markWeight = "mark_weight"
+    case keepWithinTicks = "keep_within_ticks"
+    case keepSize = "keep_size"
+  }
 
   public init(
     levels: Int, halfSpreadBps: DecimalE8, stepTicks: Int, size: DecimalE8, growth: DecimalE8 = .zero,
@@ -163,10 +207,18 @@ public struct LimitsSection: Codable, Equatable, Sendable {
   public var maxOrder: DecimalE8
   /// Price × size of a single order, quote currency.
   public var maxNotional: DecimalE8
-  /// From the mark to the most aggressive price.
+  /// From the mark to the most aggressive price, basis points, at most 2 decimals.
   public var collarBps: DecimalE8
   /// Orders at once.
   public var maxOrders: Int
+
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case maxPosition = "max_position"
+    case maxOrder = "max_order"
+    case maxNotional = "max_notional"
+    case collarBps = "collar_bps"
+    case maxOrders = "max_orders"
+  }
 
   public init(
     maxPosition: DecimalE8, maxOrder: DecimalE8, maxNotional: DecimalE8, collarBps: DecimalE8, maxOrders: Int
@@ -187,6 +239,12 @@ public struct ManagerSection: Codable, Equatable, Sendable {
   /// By how much: 2 = twice the half-spread.
   public var widenFactor: DecimalE8
 
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case maxLoss = "max_loss"
+    case widenAtLoss = "widen_at_loss"
+    case widenFactor = "widen_factor"
+  }
+
   public init(maxLoss: DecimalE8 = .zero, widenAtLoss: DecimalE8 = .zero, widenFactor: DecimalE8 = .two) {
     self.maxLoss = maxLoss
     self.widenAtLoss = widenAtLoss
@@ -194,92 +252,38 @@ public struct ManagerSection: Codable, Equatable, Sendable {
   }
 }
 
-/// An exact decimal with at most 8 decimals, as written in the file.
-public struct DecimalE8: Hashable, Sendable {
-  /// In units of 10⁻⁸.
-  public var e8: Int64
-
-  public init(e8: Int64) { self.e8 = e8 }
-
-  /// The whole number of steps of `stepE8` > 0 that fit in, rounded down.
-  public func steps(of stepE8: Int64) -> Int64 { e8 / stepE8 }
-  /// In thousandths, rounded down.
-  public var permille: Int64 { e8 / 100_000 }
-  /// In hundredths, rounded down.
-  public var hundredths: Int64 { e8 / 1_000_000 }
-
-  public static let zero = Self(e8: 0)
-  public static let one = Self(e8: 100_000_000)
-  public static let two = Self(e8: 200_000_000)
-}
-
-extension DecimalE8: Codable {
-  public init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    let text = try container.decode(String.self)
-    guard let value = Self(text) else {
-      throw DecodingError.dataCorruptedError(
-        in: container, debugDescription: "a decimal number with at most 8 decimals, such as 0.25")
-    }
-    self = value
-  }
-
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encode(description)
-  }
-}
-
-extension DecimalE8: LosslessStringConvertible {
-  /// Digits with at most one point and 8 decimals, optionally a sign; nothing else.
+extension CoreChoice: LosslessStringConvertible {
   public init?(_ text: String) {
-    var digits = Substring(text)
-    let isNegative = digits.hasPrefix("-")
-    if isNegative { digits = digits.dropFirst() }
-    let parts = digits.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-    guard let whole = parts.first, !whole.isEmpty, whole.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }) else { return nil }
-    var fraction = parts.count == 2 ? String(parts[1]) : "0"
-    guard !fraction.isEmpty, fraction.utf8.count <= 8, fraction.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }) else {
-      return nil
+    switch text {
+    case "auto": self = .automatic
+    case "none": self = .none
+    default:
+      guard !text.isEmpty, text.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }), let core = Int(text) else { return nil }
+      self = .core(core)
     }
-    fraction += String(repeating: "0", count: 8 - fraction.utf8.count)
-    guard let high = Int64(whole), let low = Int64(fraction) else { return nil }
-    let (product, overflow) = high.multipliedReportingOverflow(by: 100_000_000)
-    guard !overflow, !product.addingReportingOverflow(low).overflow else { return nil }
-    e8 = isNegative ? -(product + low) : product + low
   }
 
   public var description: String {
-    let magnitude = e8.magnitude
-    var fraction = String(magnitude % 100_000_000)
-    fraction = String(repeating: "0", count: 8 - fraction.utf8.count) + fraction
-    while fraction.hasSuffix("0") { fraction.removeLast() }
-    let whole = "\(e8 < 0 ? "-" : "")\(magnitude / 100_000_000)"
-    return fraction.isEmpty ? whole : "\(whole).\(fraction)"
+    switch self {
+    case .automatic: "auto"
+    case .none: "none"
+    case .core(let core): String(core)
+    }
   }
 }
 
 extension CoreChoice: Codable {
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
-    switch try container.decode(String.self) {
-    case "auto": self = .automatic
-    case "none": self = .none
-    case let text:
-      guard let core = Int(text), core >= 0 else {
-        throw DecodingError.dataCorruptedError(
-          in: container, debugDescription: "auto, none, or the number of a core, such as 1")
-      }
-      self = .core(core)
+    guard let choice = Self(try container.decode(String.self)) else {
+      throw DecodingError.dataCorruptedError(
+        in: container, debugDescription: "auto, none, or the number of a core, such as 1")
     }
+    self = choice
   }
 
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
-    switch self {
-    case .automatic: try container.encode("auto")
-    case .none: try container.encode("none")
-    case .core(let core): try container.encode(core)
-    }
+    try container.encode(description)
   }
 }

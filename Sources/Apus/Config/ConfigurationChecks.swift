@@ -1,0 +1,115 @@
+/// What must hold between several keys. Each check is made only if the values that it needs are good.
+struct ConfigurationChecks {
+  private let configuration: Configuration
+  private let places: [String: ConfigurationPlace]
+  private(set) var problems: [ConfigurationProblem] = []
+
+  init(_ configuration: Configuration, places: [String: ConfigurationPlace]) {
+    self.configuration = configuration
+    self.places = places
+    checkVenue()
+    checkManager()
+    checkNames()
+    for index in configuration.instruments.indices { check(configuration.instruments[index], "instruments[\(index)]") }
+  }
+
+  private mutating func report(_ place: ConfigurationPlace?, _ key: String, _ sentence: String) {
+    problems.append(ConfigurationProblem(place: place, key: key, sentence: "\(key) \(sentence)"))
+  }
+
+  private mutating func checkVenue() {
+    guard let place = places["venue"] else { return }
+    let venue = configuration.venue
+    switch (places["venue.private_key_file"], places["venue.private_key_env"]) {
+    case (nil, nil) where venue.privateKeyFile == nil && venue.privateKeyEnv == nil:
+      report(
+        place, "venue",
+        "has neither private_key_file nor private_key_env, but must have one of them: "
+          + "add private_key_file with the path of a PEM file of mode 0600")
+    case (let file?, let variable?):
+      report(
+        max(file, variable), "venue",
+        "has both private_key_file and private_key_env, but must have one of them: "
+          + "keep one of this and line \(min(file, variable).line)")
+    default: break
+    }
+    if let file = places["venue.ca_file"], let address = VenueAddress(venue.url), !address.isEncrypted {
+      report(file, "venue.ca_file", "is given, but the url is ws:// and uses no certificates: remove it or use wss://")
+    }
+  }
+
+  private mutating func checkManager() {
+    let manager = configuration.manager
+    guard let place = places["manager.widen_at_loss"], places["manager.max_loss"] != nil,
+      manager.maxLoss > .zero, manager.widenAtLoss >= manager.maxLoss
+    else { return }
+    report(
+      place, "manager.widen_at_loss",
+      "is \(manager.widenAtLoss), but must be below max_loss (\(manager.maxLoss)), at which quoting has stopped: "
+        + "lower it, or set it to 0 to never widen")
+  }
+
+  private mutating func checkNames() {
+    var seen: [String: Int] = [:]
+    for (index, instrument) in configuration.instruments.enumerated() {
+      let key = "instruments[\(index)].name"
+      guard let place = places[key] else { continue }
+      guard let first = seen[instrument.name] else {
+        seen[instrument.name] = index
+        continue
+      }
+      let line = places["instruments[\(first)].name"].map { " on line \($0.line)" } ?? ""
+      report(
+        place, key,
+        "is \(ShownText.of(instrument.name)), but instruments[\(first)]\(line) has that name: remove one of the two")
+    }
+  }
+
+  private mutating func check(_ instrument: InstrumentSection, _ path: String) {
+    let ladder = instrument.ladder
+    let limits = instrument.limits
+    func has(_ keys: [String]) -> Bool { keys.allSatisfy { places["\(path).\($0)"] != nil } }
+    func place(_ key: String) -> ConfigurationPlace? { places["\(path).\(key)"] }
+    let hasSizes = has(["ladder.levels", "ladder.size"]) && (ladder.growth == .zero || has(["ladder.growth"]))
+
+    if hasSizes, has(["limits.max_order"]), limits.maxOrder < ladder.largestSize {
+      report(
+        place("limits.max_order"), "\(path).limits.max_order",
+        "is \(limits.maxOrder), but the ladder's largest level is \(ladder.largestSize): "
+          + "raise it to \(ladder.largestSize) or more, or make the ladder smaller")
+    }
+    if hasSizes, has(["limits.max_position"]), limits.maxPosition < ladder.sideSize {
+      report(
+        place("limits.max_position"), "\(path).limits.max_position",
+        "is \(limits.maxPosition), but a side of the ladder adds up to \(ladder.sideSize): "
+          + "raise it to \(ladder.sideSize) or more, or make the ladder smaller")
+    }
+    if has(["ladder.levels", "limits.max_orders"]), limits.maxOrders < 2 * ladder.levels {
+      report(
+        place("limits.max_orders"), "\(path).limits.max_orders",
+        "is \(limits.maxOrders), but \(ladder.levels) levels on both sides are \(2 * ladder.levels) orders: "
+          + "raise it to \(2 * ladder.levels) or more, or use fewer levels")
+    }
+  }
+}
+
+extension LadderSection {
+  /// Size of each level, contracts; the best first. The ladder itself rounds these down to lots.
+  var sizes: [DecimalE8] {
+    var sizes: [DecimalE8] = []
+    var size = size.e8
+    for _ in 0..<max(0, levels) {
+      sizes.append(DecimalE8(e8: size))
+      // More than fits is more than any limit.
+      let grown = Int128(size) + Int128(size) * Int128(growth.permille) / 1000
+      size = Int64(clamping: grown)
+    }
+    return sizes
+  }
+
+  var largestSize: DecimalE8 { sizes.max() ?? .zero }
+
+  var sideSize: DecimalE8 {
+    DecimalE8(e8: Int64(clamping: sizes.reduce(Int128(0)) { sum, size in sum + Int128(size.e8) }))
+  }
+}

@@ -1,0 +1,128 @@
+import Glibc
+
+/// Reads and writes configuration files. Cold; any thread.
+public enum ConfigurationFile {
+  /// 1 MiB: no configuration is that long.
+  static let maximumBytes = 1 << 20
+
+  /// Reads the YAML file at `path`.
+  ///
+  /// - Throws: All problems of the file at once, in the order of its lines (R51); nothing is half loaded.
+  public static func load(path: String) throws(ConfigurationError) -> Configuration {
+    let bytes: [UInt8]
+    switch read(path) {
+    case .success(let content): bytes = content
+    case .failure(let advice):
+      throw ConfigurationError(
+        path: path, problems: [ConfigurationProblem(place: nil, key: "", sentence: advice.text)])
+    }
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      let repaired = String(decoding: bytes, as: UTF8.self)
+      let before = repaired.prefix { $0 != "\u{FFFD}" }
+      let place = ConfigurationPlace(
+        line: before.count(where: \.isNewline) + 1, column: before.reversed().prefix { !$0.isNewline }.count + 1)
+      throw ConfigurationError(
+        path: path,
+        problems: [
+          ConfigurationProblem(
+            place: place, key: "", sentence: "this is not UTF-8: save the file in that encoding")
+        ])
+    }
+    return try parse(text, path: path)
+  }
+
+  /// Reads YAML text; `path` is the name that messages give it.
+  public static func parse(_ text: String, path: String = "configuration") throws(ConfigurationError) -> Configuration {
+    let yaml = ConfigurationYAML(text)
+    if let failure = yaml.failure { throw ConfigurationError(path: path, problems: [failure]) }
+    var reader = ConfigurationReader(yaml)
+    let configuration = reader.read()
+    let checks = ConfigurationChecks(configuration, places: reader.places)
+    let problems = reader.problems + checks.problems
+    guard problems.isEmpty else {
+      let ordered = problems.enumerated().sorted { left, right in
+        let places = (left.element.place ?? .first, right.element.place ?? .first)
+        return places.0 == places.1 ? left.offset < right.offset : places.0 < places.1
+      }
+      throw ConfigurationError(path: path, problems: ordered.map(\.element))
+    }
+    return configuration
+  }
+
+  /// The file that says the same with every key written out, defaults included. Without secrets: a
+  /// configuration holds only their whereabouts.
+  public static func text(of configuration: Configuration) -> String {
+    var text = ""
+    func write<Section: DescribedSection>(_ section: Section, indent: Int, isItem: Bool = false) {
+      var isFirst = isItem
+      for key in Section.keys {
+        guard let value = key.text(section) else { continue }
+        let margin = isFirst ? String(repeating: " ", count: indent - 2) + "- " : String(repeating: " ", count: indent)
+        text += "\(margin)\(key.name): \(key.isText ? quoted(value) : value)\n"
+        isFirst = false
+      }
+    }
+    write(configuration, indent: 0)
+    text += "engine:\n"
+    write(configuration.engine, indent: 2)
+    text += "venue:\n"
+    write(configuration.venue, indent: 2)
+    text += "instruments:\n"
+    for instrument in configuration.instruments {
+      write(instrument, indent: 4, isItem: true)
+      text += "    ladder:\n"
+      write(instrument.ladder, indent: 6)
+      text += "    limits:\n"
+      write(instrument.limits, indent: 6)
+    }
+    text += "manager:\n"
+    write(configuration.manager, indent: 2)
+    return text
+  }
+
+  private static func quoted(_ text: String) -> String {
+    var quoted = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"": quoted += "\\\""
+      case "\\": quoted += "\\\\"
+      case _ where scalar.properties.generalCategory == .control:
+        let hex = String(scalar.value, radix: 16)
+        quoted += "\\x" + String(repeating: "0", count: 2 - hex.count) + hex
+      default: quoted.unicodeScalars.append(scalar)
+      }
+    }
+    return quoted + "\""
+  }
+
+  private static func read(_ path: String) -> Result<[UInt8], ConfigurationAdvice> {
+    func failure(_ code: CInt) -> Result<[UInt8], ConfigurationAdvice> {
+      .failure(.init("could not read the configuration: \(String(cString: strerror(code)))"))
+    }
+    let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard file >= 0 else { return failure(errno) }
+    defer { close(file) }
+    var status = stat()
+    guard fstat(file, &status) == 0 else { return failure(errno) }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      return .failure(.init("could not read the configuration: it is not a regular file"))
+    }
+    guard status.st_size <= maximumBytes else {
+      return .failure(.init("could not read the configuration: it is larger than 1 MiB, is it the right file?"))
+    }
+    var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
+    var count = 0
+    while count < bytes.count {
+      let got = bytes.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress! + count, $0.count - count) }
+      if got < 0, errno == EINTR { continue }
+      guard got >= 0 else { return failure(errno) }
+      if got == 0 { break }
+      count += got
+    }
+    return .success(Array(bytes[..<count]))
+  }
+}
+
+extension ConfigurationPlace {
+  static let first = Self(line: 0, column: 0)
+}

@@ -1,0 +1,229 @@
+import Yams
+
+/// Turns a tree of nodes into a configuration and collects everything that is wrong with it.
+struct ConfigurationReader {
+  private(set) var problems: [ConfigurationProblem] = []
+  /// Where each value stands that was given and is good, by its path.
+  private(set) var places: [String: ConfigurationPlace] = [:]
+  private let yaml: ConfigurationYAML
+
+  private struct Entry {
+    let key: String
+    let keyPlace: ConfigurationPlace
+    let value: Node
+  }
+  /// A mapping's entries by key, and the place to name when something is missing.
+  private struct Mapping {
+    var entries: [String: Entry]
+    let place: ConfigurationPlace
+  }
+
+  init(_ yaml: ConfigurationYAML) { self.yaml = yaml }
+
+  mutating func read() -> Configuration {
+    var configuration = Configuration.blank
+    let place = yaml.root.flatMap { Self.isNull($0) ? nil : Self.place($0) } ?? ConfigurationPlace(line: 1, column: 1)
+    typealias Keys = Configuration.CodingKeys
+    guard
+      let file = mapping(
+        yaml.root, "", Configuration.self, place, sections: [Keys.engine, .venue, .instruments, .manager])
+    else { return configuration }
+    fill(&configuration, file, "")
+    if let engine = section(Keys.engine, of: file, "", EngineSection.self) {
+      fill(&configuration.engine, engine.mapping, engine.path)
+    }
+    if let venue = section(Keys.venue, of: file, "", VenueSection.self) {
+      fill(&configuration.venue, venue.mapping, venue.path)
+      places[venue.path] = venue.mapping.place
+    }
+    if file.entries[Keys.manager.stringValue] != nil,
+      let manager = section(Keys.manager, of: file, "", ManagerSection.self)
+    {
+      fill(&configuration.manager, manager.mapping, manager.path)
+    }
+    readInstruments(file, &configuration)
+    return configuration
+  }
+
+  private mutating func readInstruments(_ file: Mapping, _ configuration: inout Configuration) {
+    let path = Configuration.CodingKeys.instruments.stringValue
+    guard let entry = file.entries[path] else {
+      report(file.place, path, "\(path) is missing, but at least one is required: add a list with - name: …")
+      return
+    }
+    guard let list = entry.value.sequence else {
+      let isEmpty = Self.isNull(entry.value)
+      report(
+        isEmpty ? entry.keyPlace : Self.place(entry.value), path,
+        "\(path) is \(isEmpty ? "empty" : Self.kind(entry.value)), but must be a list with an entry for each "
+          + "instrument: begin each entry with - name: …")
+      return
+    }
+    guard (1...ConfigurationSchema.maximumInstruments).contains(list.count) else {
+      report(
+        Self.place(entry.value), path,
+        "\(path) has \(list.count) entries, but must have 1 to \(ConfigurationSchema.maximumInstruments): "
+          + (list.isEmpty ? "add one" : "give the others to a second engine"))
+      return
+    }
+    typealias Keys = InstrumentSection.CodingKeys
+    for (index, node) in list.enumerated() {
+      var instrument = InstrumentSection.blank
+      let path = "\(path)[\(index)]"
+      let place = Self.place(node)
+      if let mapping = mapping(node, path, InstrumentSection.self, place, sections: [Keys.ladder, .limits]) {
+        fill(&instrument, mapping, path)
+        if let ladder = section(Keys.ladder, of: mapping, path, LadderSection.self) {
+          fill(&instrument.ladder, ladder.mapping, ladder.path)
+        }
+        if let limits = section(Keys.limits, of: mapping, path, LimitsSection.self) {
+          fill(&instrument.limits, limits.mapping, limits.path)
+        }
+      }
+      configuration.instruments.append(instrument)
+    }
+  }
+
+  // MARK: Pieces
+
+  /// The section under `key`, or `nil` after a report.
+  private mutating func section<Section: DescribedSection>(
+    _ key: some CodingKey, of parent: Mapping, _ parentPath: String, _: Section.Type
+  ) -> (mapping: Mapping, path: String)? {
+    let path = Self.join(parentPath, key.stringValue)
+    guard let entry = parent.entries[key.stringValue] else {
+      let required = Section.keys.filter { $0.presence == .required }.map(\.name).joined(separator: ", ")
+      report(parent.place, path, "\(path) is missing, but is required: add it with \(required)")
+      return nil
+    }
+    guard let mapping = mapping(entry.value, path, Section.self, entry.keyPlace, sections: [] as [Configuration.CodingKeys])
+    else { return nil }
+    return (mapping, path)
+  }
+
+  /// Stores the values that are good and reports the others, and the required ones that are missing.
+  private mutating func fill<Section: DescribedSection>(_ section: inout Section, _ mapping: Mapping, _ path: String) {
+    for key in Section.keys {
+      let keyPath = Self.join(path, key.name)
+      guard let entry = mapping.entries[key.name] else {
+        if key.presence == .required {
+          report(mapping.place, keyPath, "\(keyPath) is missing, but is required: add it, \(key.allowed)")
+        }
+        continue
+      }
+      guard !Self.isNull(entry.value) else {
+        let advice = key.presence == .required ? "give it one" : "give it one or remove the line"
+        report(entry.keyPlace, keyPath, "\(keyPath) has no value, but must be \(key.allowed): \(advice)")
+        continue
+      }
+      let place = Self.place(entry.value)
+      guard case .scalar(let scalar) = entry.value else {
+        report(
+          place, keyPath,
+          "\(keyPath) is \(Self.kind(entry.value)), but must be \(key.allowed): give a single value")
+        continue
+      }
+      if let advice = key.store(scalar.string, &section) {
+        report(place, keyPath, "\(keyPath) is \(Self.shown(scalar)), but must be \(key.allowed): \(advice.text)")
+      } else {
+        places[keyPath] = place
+      }
+    }
+  }
+
+  /// The entries of a mapping that are known, or `nil` after a report. No value at all is an empty mapping.
+  private mutating func mapping<Section: DescribedSection>(
+    _ node: Node?, _ path: String, _: Section.Type, _ place: ConfigurationPlace, sections: [some CodingKey]
+  ) -> Mapping? {
+    let name = path.isEmpty ? "the file" : path
+    let allowed = Section.keys.map(\.name) + sections.map(\.stringValue)
+    guard let node, !Self.isNull(node) else { return Mapping(entries: [:], place: place) }
+    guard let mapping = node.mapping else {
+      report(
+        Self.place(node), path,
+        "\(name) is \(Self.kind(node)), but must be a mapping: give it the keys \(allowed.joined(separator: ", "))")
+      return nil
+    }
+    var known = Mapping(entries: [:], place: place)
+    var unknown: [Entry] = []
+    for (key, value) in mapping {
+      let keyPlace = Self.place(key)
+      guard let key = key.scalar?.string else {
+        report(keyPlace, path, "\(name) has a key that is \(Self.kind(key)), but keys must be words: write it as a word")
+        continue
+      }
+      if !value.tag.rawValue.hasPrefix("tag:yaml.org,2002:") {
+        report(
+          Self.place(value), Self.join(path, key),
+          "\(Self.join(path, Self.shownKey(key))) has a YAML tag, but tags are not supported: write the value alone")
+      }
+      let entry = Entry(key: key, keyPlace: keyPlace, value: value)
+      if allowed.contains(key) { known.entries[key] = entry } else { unknown.append(entry) }
+    }
+    for entry in unknown { reportUnknown(entry, path, allowed: allowed, given: Set(known.entries.keys)) }
+    return known
+  }
+
+  private mutating func reportUnknown(_ entry: Entry, _ path: String, allowed: [String], given: Set<String>) {
+    if let duplicate = yaml.duplicates[entry.key] {
+      let keyPath = Self.join(path, Self.shownKey(duplicate.name))
+      report(
+        entry.keyPlace, keyPath,
+        "\(keyPath) is given twice, but must be given once: keep one of this and line \(duplicate.first.line)")
+      return
+    }
+    let keyPath = Self.join(path, Self.shownKey(entry.key))
+    let advice: String
+    if entry.key == "<<" {
+      advice = "merge keys are not supported, write the keys out"
+    } else if let closest = Spelling.closest(to: entry.key, among: allowed.filter { !given.contains($0) }) {
+      advice = "did you mean \(closest)?"
+    } else if let home = ConfigurationSchema.sections.first(where: { $0.keys.contains { $0.name == entry.key } }) {
+      advice = home.path.isEmpty ? "move it to the top of the file" : "move it to \(home.path)"
+    } else if let closest = Spelling.closest(to: entry.key, among: allowed) {
+      advice = "did you mean \(closest)?"
+    } else {
+      advice = "remove it"
+    }
+    report(entry.keyPlace, keyPath, "\(keyPath) is not a key, allowed are \(allowed.joined(separator: ", ")): \(advice)")
+  }
+
+  mutating func report(_ place: ConfigurationPlace, _ key: String, _ sentence: String) {
+    problems.append(ConfigurationProblem(place: place, key: key, sentence: sentence))
+  }
+
+  // MARK: Nodes
+
+  static func join(_ path: String, _ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
+
+  private static func place(_ node: Node) -> ConfigurationPlace {
+    node.mark.map { ConfigurationPlace($0) } ?? ConfigurationPlace(line: 1, column: 1)
+  }
+
+  private static func isNull(_ node: Node) -> Bool {
+    guard case .scalar(let scalar) = node else { return false }
+    return scalar.style == .plain && node.tag.rawValue == "tag:yaml.org,2002:null"
+  }
+
+  private static func kind(_ node: Node) -> String {
+    switch node {
+    case .mapping: "a mapping"
+    case .sequence: "a list"
+    case .scalar(let scalar): shown(scalar)
+    case .alias: "an alias"
+    }
+  }
+
+  /// Numbers, true and false as they stand, texts in quotation marks, secrets not at all.
+  private static func shown(_ scalar: Node.Scalar) -> String {
+    let isBare = scalar.style == .plain && !scalar.string.isEmpty && scalar.string.count <= 24
+      && (scalar.string.allSatisfy { "0123456789+-.,_eE".contains($0) } || ["true", "false"].contains(scalar.string))
+    return isBare && !ShownText.looksSecret(scalar.string) ? scalar.string : ShownText.of(scalar.string)
+  }
+
+  private static func shownKey(_ key: String) -> String {
+    let isWord = !key.isEmpty && key.count <= 60
+      && key.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_" || $0 == "-" || $0 == "<" || $0 == ".") }
+    return isWord && !ShownText.looksSecret(key) ? key : ShownText.of(key)
+  }
+}

@@ -1,0 +1,229 @@
+/// The list of all keys. Reader, table, messages and written files are made from it, so that they cannot differ.
+///
+/// The order is that of a written file. Ranges are those that make sense for any venue; what only the venue
+/// knows (tick, lot, granted rate) is checked once it has told.
+enum ConfigurationSchema {
+  /// Sections in the order of a written file, with their paths for people.
+  static let sections: [Description] = [
+    Description("", Configuration.self, isRequired: true, "The file."),
+    Description("engine", EngineSection.self, isRequired: true, "The process: its name, its core, its files."),
+    Description("venue", VenueSection.self, isRequired: true, "Where to trade, and with which key."),
+    Description(
+      "instruments[]", InstrumentSection.self, isRequired: true, "What to quote: a list, 1 to \(maximumInstruments)."),
+    Description("instruments[].ladder", LadderSection.self, isRequired: true, "How the quotes of a side are laid out."),
+    Description(
+      "instruments[].limits", LimitsSection.self, isRequired: true,
+      "What is never exceeded. No defaults: without limits nothing is traded."),
+    Description("manager", ManagerSection.self, isRequired: false, "When to step back."),
+  ]
+
+  /// Bounded by what one lane keeps in memory.
+  static let maximumInstruments = 64
+
+  struct Description: Sendable {
+    struct Key: Sendable {
+      let name, type, unit, range, meaning: String
+      let presence: Presence
+    }
+    enum Presence: Sendable, Equatable {
+      case required, optional
+      case defaulted(String)
+    }
+
+    /// `instruments[].ladder`; empty for the file itself.
+    let path: String
+    let isRequired: Bool
+    let meaning: String
+    let keys: [Key]
+
+    init<Section: DescribedSection>(_ path: String, _: Section.Type, isRequired: Bool, _ meaning: String) {
+      self.path = path
+      self.isRequired = isRequired
+      self.meaning = meaning
+      keys = Section.keys.map { key in
+        let presence: Presence =
+          switch key.presence {
+          case .required: .required
+          case .optional: .optional
+          case .defaulted: .defaulted(key.text(.blank) ?? "")
+          }
+        return Key(
+          name: key.name, type: key.type, unit: key.unit, range: key.range, meaning: key.meaning, presence: presence)
+      }
+    }
+  }
+}
+
+private func isWord(_ character: Character) -> Bool {
+  character.isASCII && (character.isLetter || character.isNumber)
+}
+
+private func isIdentifier(_ character: Character) -> Bool { isWord(character) || "-_.".contains(character) }
+
+private func decimal(_ whole: Int64) -> DecimalE8 { DecimalE8(e8: whole * 100_000_000) }
+
+extension Configuration: DescribedSection {
+  static var blank: Self { Self(engine: .blank, venue: .blank, instruments: []) }
+
+  static let keys: [ConfigurationKey<Self>] = [
+    .init(CodingKeys.version, \.version, .whole(1...1), .defaulted, "Version of this layout of the file.")
+  ]
+}
+
+extension EngineSection: DescribedSection {
+  static var blank: Self { Self(name: "", dataDirectory: "") }
+
+  static let keys: [ConfigurationKey<Self>] = [
+    .init(
+      CodingKeys.name, \.name,
+      .name(1...12, of: "a-z 0-9 _", advice: "choose another name, for example desk_1") {
+        $0 == "_" || (isWord($0) && !$0.isUppercase)
+      }, .required, "Tells this engine from others on the account; part of every order's label."),
+    .init(
+      CodingKeys.core, \.core, .core, .defaulted,
+      "Core of the lane's thread: auto takes the last allowed one if there are two or more, none does not pin."),
+    .init(
+      CodingKeys.idle, \.idle, .choice, .defaulted,
+      "How the lane waits: spin uses a whole core, yield lets others run in between, park sleeps."),
+    .init(
+      CodingKeys.dataDirectory, \.dataDirectory,
+      .path("a directory", advice: "give the path of a directory"), .required,
+      "Where journal and telemetry file go; made if missing. Relative to the working directory."),
+    .init(
+      CodingKeys.journal, \.journal, .flag, .defaulted,
+      "Whether all input and output is recorded; replay and recovery need it."),
+  ]
+}
+
+extension VenueSection: DescribedSection {
+  static var blank: Self { Self(url: "", keyID: "") }
+
+  static let keys: [ConfigurationKey<Self>] = [
+    .init(CodingKeys.kind, \.kind, .choice, .defaulted, "The venue's protocol."),
+    .init(CodingKeys.url, \.url, .url, .required, "Address of the venue's WebSocket."),
+    .init(
+      CodingKeys.keyID, \.keyID,
+      .name(1...64, of: "A-Z a-z 0-9 - _ .", advice: "copy the id that the venue shows next to the key") {
+        isIdentifier($0)
+      }, .required, "Id of the API key, as the venue shows it. Not a secret."),
+    .init(
+      CodingKeys.privateKeyFile, \.privateKeyFile,
+      optional: .path(
+        "a PEM file", advice: "put the key into a file of its own with mode 0600 and give the path of that file"),
+      "File with the private key in PEM, mode 0600. Either this or private_key_env."),
+    .init(
+      CodingKeys.privateKeyEnv, \.privateKeyEnv,
+      optional: .text(range: "A-Z a-z 0-9 _", allowed: "the name of an environment variable") { text in
+        let isName = text.allSatisfy { isWord($0) || $0 == "_" } && text.first.map { !$0.isNumber } ?? false
+        return isName && text.utf8.count <= 64 ? nil : "give the variable's name, not what it holds"
+      },
+      "Environment variable that holds the private key in PEM. Either this or private_key_file."),
+    .init(
+      CodingKeys.account, \.account,
+      optional: .name(1...64, of: "A-Z a-z 0-9 - _ .", advice: "copy the account's number from the venue") {
+        isIdentifier($0)
+      },
+      "Account to trade on, if the key may use several."),
+    .init(
+      CodingKeys.caFile, \.caFile, optional: .path("a PEM file", advice: "give the path of a PEM file"),
+      "Certificate authority to trust instead of the system's; wss:// only."),
+    .init(
+      CodingKeys.cancelOnDisconnectSeconds, \.cancelOnDisconnectSeconds, .whole(1...60), .defaulted, unit: "s",
+      "After this much silence the venue cancels our orders."),
+    // 49: the rate that Thalex grants with cancel-on-disconnect is 50 (protocol notes, section 1.5).
+    .init(
+      CodingKeys.reserveMessages, \.reserveMessages, .whole(0...49), .defaulted, unit: "messages/s",
+      "Kept back from the rate that the venue grants."),
+    .init(
+      CodingKeys.requestTimeoutMs, \.requestTimeoutMs, .whole(100...60_000), .defaulted, unit: "ms",
+      "A request without an answer for this long has an unknown outcome."),
+  ]
+}
+
+extension InstrumentSection: DescribedSection {
+  static var blank: Self { Self(name: "", ladder: .blank, limits: .blank) }
+
+  static let keys: [ConfigurationKey<Self>] = [
+    .init(
+      CodingKeys.name, \.name,
+      .name(1...64, of: "A-Z a-z 0-9 - _ . : /", advice: "copy the name from the venue, for example BTC-PERPETUAL") {
+        isIdentifier($0) || $0 == ":" || $0 == "/"
+      }, .required, "The venue's name of the instrument."),
+    .init(
+      CodingKeys.bookDepth, \.bookDepth, .whole(1...100), .defaulted, unit: "levels",
+      "Levels a side of the public book to follow."),
+    .init(
+      CodingKeys.staleAfterMs, \.staleAfterMs, .whole(100...600_000), .defaulted, unit: "ms",
+      "Quotes are pulled when the ticker has been silent for this long."),
+  ]
+}
+
+extension LadderSection: DescribedSection {
+  static var blank: Self { Self(levels: 0, halfSpreadBps: .zero, stepTicks: 0, size: .zero, skewBps: .zero) }
+
+  static let keys: [ConfigurationKey<Self>] = [
+    .init(CodingKeys.levels, \.levels, .whole(1...32), .required, unit: "quotes", "Quotes a side."),
+    .init(
+      CodingKeys.halfSpreadBps, \.halfSpreadBps, .decimal(.zero...decimal(1000), decimals: 2), .required, unit: "bps",
+      "From the fair price to the best quote."),
+    .init(
+      CodingKeys.stepTicks, \.stepTicks, .whole(1...1_000_000), .required, unit: "ticks",
+      "From one level to the next."),
+    .init(
+      CodingKeys.size, \.size, .decimal(.zero...decimal(1_000_000), isAboveLower: true), .required,
+      unit: "contracts", "Size of the best level; rounded down to whole lots."),
+    .init(
+      CodingKeys.growth, \.growth, .decimal(.zero...decimal(10), decimals: 3), .defaulted, unit: "share",
+      "Each level is this much larger than the one before: 0.5 makes it one and a half times as large."),
+    .init(
+      CodingKeys.skewBps, \.skewBps, .decimal(.zero...decimal(1000), decimals: 2), .required, unit: "bps",
+      "How far a full position moves the fair price against itself."),
+    .init(
+      CodingKeys.markWeight, \.markWeight, .decimal(.zero...(.one), decimals: 3), .defaulted, unit: "share",
+      "Weight of the venue's mark in the fair price; the rest is the mid of the others' quotes."),
+    .init(
+      CodingKeys.keepWithinTicks, \.keepWithinTicks, .whole(0...1_000_000), .defaulted, unit: "ticks",
+      "A standing quote this close to the desired price is left alone."),
+    .init(
+      CodingKeys.keepSize, \.keepSize, .decimal(.zero...(.one), decimals: 3), .defaulted, unit: "share",
+      "A standing size of at least this share of the desired one is left alone."),
+  ]
+}
+
+extension LimitsSection: DescribedSection {
+  static var blank: Self { Self(maxPosition: .zero, maxOrder: .zero, maxNotional: .zero, collarBps: .zero, maxOrders: 0) }
+
+  static let keys: [ConfigurationKey<Self>] = [
+    .init(
+      CodingKeys.maxPosition, \.maxPosition, .decimal(.zero...decimal(100_000_000), isAboveLower: true), .required,
+      unit: "contracts", "Largest position, long or short, with everything counted that may still trade."),
+    .init(
+      CodingKeys.maxOrder, \.maxOrder, .decimal(.zero...decimal(100_000_000), isAboveLower: true), .required,
+      unit: "contracts", "Largest single order."),
+    .init(
+      CodingKeys.maxNotional, \.maxNotional, .decimal(.zero...decimal(10_000_000_000), isAboveLower: true), .required,
+      unit: "quote currency", "Largest price × size of a single order."),
+    .init(
+      CodingKeys.collarBps, \.collarBps, .decimal(.zero...decimal(10_000), isAboveLower: true, decimals: 2), .required,
+      unit: "bps", "From the mark to the most aggressive price."),
+    .init(
+      CodingKeys.maxOrders, \.maxOrders, .whole(1...1000), .required, unit: "orders",
+      "Orders at once, both sides."),
+  ]
+}
+
+extension ManagerSection: DescribedSection {
+  static var blank: Self { Self() }
+
+  static let keys: [ConfigurationKey<Self>] = [
+    .init(
+      CodingKeys.maxLoss, \.maxLoss, .decimal(.zero...decimal(10_000_000_000)), .defaulted, unit: "quote currency",
+      "Loss since the start at which quoting stops for good; 0 sets no limit."),
+    .init(
+      CodingKeys.widenAtLoss, \.widenAtLoss, .decimal(.zero...decimal(10_000_000_000)), .defaulted,
+      unit: "quote currency", "Loss at which the quotes are widened; 0 never widens."),
+    .init(
+      CodingKeys.widenFactor, \.widenFactor, .decimal(.one...decimal(10), decimals: 3), .defaulted, unit: "times",
+      "By how much: 2 doubles the half-spread."),
+  ]
+}
