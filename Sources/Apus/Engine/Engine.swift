@@ -83,7 +83,10 @@ public final class Engine: Sendable {
     let wallStart = start + EngineClock.wallOffset()
     let bootEpoch = UInt64(wallStart / 1_000_000)
     let venue = configuration.venue
-    let url = try VenueURL(venue.url)
+    guard let address = VenueAddress(venue.url) else {
+      throw EngineError(
+        .configuration, "venue.url \(venue.url) is not ws://host:port/path or wss://host[:port]/path")
+    }
     let key = try loadKey()
     let core = try chooseCore()
 
@@ -105,7 +108,7 @@ public final class Engine: Sendable {
     let directives = try Ring(capacity: 256)
 
     let names = configuration.instruments.map(\.name)
-    let settings = laneSettings(url: url, bootEpoch: bootEpoch)
+    let settings = laneSettings(address: address, bootEpoch: bootEpoch)
     let adapter = try ThalexAdapter(
       instruments: configuration.instruments.map { .init(name: $0.name, bookDepth: $0.bookDepth) },
       account: venue.account, labelPrefix: settings.labelPrefix, label: settings.label,
@@ -123,9 +126,9 @@ public final class Engine: Sendable {
     let driver = try SocketDriver(
       SocketDriverConfiguration(
         connections: 8, receiveBufferBytes: 64 * 1024, receiveBuffers: 64, sendBufferBytes: 1 << 20))
-    let tls = url.isSecure ? try tlsContext() : nil
+    let tls = address.isEncrypted ? try tlsContext() : nil
     let runner = LaneRunner(
-      lane: lane, driver: driver, tlsContext: tls, host: url.host, port: url.port,
+      lane: lane, driver: driver, tlsContext: tls, host: address.host, port: address.port,
       idle: configuration.engine.idle, control: control, directives: .some(directives.consumer),
       telemetry: LaneTelemetry(file: .some(telemetryFile), lane: telemetryLane, instrumentNames: names, updates: .some(updates.producer)))
 
@@ -154,10 +157,10 @@ public final class Engine: Sendable {
     return report
   }
 
-  private func laneSettings(url: VenueURL, bootEpoch: UInt64) -> LaneSettings {
+  private func laneSettings(address: VenueAddress, bootEpoch: UInt64) -> LaneSettings {
     var settings = LaneSettings()
-    settings.host = url.hostHeader
-    settings.path = url.path
+    settings.host = address.hostField
+    settings.path = address.path
     settings.labelPrefix = "apus-\(configuration.engine.name)-"
     settings.label = settings.labelPrefix + String(bootEpoch, radix: 36)
     // The next life's ids begin elsewhere: 18 bits of generation, drawn from the time (R17).
@@ -186,17 +189,19 @@ public final class Engine: Sendable {
   }
 
   private func loadKey() throws -> SigningKey {
-    let venue = configuration.venue
-    if let path = venue.privateKeyFile { return try SigningKey(file: path) }
-    guard let name = venue.privateKeyEnv else {
-      throw EngineError(.configuration, "no private key: set venue.private_key_file or venue.private_key_env")
+    let secret: Secret
+    do {
+      secret = try Secret.load(privateKeyOf: configuration.venue)
+    } catch {
+      throw EngineError(.configuration, "\(error)")
     }
-    guard let text = getenv(name) else {
-      throw EngineError(
-        .configuration, "the environment variable \(name), which venue.private_key_env names, is not set: export it, or use venue.private_key_file")
+    do {
+      return try secret.withBytes { bytes throws(KeyError) -> SigningKey in
+        try SigningKey(pem: bytes)
+      }
+    } catch {
+      throw EngineError(.configuration, "the private key of the venue cannot be used: \(error)")
     }
-    let bytes = UnsafeBufferPointer(start: UnsafeRawPointer(text).assumingMemoryBound(to: UInt8.self), count: strlen(text))
-    return try SigningKey(pem: bytes)
   }
 
   private func tlsContext() throws -> TLSContext {
