@@ -192,6 +192,31 @@ import Testing
     #expect(Sample.problems(text) == [message])
   }
 
+  @Test func `R51_ a file spoiled at random is read or refused with places inside it, never a crash`() throws {
+    let seed = UInt64.random(in: .min ... .max)
+    var generator = SeededGenerator(state: seed)
+    let pieces = ["-", ":", " ", "\n", "  ", "\t", "{", "}", "[", "]", "*a", "&a", "!x", "'", "\"", "|", ">", "#", "<<", "0",
+      "levels: 2\n", "name", "\u{FEFF}", "é", "\r\n", "%", "@", "?", ",", "---\n", "...\n", "\u{E000}", "\0"]
+    for _ in 0..<1500 {
+      var scalars = Array(Sample.text.unicodeScalars)
+      for _ in 0..<Int.random(in: 1...4, using: &generator) {
+        let start = Int.random(in: 0..<scalars.count, using: &generator)
+        let end = min(scalars.count, start + Int.random(in: 0...6, using: &generator))
+        let piece = pieces[Int.random(in: 0..<pieces.count, using: &generator)]
+        scalars.replaceSubrange(start..<end, with: piece.unicodeScalars)
+      }
+      let text = String(String.UnicodeScalarView(scalars))
+      let lines = text.unicodeScalars.count { $0 == "\n" || $0 == "\r" } + 1
+      do {
+        _ = try ConfigurationFile.parse(text)
+      } catch {
+        let places = error.problems.compactMap(\.place)
+        let isInside = places.allSatisfy { $0.line >= 1 && $0.line <= lines && $0.column >= 1 }
+        #expect(!places.isEmpty && isInside && places == places.sorted(), "seed \(seed): \(text)")
+      }
+    }
+  }
+
   @Test func `nesting without end is refused, not followed`() {
     let problems = Sample.problems(String(repeating: "[", count: 200_000))
     #expect(problems.count == 1)

@@ -2,11 +2,14 @@
 struct ConfigurationChecks {
   private let configuration: Configuration
   private let places: [String: ConfigurationPlace]
+  private let given: [String: ConfigurationPlace]
   private(set) var problems: [ConfigurationProblem] = []
 
-  init(_ configuration: Configuration, places: [String: ConfigurationPlace]) {
+  /// `configuration` is what `reader` has read.
+  init(_ configuration: Configuration, _ reader: ConfigurationReader) {
     self.configuration = configuration
-    self.places = places
+    places = reader.places
+    given = reader.given
     checkVenue()
     checkManager()
     checkNames()
@@ -18,10 +21,9 @@ struct ConfigurationChecks {
   }
 
   private mutating func checkVenue() {
-    guard let place = places["venue"] else { return }
-    let venue = configuration.venue
-    switch (places["venue.private_key_file"], places["venue.private_key_env"]) {
-    case (nil, nil) where venue.privateKeyFile == nil && venue.privateKeyEnv == nil:
+    guard let place = given["venue"] else { return }
+    switch (given["venue.private_key_file"], given["venue.private_key_env"]) {
+    case (nil, nil):
       report(
         place, "venue",
         "has neither private_key_file nor private_key_env, but must have one of them: "
@@ -33,7 +35,7 @@ struct ConfigurationChecks {
           + "keep one of this and line \(min(file, variable).line)")
     default: break
     }
-    if let file = places["venue.ca_file"], let address = VenueAddress(venue.url), !address.isEncrypted {
+    if let file = places["venue.ca_file"], let address = VenueAddress(configuration.venue.url), !address.isEncrypted {
       report(file, "venue.ca_file", "is given, but the url is ws:// and uses no certificates: remove it or use wss://")
     }
   }

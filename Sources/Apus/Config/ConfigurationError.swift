@@ -59,12 +59,12 @@ enum ShownText {
     if let scheme = text.firstRange(of: "://"), text[scheme.upperBound...].contains(where: { $0 == "@" || $0 == "?" }) {
       return true
     }
-    if isUUID(text) { return true }
+    if text.split(whereSeparator: { !$0.isHexDigit && $0 != "-" }).contains(where: isUUID) { return true }
     return text.split(whereSeparator: { !($0.isASCII && ($0.isLetter || $0.isNumber || $0 == "+" || $0 == "=")) })
       .contains { $0.count >= 20 && $0.contains(where: \.isLetter) && $0.contains(where: \.isNumber) }
   }
 
-  private static func isUUID(_ text: String) -> Bool {
+  private static func isUUID(_ text: Substring) -> Bool {
     let parts = text.split(separator: "-", omittingEmptySubsequences: false)
     return parts.map(\.count) == [8, 4, 4, 4, 12] && parts.allSatisfy { $0.allSatisfy(\.isHexDigit) }
   }

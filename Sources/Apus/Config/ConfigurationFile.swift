@@ -37,11 +37,12 @@ public enum ConfigurationFile {
     if let failure = yaml.failure { throw ConfigurationError(path: path, problems: [failure]) }
     var reader = ConfigurationReader(yaml)
     let configuration = reader.read()
-    let checks = ConfigurationChecks(configuration, places: reader.places)
+    let checks = ConfigurationChecks(configuration, reader)
     let problems = reader.problems + checks.problems
     guard problems.isEmpty else {
       let ordered = problems.enumerated().sorted { left, right in
-        let places = (left.element.place ?? .first, right.element.place ?? .first)
+        let whole = ConfigurationPlace(line: 0, column: 0)
+        let places = (left.element.place ?? whole, right.element.place ?? whole)
         return places.0 == places.1 ? left.offset < right.offset : places.0 < places.1
       }
       throw ConfigurationError(path: path, problems: ordered.map(\.element))
@@ -121,8 +122,4 @@ public enum ConfigurationFile {
     }
     return .success(Array(bytes[..<count]))
   }
-}
-
-extension ConfigurationPlace {
-  static let first = Self(line: 0, column: 0)
 }

@@ -5,6 +5,8 @@ struct ConfigurationReader {
   private(set) var problems: [ConfigurationProblem] = []
   /// Where each value stands that was given and is good, by its path.
   private(set) var places: [String: ConfigurationPlace] = [:]
+  /// Likewise of values that were given, good or not.
+  private(set) var given: [String: ConfigurationPlace] = [:]
   private let yaml: ConfigurationYAML
 
   private struct Entry {
@@ -34,7 +36,7 @@ struct ConfigurationReader {
     }
     if let venue = section(Keys.venue, of: file, "", VenueSection.self) {
       fill(&configuration.venue, venue.mapping, venue.path)
-      places[venue.path] = venue.mapping.place
+      given[venue.path] = venue.mapping.place
     }
     if file.entries[Keys.manager.stringValue] != nil,
       let manager = section(Keys.manager, of: file, "", ManagerSection.self)
@@ -111,6 +113,7 @@ struct ConfigurationReader {
         }
         continue
       }
+      given[keyPath] = entry.keyPlace
       guard !Self.isNull(entry.value) else {
         let advice = key.presence == .required ? "give it one" : "give it one or remove the line"
         report(entry.keyPlace, keyPath, "\(keyPath) has no value, but must be \(key.allowed): \(advice)")
