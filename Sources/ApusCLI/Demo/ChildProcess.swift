@@ -63,10 +63,19 @@ final class ChildProcess {
     return nil
   }
 
-  /// Throws away what else it prints, so that it never waits for a reader.
-  func discardOutput() {
+  /// Goes on reading what it prints, so that it never waits for a reader; tells each line.
+  func watchOutput(_ note: @escaping @Sendable (String) -> Void = { _ in }) {
     let output = output
-    Thread.detachNewThread { while let data = try? output.read(upToCount: 65536), !data.isEmpty {} }
+    Thread.detachNewThread {
+      var rest = Data()
+      while let data = try? output.read(upToCount: 4096), !data.isEmpty {
+        rest += data
+        while let end = rest.firstIndex(of: 0x0A) {
+          note(String(decoding: rest[..<end], as: UTF8.self))
+          rest = Data(rest[rest.index(after: end)...])
+        }
+      }
+    }
   }
 
   /// The exit code once it has ended (128 + signal if one ended it), nil while it runs.

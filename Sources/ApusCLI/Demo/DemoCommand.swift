@@ -92,7 +92,8 @@ struct DemoCommand: ParsableCommand {
       let code = venue.wait(seconds: 2)
       throw Exit.fail(ExitCode(code == 0 ? Exit.system.rawValue : code), "the venue did not start (exit code \(code)); its own message is above")
     }
-    venue.discardOutput()
+    // At the end of a recording the engine stops first, while the venue still answers.
+    venue.watchOutput { if $0 == VenueCommand.endOfFeed { stopping.set() } }
 
     let configuration = demoConfiguration(url: String(line.dropFirst("listening on ".count)), room: room)
     let configPath = "\(room)/demo.yaml"
@@ -100,7 +101,7 @@ struct DemoCommand: ParsableCommand {
     let engine = try ChildProcess(
       "the engine", arguments: ["run", "--config", configPath, "--report", engineReport, "--quiet", "--die-with-parent"])
     defer { engine.terminate() }
-    engine.discardOutput()
+    engine.watchOutput()
 
     watch(engine, venue, telemetry: "\(room)/data/telemetry", limit: configuration.instruments[0].limits.maxPosition, stopping)
     engine.terminate()
@@ -119,7 +120,7 @@ struct DemoCommand: ParsableCommand {
       "--books", books, "--wait-for-client", "--die-with-parent",
     ]
     if let cores = try? CPU.allowedCores(), cores.count >= 2 { arguments += ["--core", "\(cores[0])"] }
-    if let feed { arguments += ["--feed", feed, "--exit-at-end"] }
+    if let feed { arguments += ["--feed", feed] }
     if tls { arguments += ["--tls", "--write-certificate", "\(room)/certificate.pem"] }
     return arguments
   }
