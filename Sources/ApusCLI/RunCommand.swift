@@ -3,7 +3,7 @@ import ArgumentParser
 import CSupport
 import Foundation
 
-struct RunCommand: ParsableCommand {
+struct RunCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "run",
     abstract: "Run the engine on a venue until SIGINT or SIGTERM.",
@@ -26,7 +26,8 @@ struct RunCommand: ParsableCommand {
   @Flag(help: .hidden)
   var dieWithParent = false
 
-  func run() throws {
+  @MainActor func run() async throws {
+    SignalWatcher.block()
     if dieWithParent { _ = apus_die_with_parent() }
     let configuration: Configuration
     do {
@@ -35,8 +36,11 @@ struct RunCommand: ParsableCommand {
       throw Exit.fail(Exit.configuration, "\(error)")
     }
     let engine = Engine(configuration)
-    let watcher = SignalWatcher { engine.requestStop() }
-    defer { watcher.end() }
+    do {
+      try SignalWatcher.start { engine.requestStop() }
+    } catch {
+      throw Exit.fail(Exit.system, "\(error)")
+    }
     if !quiet {
       let names = configuration.instruments.map(\.name).joined(separator: ", ")
       print("apus: quoting \(names) on \(configuration.venue.url) as \(configuration.engine.name); Ctrl-C stops")

@@ -17,9 +17,12 @@ final class ChildProcess {
   init(_ name: String, arguments: [String]) throws {
     self.name = name
     var pipes: [Int32] = [0, 0]
-    guard pipe2(&pipes, O_CLOEXEC) == 0 else {
+    guard pipe(&pipes) == 0 else {
       throw StartFailure(description: "could not make a pipe: \(String(cString: strerror(errno)))")
     }
+    // Neither end is to be inherited by children as it is; standard output gets a copy below.
+    _ = fcntl(pipes[0], F_SETFD, FD_CLOEXEC)
+    _ = fcntl(pipes[1], F_SETFD, FD_CLOEXEC)
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     posix_spawn_file_actions_adddup2(&actions, pipes[1], 1)

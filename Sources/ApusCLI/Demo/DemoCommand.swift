@@ -4,7 +4,7 @@ import ArgumentParser
 import CSupport
 import Foundation
 
-struct DemoCommand: ParsableCommand {
+struct DemoCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "demo",
     abstract: "Watch the engine quote on a simulated venue: two processes on this machine.",
@@ -33,7 +33,7 @@ struct DemoCommand: ParsableCommand {
   @Option(help: "Also write the report as JSON to this file.", completion: .file())
   var report: String?
 
-  @Option(help: "Keep configuration, key, journal, telemetry and books in this directory. Default: a temporary one.", completion: .directory())
+  @Option(help: "Keep configuration, key, journal, telemetry and books in this directory. Default: a temporary one.", completion: .directory)
   var directory: String?
 
   func validate() throws {
@@ -41,13 +41,17 @@ struct DemoCommand: ParsableCommand {
     guard speed >= 0.001, speed <= 1000 else { throw ValidationError("--speed must be from 0.001 to 1000") }
   }
 
-  func run() throws {
+  @MainActor func run() async throws {
     if let feed, access(feed, R_OK) != 0 {
       throw Exit.fail(ExitCode(66), "cannot read the feed \(feed): \(String(cString: strerror(errno))); give the path of a recording")
     }
     let stopping = StopFlag()
-    let watcher = SignalWatcher { stopping.set() }
-    defer { watcher.end() }
+    SignalWatcher.block()
+    do {
+      try SignalWatcher.start { stopping.set() }
+    } catch {
+      throw Exit.fail(Exit.system, "\(error)")
+    }
 
     let room = try workingDirectory()
     defer { if directory == nil { try? FileManager.default.removeItem(atPath: room) } }
