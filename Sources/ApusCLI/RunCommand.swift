@@ -27,7 +27,6 @@ struct RunCommand: AsyncParsableCommand {
   var dieWithParent = false
 
   @MainActor func run() async throws {
-    SignalWatcher.block()
     if dieWithParent { _ = apus_die_with_parent() }
     let configuration: Configuration
     do {

@@ -46,7 +46,6 @@ struct DemoCommand: AsyncParsableCommand {
       throw Exit.fail(ExitCode(66), "cannot read the feed \(feed): \(String(cString: strerror(errno))); give the path of a recording")
     }
     let stopping = StopFlag()
-    SignalWatcher.block()
     do {
       try SignalWatcher.start { stopping.set() }
     } catch {
@@ -121,7 +120,7 @@ struct DemoCommand: AsyncParsableCommand {
   private func venueArguments(_ room: String, _ books: String) -> [String] {
     var arguments = [
       "venue", "--port", "0", "--seed", "\(seed)", "--speed", "\(speed)", "--key", "demo=\(room)/public.pem",
-      "--books", books, "--wait-for-client", "--die-with-parent",
+      "--books", books, "--wait-for-client",
     ]
     if let cores = try? CPU.allowedCores(), cores.count >= 2 { arguments += ["--core", "\(cores[0])"] }
     if let feed { arguments += ["--feed", feed] }
