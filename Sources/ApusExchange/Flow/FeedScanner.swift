@@ -67,8 +67,10 @@ struct FeedScanner {
     let begin = at
     var value: Int64 = 0
     while at < text.count, text[at] &- 48 < 10 {
-      if at - begin > 18 { return nil }
-      value = value * 10 + Int64(text[at] - 48)
+      let (product, tooLarge) = value.multipliedReportingOverflow(by: 10)
+      let (sum, carry) = product.addingReportingOverflow(Int64(text[at] - 48))
+      if tooLarge || carry { return nil }
+      value = sum
       at += 1
     }
     return at > begin ? value : nil

@@ -1,18 +1,14 @@
-import Foundation
-
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 /// Why a recording could not be read.
 public enum RecordingError: Error, Equatable, CustomStringConvertible {
   case cannotOpen(String, code: Int32)
-  case cannotStart(String)
+  case cannotStart(String, code: Int32)
 
   public var description: String {
     switch self {
     case .cannotOpen(let path, let code): "could not open \(path): \(String(cString: strerror(code)))"
-    case .cannotStart(let path): "could not start gzip to read \(path)"
+    case .cannotStart(let path, let code): "could not start gzip to read \(path): \(String(cString: strerror(code)))"
     }
   }
 }
@@ -20,9 +16,9 @@ public enum RecordingError: Error, Equatable, CustomStringConvertible {
 /// Reads a file line by line; names that end in `.gz` through `gzip -dc`. Memory is bounded by the
 /// longest line.
 final class LineReader {
-  private var descriptor: Int32
-  private var process: Process?
-  private var pipe: Pipe?
+  private let descriptor: Int32
+  /// The gzip that writes into `descriptor`; 0 if there is none.
+  private let child: pid_t
   private var buffer: UnsafeMutablePointer<UInt8>
   private var capacity = 1 << 18
   private var start = 0
@@ -33,30 +29,47 @@ final class LineReader {
     let file = open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { throw .cannotOpen(path, code: errno) }
     if path.hasSuffix(".gz") {
-      close(file)
-      let process = Process()
-      process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-      process.arguments = ["gzip", "-dc", "--", path]
-      let pipe = Pipe()
-      process.standardOutput = pipe
-      do { try process.run() } catch { throw .cannotStart(path) }
-      self.process = process
-      self.pipe = pipe
-      descriptor = pipe.fileHandleForReading.fileDescriptor
+      defer { close(file) }
+      (descriptor, child) = try Self.unpack(path, file)
     } else {
       descriptor = file
+      child = 0
     }
     buffer = .allocate(capacity: capacity)
   }
 
   deinit {
-    if let process {
-      if process.isRunning { process.terminate() }
-      process.waitUntilExit()
-    } else {
-      close(descriptor)
+    close(descriptor)
+    if child != 0 {
+      // It may still be writing; what it writes is of no use any more.
+      kill(child, SIGKILL)
+      var status: Int32 = 0
+      while waitpid(child, &status, 0) < 0, errno == EINTR {}
     }
     buffer.deallocate()
+  }
+
+  /// Starts `gzip -dc` on an open file and returns the end of the pipe from which to read.
+  private static func unpack(_ path: String, _ file: Int32) throws(RecordingError) -> (Int32, pid_t) {
+    var ends: [Int32] = [-1, -1]
+    guard pipe(&ends) == 0 else { throw .cannotStart(path, code: errno) }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_adddup2(&actions, file, 0)
+    posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
+    var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("gzip"), strdup("-dc"), nil]
+    defer { for argument in arguments { free(argument) } }
+    var environment: [UnsafeMutablePointer<CChar>?] = [nil]
+    var child: pid_t = 0
+    let code = posix_spawnp(&child, "gzip", &actions, nil, &arguments, &environment)
+    close(ends[1])
+    guard code == 0 else {
+      close(ends[0])
+      throw .cannotStart(path, code: code)
+    }
+    return (ends[0], child)
   }
 
   /// The next line without its end; valid until the next call. `nil` at the end of the file.

@@ -90,7 +90,9 @@ public final class RecordedFlow: MarketFlow {
       }
       let origin = origin ?? line.localTime
       self.origin = origin
-      let time = startTime + Decimal.scaled(line.localTime - origin, 1000, over: speedThousandths)
+      // A stamp before the origin is due at once; one eleven days later is as good as never.
+      let elapsed = min(max(line.localTime, origin) - origin, 1_000_000_000_000_000)
+      let time = startTime + Decimal.scaled(elapsed, 1000, over: speedThousandths)
       lastTime = max(lastTime, time)
       take(line)
       if !pending.isEmpty {
@@ -293,7 +295,8 @@ struct FeedSide {
     var place = lowerBound(side == .buy ? wanted * tickE8 : -wanted * tickE8)
     var sum: Int64 = 0
     while place < keys.count, tick(keys[place]) == wanted {
-      sum += sizes[place]
+      // Sizes are below 2^60; a damaged recording must not overflow the sum.
+      if sum < 1 << 61 { sum += sizes[place] }
       place += 1
     }
     return sum
