@@ -52,7 +52,10 @@ let package = Package(
     // Reads the telemetry file for people and for Prometheus.
     .target(
       name: "ApusMonitor",
-      dependencies: ["Apus", .product(name: "FlyingFox", package: "FlyingFox")],
+      dependencies: [
+        "Apus", "CSupport", .product(name: "FlyingFox", package: "FlyingFox"),
+        .product(name: "FlyingSocks", package: "FlyingFox"),
+      ],
       swiftSettings: swiftSettings
     ),
     .executableTarget(
@@ -75,7 +78,7 @@ let package = Package(
     .testTarget(name: "ExchangeTests", dependencies: ["ApusExchange", "Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(
       name: "LaneTests", dependencies: ["Apus", "ApusExchange", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
-    .testTarget(name: "MonitorTests", dependencies: ["ApusMonitor", "Apus"], swiftSettings: swiftSettings),
+    .testTarget(name: "MonitorTests", dependencies: ["ApusMonitor", "Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(
       name: "EndToEndTests", dependencies: ["Apus", "ApusExchange", "ApusCLI"], swiftSettings: swiftSettings),
     .testTarget(name: "StressTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),

@@ -36,6 +36,10 @@ apus_connection apus_driver_handle_(const driver *d, const connection *c)
 
 /* ---- submission ---- */
 
+/* Its address names the thread. The kernel's own check does not see through a registered ring: that is
+ * an index into a table of the calling thread, where another driver may be at the same place. */
+static _Thread_local char this_thread;
+
 static int adopt(driver *d)
 {
     /* Not io_uring_enable_rings: liburing 2.3 declares it, but its shared library does not export it. */
@@ -47,6 +51,7 @@ static int adopt(driver *d)
     if (io_uring_register_ring_fd(&d->ring) == 1) {
         d->enter_flags = IORING_ENTER_REGISTERED_RING;
     }
+    d->owner = &this_thread;
     d->front.attention &= ~(unsigned)ATTENTION_START;
     return 0;
 }
@@ -59,6 +64,9 @@ static int enter(driver *d, unsigned min_complete, unsigned flags, int64_t wait_
         if (result < 0) {
             return result;
         }
+    }
+    if (d->owner != &this_thread) {
+        return -EEXIST;
     }
     struct io_uring_sq *sq = &d->ring.sq;
     /* Release: the kernel reads the entries after the tail. (The index array is the identity.) */

@@ -75,6 +75,7 @@ typedef struct driver {
     apus_driver front; /* first: the public pointer points here */
     struct io_uring ring;
     unsigned cq_mask, enter_flags;
+    const char *owner; /* names the thread */
     apus_driver_config config;
     uint64_t send_mask;
     connection *connections;

@@ -212,6 +212,20 @@ static void remove_level(match_side *side, uint32_t index)
 
 /* ---- orders in their queues ---- */
 
+/* Where the queue's order after (before) `slot` is written down, `slot` 0 being the queue's end.
+ * Selected, not branched on: whether an order is the first or last of its queue cannot be foreseen. */
+static inline uint32_t *link_to_next(const apus_match *match, match_level *level, uint32_t slot)
+{
+    uint32_t *inside = &match->orders[slot].next;
+    return slot != 0 ? inside : &level->head;
+}
+
+static inline uint32_t *link_to_previous(const apus_match *match, match_level *level, uint32_t slot)
+{
+    uint32_t *inside = &match->orders[slot].previous;
+    return slot != 0 ? inside : &level->tail;
+}
+
 static void append(apus_match *match, match_side *side, uint32_t level_index, match_order *order)
 {
     match_level *level = &side->levels[level_index];
@@ -219,11 +233,7 @@ static void append(apus_match *match, match_side *side, uint32_t level_index, ma
     order->level = level_index;
     order->next = 0;
     order->previous = level->tail;
-    if (level->tail != 0) {
-        match->orders[level->tail].next = slot;
-    } else {
-        level->head = slot;
-    }
+    *link_to_next(match, level, level->tail) = slot;
     level->tail = slot;
     level->total += order->remaining;
 }
@@ -237,16 +247,8 @@ static void unlink_order(apus_match *match, match_side *side, const match_order 
         return;
     }
     level->total -= order->remaining;
-    if (order->previous != 0) {
-        match->orders[order->previous].next = order->next;
-    } else {
-        level->head = order->next;
-    }
-    if (order->next != 0) {
-        match->orders[order->next].previous = order->previous;
-    } else {
-        level->tail = order->previous;
-    }
+    *link_to_next(match, level, order->previous) = order->next;
+    *link_to_previous(match, level, order->next) = order->previous;
 }
 
 static inline void release_order(apus_match *match, match_order *order)

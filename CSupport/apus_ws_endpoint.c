@@ -404,8 +404,7 @@ static apus_ws_failure begin_frame(apus_ws_endpoint *endpoint, const apus_ws_hea
                 return APUS_WS_MESSAGE_INTERRUPTED;
             }
             endpoint->message_opcode = header->opcode;
-            endpoint->message_count = 0;
-            endpoint->text = (apus_ws_text){0};
+            endpoint->message_count = 0; /* and `text` is between two characters, as the last message was */
         }
         if (header->payload_bytes > endpoint->max_message_bytes - endpoint->message_count) {
             return APUS_WS_MESSAGE_TOO_LONG;

@@ -13,6 +13,7 @@
 #include "apus_match.h"
 #include "apus_names.h"
 #include "apus_order.h"
+#include "apus_process.h"
 #include "apus_slab.h"
 #include "apus_bucket.h"
 #include "apus_clock.h"
@@ -24,5 +25,6 @@
 #include "apus_crypto.h"
 #include "apus_driver.h"
 #include "apus_tls.h"
+#include "apus_telemetry.h"
 
 #endif

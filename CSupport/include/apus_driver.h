@@ -3,7 +3,7 @@
  * Ownership: apus_driver_create allocates everything; nothing allocates afterwards, except name
  *            resolution inside apus_driver_connect. Destroy closes every socket at once.
  * Threads:   one thread owns a driver. The first call of apus_driver_poll or apus_driver_flush binds
- *            it to the calling thread (the kernel enforces this: IORING_SETUP_SINGLE_ISSUER); until
+ *            it to the calling thread (IORING_SETUP_SINGLE_ISSUER); another thread's is refused, and until
  *            then it may be moved. Only apus_waker_wake may be called from other threads.
  * Handles:   every connection that was asked for or accepted ends with exactly one CLOSED or
  *            CONNECT_FAILED event. From then on its handle is stale and is refused everywhere, also

@@ -4,6 +4,8 @@ import ArgumentParser
 struct ApusCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "apus",
-    abstract: "A lock-free market-making engine for derivatives venues."
-  )
+    abstract: "A lock-free market-making engine for derivatives venues.",
+    discussion: "Start with `apus demo`: it needs no account, no key and no network.",
+    version: "0.1.0",
+    subcommands: [DemoCommand.self, RunCommand.self, VenueCommand.self, ConfigCommand.self, MonitorCommand.self])
 }

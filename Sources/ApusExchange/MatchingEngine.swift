@@ -1,6 +1,5 @@
 public import Apus
 public import CSupport
-
 import Glibc
 
 /// How an order may trade; without `market` and `immediateOrCancel` it is good till cancelled.
@@ -9,16 +8,16 @@ import Glibc
   @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
 
   /// No price limit; implies immediate-or-cancel.
-  public static var market: Self { Self(rawValue: 1) }
-  public static var immediateOrCancel: Self { Self(rawValue: 2) }
+  public static var market: Self { Self(rawValue: UInt8(APUS_MATCH_MARKET)) }
+  public static var immediateOrCancel: Self { Self(rawValue: UInt8(APUS_MATCH_IOC)) }
   /// A crossing price is moved to one tick behind the opposite best.
-  public static var postOnly: Self { Self(rawValue: 4) }
+  public static var postOnly: Self { Self(rawValue: UInt8(APUS_MATCH_POST_ONLY)) }
   /// With `postOnly`: cancelled instead of moved.
-  public static var postOnlyReject: Self { Self(rawValue: 8) }
+  public static var postOnlyReject: Self { Self(rawValue: UInt8(APUS_MATCH_POST_ONLY_REJECT)) }
   /// The size is cut to the order's `reducible`; refused if that is not positive.
-  public static var reduceOnly: Self { Self(rawValue: 16) }
+  public static var reduceOnly: Self { Self(rawValue: UInt8(APUS_MATCH_REDUCE_ONLY)) }
   /// Does not trade at all if it would meet an order of its owner before it is done.
-  public static var selfTradeNoFill: Self { Self(rawValue: 32) }
+  public static var selfTradeNoFill: Self { Self(rawValue: UInt8(APUS_MATCH_STP_NO_FILL)) }
 }
 
 extension MatchOrder {

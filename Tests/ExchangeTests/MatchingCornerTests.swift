@@ -136,7 +136,8 @@ import Testing
     #expect(desk.modify(1025, to: most - 1, at: 7) == ["amended #1025 \(most - 1)/\(most - 1)@7"], "2^63 - 1 exactly")
     desk.buy(most, at: 6, tag: 1026)
     #expect(desk.modify(1026, to: 1, at: 7) == ["rejected #1026 \(most)/\(most)@6 full"])
-    #expect(desk.sell(1, at: 7, tag: 1027) == ["trade #1027 1@7 left 0, maker #1 left \(most - 1)", "done #1027 0/1@7"])
+    #expect(
+      desk.sell(1, at: 7, tag: 1027) == ["trade #1027 1@7 left 0, maker #1 left \(most - 1)", "done #1027 0/1@7"])
     #expect(desk.modify(1026, to: 1, at: 7) == ["amended #1026 1/1@7"])
   }
 

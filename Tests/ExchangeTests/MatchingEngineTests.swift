@@ -279,14 +279,15 @@ import Testing
 
   // MARK: What the venue must refuse
 
-  @Test(arguments: [
-    ([.market, .postOnly], 1, 1, "badFlags"), ([.immediateOrCancel, .postOnly], 1, 1, "badFlags"),
-    (.postOnlyReject, 1, 1, "badFlags"), (MatchFlags(rawValue: 64), 1, 1, "badFlags"),
-    (MatchFlags(rawValue: 128), 1, 1, "badFlags"),
-    ([], 1, 0, "badQty"), ([], 1, -1, "badQty"), ([], 1, 1 << 53 + 1, "badQty"), (.market, 1, 0, "badQty"),
-    ([], 1 << 40 + 1, 1, "badPrice"), ([], -(1 << 40) - 1, 1, "badPrice"), ([], .min, 1, "badPrice"),
-    (.immediateOrCancel, .max, 1, "badPrice"),
-  ] as [(MatchFlags, Int64, Int64, String)])
+  @Test(
+    arguments: [
+      ([.market, .postOnly], 1, 1, "badFlags"), ([.immediateOrCancel, .postOnly], 1, 1, "badFlags"),
+      (.postOnlyReject, 1, 1, "badFlags"), (MatchFlags(rawValue: 64), 1, 1, "badFlags"),
+      (MatchFlags(rawValue: 128), 1, 1, "badFlags"),
+      ([], 1, 0, "badQty"), ([], 1, -1, "badQty"), ([], 1, 1 << 53 + 1, "badQty"), (.market, 1, 0, "badQty"),
+      ([], 1 << 40 + 1, 1, "badPrice"), ([], -(1 << 40) - 1, 1, "badPrice"), ([], .min, 1, "badPrice"),
+      (.immediateOrCancel, .max, 1, "badPrice"),
+    ] as [(MatchFlags, Int64, Int64, String)])
   func `an impossible order is rejected and leaves no trace`(
     flags: MatchFlags, price: Int64, quantity: Int64, reason: String
   ) throws {
@@ -306,11 +307,12 @@ import Testing
     #expect(handle == 0 && reason == .badFlags)
   }
 
-  @Test(arguments: [
-    .small(orders: 0), .small(orders: 1 << 24), .small(levels: 0), .small(prices: -(1 << 40) - 1...0),
-    .small(prices: 0...(1 << 40) + 1),
-    MatchLimits(maxOrders: 1, maxLevels: 1, minPrice: PriceTicks(rawValue: 2), maxPrice: PriceTicks(rawValue: 1)),
-  ] as [MatchLimits])
+  @Test(
+    arguments: [
+      .small(orders: 0), .small(orders: 1 << 24), .small(levels: 0), .small(prices: -(1 << 40) - 1...0),
+      .small(prices: 0...(1 << 40) + 1),
+      MatchLimits(maxOrders: 1, maxLevels: 1, minPrice: PriceTicks(rawValue: 2), maxPrice: PriceTicks(rawValue: 1)),
+    ] as [MatchLimits])
   func `limits out of range are refused with words`(limits: MatchLimits) {
     let error = #expect(throws: MatchingEngineError.self) { _ = try MatchingEngine(limits: limits) }
     #expect(error?.description.hasPrefix("could not create a matching engine of \(limits.maxOrders) orders") == true)

@@ -55,7 +55,8 @@ private struct Flow {
 
   private mutating func quantity() -> Int64 {
     if chance(oddities) { return [0, -1, .min, .max, 1 << 53, 1 << 53 + 1].randomElement(using: &random)! }
-    return hugeSizes ? Int64.random(in: (1 << 52)...(1 << 53), using: &random) : Int64.random(in: 1...20, using: &random)
+    return hugeSizes
+      ? Int64.random(in: (1 << 52)...(1 << 53), using: &random) : Int64.random(in: 1...20, using: &random)
   }
 
   private mutating func order() -> MatchOrder {
@@ -248,7 +249,7 @@ private struct Duel: ~Copyable {
         entered += Int128(last.quantity.rawValue)
         unfilled[last.tag] = Int128(last.quantity.rawValue)
         sides[last.tag] = last.side
-      case .modify: // a modify enters the difference of the sizes, which may be negative
+      case .modify:  // a modify enters the difference of the sizes, which may be negative
         let change = Int128(asks) - Int128(before!.remaining.rawValue)
         entered += change
         unfilled[last.tag]! += change
@@ -257,7 +258,7 @@ private struct Duel: ~Copyable {
       for index in 0..<engine.reportCount - 1 {
         let trade = engine.report(index)
         let quantity = Int128(trade.quantity.rawValue)
-        traded += 2 * quantity // once for each of the two orders
+        traded += 2 * quantity  // once for each of the two orders
         for tag in [trade.tag, trade.makerTag] {
           unfilled[tag]! -= quantity
           paid[sides[tag]!]! += quantity * Int128(trade.price.rawValue)
@@ -272,7 +273,8 @@ private struct Duel: ~Copyable {
         for level in engine.everyLevel(side, maximum: 100).items { resting += Int128(level.quantity.rawValue) }
       }
       guard entered == traded + cancelled + resting, paid[.buy] == paid[.sell] else {
-        Issue.record("seed \(seed), step \(step): \(entered) entered, \(traded), \(cancelled), \(resting); paid \(paid)")
+        Issue.record(
+          "seed \(seed), step \(step): \(entered) entered, \(traded), \(cancelled), \(resting); paid \(paid)")
         return
       }
     }

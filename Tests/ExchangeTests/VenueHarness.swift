@@ -127,6 +127,7 @@ final class Harness {
     return id
   }
 
+  @discardableResult
   func insert(
     _ id: ConnectionID, _ direction: String, _ amount: String, _ price: String?, client: Int? = nil, _ more: String = ""
   ) -> Received {

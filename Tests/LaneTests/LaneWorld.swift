@@ -9,11 +9,16 @@ import TestSupport
 final class LaneWorld {
   private(set) var lane: Lane<ThalexAdapter>
   let venue: SimulatedVenue
-  private var server: WebSocketEndpoint?
+  /// The venue's end of the WebSocket.
+  private final class ServerEnd {
+    var endpoint: WebSocketEndpoint
+    init() throws { endpoint = try WebSocketEndpoint(server: "/ws/api/v2") }
+  }
+  private var server: ServerEnd?
   private var connection = ConnectionID(0)
   private var connections: UInt64 = 0
   private(set) var now: Nanoseconds = 0
-  private var random: SplitMix
+  private var random: TestSupport.SplitMix
 
   /// Bytes under way.
   private struct Parcel {
@@ -57,7 +62,7 @@ final class LaneWorld {
     seed: UInt64 = 1, settings: LaneSettings = LaneWorld.settings(), venue configuration: VenueConfiguration? = nil,
     strategy: (any Strategy)? = nil
   ) throws {
-    random = SplitMix(seed: seed)
+    random = TestSupport.SplitMix(seed: seed)
     var configuration = configuration ?? VenueConfiguration()
     configuration.seed = seed
     venue = try SimulatedVenue(configuration, flow: SyntheticFlow(seed: seed))
@@ -135,7 +140,7 @@ final class LaneWorld {
     guard !isUnreachable, now >= lane.session.retryAt else { return }
     connections += 1
     connection = ConnectionID(connections)
-    server = try WebSocketEndpoint(server: "/ws/api/v2")
+    server = try ServerEnd()
     venue.connect(connection, now: now)
     let key = (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
     try lane.connected(key: key, maskSeed: random.next(), now: now)
@@ -175,12 +180,12 @@ final class LaneWorld {
   }
 
   private func deliverToVenue() {
-    while let parcel = toVenue.first, parcel.at <= now, server != nil {
+    while let parcel = toVenue.first, parcel.at <= now, let server {
       toVenue.removeFirst()
       parcel.bytes.withUnsafeBytes { bytes in
-        server!.receive(bytes)
+        server.endpoint.receive(bytes)
         while true {
-          switch server!.next() {
+          switch server.endpoint.next() {
           case .none: return
           case .text(let text):
             if recordsRequests { requests.append(String(decoding: text, as: UTF8.self)) }
@@ -200,18 +205,18 @@ final class LaneWorld {
     }
     var closes = false
     venue.drain { id, outgoing in
-      guard id == connection, server != nil else { return }
+      guard id == connection, let server else { return }
       switch outgoing {
       case .text(let text):
         if let tamper {
           guard let altered = tamper(String(decoding: text, as: UTF8.self)) else { return }
           var copy = altered
-          copy.withUTF8 { _ = server!.sendText(UnsafeRawBufferPointer($0)) }
+          copy.withUTF8 { _ = server.endpoint.sendText(UnsafeRawBufferPointer($0)) }
         } else {
-          _ = server!.sendText(text)
+          _ = server.endpoint.sendText(text)
         }
       case .close(let code):
-        server!.close(code: code)
+        server.endpoint.close(code: code)
         closes = true
       }
     }
@@ -220,11 +225,11 @@ final class LaneWorld {
   }
 
   private func flushServer() {
-    guard server != nil else { return }
-    let output = server!.output
+    guard let server else { return }
+    let output = server.endpoint.output
     guard output.count > 0 else { return }
     toLane.append(Parcel(at: now + latency, bytes: Array(output)))
-    server!.consumeOutput(output.count)
+    server.endpoint.consumeOutput(output.count)
   }
 
   private func deliverToLane() {

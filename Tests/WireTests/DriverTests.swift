@@ -4,122 +4,6 @@ import Foundation
 import Synchronization
 import Testing
 
-/// Polls until `step` returns true (done) or 10 s have passed; received buffers are given back after each step.
-func pump(
-  _ driver: inout SocketDriver, seconds: Double = 10, _ step: (inout SocketDriver, SocketEvent) throws -> Bool
-) rethrows -> Bool {
-  let end = Date().addingTimeInterval(seconds)
-  while Date() < end {
-    let count = driver.poll(wait: 1_000_000)
-    guard count >= 0 else { return false }
-    var done = false
-    for i in 0..<count {
-      let event = driver.event(at: i)
-      // `done` is kept, so that every event of the turn is seen and released.
-      if try step(&driver, event) { done = true }
-      if event.kind == .received { driver.release(at: i) }
-    }
-    if done { return true }
-  }
-  return false
-}
-
-/// Polls for a while without expecting anything in particular.
-func settle(_ driver: inout SocketDriver, seconds: Double = 0.05) {
-  _ = pump(&driver, seconds: seconds) { _, _ in false }
-}
-
-extension SocketDriver {
-  mutating func send(_ bytes: [UInt8], on connection: ConnectionHandle) -> SendOutcome {
-    bytes.withUnsafeBufferPointer { send($0, on: connection) }
-  }
-
-  /// A connected pair within this driver.
-  mutating func makePair() throws -> (client: ConnectionHandle, server: ConnectionHandle, port: UInt16) {
-    let port = try listen(host: "127.0.0.1").port
-    let client = try connect(host: "127.0.0.1", port: port)
-    var server: ConnectionHandle?
-    var connected = false
-    let done = pump(&self) { _, event in
-      if event.kind == .accepted { server = event.connection }
-      if event.kind == .connected { connected = event.connection == client }
-      return server != nil && connected
-    }
-    try #require(done)
-    return (client, try #require(server), port)
-  }
-}
-
-/// Bytes that differ between connections and positions.
-func pattern(_ key: Int, from start: Int = 0, count: Int) -> Array<UInt8> {
-  (start..<(start + count)).map { UInt8(truncatingIfNeeded: key &* 31 &+ $0 &* 7 &+ $0 >> 8) }
-}
-
-/// A plain blocking TCP socket, as a peer that does not read, resets, or half-closes.
-final class PlainSocket {
-  let fd: Int32
-  init(_ fd: Int32) { self.fd = fd }
-  deinit { Glibc.close(fd) }
-
-  static func address(port: UInt16) -> sockaddr_in {
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = port.bigEndian
-    address.sin_addr.s_addr = inet_addr("127.0.0.1")
-    return address
-  }
-
-  static func connected(to port: UInt16) throws -> PlainSocket {
-    let socket = PlainSocket(Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
-    var address = address(port: port)
-    let result = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        Glibc.connect(socket.fd, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-      }
-    }
-    try #require(result == 0)
-    return socket
-  }
-
-  static func listening(backlog: Int32) throws -> (socket: PlainSocket, port: UInt16) {
-    let socket = PlainSocket(Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
-    var address = address(port: 0)
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let result = withUnsafeMutablePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(socket.fd, $0, length) == 0 && listen(socket.fd, backlog) == 0 && getsockname(socket.fd, $0, &length) == 0
-      }
-    }
-    try #require(result)
-    return (socket, UInt16(bigEndian: address.sin_port))
-  }
-
-  /// Reads until the end of the stream, or nil after an error.
-  func readAll() -> [UInt8]? {
-    var all: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 65_536)
-    while true {
-      let count = read(fd, &chunk, chunk.count)
-      if count < 0 { return nil }
-      if count == 0 { return all }
-      all += chunk[..<count]
-    }
-  }
-}
-
-/// Runs `body` on a new thread; `join` waits for it.
-final class Worker: Sendable {
-  private let finished = DispatchSemaphore(value: 0)
-  init(_ body: @escaping @Sendable () -> Void) {
-    let finished = finished
-    Thread {
-      body()
-      finished.signal()
-    }.start()
-  }
-  func join() -> Bool { finished.wait(timeout: .now() + 20) == .success }
-}
-
 @Suite struct DriverTests {
   @Test func `what is sent is received and comes back`() throws {
     var driver = try SocketDriver()
@@ -145,7 +29,7 @@ final class Worker: Sendable {
   @Test func `client and server on two threads exchange messages`() throws {
     let port = Mutex<UInt16>(0)
     let served = Mutex<Int>(-1)
-    let server = Worker {
+    let server = LoopbackWorker {
       guard var driver = try? SocketDriver(), let bound = try? driver.listen(host: "127.0.0.1").port else { return }
       port.withLock { $0 = bound }
       var bytes = 0
@@ -175,7 +59,7 @@ final class Worker: Sendable {
         }
         guard waitingFor.isEmpty else { return false }
         if rounds == 500 { driver.close(connection) } else {
-          waitingFor = pattern(rounds, count: 300)
+          waitingFor = [UInt8](stream: rounds, count: 300)
           _ = driver.send(waitingFor, on: connection)
           driver.flush()
           rounds += 1
@@ -206,7 +90,7 @@ final class Worker: Sendable {
       let client = key[event.connection.rawValue]
       switch event.kind {
       case .connected:
-        _ = driver.send(pattern(client ?? -1, count: size), on: event.connection)
+        _ = driver.send([UInt8](stream: client ?? -1, count: size), on: event.connection)
       case .received:
         if let client {
           received[client] += event.payload
@@ -220,7 +104,7 @@ final class Worker: Sendable {
       return full == count
     }
     #expect(done)
-    let wrong = (0..<count).filter { received[$0] != pattern($0, count: size) }
+    let wrong = (0..<count).filter { received[$0] != [UInt8](stream: $0, count: size) }
     #expect(wrong.isEmpty)
   }
 
@@ -229,7 +113,7 @@ final class Worker: Sendable {
       SocketDriverConfiguration(connections: 4, receiveBufferBytes: 4096, receiveBuffers: 32, sendBufferBytes: 8 << 20))
     let pair = try driver.makePair()
     let total = 24 << 20
-    let data = pattern(3, count: 1 << 16)  // repeated: its period divides nothing else here
+    let data = [UInt8](stream: 3, count: 1 << 16)  // repeated: its period divides nothing else here
     var queued = 0
     var got = 0
     var wrong = 0
@@ -269,7 +153,7 @@ final class Worker: Sendable {
     var driver = try SocketDriver(
       SocketDriverConfiguration(connections: 4, receiveBufferBytes: 64, receiveBuffers: 4, sendBufferBytes: 4096))
     let pair = try driver.makePair()
-    let data = pattern(1, count: 700)
+    let data = [UInt8](stream: 1, count: 700)
     var got: [UInt8] = []
     var next = 0
     let end = Date().addingTimeInterval(10)
@@ -371,7 +255,7 @@ final class Worker: Sendable {
       let client = try driver.connect(host: "127.0.0.1", port: port)
       var server: ConnectionHandle?
       var text: [UInt8] = []
-      let word = pattern(round, count: 20)
+      let word = [UInt8](stream: round, count: 20)
       let received = pump(&driver) { driver, event in
         if event.kind == .accepted { server = event.connection }
         if event.kind == .connected {
@@ -413,7 +297,7 @@ final class Worker: Sendable {
     var refusals = 0
     let end = Date().addingTimeInterval(10)
     while refusals < 20, Date() < end {
-      let message = pattern(refusals, from: sent.count, count: 40_000)
+      let message = [UInt8](stream: refusals, from: sent.count, count: 40_000)
       outcome = driver.send(message, on: connection)
       if outcome == .queued { sent += message } else { refusals += 1 }
       settle(&driver, seconds: 0.005)
@@ -422,7 +306,7 @@ final class Worker: Sendable {
     #expect(driver.unsent(connection) > 0)
     let all = Mutex<[UInt8]?>(nil)
     let fd = peer.fd
-    let reader = Worker {
+    let reader = LoopbackWorker {
       let peer = PlainSocket(dup(fd))
       let bytes = peer.readAll()
       all.withLock { $0 = bytes }
@@ -442,7 +326,7 @@ final class Worker: Sendable {
   @Test func `an orderly close sends what was queued before`() throws {
     var driver = try SocketDriver(SocketDriverConfiguration(connections: 2, sendBufferBytes: 1 << 20))
     let pair = try driver.makePair()
-    let data = pattern(9, count: 1 << 20)
+    let data = [UInt8](stream: 9, count: 1 << 20)
     #expect(driver.send(data, on: pair.client) == .queued)
     driver.close(pair.client)
     #expect(driver.send([1], on: pair.client) == .notConnected)
@@ -467,7 +351,7 @@ final class Worker: Sendable {
       server = event.connection
       return event.kind == .accepted
     })
-    let data = pattern(5, count: 8 << 20)
+    let data = [UInt8](stream: 5, count: 8 << 20)
     #expect(driver.send(data, on: try #require(server)) == .queued)
     driver.flush()
     shutdown(peer.fd, Int32(SHUT_WR))
@@ -480,7 +364,7 @@ final class Worker: Sendable {
     #expect(error == 0)
     let all = Mutex<[UInt8]?>(nil)
     let fd = peer.fd
-    let reader = Worker {
+    let reader = LoopbackWorker {
       let bytes = PlainSocket(dup(fd)).readAll()
       all.withLock { $0 = bytes }
     }
@@ -512,7 +396,7 @@ final class Worker: Sendable {
     var driver = try SocketDriver(
       SocketDriverConfiguration(connections: 4, receiveBufferBytes: 64, receiveBuffers: 4, sendBufferBytes: 65_536))
     let pair = try driver.makePair()
-    let data = pattern(2, count: 10_000)
+    let data = [UInt8](stream: 2, count: 10_000)
     #expect(driver.send(data, on: pair.client) == .queued)
     var held: [SocketEvent] = []
     var got: [UInt8] = []
@@ -561,7 +445,7 @@ final class Worker: Sendable {
     _ = driver.poll()
     let waker = driver.makeWaker()
     for _ in 0..<20 {
-      let worker = Worker {
+      let worker = LoopbackWorker {
         usleep(2000)
         for _ in 0..<5 { waker.wake() }
       }
@@ -609,7 +493,7 @@ final class Worker: Sendable {
     let first = box.driver.poll(wait: 1)
     #expect(first == 0)
     let result = Mutex(0)
-    let worker = Worker {
+    let worker = LoopbackWorker {
       let count = box.driver.poll(wait: 1)
       result.withLock { $0 = count }
     }
@@ -643,7 +527,7 @@ final class Worker: Sendable {
   @Test func `random traffic, closes and aborts keep every stream whole`() throws {
     let seed = UInt64.random(in: 0..<1_000_000)
     print("driver random traffic seed \(seed)")
-    var random = SplitMix(state: seed)
+    var random = LoopbackRandom(state: seed)
     var driver = try SocketDriver(
       SocketDriverConfiguration(
         connections: 40, receiveBufferBytes: 256, receiveBuffers: 8, sendBufferBytes: 8192, closeTimeout: 300_000_000))
@@ -677,7 +561,7 @@ final class Worker: Sendable {
             break
           }
           if end.client {
-            if !event.payload.elementsEqual(pattern(Int(truncatingIfNeeded: key), from: end.got, count: event.payload.count)) {
+            if !event.payload.elementsEqual([UInt8](stream: Int(truncatingIfNeeded: key), from: end.got, count: event.payload.count)) {
               wrong += 1
             }
             end.got += event.payload.count
@@ -704,7 +588,7 @@ final class Worker: Sendable {
           if random.next() % 2 == 0 { driver.close(handle) } else { driver.abort(handle) }
         } else {
           let size = Int(random.next() % 900) + 1
-          if driver.send(pattern(Int(truncatingIfNeeded: key), from: end.sent, count: size), on: handle) == .queued {
+          if driver.send([UInt8](stream: Int(truncatingIfNeeded: key), from: end.sent, count: size), on: handle) == .queued {
             ends[key]?.sent += size
           }
         }
@@ -719,17 +603,5 @@ final class Worker: Sendable {
     let left = driver.connectionCount
     #expect(left == 0, "seed \(seed)")
     #expect(counters.stale_completions == 0, "seed \(seed)")
-  }
-}
-
-/// A small generator that a printed seed repeats.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

@@ -16,7 +16,8 @@ import Testing
     return (result, header)
   }
 
-  @Test(arguments: [0, 1, 2, 124, 125, 126, 127, 255, 256, 65535, 65536, 65537, 1 << 24, 1 << 40, Int.max], [false, true])
+  @Test(
+    arguments: [0, 1, 2, 124, 125, 126, 127, 255, 256, 65535, 65536, 65537, 1 << 24, 1 << 40, Int.max], [false, true])
   func `a header that was built is parsed back, and needs all of its bytes`(length: Int, masked: Bool) {
     for opcode in [1, 2, 9] as [UInt8] where opcode < 8 || length < 126 {
       var bytes = [UInt8](repeating: 0xAA, count: 32)
@@ -42,7 +43,8 @@ import Testing
     for first in 0...255 as ClosedRange<UInt8> {
       for second in 0...255 as ClosedRange<UInt8> {
         for masked in [false, true] {
-          let opcode = first & 15, length = second & 127
+          let opcode = first & 15
+          let length = second & 127
           let expected: WebSocketParse =
             if first & 0x70 != 0 { .reservedBits } else if [3, 4, 5, 6, 7, 11, 12, 13, 14, 15].contains(opcode) {
               .opcode
@@ -56,7 +58,9 @@ import Testing
     }
   }
 
-  @Test(arguments: [[126, 0, 125], [126, 0, 0], [127, 0, 0, 0, 0, 0, 0, 255, 255], [127, 128, 0, 0, 0, 0, 0, 0, 0]] as [[UInt8]])
+  @Test(
+    arguments: [[126, 0, 125], [126, 0, 0], [127, 0, 0, 0, 0, 0, 0, 255, 255], [127, 128, 0, 0, 0, 0, 0, 0, 0]]
+      as [[UInt8]])
   func `a length that is not minimal, or has the top bit, is refused`(length: [UInt8]) {
     #expect(parse([0x82] + length, masked: false).0 == .length)
     #expect(parse([0x82] + length + [UInt8](repeating: 1, count: 20), masked: false).0 == .length)
@@ -85,7 +89,8 @@ import Testing
         place.withUnsafeMutableBufferPointer {
           apus_ws_mask($0.baseAddress! + shift, $0.baseAddress! + shift, count, phase)
         }
-        let whole = [UInt8](repeating: 0x77, count: shift) + expected + [UInt8](repeating: 0x77, count: 400 - shift - count)
+        let whole =
+          [UInt8](repeating: 0x77, count: shift) + expected + [UInt8](repeating: 0x77, count: 400 - shift - count)
         if copy != whole || place != whole { wrong += 1 }
       }
     }
@@ -94,7 +99,10 @@ import Testing
 
   @Test func `a key moves on by whole and part words`() {
     let key: UInt32 = 0x4433_2211  // bytes 11 22 33 44
-    #expect([0, 1, 2, 3, 4, 7].map { apus_ws_key_at(key, $0) } == [key, 0x1144_3322, 0x2211_4433, 0x3322_1144, key, 0x3322_1144])
+    #expect(
+      [0, 1, 2, 3, 4, 7].map { apus_ws_key_at(key, $0) } == [
+        key, 0x1144_3322, 0x2211_4433, 0x3322_1144, key, 0x3322_1144,
+      ])
   }
 
   @Test func `mask keys follow from the seed and do not repeat soon`() {
@@ -152,9 +160,13 @@ import Testing
   @Test(arguments: [1, 2, 3] as [UInt64])
   func `random bytes are text exactly where the standard library says so`(seed: UInt64) {
     var dice = WebSocketDice(state: seed)
-    let leads: [UInt8] = [0x41, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xED, 0xEF, 0xF0, 0xF3, 0xF4, 0xF5, 0xFF]
+    let leads: [UInt8] = [
+      0x41, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xED, 0xEF, 0xF0, 0xF3, 0xF4, 0xF5,
+      0xFF,
+    ]
     for _ in 0..<20_000 {
-      let bytes = (0..<Int.random(in: 0...6, using: &dice)).map { _ in leads.randomElement(using: &dice)! }
+      let bytes =
+        (0..<Int.random(in: 0...6, using: &dice)).map { _ in leads.randomElement(using: &dice)! }
         + [UInt8](repeating: 0x61, count: dice.chance(50) ? 9 : 0)
       let expected = String(validating: bytes, as: UTF8.self) != nil
       let found = isText(bytes, cut: Int.random(in: 0...bytes.count, using: &dice))

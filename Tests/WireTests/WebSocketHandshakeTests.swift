@@ -32,7 +32,8 @@ import Testing
     var client = try WebSocketEndpoint(client: small)
     check(client.state == .closed)
     try client.start(
-      host: "server.example.com", path: "/chat?a=1", headers: [("User-Agent", "apus"), ("X-Token", "a: b")], key: sampleKey,
+      host: "server.example.com", path: "/chat?a=1", headers: [("User-Agent", "apus"), ("X-Token", "a: b")],
+      key: sampleKey,
       maskSeed: 1)
     check(client.state == .connecting)
     let request = String(decoding: client.drainOutput(), as: UTF8.self)
@@ -59,7 +60,8 @@ import Testing
       try answer(
         sampleAnswer(
           status: "HTTP/1.1 101", upgrade: "uPGRADE:WebSocket", connection: "connection: keep-alive ,\tUPGRADE",
-          accept: "SEC-WEBSOCKET-ACCEPT:   s3pPLMBiTxaQ9kYGzzhZRbK+xOo= \t", extra: ["Server: x", "Server: y", "Empty:"])) == .opened)
+          accept: "SEC-WEBSOCKET-ACCEPT:   s3pPLMBiTxaQ9kYGzzhZRbK+xOo= \t",
+          extra: ["Server: x", "Server: y", "Empty:"])) == .opened)
   }
 
   @Test func `an answer without what the protocol demands is refused for that reason`() throws {
@@ -72,14 +74,17 @@ import Testing
     #expect(try answer(sampleAnswer(accept: accept.lowercased())) == .failed(.wrongAccept))
     #expect(try answer(sampleAnswer(accept: accept + "=")) == .failed(.wrongAccept))
     #expect(try answer(sampleAnswer(extra: [accept])) == .failed(.wrongAccept))
-    #expect(try answer(sampleAnswer(extra: ["Sec-WebSocket-Extensions: permessage-deflate"])) == .failed(.extensionNotOffered))
+    #expect(
+      try answer(sampleAnswer(extra: ["Sec-WebSocket-Extensions: permessage-deflate"])) == .failed(.extensionNotOffered)
+    )
     #expect(try answer(sampleAnswer(extra: ["sec-websocket-protocol: chat"])) == .failed(.subprotocolNotOffered))
   }
 
   @Test(arguments: [200, 301, 302, 400, 401, 403, 404, 426, 429, 503] as [UInt16])
   func `another HTTP status is reported with what to do about it`(status: UInt16) throws {
     let failure = WebSocketFailure.refused(status: status)
-    #expect(try answer(sampleAnswer(status: "HTTP/1.1 \(status) Some Reason") + Array("a body".utf8)) == .failed(failure))
+    #expect(
+      try answer(sampleAnswer(status: "HTTP/1.1 \(status) Some Reason") + Array("a body".utf8)) == .failed(failure))
     #expect(try answer(sampleAnswer(status: "HTTP/1.0 \(status)", upgrade: nil)) == .failed(failure))
     #expect("\(failure)".contains("HTTP status \(status) instead of 101: "))
     #expect(failure.closeCode == nil)
@@ -87,14 +92,16 @@ import Testing
 
   @Test func `the fields of a refusal can be read`() throws {
     var client = try client()
-    let seen = client.take(sampleAnswer(status: "HTTP/1.1 429 Slow Down", extra: ["retry-after:  17 ", "Retry-After: 99"]))
+    let seen = client.take(
+      sampleAnswer(status: "HTTP/1.1 429 Slow Down", extra: ["retry-after:  17 ", "Retry-After: 99"]))
     #expect(seen == [.failed(.refused(status: 429))])
     check(client.header("Retry-After") == "17")
     check(client.header("Location") == nil)
   }
 
   @Test(arguments: [
-    "HTTP/1.1 1O1 Switching", "HTTP/1.1 10", "HTTP/1.1  101", "HTTP/1.1 1011", "HTTP/2.0 101 x", "HTTP/1.0 101 x", "ICY 200 OK",
+    "HTTP/1.1 1O1 Switching", "HTTP/1.1 10", "HTTP/1.1  101", "HTTP/1.1 1011", "HTTP/2.0 101 x", "HTTP/1.0 101 x",
+    "ICY 200 OK",
     "HTTP/1.1 101 \u{7}",
   ])
   func `a first line that is not HTTP 1·1 is refused`(line: String) throws {
@@ -153,9 +160,10 @@ import Testing
     }
     for host in ["", "a b", "a\r\nX: y", "a\0b", "hö"] { check(failure(host: host, &client) == .invalidHost(host)) }
     for path in ["", "x", "/a b", "/\r\n", "/\0", "/ö"] { check(failure(path: path, &client) == .invalidPath(path)) }
-    for name in ["", "a b", "host", "Upgrade", "CONNECTION", "Sec-WebSocket-Key", "Sec-WebSocket-Extensions",
-      "sec-websocket-protocol", "Content-Length", "Transfer-Encoding", "a\r\nb", "é"]
-    {
+    for name in [
+      "", "a b", "host", "Upgrade", "CONNECTION", "Sec-WebSocket-Key", "Sec-WebSocket-Extensions",
+      "sec-websocket-protocol", "Content-Length", "Transfer-Encoding", "a\r\nb", "é",
+    ] {
       check(failure(headers: [(name, "secret")], &client) == .invalidHeaders(names: [name]))
     }
     for value in ["a\r\nHost: evil", "a\0", "a\u{7}"] {
@@ -182,7 +190,8 @@ import Testing
   ) throws -> (status: UInt16, text: String, target: String) {
     var server = try WebSocketEndpoint(server: path, limits: small)
     let seen = server.take(bytes)
-    let target = server.requestTarget, state = server.state
+    let target = server.requestTarget
+    let state = server.state
     let text = String(decoding: server.drainOutput(), as: UTF8.self)
     #expect(seen.count == 1)
     switch seen.first {
@@ -212,10 +221,14 @@ import Testing
     #expect(answer.target == "/chat")
   }
 
-  @Test func `a server takes fields in any order and case, repeated ones, and leaves out what it does not speak`() throws {
+  @Test func `a server takes fields in any order and case, repeated ones, and leaves out what it does not speak`()
+    throws
+  {
     let lines = [
-      "GET /ws/api/v2?x=1 HTTP/1.1", "user-agent: one", "sec-websocket-key:dGhlIHNhbXBsZSBub25jZQ==", "SEC-WEBSOCKET-VERSION:\t13",
-      "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits", "cOnNeCtIoN: keep-alive", "Connection: foo, upgrade",
+      "GET /ws/api/v2?x=1 HTTP/1.1", "user-agent: one", "sec-websocket-key:dGhlIHNhbXBsZSBub25jZQ==",
+      "SEC-WEBSOCKET-VERSION:\t13",
+      "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits", "cOnNeCtIoN: keep-alive",
+      "Connection: foo, upgrade",
       "User-Agent: two", "UPGRADE: h2c, WebSocket", "hOST: localhost:1", "Content-Length: 0",
     ]
     let answer = try request(Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8), path: "/ws/api/v2")

@@ -60,7 +60,8 @@ extension WebSocketEndpoint {
       case .binary(let payload): seen.append(.binary(Array(payload)))
       case .ping(let payload): seen.append(.ping(Array(payload)))
       case .pong(let payload): seen.append(.pong(Array(payload)))
-      case .closed(let code, let reason): seen.append(.closed(code: code, reason: String(decoding: reason, as: UTF8.self)))
+      case .closed(let code, let reason):
+        seen.append(.closed(code: code, reason: String(decoding: reason, as: UTF8.self)))
       case .failed(let failure): seen.append(.failed(failure))
       }
     }
@@ -87,7 +88,9 @@ extension WebSocketEndpoint {
   mutating func ping(_ payload: [UInt8]) -> Bool { payload.withUnsafeBytes { ping($0) } }
 
   /// An endpoint past its handshake, with nothing in its output.
-  static func opened(_ role: WebSocketRole, limits: Limits = Limits(messageBytes: 70_000, outputBytes: 4096)) throws -> WebSocketEndpoint {
+  static func opened(_ role: WebSocketRole, limits: Limits = Limits(messageBytes: 70_000, outputBytes: 4096)) throws
+    -> WebSocketEndpoint
+  {
     switch role {
     case .client:
       var client = try WebSocketEndpoint(client: limits)
@@ -119,7 +122,8 @@ func sampleAnswer(
 
 /// The request of section 1.2, with lines exchanged or added.
 func sampleRequest(
-  line: String = "GET /chat HTTP/1.1", host: String? = "Host: server.example.com", upgrade: String? = "Upgrade: websocket",
+  line: String = "GET /chat HTTP/1.1", host: String? = "Host: server.example.com",
+  upgrade: String? = "Upgrade: websocket",
   connection: String? = "Connection: Upgrade", key: String? = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
   version: String? = "Sec-WebSocket-Version: 13", extra: [String] = []
 ) -> [UInt8] {
@@ -185,7 +189,9 @@ struct ModelReceiver {
     while true {
       let rest = Array(stream[at...])
       guard rest.count >= 2 else { return }
-      let opcode = rest[0] & 15, isFinal = rest[0] & 0x80 != 0, code = Int(rest[1] & 0x7F)
+      let opcode = rest[0] & 15
+      let isFinal = rest[0] & 0x80 != 0
+      let code = Int(rest[1] & 0x7F)
       if rest[0] & 0x70 != 0 { return fail(.reservedBits) }
       if ![0, 1, 2, 8, 9, 10].contains(opcode) { return fail(.unknownOpcode) }
       if (rest[1] & 0x80 != 0) != masked { return fail(.badMask) }
@@ -193,13 +199,16 @@ struct ModelReceiver {
       let lengthBytes = code == 126 ? 2 : code == 127 ? 8 : 0
       guard rest.count >= 2 + lengthBytes else { return }
       let length = lengthBytes == 0 ? UInt64(code) : rest[2..<2 + lengthBytes].reduce(0) { $0 << 8 | UInt64($1) }
-      if (code == 126 && length < 126) || (code == 127 && (length < 65536 || length >> 63 == 1)) { return fail(.badLength) }
+      if (code == 126 && length < 126) || (code == 127 && (length < 65536 || length >> 63 == 1)) {
+        return fail(.badLength)
+      }
       let start = 2 + lengthBytes + (masked ? 4 : 0)
       guard rest.count >= start else { return }
       if opcode == 0 && messageOpcode == 0 { return fail(.nothingToContinue) }
       if (opcode == 1 || opcode == 2) && messageOpcode != 0 { return fail(.messageInterrupted) }
       if opcode < 8 && UInt64(message.count) + length > UInt64(maximum) { return fail(.messageTooLong) }
-      let end = min(start + Int(length), rest.count), isWhole = rest.count >= start + Int(length)
+      let end = min(start + Int(length), rest.count)
+      let isWhole = rest.count >= start + Int(length)
       var payload = Array(rest[start..<end])
       if masked { for i in payload.indices { payload[i] ^= rest[start - 4 + i % 4] } }
       if opcode >= 8 {

@@ -17,7 +17,8 @@ import Testing
     check(client.take([0x89, 0x05, 0x48, 0x65, 0x6C, 0x6C, 0x6F]) == [.ping(Self.hello)])
     check(ModelReceiver.frames(client.drainOutput(), masked: true).map { $0.map(\.payload) } == [Self.hello])
     check(server.take([0x8A, 0x85, 0x37, 0xFA, 0x21, 0x3D, 0x7F, 0x9F, 0x4D, 0x51, 0x58]) == [.pong(Self.hello)])
-    let short = [UInt8](repeating: 9, count: 256), long = [UInt8](repeating: 8, count: 65536)
+    let short = [UInt8](repeating: 9, count: 256)
+    let long = [UInt8](repeating: 8, count: 65536)
     check(client.take([0x82, 0x7E, 0x01, 0x00] + short) == [.binary(short)])
     check(client.take([0x82, 0x7F, 0, 0, 0, 0, 0, 1, 0, 0] + long) == [.binary(long)])
     check(client.framesIn == 6)
@@ -50,7 +51,8 @@ import Testing
 
   @Test func `a whole message from a server is delivered where it lies`() throws {
     var client = try WebSocketEndpoint.opened(.client)
-    let bytes = ModelFrame(opcode: 1, payload: Self.hello).bytes + ModelFrame(opcode: 1, payload: Array("é".utf8)).bytes
+    let bytes =
+      ModelFrame(opcode: 1, payload: Self.hello).bytes + ModelFrame(opcode: 1, payload: Array("é".utf8)).bytes
       + ModelFrame(opcode: 2, payload: [1, 2]).bytes
     var offsets: [Int] = []
     bytes.withUnsafeBytes { bytes in
@@ -121,7 +123,8 @@ import Testing
     for cut in cuts {
       var endpoint = try WebSocketEndpoint.opened(role)
       let seen = endpoint.take(stream, cuts: cut)
-      let sent = replies(&endpoint, role: role), count = endpoint.framesIn
+      let sent = replies(&endpoint, role: role)
+      let count = endpoint.framesIn
       if seen != model.events || sent != model.replies || count != UInt64(model.frames) || endpoint.state != .closed {
         Issue.record("cut at \(cut): \(seen), sent \(String(describing: sent))")
         return
@@ -200,17 +203,24 @@ import Testing
     for connection in 0..<20 {
       server.reset()
       try client.start(host: "localhost", path: "/ws", key: dice.bytes(16), maskSeed: dice.next())
-      var toClient: [SeenEvent] = [.opened], toServer: [SeenEvent] = [.opened]
-      var atClient: [SeenEvent] = [], atServer: [SeenEvent] = []
+      var toClient: [SeenEvent] = [.opened]
+      var toServer: [SeenEvent] = [.opened]
+      var atClient: [SeenEvent] = []
+      var atServer: [SeenEvent] = []
       func act(_ end: inout WebSocketEndpoint, _ expected: inout [SeenEvent], _ dice: inout WebSocketDice) {
-        let payload = Array(String(repeating: dice.chance(20) ? "€" : "p", count: Int.random(in: 0...400, using: &dice)).utf8)
+        let payload = Array(
+          String(repeating: dice.chance(20) ? "€" : "p", count: Int.random(in: 0...400, using: &dice)).utf8)
         switch Int.random(in: 0..<4, using: &dice) {
         case 0:
           if payload.withUnsafeBytes({ end.sendText($0) }) { expected.append(.text(payload)) }
         case 1:
           guard let room = end.beginText(maximum: payload.count + Int.random(in: 0...300, using: &dice)) else { return }
           for i in payload.indices { room[i] = CChar(bitPattern: payload[i]) }
-          if dice.chance(20) { end.dropText() } else if end.commitText(payload.count) { expected.append(.text(payload)) }
+          if dice.chance(20) {
+            end.dropText()
+          } else if end.commitText(payload.count) {
+            expected.append(.text(payload))
+          }
         case 2:
           let short = Array(payload.prefix(20))
           if end.ping(short) { expected.append(.ping(short)) }
@@ -218,7 +228,10 @@ import Testing
         }
       }
       // A random part of what waits goes over the wire.
-      func move(_ from: inout WebSocketEndpoint, _ to: inout WebSocketEndpoint, _ seen: inout [SeenEvent], all: Bool, _ dice: inout WebSocketDice) {
+      func move(
+        _ from: inout WebSocketEndpoint, _ to: inout WebSocketEndpoint, _ seen: inout [SeenEvent], all: Bool,
+        _ dice: inout WebSocketDice
+      ) {
         let count = all ? from.output.count : Int.random(in: 0...from.output.count, using: &dice)
         let bytes = Array(from.output.prefix(count))
         from.consumeOutput(count)
@@ -255,7 +268,9 @@ import Testing
   // MARK: Failures
 
   /// What one damaged frame leads to: the event, and the close code that was sent.
-  private func fate(_ role: WebSocketRole, _ bytes: [UInt8], limit: Int = 1000) throws -> (WebSocketFailure?, code: UInt16?) {
+  private func fate(_ role: WebSocketRole, _ bytes: [UInt8], limit: Int = 1000) throws -> (
+    WebSocketFailure?, code: UInt16?
+  ) {
     var endpoint = try WebSocketEndpoint.opened(role, limits: .init(messageBytes: limit, outputBytes: 4096))
     let seen = endpoint.take(bytes)
     let sent = replies(&endpoint, role: role)
@@ -267,18 +282,23 @@ import Testing
     return (failure, payload.count == 2 ? UInt16(payload[0]) << 8 | UInt16(payload[1]) : nil)
   }
 
-  @Test(arguments: [
-    ([0xC1, 0x00], .reservedBits, 1002), ([0x83, 0x00], .unknownOpcode, 1002), ([0x09, 0x00], .badControl, 1002),
-    ([0x89, 0x7E, 0x00, 0x7E], .badControl, 1002), ([0x81, 0x80], .badMask, 1002), ([0x81, 0x7E, 0x00, 0x7D], .badLength, 1002),
-    ([0x80, 0x00], .nothingToContinue, 1002), ([0x01, 0x00, 0x81, 0x00], .messageInterrupted, 1002),
-    ([0x88, 0x01, 0x03], .badClose, 1002), ([0x88, 0x02, 0x03, 0xED], .badClose, 1002),
-    ([0x88, 0x03, 0x03, 0xE8, 0xFF], .notUTF8, 1007), ([0x81, 0x01, 0xFF], .notUTF8, 1007),
-    ([0x81, 0x02, 0x41, 0xC3], .notUTF8, 1007), ([0x01, 0x01, 0xC3, 0x80, 0x01, 0x41], .notUTF8, 1007),
-    ([0x01, 0x01, 0xC3, 0x80, 0x00], .notUTF8, 1007), ([0x81, 0x05, 0xFF], .notUTF8, 1007),
-    ([0x82, 0x7E, 0x03, 0xE9], .messageTooLong, 1009), ([0x81, 0x7F, 0x7F, 0, 0, 0, 0, 0, 0, 0], .messageTooLong, 1009),
-    ([0x02, 0x01, 0x00, 0x80, 0x7E, 0x03, 0xE8], .messageTooLong, 1009),
-  ] as [([UInt8], WebSocketFailure, UInt16)])
-  func `a server that breaks the protocol is told so by code`(bytes: [UInt8], failure: WebSocketFailure, code: UInt16) throws {
+  @Test(
+    arguments: [
+      ([0xC1, 0x00], .reservedBits, 1002), ([0x83, 0x00], .unknownOpcode, 1002), ([0x09, 0x00], .badControl, 1002),
+      ([0x89, 0x7E, 0x00, 0x7E], .badControl, 1002), ([0x81, 0x80], .badMask, 1002),
+      ([0x81, 0x7E, 0x00, 0x7D], .badLength, 1002),
+      ([0x80, 0x00], .nothingToContinue, 1002), ([0x01, 0x00, 0x81, 0x00], .messageInterrupted, 1002),
+      ([0x88, 0x01, 0x03], .badClose, 1002), ([0x88, 0x02, 0x03, 0xED], .badClose, 1002),
+      ([0x88, 0x03, 0x03, 0xE8, 0xFF], .notUTF8, 1007), ([0x81, 0x01, 0xFF], .notUTF8, 1007),
+      ([0x81, 0x02, 0x41, 0xC3], .notUTF8, 1007), ([0x01, 0x01, 0xC3, 0x80, 0x01, 0x41], .notUTF8, 1007),
+      ([0x01, 0x01, 0xC3, 0x80, 0x00], .notUTF8, 1007), ([0x81, 0x05, 0xFF], .notUTF8, 1007),
+      ([0x82, 0x7E, 0x03, 0xE9], .messageTooLong, 1009),
+      ([0x81, 0x7F, 0x7F, 0, 0, 0, 0, 0, 0, 0], .messageTooLong, 1009),
+      ([0x02, 0x01, 0x00, 0x80, 0x7E, 0x03, 0xE8], .messageTooLong, 1009),
+    ] as [([UInt8], WebSocketFailure, UInt16)])
+  func `a server that breaks the protocol is told so by code`(bytes: [UInt8], failure: WebSocketFailure, code: UInt16)
+    throws
+  {
     let found = try fate(.client, bytes)
     #expect(found.0 == failure && found.code == code && failure.closeCode == code)
   }
@@ -366,7 +386,8 @@ import Testing
     var server = try WebSocketEndpoint.opened(.server, limits: .init(messageBytes: 125, outputBytes: 1024))
     check(server.send(String(repeating: "s", count: 1020)))
     let mask: [UInt8] = [0, 0, 0, 0]
-    let pings = ModelFrame(opcode: 9, payload: [1], mask: mask).bytes + ModelFrame(opcode: 9, payload: [2], mask: mask).bytes
+    let pings =
+      ModelFrame(opcode: 9, payload: [1], mask: mask).bytes + ModelFrame(opcode: 9, payload: [2], mask: mask).bytes
     check(server.take(pings) == [.ping([1]), .ping([2])])
     check(server.output.count == 1024)
     server.consumeOutput(2)
@@ -440,7 +461,8 @@ import Testing
   @Test func `every failure is described in a sentence of its own`() {
     let failures: [WebSocketFailure] = [
       .notHTTP, .refused(status: 401), .noUpgrade, .noConnectionUpgrade, .wrongAccept, .extensionNotOffered,
-      .subprotocolNotOffered, .headTooLong, .requestRefused(status: 404), .reservedBits, .unknownOpcode, .badControl, .badMask,
+      .subprotocolNotOffered, .headTooLong, .requestRefused(status: 404), .reservedBits, .unknownOpcode, .badControl,
+      .badMask,
       .badLength, .nothingToContinue, .messageInterrupted, .badClose, .notUTF8, .messageTooLong,
     ]
     #expect(Set(failures.map { "\($0)" }).count == failures.count)

@@ -31,11 +31,15 @@ extension JSONCursor {
   mutating func isNext(_ kind: JSONKind) -> Bool { apus_json_peek(&self) == kind }
 
   @inline(always)
-  mutating func skip() { _ = apus_json_skip(&self) }
+  mutating func skip() { _ = apus_json_step(&self) }
 
   /// Whether a number was read; `null` and other types leave `out` alone.
   @inline(always)
   mutating func number(_ out: inout ScannedDecimal, wrong: inout Bool) -> Bool {
+    if at < end {
+      let byte = UInt8(bitPattern: at.pointee)
+      if byte &- 0x30 < 10 || byte == 0x2D { return apus_json_number(&self, &out) }
+    }
     switch apus_json_peek(&self) {
     case .number: return apus_json_number(&self, &out)
     case .null: return apus_json_null(&self) && false
@@ -49,6 +53,10 @@ extension JSONCursor {
   /// Whether a string was read; `null` and other types leave `out` alone.
   @inline(always)
   mutating func text(_ out: inout JSONText, wrong: inout Bool) -> Bool {
+    if at < end, at.pointee == 0x22 {
+      at += 1
+      return apus_json_string_rest(&self, &out)
+    }
     switch apus_json_peek(&self) {
     case .string: return apus_json_string(&self, &out)
     case .null: return apus_json_null(&self) && false

@@ -112,8 +112,8 @@ public struct WebSocketEndpoint: ~Copyable, @unchecked Sendable {
     let event = unsafe apus_ws_endpoint_next(endpoint)
     let payload = unsafe UnsafeRawBufferPointer(start: event.bytes, count: event.count)
     switch unsafe event.kind {
-    case .none: return .none
-    case .opened: return .opened
+    case .none: return unsafe .none
+    case .opened: return unsafe .opened
     case .text: return unsafe .text(payload)
     case .binary: return unsafe .binary(payload)
     case .ping: return unsafe .ping(payload)

@@ -84,8 +84,10 @@ extension WebSocketFailure: CustomStringConvertible {
     case .subprotocolNotOffered: "the server chose a WebSocket subprotocol that was not offered; Apus offers none"
     case .headTooLong:
       "the head of the server's answer exceeds \(APUS_WS_HEAD_LIMIT) bytes: this is hardly the WebSocket of a venue"
-    case .requestRefused(let status): "the client's request was not an acceptable WebSocket upgrade; answered HTTP \(status)"
-    case .reservedBits: "the peer set reserved bits of a frame, as for an extension (compression?) that was not agreed on"
+    case .requestRefused(let status):
+      "the client's request was not an acceptable WebSocket upgrade; answered HTTP \(status)"
+    case .reservedBits:
+      "the peer set reserved bits of a frame, as for an extension (compression?) that was not agreed on"
     case .unknownOpcode: "the peer sent a frame of an unknown kind, or the stream lost its framing"
     case .badControl: "the peer sent a ping, pong or close that is fragmented or longer than 125 bytes"
     case .badMask: "the peer's frame is masked as a server, or unmasked as a client, which the protocol forbids"
@@ -94,7 +96,8 @@ extension WebSocketFailure: CustomStringConvertible {
     case .messageInterrupted: "the peer began a message inside another that was not complete"
     case .badClose: "the peer sent a close with a code that must not be sent, or with half a code"
     case .notUTF8: "the peer sent a text that is not UTF-8"
-    case .messageTooLong: "the peer's message exceeds the endpoint's limit for messages: raise it if the venue sends such"
+    case .messageTooLong:
+      "the peer's message exceeds the endpoint's limit for messages: raise it if the venue sends such"
     }
   }
 

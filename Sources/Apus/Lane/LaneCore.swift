@@ -36,7 +36,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
   /// Time of the newest execution seen, by the venue's clock: queries ask from here on.
   var tradeWatermark: Nanoseconds = 0
   /// The first fill after which trade queries may be needed.
-  var lastFillAt: Nanoseconds = .min
+  var lastFillAt = LaneSession.never
 
   /// Positions as the venue last stated them.
   private let stated: UnsafeMutablePointer<QtyLots?>
@@ -56,6 +56,10 @@ struct LaneCore: ~Copyable, VenueEventSink {
   private let newlyListed: UnsafeMutablePointer<Bool>
   var hasNewListing = false
   private var isInQuery = false
+  /// The instrument whose book message is being read.
+  private var bookBeingRead: InstrumentIndex?
+  /// A book message could not be applied since the connection began.
+  private(set) var hasBrokenBook = false
   /// Executions to be handed on; see `LaneRecords`.
   let fills: UnsafeMutablePointer<BookedFill>
   static let fillCapacity = 4096
@@ -135,6 +139,8 @@ struct LaneCore: ~Copyable, VenueEventSink {
       stated[index] = nil
     }
     statedAt = 0
+    hasBrokenBook = false
+    bookBeingRead = nil
     needsLook = true
     tracker.connectionLost(now: now)
   }
@@ -147,6 +153,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     let before = market.pointee.ticker
     market.pointee.ticker = ticker
     market.pointee.tickerTime = now
+    if ticker.markE8 != 0 { market.pointee.lastMarkE8 = ticker.markE8 }
     if ticker.markE8 != before.markE8 || ticker.indexE8 != before.indexE8 || !market.pointee.isFresh {
       market.pointee.isDirty = true
       needsLook = true
@@ -157,6 +164,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
   mutating func bookBegin(_ instrument: InstrumentIndex, isSnapshot: Bool) {
     guard let market = market(instrument) else { return }
     counters.ticks += 1
+    bookBeingRead = instrument
     if isSnapshot {
       market.pointee.book.clear()
       market.pointee.isBookValid = true
@@ -174,6 +182,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
   }
 
   mutating func bookEnd(_ instrument: InstrumentIndex) {
+    bookBeingRead = nil
     market(instrument)?.pointee.bookTime = now
   }
 
@@ -264,7 +273,14 @@ struct LaneCore: ~Copyable, VenueEventSink {
 
   mutating func reconnectRequested() { push(.reconnectRequested) }
 
-  mutating func refusedAtEdge(_ problem: DecodeProblem) { counters.edgeRefusals += 1 }
+  mutating func refusedAtEdge(_ problem: DecodeProblem) {
+    counters.edgeRefusals += 1
+    guard let broken = bookBeingRead, let market = market(broken) else { return }
+    // A level is missing: the book is wrong from here on, within this one message (R28).
+    market.pointee.isBookValid = false
+    hasBrokenBook = true
+    markDirty(broken)
+  }
 }
 
 /// An execution as it was booked, for the journal, the manager and the report.

@@ -12,6 +12,8 @@ enum CloseReason: Equatable, Sendable {
   /// The venue refused the session; see the adapter's `failureCode`.
   case refused
   case reconnectRequested
+  /// A book message could not be applied: only a new snapshot makes the book right again (R28).
+  case brokenBook
   /// Orders could not be cancelled in any other way (R12).
   case escalation
   case stopped
@@ -20,6 +22,8 @@ enum CloseReason: Equatable, Sendable {
 /// The bookkeeping of one lane's session: timers, synchronisation, reconnects.
 struct LaneSession {
   static let timerInterval: Nanoseconds = 10_000_000
+  /// Long before any time that occurs, and safe to subtract.
+  static let never: Nanoseconds = .min / 4
   /// An order that a query does not list is dead if the query left this long after its last request.
   static let absenceGrace: Nanoseconds = 1_000_000_000
   static let queryInterval: Nanoseconds = 250_000_000
@@ -36,7 +40,7 @@ struct LaneSession {
 
   var orderQueryAt: Nanoseconds?
   var tradeQueryAt: Nanoseconds?
-  var lastOrderQuery: Nanoseconds = .min
+  var lastOrderQuery = LaneSession.never
   var ordersAreSettled = false
   var tradesAreSettled = false
   var positionAttempts = 0
@@ -268,6 +272,7 @@ extension Lane where Adapter: ~Copyable {
       }
     case .ready:
       runReadyTimers(now)
+      if core.hasBrokenBook { session.closeReason = .brokenBook }
     }
     if adapter.phase != .offline {
       if now - session.lastHeard > settings.silenceLimit { session.closeReason = .silence }

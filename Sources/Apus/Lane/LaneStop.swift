@@ -87,7 +87,7 @@ extension Lane where Adapter: ~Copyable {
 
   mutating func stopSawCancel(_ now: Nanoseconds) {
     guard stop.phase == .cancelling else { return }
-    session.lastOrderQuery = .min / 2
+    session.lastOrderQuery = LaneSession.never
     enter(.verifying, now)
     askForOrders(now)
   }

@@ -52,7 +52,7 @@ public struct QuoteView: Sendable {
 ///
 /// The engine keeps it safe: whatever a strategy asks for is cut to the limits, never crosses the
 /// market, and is sent only as far as the venue's message rate allows.
-public protocol Strategy {
+public protocol Strategy: SendableMetatype {
   /// States the quotes wanted now. `ladders` comes empty; what is left empty is pulled.
   mutating func quote(_ view: QuoteView, into ladders: inout Ladders)
 }

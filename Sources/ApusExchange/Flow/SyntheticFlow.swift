@@ -79,7 +79,7 @@ private struct SyntheticMarket {
   /// Variance of a step, and its long-run mean.
   private var variance: Int64
   private let baseVariance: Int64
-  /// Additional trades a step, in 10⁻⁶.
+  /// Additional likelihood of a trade at each chance, in 10⁻⁶.
   private var excitement: Int64 = 0
   private var lastSide = Side.buy
   private var runSteps: Int64 = 0
@@ -157,7 +157,8 @@ private struct SyntheticMarket {
 
   private mutating func trade(into events: inout [FlowEvent]) {
     excitement -= excitement / 20
-    let intensity = stream.tradesPerSecond * 10_000 + excitement
+    // Four chances a step. A trade brings 0.6 more on average: bursts, but no explosion.
+    let intensity = stream.tradesPerSecond * 2500 + excitement
     for _ in 0..<4 where random.below(1_000_000) < intensity {
       let buyPercent: Int64 = runSteps > 0 ? (runDrift > 0 ? 88 : 12) : lastSide == .buy ? 60 : 40
       let side: Side = random.below(100) < buyPercent ? .buy : .sell
@@ -168,7 +169,7 @@ private struct SyntheticMarket {
       // Up to three levels deep.
       let limit = side == .buy ? ask + 2 : bid - 2
       events.append(.trade(stream.instrument.index, aggressor: side, limit, lots))
-      excitement += 30_000
+      excitement += 7_500
       take(side, lots)
       fair += side.sign * min(2048, 256 * lots / stream.levelLots)
     }
@@ -187,7 +188,7 @@ private struct SyntheticMarket {
   }
 
   private mutating func requote(_ deviation: Int64, into events: inout [FlowEvent]) {
-    let half = 512 + deviation + excitement / 256
+    let half = 512 + deviation + excitement / 64
     let newBid = max(1 + Self.depth, (fair - half) / 1024)
     let newAsk = max(newBid + 1, (fair + half + 1023) / 1024)
     let oldBid = bid

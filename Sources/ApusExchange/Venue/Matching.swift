@@ -140,9 +140,9 @@ extension SimulatedVenue {
     let market = order.market
     let wanted = amount - order.filled
     if wanted <= .zero {
-      order.amount = amount
-      order.price = price
       withdraw(order, deletion: .clientCancel)
+      order.amount = max(amount, order.filled)
+      order.price = price
       return
     }
     let old = order.remaining

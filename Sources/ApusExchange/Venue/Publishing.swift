@@ -168,7 +168,7 @@ extension SimulatedVenue {
     out.raw(",\"delta\":1,\"volume_24h\":")
     out.e8(market.volumeLots * grid.lotE8)
     out.raw(",\"value_24h\":")
-    out.e8(market.value * market.tickLotE8)
+    out.decimal(Decimal.scaled(market.value, market.tickLotE8, over: 1_000_000), places: 2)
     if let last = market.lastPrice {
       out.raw(",\"low_price_24h\":")
       out.e8(market.lowPrice.rawValue * grid.tickE8)

@@ -126,8 +126,11 @@ extension SimulatedVenue {
     let wasOff = session.timeout == 0
     session.timeout = Nanoseconds(seconds) * 1_000_000_000
     session.messages.setRate(configuration.sessionMessageRate, now: now)
-    // A shorter time-out needs an earlier look; a look that is too early does nothing.
-    timers.set(.silence(session), at: now + session.timeout)
+    // A shorter time-out needs an earlier look; a longer one finds out at the look that is due.
+    if now + session.timeout < session.nextLook {
+      session.nextLook = now + session.timeout
+      timers.set(.silence(session), at: session.nextLook)
+    }
     if wasOff { statistics.sessions += 1 }
     reply.raw("{\"message_rate\":")
     reply.integer(Int64(configuration.sessionMessageRate))
@@ -166,7 +169,12 @@ extension SimulatedVenue {
   }
 
   private func isAuthentic(_ token: LoginToken) -> Bool {
-    if configuration.checksTokenTime, abs(token.issuedAt - wallClock) > 30_000_000_000 { return false }
+    let tolerance: Nanoseconds = 30_000_000_000
+    if configuration.checksTokenTime,
+      token.issuedAt < wallClock - tolerance || token.issuedAt > wallClock + tolerance
+    {
+      return false
+    }
     if configuration.checksTokenOrder, let last = tokenTimes[token.keyID], token.issuedAt <= last { return false }
     return verifier?.verify(
       keyID: token.keyID, algorithm: token.algorithm, signingInput: token.signingInput, signature: token.signature)

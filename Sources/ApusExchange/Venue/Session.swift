@@ -39,6 +39,8 @@ final class Session {
   /// Cancel-on-disconnect timeout; 0 = off, orders are persistent.
   var timeout: Nanoseconds = 0
   var lastInbound: Nanoseconds
+  /// When the timer for silence looks next.
+  var nextLook: Nanoseconds = .max
   var messages: RateGate
   var cancels: RateGate
   var violations: UInt64 = 0

@@ -191,9 +191,10 @@ public final class SimulatedVenue {
       timers.set(.summary, at: now + configuration.summaryInterval)
       for account in accountList { sendSummary(account) }
     case .silence(let session):
-      guard session.isOpen, session.timeout > 0 else { return }
+      guard session.isOpen, session.nextLook == now else { return }
       let deadline = session.lastInbound + session.timeout
       if now < deadline {
+        session.nextLook = deadline
         timers.set(.silence(session), at: deadline)
         return
       }

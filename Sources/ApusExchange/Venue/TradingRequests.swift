@@ -39,6 +39,11 @@ extension SimulatedVenue {
     return PriceTicks(rawValue: (market.collarLowE8(configuration.collarBasisPoints) + tick - 1) / tick)
   }
 
+  private func isTooLarge(_ market: Market, _ price: PriceTicks, amountE8: Int64) -> Bool {
+    let value = Int128(price.rawValue) * Int128(market.spec.grid.tickE8) * Int128(amountE8) / 100_000_000
+    return amountE8 > 1_000_000_00000000 || value > Int128(configuration.maximumOrderValueE8)
+  }
+
   /// Everything that an insert says, before it meets an instrument.
   private struct InsertTerms {
     var side = Side.buy
@@ -157,6 +162,9 @@ extension SimulatedVenue {
     guard terms.amountE8 > 0, terms.amountE8 % grid.lotE8 == 0 else { return .invalidQuantity }
     var amount = QtyLots(rawValue: terms.amountE8 / grid.lotE8)
     guard amount >= grid.minimumLots else { return .invalidQuantity }
+    if isTooLarge(market, terms.isMarket ? collarLimit(market, terms.side) : limit, amountE8: terms.amountE8) {
+      return .totalOrderSizeTooLarge
+    }
     if terms.isMarket {
       if market.best(terms.side.opposite) == nil { return .insufficientLiquidity }
     } else {
@@ -235,6 +243,7 @@ extension SimulatedVenue {
     var amount = QtyLots(rawValue: amountE8 / grid.lotE8)
     if amount > order.filled {
       guard amount >= grid.minimumLots else { return .invalidQuantity }
+      if isTooLarge(market, limit, amountE8: amountE8) { return .totalOrderSizeTooLarge }
       guard let within = collared(market, order.side, limit, collar) else { return .priceCollarBreach }
       limit = within
       if order.isReduceOnly {

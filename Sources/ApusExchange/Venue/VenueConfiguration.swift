@@ -79,6 +79,8 @@ public struct VenueConfiguration: Sendable {
   /// After a violation everything of that kind fails for this long.
   public var throttlePenalty: Nanoseconds = 0
   public var maximumOpenOrders = 1000
+  /// Largest value of one order, 10⁻⁸ USD; error 50 above it, or above a million contracts.
+  public var maximumOrderValueE8: MoneyE8 = 100_000_000_00000000
   /// Collars of delta-1 products: mark · (1 ∓ this / 10,000).
   public var collarBasisPoints: Int64 = 300
 

@@ -19,6 +19,7 @@ enum VenueFault: Int64 {
   case priceCollarBreach = 43
   case unboundedMarketOrder = 45
   case tooManyOpenOrders = 49
+  case totalOrderSizeTooLarge = 50
   case persistentSession = 52
   case reduceOnlyMode = 57
 
@@ -43,6 +44,7 @@ enum VenueFault: Int64 {
     case .priceCollarBreach: "price collar breach"
     case .unboundedMarketOrder: "unbounded market order"
     case .tooManyOpenOrders: "too many open orders"
+    case .totalOrderSizeTooLarge: "total order size too large"
     case .persistentSession: "persistent session"
     case .reduceOnlyMode: "reduce only"
     }

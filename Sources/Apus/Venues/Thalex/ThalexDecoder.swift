@@ -24,7 +24,7 @@ public enum ThalexChannel: UInt8, Sendable {
 ///   about it is refused as `.unknownName`. Items about other instruments are stepped over and counted in
 ///   `ignoredItems`, unless they are about orders of ours: then they are refused as `.unknownName`.
 ///
-/// Thread: one owner. Decoding allocates only for instrument lists (nothing), bookmarks and account numbers.
+/// Thread: one owner. Decoding allocates for bookmarks and account numbers, and for nothing else.
 // Sendable: every pointer in it is owned by it alone, and being noncopyable it has one owner.
 public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   /// What is known of an instrument that was asked for.

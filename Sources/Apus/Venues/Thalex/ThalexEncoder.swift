@@ -110,7 +110,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
       let offset = start + counts.reduce(0, +)
       var text = ThalexText(UnsafeMutableRawBufferPointer(start: texts + offset, count: Self.templateCapacity / 2))
       text.append(",\"params\":{\"direction\":\"")
-      text.append(direction)
+      text.appendText(direction)
       text.append("\",\"instrument_name\":")
       text.quote(name)
       text.append(",\"amount\":")

@@ -196,14 +196,13 @@ extension ThalexDecoder {
   func pair(_ json: inout JSONCursor, _ first: inout ScannedDecimal, _ second: inout ScannedDecimal, _ wrong: inout Bool)
     -> Int
   {
-    guard json.isNext(.array) else {
+    guard apus_json_accept(&json, 0x5B) else {
       if !apus_json_null(&json) {
         wrong = true
         json.skip()
       }
       return 0
     }
-    json.at += 1
     var started = false
     var count = 0
     while apus_json_next_element(&json, &started) {

@@ -40,7 +40,8 @@ struct ThalexText {
     }
   }
 
-  mutating func append(_ text: String) {
+  /// Named apart from the overload for literals: a literal would prefer `String`, and be slow.
+  mutating func appendText(_ text: String) {
     for byte in text.utf8 { append(byte) }
   }
 

@@ -1,0 +1,402 @@
+/* apus_telemetry.h: a mapped file in which the engine shows itself to other processes.
+ *
+ * Threads:   each lane's block has one writer, its lane; heartbeat and identity one, the engine. Any number
+ *            of processes read. Only the control page may be written by others.
+ * Hot path:  inline relaxed stores; a text or an instrument goes under its own sequence lock, which
+ *            never makes the writer wait and lets a reader notice that it saw half.
+ * Clock:     every *_ns here is CLOCK_MONOTONIC, which all processes of a machine share, except
+ *            start_wall_ns (nanoseconds since 1970 UTC).
+ * Life:      the file is built beside its place and renamed into it, so nobody opens half of one. The writer
+ *            holds a lock on byte 0 while it lives: who wants to know asks apus_telemetry_writer_lives.
+ *
+ * ---------------------------------------------------------------------------------------------------
+ * Layout, version 1; little-endian; offsets in bytes. All sizes are also in the file's header.
+ *        0  apus_telemetry_header: what the file is; fixed once it is in place, but for the heartbeat
+ *     4096  apus_telemetry_control: the stop word
+ *     8192  apus_telemetry_counter_entry[64]: name and kind of each counter slot
+ *    12288  apus_telemetry_lane[4], each:
+ *             +0       name, presence, heartbeat, state, counters
+ *             +4096    spans: 10 × 16,384 bytes, each the memory of one latency histogram
+ *             +167936  apus_telemetry_instrument_slot[64], 256 bytes each
+ * ---------------------------------------------------------------------------------------------------
+ */
+#ifndef APUS_TELEMETRY_H
+#define APUS_TELEMETRY_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+
+#include "apus_base.h"
+
+#define APUS_TELEMETRY_VERSION 1
+#define APUS_TELEMETRY_LANES 4
+#define APUS_TELEMETRY_INSTRUMENTS 64 /* per lane */
+#define APUS_TELEMETRY_COUNTERS 64    /* per lane */
+#define APUS_TELEMETRY_SPANS 10       /* per lane */
+#define APUS_TELEMETRY_SPAN_BYTES 16384
+#define APUS_TELEMETRY_TEXT_BYTES 120 /* with the zero byte behind it */
+#define APUS_TELEMETRY_NAME_BYTES 32  /* likewise */
+
+/* The counters: symbol, Swift name, name in the file, kind ('c' only rises, 'g' is a level), meaning. New
+ * ones go to the end; the number of a slot never changes within a version of the layout. */
+#define APUS_TELEMETRY_COUNTER_LIST(X)                                                                            \
+    X(FRAMES_IN, framesIn, "frames_in", 'c', "Frames received from the venue")                                    \
+    X(FRAMES_OUT, framesOut, "frames_out", 'c', "Frames sent to the venue")                                       \
+    X(BYTES_IN, bytesIn, "bytes_in", 'c', "Payload bytes received from the venue")                                \
+    X(BYTES_OUT, bytesOut, "bytes_out", 'c', "Payload bytes sent to the venue")                                   \
+    X(MESSAGES_USED, messagesUsed, "messages_used", 'c', "Messages taken from the rate budget")                   \
+    X(MESSAGES_THROTTLED, messagesThrottled, "messages_throttled", 'c', "Messages held back for want of budget")  \
+    X(INSERTS, inserts, "inserts", 'c', "Orders sent")                                                            \
+    X(AMENDS, amends, "amends", 'c', "Amendments sent")                                                           \
+    X(CANCELS, cancels, "cancels", 'c', "Cancellations sent")                                                     \
+    X(FILLS, fills, "fills", 'c', "Fills applied")                                                                \
+    X(FILLS_REPEATED, fillsRepeated, "fills_repeated", 'c', "Fills reported again and not applied")               \
+    X(REJECTS, rejects, "rejects", 'c', "Requests that the venue rejected")                                       \
+    X(RISK_REFUSALS, riskRefusals, "risk_refusals", 'c', "Commands that the risk gate refused")                   \
+    X(EDGE_REFUSALS, edgeRefusals, "edge_refusals", 'c', "Reports that were impossible and were not believed")    \
+    X(GAPS, gaps, "gaps", 'c', "Gaps found in a stream")                                                          \
+    X(RECONNECTS, reconnects, "reconnects", 'c', "Connections made after the first")                              \
+    X(LIMIT_BREACHES, limitBreaches, "limit_breaches", 'c', "Risk limits found exceeded")                         \
+    X(RATE_VIOLATIONS, rateViolations, "rate_violations", 'c', "Rate limits that the venue said were exceeded")   \
+    X(RECONCILIATIONS, reconciliations, "reconciliations", 'c', "Times all orders were compared with the venue")  \
+    X(DIRECTIVES, directives, "directives", 'c', "Directives received from the manager")                          \
+    X(RING_FULL, ringFull, "ring_full", 'c', "Events that found the ring to the manager full")                    \
+    X(JOURNAL_LOST, journalLost, "journal_lost", 'c', "Records that the journal had to refuse")                   \
+    X(TURNS, turns, "turns", 'c', "Turns of the lane's loop")                                                     \
+    X(ORDERS_LIVE, ordersLive, "orders_live", 'g', "Orders that count as live")                                   \
+    X(ORDERS_UNKNOWN, ordersUnknown, "orders_unknown", 'g', "Orders whose outcome is not known")                  \
+    X(ORDERS_IN_FLIGHT, ordersInFlight, "orders_in_flight", 'g', "Requests without an answer")                    \
+    X(ORDERS_FOREIGN, ordersForeign, "orders_foreign", 'g', "Orders of others on the same account")               \
+    X(RING_HIGH_WATER, ringHighWater, "ring_high_water", 'g', "Most events that waited in a ring at once")
+
+typedef enum APUS_CLOSED_ENUM APUS_NAME(TelemetryCounter) apus_telemetry_counter {
+#define APUS_TELEMETRY_CASE(symbol, swift, name, kind, help) APUS_TELEMETRY_##symbol APUS_NAME(swift),
+    APUS_TELEMETRY_COUNTER_LIST(APUS_TELEMETRY_CASE)
+#undef APUS_TELEMETRY_CASE
+} apus_telemetry_counter;
+
+typedef enum APUS_CLOSED_ENUM APUS_NAME(LaneState) apus_telemetry_state {
+    APUS_TELEMETRY_CONNECTING APUS_NAME(connecting) = 0,
+    APUS_TELEMETRY_SYNCING APUS_NAME(syncing) = 1, /* orders, fills and positions are being established */
+    APUS_TELEMETRY_QUOTING APUS_NAME(quoting) = 2,
+    APUS_TELEMETRY_FROZEN APUS_NAME(frozen) = 3, /* connected, and not quoting for the cause that is shown */
+    APUS_TELEMETRY_STOPPING APUS_NAME(stopping) = 4,
+    APUS_TELEMETRY_STOPPED APUS_NAME(stopped) = 5,
+} apus_telemetry_state;
+
+/* The latency histograms of a lane: from one stage of a tick to the next, and the two that span them. */
+typedef enum APUS_CLOSED_ENUM APUS_NAME(TelemetrySpan) apus_telemetry_span_index {
+    APUS_TELEMETRY_SPAN_DECODE APUS_NAME(decode) = 0, /* receive to decoded */
+    APUS_TELEMETRY_SPAN_BOOK APUS_NAME(book),
+    APUS_TELEMETRY_SPAN_STRATEGY APUS_NAME(strategy),
+    APUS_TELEMETRY_SPAN_RECONCILE APUS_NAME(reconcile),
+    APUS_TELEMETRY_SPAN_RISK APUS_NAME(risk),
+    APUS_TELEMETRY_SPAN_ENCODE APUS_NAME(encode),
+    APUS_TELEMETRY_SPAN_SUBMIT APUS_NAME(submit),
+    APUS_TELEMETRY_SPAN_TICK_TO_ORDER APUS_NAME(tickToOrder),   /* receive to submitted */
+    APUS_TELEMETRY_SPAN_ACKNOWLEDGE APUS_NAME(acknowledge),     /* submitted to the venue's answer */
+    APUS_TELEMETRY_SPAN_SPARE APUS_NAME(spare),                 /* the caller's */
+} apus_telemetry_span_index;
+
+/* How much is asked of the engine; a higher level includes the lower ones. */
+typedef enum APUS_CLOSED_ENUM APUS_NAME(StopLevel) apus_telemetry_stop_level {
+    APUS_TELEMETRY_STOP_NONE APUS_NAME(none) = 0,
+    APUS_TELEMETRY_STOP_WIDEN APUS_NAME(widen) = 1,
+    APUS_TELEMETRY_STOP_NO_NEW_ORDERS APUS_NAME(noNewOrders) = 2,
+    APUS_TELEMETRY_STOP_CANCEL_ALL APUS_NAME(cancelAll) = 3,
+    APUS_TELEMETRY_STOP_FLATTEN APUS_NAME(flatten) = 4,
+    APUS_TELEMETRY_STOP_DISCONNECT APUS_NAME(disconnect) = 5,
+} apus_telemetry_stop_level;
+
+/* What a lane shows of one instrument. Prices and quantities lie on the instrument's grid; a side that is
+ * not there has quantity 0. */
+typedef struct APUS_NAME(InstrumentTelemetry) apus_telemetry_instrument {
+    char name[APUS_TELEMETRY_NAME_BYTES];
+    int64_t tick_e8;                  /* one tick in 10^-8 of the quote currency */
+    int64_t lot_e8;                   /* one lot in 10^-8 contracts */
+    apus_price_ticks bid_ticks;       /* best of the market, ours excluded */
+    apus_qty_lots bid_lots;
+    apus_price_ticks ask_ticks;
+    apus_qty_lots ask_lots;
+    int64_t mark_e8;                  /* mark price, 10^-8 of the quote currency; 0 if not known */
+    apus_price_ticks own_bid_ticks;   /* our best */
+    apus_qty_lots own_bid_lots;
+    apus_price_ticks own_ask_ticks;
+    apus_qty_lots own_ask_lots;
+    uint32_t own_bid_level_count, own_ask_level_count;
+    apus_qty_lots position_lots;      /* negative when short */
+    int64_t pnl_e8;                   /* realised and unrealised, fees not deducted */
+    int64_t fees_e8;                  /* paid, positive */
+    uint64_t fill_count;
+    int64_t quoted_ns;                /* time with both sides live … */
+    int64_t observed_ns;              /* … out of this */
+    uint64_t flags;                   /* bit 0: the position is known (R22) */
+} apus_telemetry_instrument;
+static_assert(sizeof(apus_telemetry_instrument) == 184, "as the layout says");
+#define APUS_TELEMETRY_POSITION_KNOWN 1u
+
+#define APUS_TELEMETRY_INSTRUMENT_WORDS (sizeof(apus_telemetry_instrument) / 8)
+#define APUS_TELEMETRY_TEXT_WORDS (APUS_TELEMETRY_TEXT_BYTES / 8)
+
+/* ---- The file. ---- */
+
+typedef struct apus_telemetry_header {
+    char magic[8]; /* "APUSTELE" */
+    uint32_t version;
+    uint32_t header_bytes;
+    uint64_t file_bytes;
+    uint32_t lane_capacity, lane_bytes;
+    uint32_t instrument_capacity, instrument_bytes;
+    uint32_t counter_capacity, counter_entry_bytes;
+    uint32_t span_capacity, span_bytes;
+    int64_t process_id;
+    uint64_t boot_epoch;
+    int64_t start_wall_ns;
+    int64_t start_ns;
+    char name[APUS_TELEMETRY_NAME_BYTES]; /* of the instance */
+    alignas(APUS_CACHE_LINE) _Atomic int64_t heartbeat_ns; /* the engine's own */
+} apus_telemetry_header;
+static_assert(offsetof(apus_telemetry_header, heartbeat_ns) == 128, "as the layout says");
+
+/* Written by whoever may write the file; requesters take turns by a lock on its first byte. */
+typedef struct apus_telemetry_control {
+    _Atomic uint32_t stop_level; /* apus_telemetry_stop_level; only rises, until cleared by hand */
+    uint32_t unused;
+    _Atomic uint64_t request_count;
+    _Atomic int64_t requested_wall_ns;
+    _Atomic int64_t requester_process_id;
+    _Atomic uint64_t sequence; /* of the text: odd while it is written */
+    _Atomic uint64_t cause[APUS_TELEMETRY_TEXT_WORDS];
+} apus_telemetry_control;
+
+typedef struct apus_telemetry_counter_entry {
+    char name[56]; /* empty: the slot has no meaning */
+    char kind;     /* 'c': only rises; 'g': a level */
+    char unused[7];
+} apus_telemetry_counter_entry;
+
+typedef struct apus_telemetry_instrument_slot {
+    alignas(APUS_CACHE_LINE) _Atomic uint64_t sequence; /* 0: never written; odd: being written */
+    _Atomic uint64_t words[APUS_TELEMETRY_INSTRUMENT_WORDS];
+    uint8_t unused[256 - 8 - sizeof(apus_telemetry_instrument)];
+} apus_telemetry_instrument_slot;
+static_assert(sizeof(apus_telemetry_instrument_slot) == 256, "as the layout says");
+
+typedef struct apus_telemetry_lane {
+    alignas(4096) char name[APUS_TELEMETRY_NAME_BYTES];
+    _Atomic uint32_t is_present;       /* set last, when the name is there */
+    _Atomic uint32_t instrument_count; /* slots below this may be written */
+    alignas(APUS_CACHE_LINE) _Atomic int64_t heartbeat_ns;
+    alignas(APUS_CACHE_LINE) _Atomic uint64_t state_sequence; /* odd while state and cause are written */
+    _Atomic uint64_t state;                                 /* apus_telemetry_state */
+    _Atomic int64_t state_since_ns;
+    _Atomic uint64_t cause[APUS_TELEMETRY_TEXT_WORDS];
+    alignas(APUS_CACHE_LINE) _Atomic uint64_t counters[APUS_TELEMETRY_COUNTERS];
+    alignas(4096) uint8_t spans[APUS_TELEMETRY_SPANS][APUS_TELEMETRY_SPAN_BYTES];
+    apus_telemetry_instrument_slot instruments[APUS_TELEMETRY_INSTRUMENTS];
+} apus_telemetry_lane;
+static_assert(offsetof(apus_telemetry_lane, spans) == 4096, "as the layout says");
+static_assert(offsetof(apus_telemetry_lane, instruments) == 167936, "as the layout says");
+
+typedef struct apus_telemetry_file {
+    alignas(4096) apus_telemetry_header header;
+    alignas(4096) apus_telemetry_control control;
+    alignas(4096) apus_telemetry_counter_entry counters[APUS_TELEMETRY_COUNTERS];
+    alignas(4096) apus_telemetry_lane lanes[APUS_TELEMETRY_LANES];
+} apus_telemetry_file;
+static_assert(offsetof(apus_telemetry_file, lanes) == 12288, "as the layout says");
+
+/* ---- Writer. ---- */
+
+/* Puts a new file in place at `path`, readable by its owner alone, and maps it. With `keep_stop` the stop
+ * word and its cause are taken over from the file that was there: a halt outlives a restart.
+ * Returns a descriptor (>= 0), to be given to apus_telemetry_close; or -EBUSY: another process writes that
+ * file; or -errno of the path or the disk. Cold. */
+int apus_telemetry_create(const char *APUS_NONNULL path, const char *APUS_NONNULL name, uint64_t boot_epoch,
+                          int64_t now_ns, bool keep_stop, apus_telemetry_file *APUS_NULLABLE *APUS_NONNULL out);
+
+/* For writers and readers. The file stays, as the last thing known of a process that is gone. */
+void apus_telemetry_close(apus_telemetry_file *APUS_NULLABLE file, int descriptor);
+
+/* Writer: gives the lane its name and makes it visible. NULL if `index` >= APUS_TELEMETRY_LANES. Cold. */
+apus_telemetry_lane *APUS_NULLABLE apus_telemetry_open_lane(apus_telemetry_file *APUS_NONNULL file, uint32_t index,
+                                                            const char *APUS_NONNULL name, int64_t now_ns);
+
+APUS_HOT void apus_telemetry_beat(apus_telemetry_file *APUS_NONNULL file, int64_t now_ns)
+{
+    /* Relaxed, here and for every single figure below: it publishes nothing but itself. */
+    atomic_store_explicit(&file->header.heartbeat_ns, now_ns, memory_order_relaxed);
+}
+
+APUS_HOT void apus_telemetry_lane_beat(apus_telemetry_lane *APUS_NONNULL lane, int64_t now_ns)
+{
+    atomic_store_explicit(&lane->heartbeat_ns, now_ns, memory_order_relaxed);
+}
+
+/* One writer, so a load and a store will do: no locked instruction. */
+APUS_HOT void apus_telemetry_add(apus_telemetry_lane *APUS_NONNULL lane, apus_telemetry_counter counter, uint64_t count)
+{
+    _Atomic uint64_t *const slot = &lane->counters[(unsigned)counter % APUS_TELEMETRY_COUNTERS];
+    atomic_store_explicit(slot, atomic_load_explicit(slot, memory_order_relaxed) + count, memory_order_relaxed);
+}
+
+APUS_HOT void apus_telemetry_set(apus_telemetry_lane *APUS_NONNULL lane, apus_telemetry_counter counter, uint64_t value)
+{
+    atomic_store_explicit(&lane->counters[(unsigned)counter % APUS_TELEMETRY_COUNTERS], value, memory_order_relaxed);
+}
+
+APUS_HOT uint64_t apus_telemetry_count(const apus_telemetry_lane *APUS_NONNULL lane, uint32_t counter)
+{
+    return atomic_load_explicit(&lane->counters[counter % APUS_TELEMETRY_COUNTERS], memory_order_relaxed);
+}
+
+/* The memory of one histogram, 16 KiB, zero at first; NULL if there is no such span. This header does
+ * not know what is in it. */
+APUS_HOT void *APUS_NULLABLE apus_telemetry_span(apus_telemetry_lane *APUS_NONNULL lane, uint32_t span)
+{
+    return span < APUS_TELEMETRY_SPANS ? lane->spans[span] : NULL;
+}
+
+/* Sequence lock, writer's side: begins and ends a change of words that readers must see together. */
+APUS_HOT uint64_t apus_telemetry_begin(_Atomic uint64_t *APUS_NONNULL sequence)
+{
+    const uint64_t odd = atomic_load_explicit(sequence, memory_order_relaxed) + 1;
+    atomic_store_explicit(sequence, odd, memory_order_relaxed);
+    /* Release fence, pairs with the acquire fence in apus_telemetry_read_instrument: who sees a new word
+     * sees the odd sequence. */
+    atomic_thread_fence(memory_order_release);
+    return odd;
+}
+
+APUS_HOT void apus_telemetry_end(_Atomic uint64_t *APUS_NONNULL sequence, uint64_t odd)
+{
+    /* Release, pairs with the first acquire in apus_telemetry_read_instrument. */
+    atomic_store_explicit(sequence, odd + 1, memory_order_release);
+}
+
+/* Writer: shows one instrument; false if `index` is beyond the table. About thirty stores. */
+APUS_HOT bool apus_telemetry_show_instrument(apus_telemetry_lane *APUS_NONNULL lane, uint32_t index,
+                                             const apus_telemetry_instrument *APUS_NONNULL value)
+{
+    if (index >= APUS_TELEMETRY_INSTRUMENTS) {
+        return false;
+    }
+    apus_telemetry_instrument_slot *const slot = &lane->instruments[index];
+    const uint64_t odd = apus_telemetry_begin(&slot->sequence);
+    for (size_t i = 0; i < APUS_TELEMETRY_INSTRUMENT_WORDS; i++) {
+        uint64_t word;
+        memcpy(&word, (const char *)value + i * 8, sizeof word);
+        atomic_store_explicit(&slot->words[i], word, memory_order_relaxed);
+    }
+    apus_telemetry_end(&slot->sequence, odd);
+    if (APUS_UNLIKELY(index >= atomic_load_explicit(&lane->instrument_count, memory_order_relaxed))) {
+        atomic_store_explicit(&lane->instrument_count, index + 1, memory_order_release);
+    }
+    return true;
+}
+
+/* Writer: state and its cause (UTF-8, cut at 119 bytes); `since_ns` is the time of the change. Bounded by
+ * the text's size; call it on a change, not on each turn. */
+APUS_HOT void apus_telemetry_show_state(apus_telemetry_lane *APUS_NONNULL lane, apus_telemetry_state state,
+                                        const char *APUS_NULLABLE cause, size_t cause_bytes, int64_t since_ns)
+{
+    char text[APUS_TELEMETRY_TEXT_BYTES] = {0};
+    if (cause != NULL) {
+        memcpy(text, cause, cause_bytes < sizeof text ? cause_bytes : sizeof text - 1);
+    }
+    const uint64_t odd = apus_telemetry_begin(&lane->state_sequence);
+    atomic_store_explicit(&lane->state, (uint64_t)state, memory_order_relaxed);
+    atomic_store_explicit(&lane->state_since_ns, since_ns, memory_order_relaxed);
+    for (size_t i = 0; i < APUS_TELEMETRY_TEXT_WORDS; i++) {
+        uint64_t word;
+        memcpy(&word, text + i * 8, sizeof word);
+        atomic_store_explicit(&lane->cause[i], word, memory_order_relaxed);
+    }
+    apus_telemetry_end(&lane->state_sequence, odd);
+}
+
+/* Engine: the level that is asked for. One load of a line that hardly ever changes: look at it each turn.
+ * A value above the known ones counts as the highest. */
+APUS_HOT apus_telemetry_stop_level apus_telemetry_requested_stop(const apus_telemetry_file *APUS_NONNULL file)
+{
+    /* Acquire, pairs with apus_telemetry_request_stop: the cause is there. */
+    const uint32_t level = atomic_load_explicit(&file->control.stop_level, memory_order_acquire);
+    return level <= APUS_TELEMETRY_STOP_DISCONNECT ? (apus_telemetry_stop_level)level : APUS_TELEMETRY_STOP_DISCONNECT;
+}
+
+/* ---- Control, from another process. ---- */
+
+/* Asks the engine whose file is at `path` for `level` or more; a request never lowers. `cause` is UTF-8, cut
+ * at 119 bytes. Works whether or not the engine is alive. 0 or -errno; -EBADMSG: not a telemetry file;
+ * -EPROTO: of another version, which `version_found` then names. */
+int apus_telemetry_request_stop(const char *APUS_NONNULL path, apus_telemetry_stop_level level,
+                                const char *APUS_NONNULL cause, uint32_t *APUS_NONNULL version_found);
+
+/* Sets the stop word back to none, by hand. A latch in the engine is not released by it. */
+int apus_telemetry_clear_stop(const char *APUS_NONNULL path, uint32_t *APUS_NONNULL version_found);
+
+/* ---- Reader. ---- */
+
+/* Maps the file read-only; a descriptor (>= 0) for apus_telemetry_close, or as apus_telemetry_request_stop. */
+int apus_telemetry_open(const char *APUS_NONNULL path, const apus_telemetry_file *APUS_NULLABLE *APUS_NONNULL out,
+                        uint32_t *APUS_NONNULL version_found);
+
+/* Whether the process that writes the file of this reader's descriptor is alive: it holds a lock. */
+bool apus_telemetry_writer_lives(int descriptor);
+
+/* Whether a newer file (or none) is at `path` now: the engine was restarted, open again. */
+bool apus_telemetry_is_replaced(int descriptor, const char *APUS_NONNULL path);
+
+typedef struct apus_telemetry_state_view {
+    uint32_t state;
+    int64_t since_ns;
+    char cause[APUS_TELEMETRY_TEXT_BYTES];
+} apus_telemetry_state_view;
+
+typedef struct apus_telemetry_stop_view {
+    uint32_t level;
+    uint64_t request_count;
+    int64_t requested_wall_ns;
+    int64_t requester_process_id;
+    char cause[APUS_TELEMETRY_TEXT_BYTES];
+} apus_telemetry_stop_view;
+
+/* What is constant in a file, and the engine's heartbeat. */
+typedef struct apus_telemetry_facts {
+    char name[APUS_TELEMETRY_NAME_BYTES];
+    int64_t process_id;
+    uint64_t boot_epoch;
+    int64_t start_wall_ns;
+    int64_t start_ns;
+    int64_t heartbeat_ns;
+} apus_telemetry_facts;
+
+apus_telemetry_facts apus_telemetry_read_facts(const apus_telemetry_file *APUS_NONNULL file);
+
+/* The lane, or NULL if there is none at `index`. */
+const apus_telemetry_lane *APUS_NULLABLE apus_telemetry_lane_at(const apus_telemetry_file *APUS_NONNULL file,
+                                                                uint32_t index);
+/* `out` gets the name with its zero byte. */
+void apus_telemetry_lane_name(const apus_telemetry_lane *APUS_NONNULL lane, char *APUS_NONNULL out);
+int64_t apus_telemetry_lane_heartbeat(const apus_telemetry_lane *APUS_NONNULL lane);
+uint32_t apus_telemetry_instrument_count(const apus_telemetry_lane *APUS_NONNULL lane);
+const void *APUS_NULLABLE apus_telemetry_span_of(const apus_telemetry_lane *APUS_NONNULL lane, uint32_t span);
+
+/* These see a whole value or return false: nothing was ever written there, or the writer died while
+ * writing it, or kept writing through 1,000 attempts (the thread yields in between). */
+bool apus_telemetry_read_state(const apus_telemetry_lane *APUS_NONNULL lane,
+                               apus_telemetry_state_view *APUS_NONNULL out);
+bool apus_telemetry_read_instrument(const apus_telemetry_lane *APUS_NONNULL lane, uint32_t index,
+                                    apus_telemetry_instrument *APUS_NONNULL out);
+/* The stop word; its cause is empty while a requester writes it, or after one died writing it. */
+apus_telemetry_stop_view apus_telemetry_read_stop(const apus_telemetry_file *APUS_NONNULL file);
+
+/* Name and kind of a counter slot as the file has them; NULL for a slot without meaning. */
+const char *APUS_NULLABLE apus_telemetry_counter_name(const apus_telemetry_file *APUS_NONNULL file, uint32_t counter,
+                                                      bool *APUS_NONNULL is_level);
+/* What this program knows of a counter slot; NULL if nothing. */
+const char *APUS_NULLABLE apus_telemetry_counter_help(uint32_t counter);
+/* "decode", "tick_to_order" …; NULL if there is no such span. */
+const char *APUS_NULLABLE apus_telemetry_span_name(uint32_t span);
+
+#endif

@@ -1,0 +1,337 @@
+import CSupport
+import Glibc
+import Synchronization
+
+/// Why an engine could not be made or started; one sentence for an operator.
+public struct EngineError: Error, Sendable, CustomStringConvertible {
+  public enum Kind: Sendable {
+    case configuration, system, unreachable, refused
+  }
+  public let kind: Kind
+  public let description: String
+
+  public init(_ kind: Kind, _ description: String) {
+    self.kind = kind
+    self.description = description
+  }
+}
+
+/// The engine: one lane for the configured venue, the strategy manager, journal and telemetry.
+///
+/// `run` blocks its caller until `requestStop` or a failure; `requestStop` may be called from any
+/// thread. An engine runs once.
+public final class Engine: Sendable {
+  public let configuration: Configuration
+  /// The file in which this engine shows itself.
+  public let telemetryPath: String
+  private let control = LaneControl()
+  private let makeStrategy: @Sendable (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+  private let hasRun = Atomic<Bool>(false)
+
+  /// An engine that quotes the ladders of its configuration.
+  public convenience init(_ configuration: Configuration) {
+    let sections = configuration.instruments
+    self.init(configuration) { index, _, info in LadderStrategy(sections[Int(index)].ladder.parameters(on: info.grid)) }
+  }
+
+  /// An engine with a strategy of its own.
+  ///
+  /// - Parameter strategy: Makes the strategy of one instrument when the venue has listed it; called on
+  ///   the lane's thread with the instrument's place in the configuration, its name, and its grid.
+  @inlinable
+  public convenience init<S: Strategy>(
+    _ configuration: Configuration, strategy: @escaping @Sendable (InstrumentIndex, String, InstrumentInfo) -> S
+  ) {
+    self.init(boxed: configuration) { StrategyBox(strategy($0, $1, $2)) }
+  }
+
+  @usableFromInline
+  init(
+    boxed configuration: Configuration,
+    makeStrategy: @escaping @Sendable (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+  ) {
+    self.configuration = configuration
+    self.makeStrategy = makeStrategy
+    telemetryPath = configuration.engine.dataDirectory + "/telemetry"
+  }
+
+  /// Asks for the end: cancel everything, verify at the venue, report. Any thread; idempotent.
+  public func requestStop() { control.requestStop() }
+
+  /// Runs until stopped, and reports. The lane runs on a thread of its own, pinned if so configured.
+  ///
+  /// - Throws: if the venue could not be reached or refused the session at the start, or the system
+  ///   refused something. Nothing of ours is at the venue then.
+  public func run() throws(EngineError) -> EngineReport {
+    guard hasRun.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged else {
+      throw EngineError(.system, "an engine runs once; make a new one")
+    }
+    do {
+      return try assemble()
+    } catch let error as EngineError {
+      throw error
+    } catch {
+      throw EngineError(.system, "\(error)")
+    }
+  }
+
+  // MARK: - Putting it together
+
+  private func assemble() throws -> EngineReport {
+    EngineClock.start()
+    let start = EngineClock.now()
+    let wallStart = start + EngineClock.wallOffset()
+    let bootEpoch = UInt64(wallStart / 1_000_000)
+    let venue = configuration.venue
+    guard let address = VenueAddress(venue.url) else {
+      throw EngineError(
+        .configuration, "venue.url \(venue.url) is not ws://host:port/path or wss://host[:port]/path")
+    }
+    let key = try loadKey()
+    let core = try chooseCore()
+
+    try makeDataDirectory()
+    let journalPath = configuration.engine.dataDirectory + "/journal"
+    var journalWriter: JournalWriter?
+    let helper = HelperWork()
+    if configuration.engine.journal {
+      let ends = try JournalEnds(
+        path: journalPath, name: configuration.engine.name,
+        configuration: JournalConfiguration(bootEpoch: bootEpoch), now: start)
+      helper.journal = .some(ends.service)
+      journalWriter = .some(ends.writer)
+    }
+    var telemetryFile = try TelemetryWriter(
+      path: telemetryPath, name: configuration.engine.name, bootEpoch: bootEpoch, now: start, keepStop: false)
+    let telemetryLane = telemetryFile.openLane(0, name: venue.kind.rawValue, now: start)
+    let updates = try Ring(capacity: 1024)
+    let directives = try Ring(capacity: 256)
+
+    let names = configuration.instruments.map(\.name)
+    let settings = laneSettings(address: address, bootEpoch: bootEpoch)
+    let adapter = try ThalexAdapter(
+      instruments: configuration.instruments.map { .init(name: $0.name, bookDepth: $0.bookDepth) },
+      account: venue.account, labelPrefix: settings.labelPrefix, label: settings.label,
+      deadManSeconds: venue.cancelOnDisconnectSeconds)
+    let output = LaneOutput(
+      endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: journalWriter.take()))
+    let issuedAt = IssuedAtSource()
+    let lane = try Lane(
+      settings: settings, adapter: adapter, output: output,
+      makeToken: {
+        let time = issuedAt.next(wallClock: EngineClock.now() + EngineClock.wallOffset())
+        // An empty token is refused by the venue, which names the cause to the operator.
+        return (try? JSONWebToken.make(keyID: venue.keyID, key: key, issuedAt: time)) ?? ""
+      }, makeStrategy: makeStrategy)
+    let driver = try SocketDriver(
+      SocketDriverConfiguration(
+        connections: 8, receiveBufferBytes: 64 * 1024, receiveBuffers: 64, sendBufferBytes: 1 << 20))
+    let tls = address.isEncrypted ? try tlsContext() : nil
+    let runner = LaneRunner(
+      lane: lane, driver: driver, tlsContext: tls, host: address.host, port: address.port,
+      idle: configuration.engine.idle, control: control, directives: .some(directives.consumer),
+      telemetry: LaneTelemetry(file: .some(telemetryFile), lane: telemetryLane, instrumentNames: names, updates: .some(updates.producer)))
+
+    let box = LaneBox(runner)
+    helper.manager = ManagerWork(
+      manager: StrategyManager(settings: managerSettings, instrumentsPerLane: [names.count]),
+      updates: updates.consumer, directives: directives.producer)
+    let helperThread = try EngineThread(name: "apus-helper") { helper.run() }
+    let laneThread = try EngineThread(name: "apus-lane-0", core: core) { box.run() }
+    laneThread.join()
+    helper.stop()
+    helperThread.join()
+
+    let seconds = Double(EngineClock.now() - start) / 1e9
+    var report = box.report(name: configuration.engine.name, seconds: seconds, instrumentNames: names)
+    report.journalProblem = helper.problem
+    if let failure = box.failure {
+      guard report.ordersLeft > 0 || report.inserts > 0 else {
+        throw EngineError(failure.engineKind, failure.description)
+      }
+      report.failure = failure.description
+    }
+    box.letGo()
+    helper.journal = nil
+    if configuration.engine.journal { readTrades(from: journalPath, bootEpoch: bootEpoch, into: &report) }
+    return report
+  }
+
+  private func laneSettings(address: VenueAddress, bootEpoch: UInt64) -> LaneSettings {
+    var settings = LaneSettings()
+    settings.host = address.hostField
+    settings.path = address.path
+    settings.labelPrefix = "apus-\(configuration.engine.name)-"
+    settings.label = settings.labelPrefix + String(bootEpoch, radix: 36)
+    // The next life's ids begin elsewhere: 18 bits of generation, drawn from the time (R17).
+    settings.firstGeneration = 1 + bootEpoch / 1000 % (1 << 18)
+    settings.account = configuration.venue.account
+    settings.cancelOnDisconnectSeconds = configuration.venue.cancelOnDisconnectSeconds
+    settings.pingInterval = Nanoseconds(configuration.venue.cancelOnDisconnectSeconds) * 1_000_000_000 / 3
+    settings.reserveMessages = configuration.venue.reserveMessages
+    settings.requestTimeout = Nanoseconds(configuration.venue.requestTimeoutMs) * 1_000_000
+    settings.seed = bootEpoch | 1
+    settings.instruments = configuration.instruments.map { section in
+      InstrumentSettings(
+        name: section.name, maximumPosition: section.limits.maxPosition, maximumOrder: section.limits.maxOrder,
+        maximumNotional: section.limits.maxNotional, collarCentiBps: section.limits.collarBps.hundredths,
+        maximumOrders: section.limits.maxOrders, priceToleranceTicks: Int64(section.ladder.keepWithinTicks),
+        keepSizePermille: section.ladder.keepSize.permille, bookDepth: section.bookDepth,
+        staleAfter: Nanoseconds(section.staleAfterMs) * 1_000_000)
+    }
+    return settings
+  }
+
+  private var managerSettings: ManagerSettings {
+    ManagerSettings(
+      maximumLossE8: configuration.manager.maxLoss.e8, widenAtLossE8: configuration.manager.widenAtLoss.e8,
+      widenPermille: Int32(clamping: configuration.manager.widenFactor.permille))
+  }
+
+  private func loadKey() throws -> SigningKey {
+    let secret: Secret
+    do {
+      secret = try Secret.load(privateKeyOf: configuration.venue)
+    } catch {
+      throw EngineError(.configuration, "\(error)")
+    }
+    do {
+      return try secret.withBytes { bytes throws(KeyError) -> SigningKey in
+        try SigningKey(pem: bytes)
+      }
+    } catch {
+      throw EngineError(.configuration, "the private key of the venue cannot be used: \(error)")
+    }
+  }
+
+  private func tlsContext() throws -> TLSContext {
+    if let path = configuration.venue.caFile { return try TLSContext.client(trusting: .file(path)) }
+    return try TLSContext.client()
+  }
+
+  private func chooseCore() throws -> Int? {
+    switch configuration.engine.core {
+    case .none: return nil
+    case .core(let core):
+      let allowed = try CPU.allowedCores()
+      guard allowed.contains(core) else {
+        throw EngineError(
+          .configuration,
+          "engine.core is \(core), but this process may use only the cores \(allowed.map(String.init).joined(separator: ", ")): choose one of these, auto or none")
+      }
+      return core
+    case .automatic:
+      let allowed = try CPU.allowedCores()
+      return allowed.count >= 2 ? allowed.last : nil
+    }
+  }
+
+  private func makeDataDirectory() throws {
+    let path = configuration.engine.dataDirectory
+    guard mkdir(path, 0o700) != 0, errno != EEXIST else { return }
+    throw EngineError(
+      .system, "could not make the data directory \(path): \(String(cString: strerror(errno))): set engine.data_directory to a directory that can be written")
+  }
+
+  /// Reads back the executions of this run.
+  private func readTrades(from path: String, bootEpoch: UInt64, into report: inout EngineReport) {
+    do {
+      var reader = try JournalReader(path: path)
+      var places: [String: Int] = [:]
+      while let record = reader.next() {
+        guard record.bootEpoch == bootEpoch, record.kind == .fill else { continue }
+        report.note(record.payload, places: &places)
+      }
+      let stop = reader.stop
+      if stop.finding != .end { report.journalProblem = "\(stop)" }
+    } catch {
+      report.journalProblem = "\(error)"
+    }
+  }
+}
+
+extension LaneFailure {
+  fileprivate var engineKind: EngineError.Kind {
+    switch kind {
+    case .unreachable: .unreachable
+    case .refused: .refused
+    case .system: .system
+    }
+  }
+}
+
+/// Holds the lane while its thread runs it, and afterwards for the report.
+private final class LaneBox: @unchecked Sendable {
+  // Sendable: used by the lane's thread, and by its starter only after that thread has been joined.
+  private var runner: LaneRunner<ThalexAdapter>?
+  private(set) var failure: LaneFailure?
+
+  init(_ runner: consuming LaneRunner<ThalexAdapter>) { self.runner = .some(runner) }
+
+  func run() {
+    guard var runner = runner.take() else { return }
+    runner.run()
+    failure = runner.failure
+    self.runner = .some(runner)
+  }
+
+  func report(name: String, seconds: Double, instrumentNames: [String]) -> EngineReport {
+    guard let runner = runner.take() else { preconditionFailure("the lane has been let go") }
+    let report = runner.report(name: name, seconds: seconds, instrumentNames: instrumentNames)
+    self.runner = .some(runner)
+    return report
+  }
+
+  func letGo() { runner = nil }
+}
+
+/// The engine's helper thread: journal segments, the clock's fit, and the strategy manager.
+private final class HelperWork: @unchecked Sendable {
+  // Sendable: `journal`, `manager` and `problem` are set before the thread starts and read after it has
+  // been joined; in between only the thread touches them.
+  var journal: JournalService?
+  var manager: ManagerWork?
+  private(set) var problem: String?
+  private let stopWord = Atomic<Bool>(false)
+
+  func stop() { stopWord.store(true, ordering: .relaxed) }
+
+  func run() {
+    var turn = 0
+    while !stopWord.load(ordering: .relaxed) {
+      let now = EngineClock.now()
+      if journal != nil {
+        do {
+          try journal!.service(now: now)
+        } catch {
+          problem = "\(error)"
+        }
+      }
+      if turn % 500 == 0 { EngineClock.refit() }
+      if turn % 5 == 0 { manager?.turn() }
+      turn += 1
+      usleep(2000)
+    }
+  }
+}
+
+/// The strategy manager with its rings.
+private final class ManagerWork {
+  private var manager: StrategyManager
+  private var updates: RingConsumer
+  private var directives: RingProducer
+  private var pending: [DirectiveMessage] = []
+
+  init(manager: StrategyManager, updates: consuming RingConsumer, directives: consuming RingProducer) {
+    self.manager = manager
+    self.updates = updates
+    self.directives = directives
+  }
+
+  func turn() {
+    while let update = updates.pop(as: LaneUpdate.self) { manager.note(update, lane: 0) }
+    if manager.decide() { pending = manager.directives(lane: 0) }
+    // A full ring keeps the rest for the next turn: a directive is never dropped.
+    while let message = pending.first, directives.push(message) { pending.removeFirst() }
+  }
+}

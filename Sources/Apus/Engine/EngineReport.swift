@@ -1,0 +1,76 @@
+/// What a run amounted to, for people, for comparison with the venue's books, and as JSON.
+public struct EngineReport: Codable, Sendable, Equatable {
+  /// Latency in nanoseconds.
+  public struct Latency: Codable, Sendable, Equatable {
+    public var count: Int
+    public var p50: Int64
+    public var p99: Int64
+    public var p999: Int64
+    public var max: Int64
+  }
+
+  public struct Instrument: Codable, Sendable, Equatable {
+    public var name: String
+    /// Size of a tick and of a lot, 10⁻⁸ of the quote currency and of a contract.
+    public var tickE8: Int64
+    public var lotE8: Int64
+    /// `nil`: the venue never stated it.
+    public var positionLots: Int64?
+    public var fills: Int
+    public var boughtLots: Int64
+    public var soldLots: Int64
+    public var feesE8: MoneyE8
+    public var fillsWithoutFee: Int
+    public var profitE8: MoneyE8
+    public var ordersAccepted: Int
+    public var liveOrders: Int
+    /// The share of the time since the first two-sided quote in which both sides rested, 0 ... 1.
+    public var quotedShare: Double
+    public var observedSeconds: Double
+    public var limitLots: Int64
+    public var peakPositionLots: Int64
+    public var peakExposureLots: Int64
+    public var positionAdjustments: Int
+  }
+
+  /// One execution as the journal has it.
+  public struct Trade: Codable, Sendable, Equatable {
+    public var tradeID: String
+    public var orderID: String
+    public var instrument: String
+    public var isBuy: Bool
+    public var priceTicks: Int64
+    public var lots: Int64
+    public var feeE8: MoneyE8?
+    public var isMaker: Bool
+  }
+
+  public var name: String
+  public var seconds: Double
+  /// The venue has confirmed that none of our orders is left.
+  public var isStopVerified: Bool
+  public var ordersLeft: Int
+  public var unknownOrders: Int
+  public var instruments: [Instrument]
+  public var inserts: Int
+  public var amends: Int
+  public var cancels: Int
+  public var messagesSent: Int
+  public var messagesPerMinute: Double
+  /// Requests that the venue refused because the rate was exceeded.
+  public var rateViolations: Int
+  public var rejects: Int
+  public var edgeRefusals: Int
+  public var gaps: Int
+  public var reconnects: Int
+  /// Times that the position or the worst case passed its limit.
+  public var limitBreaches: Int
+  public var budgetWaits: Int
+  public var tickToOrder: Latency
+  /// Why the run ended early, if it did.
+  public var failure: String?
+  /// Executions by the journal; empty without one.
+  public var trades: [Trade]
+  /// What was wrong with the journal, if anything.
+  public var journalProblem: String?
+}

@@ -1,0 +1,311 @@
+import CSupport
+import Glibc
+import Synchronization
+
+/// What other threads may ask of a lane's thread, and what it tells them.
+final class LaneControl: Sendable {
+  private let stopWord = Atomic<Bool>(false)
+
+  func requestStop() { stopWord.store(true, ordering: .relaxed) }
+  /// Relaxed: the flag carries no other data.
+  var isStopRequested: Bool { stopWord.load(ordering: .relaxed) }
+}
+
+/// Why a lane cannot go on; for an operator.
+public struct LaneFailure: Error, Sendable, CustomStringConvertible {
+  public enum Kind: Sendable {
+    /// The venue could not be reached, or its certificate is not trusted.
+    case unreachable
+    /// The venue refused the login or something else that the session cannot do without.
+    case refused
+    /// The operating system refused something.
+    case system
+  }
+  public let kind: Kind
+  public let description: String
+
+  public init(_ kind: Kind, _ description: String) {
+    self.kind = kind
+    self.description = description
+  }
+}
+
+/// Holds a TLS session, so that it can come and go with the connection.
+private final class TLSEnd {
+  var session: TLSSession
+  init(_ session: consuming TLSSession) { self.session = session }
+}
+
+/// The thin shell around a lane: sockets, TLS, clock, stop word, telemetry. It decides nothing about orders.
+struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
+  private(set) var lane: Lane<Adapter>
+  private var driver: SocketDriver
+  private var tls: TLSEnd?
+  private let tlsContext: TLSContext?
+  private let host: String
+  private let port: UInt16
+  private let idle: IdleStrategy
+  private let control: LaneControl
+  private var directives: RingConsumer?
+  private(set) var telemetry: LaneTelemetry
+
+  private enum Link { case down, connecting, securing, up }
+  private var link = Link.down
+  private var connection = ConnectionHandle(rawValue: 0)
+  private var hasBeenUp = false
+  /// The last transport error, for people.
+  private(set) var lastError = ""
+  private(set) var failure: LaneFailure?
+  private let plaintext: UnsafeMutableBufferPointer<UInt8>
+  private var nextPublishAt: Nanoseconds = 0
+
+  init(
+    lane: consuming Lane<Adapter>, driver: consuming SocketDriver, tlsContext: TLSContext?, host: String,
+    port: UInt16, idle: IdleStrategy, control: LaneControl, directives: consuming RingConsumer?,
+    telemetry: consuming LaneTelemetry
+  ) {
+    self.lane = lane
+    self.driver = driver
+    self.tlsContext = tlsContext
+    self.host = host
+    self.port = port
+    self.idle = idle
+    self.control = control
+    self.directives = directives
+    self.telemetry = telemetry
+    plaintext = .allocate(capacity: 32 * 1024)
+  }
+
+  deinit { plaintext.deallocate() }
+
+  /// Runs until the lane has stopped or cannot go on.
+  mutating func run() {
+    while !lane.isStopped, failure == nil { turn() }
+    finish()
+  }
+
+  /// One turn: what has arrived, what is due, what is to be sent.
+  private mutating func turn() {
+    let wait: Nanoseconds = idle == .park ? LaneSession.timerInterval : 0
+    let count = driver.poll(wait: wait)
+    // t0: the completion has been reaped.
+    let now = EngineClock.now()
+    let ordersBefore = lane.ordersSent
+    if count > 0 {
+      for index in 0..<count { handle(driver.event(at: index), now) }
+    } else if count < 0 {
+      failure = LaneFailure(.system, "the socket driver failed: error \(-count)")
+      return
+    } else if idle == .yield {
+      sched_yield()
+    }
+    if directives != nil {
+      while let message = directives!.pop(as: DirectiveMessage.self) {
+        lane.direct(message.directive, instrument: message.instrument, now: now)
+      }
+    }
+    if control.isStopRequested { lane.requestStop(now: now) }
+    lane.tick(now: now)
+    send()
+    if lane.ordersSent != ordersBefore {
+      // t1: the order is with the kernel.
+      driver.flush()
+      if count > 0 { telemetry.noteTickToOrder(EngineClock.now() - now) }
+    }
+    mindLink(now)
+    if now >= nextPublishAt {
+      nextPublishAt = now + 50_000_000
+      telemetry.publish(&lane, error: lastError, now: now)
+    }
+  }
+
+  private mutating func finish() {
+    let now = EngineClock.now()
+    if link == .up {
+      lane.output.endpoint.close(code: 1000)
+      send()
+      driver.close(connection)
+      let deadline = now + 500_000_000
+      while driver.connectionCount > 0, EngineClock.now() < deadline {
+        let count = driver.poll(wait: 10_000_000)
+        for index in 0..<max(count, 0) where driver.event(at: index).kind == .received { driver.release(at: index) }
+      }
+    }
+    telemetry.publish(&lane, error: lastError, now: now)
+  }
+
+  // MARK: - Events
+
+  private mutating func handle(_ event: SocketEvent, _ now: Nanoseconds) {
+    switch event.kind {
+    case .received:
+      if event.connection == connection { received(event.payload, now) }
+      driver.release(event)
+    case .connected:
+      guard event.connection == connection else { return }
+      connected(now)
+    case .connectFailed:
+      guard event.connection == connection else { return }
+      lost(SocketDriver.explainConnect(error: event.error, host: host, port: port), now)
+    case .closed:
+      guard event.connection == connection, link != .down else { return }
+      lost("the venue closed the connection", now)
+    case .accepted, .writable:
+      break
+    }
+  }
+
+  private mutating func connected(_ now: Nanoseconds) {
+    guard let tlsContext else {
+      open(now)
+      return
+    }
+    do {
+      tls = TLSEnd(try TLSSession(client: tlsContext, host: host))
+      link = .securing
+      pumpTLS()
+    } catch {
+      lost(error.description, now)
+    }
+  }
+
+  private mutating func open(_ now: Nanoseconds) {
+    guard let random = secureRandomBytes(count: 24) else {
+      failure = LaneFailure(.system, "the system's random generator failed")
+      return
+    }
+    let seed = random[16...].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    do {
+      try lane.connected(key: Array(random[..<16]), maskSeed: seed, now: now)
+      link = .up
+      hasBeenUp = true
+    } catch {
+      failure = LaneFailure(.system, "\(error)")
+    }
+  }
+
+  private mutating func received(_ bytes: UnsafeBufferPointer<UInt8>, _ now: Nanoseconds) {
+    guard let tls else {
+      if link == .up { lane.receive(UnsafeRawBufferPointer(bytes), now: now) }
+      return
+    }
+    var offset = 0
+    while offset < bytes.count {
+      guard let taken = tls.session.feed(UnsafeBufferPointer(rebasing: bytes[offset...])) else {
+        lost(tls.session.error?.description ?? "TLS failed", now)
+        return
+      }
+      offset += taken
+      guard readPlaintext(now) else { return }
+      if taken == 0 { break }
+    }
+    pumpTLS()
+  }
+
+  /// Reads what TLS has; false if the connection is lost.
+  private mutating func readPlaintext(_ now: Nanoseconds) -> Bool {
+    while let tls {
+      let read = tls.session.read(into: plaintext)
+      if link == .securing, tls.session.state == .ready { open(now) }
+      switch read {
+      case .bytes(let count):
+        lane.receive(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(plaintext)[..<count]), now: now)
+      case .nothing:
+        return true
+      case .closed:
+        lost("the venue closed the connection", now)
+        return false
+      case .failed:
+        lost(tls.session.error?.description ?? "TLS failed", now)
+        return false
+      }
+    }
+    return false
+  }
+
+  // MARK: - Output
+
+  private mutating func send() {
+    guard link == .up else { return }
+    let output = lane.output.endpoint.output
+    guard output.count > 0 else { return }
+    let bytes = output.bindMemory(to: UInt8.self)
+    guard let tls else {
+      let piece = UnsafeBufferPointer(rebasing: bytes.prefix(driver.sendSpace(connection).count))
+      if piece.count > 0, driver.send(piece, on: connection) == .queued {
+        lane.output.endpoint.consumeOutput(piece.count)
+      }
+      return
+    }
+    let piece = UnsafeBufferPointer(rebasing: bytes.prefix(Int(APUS_TLS_WRITE_BYTES)))
+    if tls.session.write(piece) == .queued { lane.output.endpoint.consumeOutput(piece.count) }
+    pumpTLS()
+  }
+
+  private mutating func pumpTLS() {
+    guard let tls else { return }
+    while true {
+      let pending = tls.session.pending()
+      let room = driver.sendSpace(connection).count
+      guard pending.count > 0, room > 0 else { return }
+      let piece = UnsafeBufferPointer(rebasing: pending.prefix(room))
+      guard driver.send(piece, on: connection) == .queued else { return }
+      tls.session.take(piece.count)
+    }
+  }
+
+  // MARK: - The link
+
+  private mutating func mindLink(_ now: Nanoseconds) {
+    switch link {
+    case .down:
+      guard !lane.isStopped, failure == nil, now >= lane.session.retryAt else { return }
+      do {
+        connection = try driver.connect(host: host, port: port)
+        link = .connecting
+      } catch {
+        lost(error.description, now)
+      }
+    case .connecting, .securing:
+      // Nothing of ours can be at the venue if it was never reached.
+      if !hasBeenUp, lane.stop.isRequested { lane.runStop(now) }
+    case .up:
+      guard lane.session.closeReason != .none else { return }
+      let reason = lane.session.closeReason
+      send()
+      if reason == .refused {
+        failure = LaneFailure(.refused, lane.adapter.statusText)
+        return
+      }
+      lost(reason.text, now)
+    }
+  }
+
+  /// The connection is gone or is given up.
+  private mutating func lost(_ reason: String, _ now: Nanoseconds) {
+    lastError = reason
+    if link != .down { driver.abort(connection) }
+    link = .down
+    tls = nil
+    lane.disconnected(now: now)
+    if !hasBeenUp { failure = LaneFailure(.unreachable, reason) }
+  }
+}
+
+extension CloseReason {
+  var text: String {
+    switch self {
+    case .none: "no reason"
+    case .venueClosed(let code): "the venue closed the WebSocket with code \(code)"
+    case .webSocket(let failure): "\(failure)"
+    case .transport: "the connection broke"
+    case .silence: "the venue was silent for too long"
+    case .setupTimedOut: "the venue did not complete the start of the session in time"
+    case .refused: "the venue refused the session"
+    case .reconnectRequested: "the venue asked for a reconnect"
+    case .brokenBook: "a book message could not be applied; a new snapshot is needed"
+    case .escalation: "orders could not be cancelled; the connection is dropped so that the venue cancels them"
+    case .stopped: "stopped"
+    }
+  }
+}

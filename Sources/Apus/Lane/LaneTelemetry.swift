@@ -1,0 +1,161 @@
+import CSupport
+
+/// Shows a lane to other processes: counters, state with its cause, instruments, spans.
+///
+/// Written by the lane's thread alone. Counters and instruments a few times a second, spans as they happen.
+struct LaneTelemetry: ~Copyable {
+  private var file: TelemetryWriter?
+  private var lane: TelemetryLane?
+  /// Receive of a tick to submit of its order, in memory of its own; the mapped one is a copy of it for others.
+  private(set) var tickToOrder = LatencyHistogram()
+  private let span: UnsafeMutablePointer<apus_histogram>?
+  private var grids: [InstrumentTelemetry?]
+  private let names: [String]
+  private var shownState: LaneState?
+  private var shownCause = ""
+  private var updates: RingProducer?
+  private(set) var updatesDropped = 0
+
+  init(
+    file: consuming TelemetryWriter?, lane: consuming TelemetryLane?, instrumentNames: [String],
+    updates: consuming RingProducer?
+  ) {
+    self.file = file
+    var span: UnsafeMutablePointer<apus_histogram>?
+    if let memory = lane?.span(.tickToOrder), memory.count >= MemoryLayout<apus_histogram>.size {
+      span = memory.baseAddress?.assumingMemoryBound(to: apus_histogram.self)
+    }
+    self.span = span
+    self.lane = lane
+    names = instrumentNames
+    grids = Array(repeating: nil, count: instrumentNames.count)
+    self.updates = updates
+  }
+
+  /// One tick that led to an order, from reaped to submitted.
+  mutating func noteTickToOrder(_ duration: Nanoseconds) {
+    tickToOrder.record(duration)
+    if let span { LatencyHistogram.record(duration, in: span) }
+  }
+
+  mutating func publish<A: ExchangeAdapter & ~Copyable>(_ lane: inout Lane<A>, error: String, now: Nanoseconds) {
+    file?.beat(now: now)
+    publishInstruments(&lane, now)
+    guard self.lane != nil else { return }
+    let counters = lane.core.counters
+    let tracker = lane.core.tracker.counters
+    var fills = 0
+    for index in 0..<lane.core.instrumentCount {
+      fills += lane.core.tracker.with(InstrumentIndex(index)) { $0.fills }
+    }
+    self.lane!.beat(now: now)
+    set(.framesIn, counters.framesIn)
+    set(.framesOut, lane.output.framesOut)
+    set(.messagesUsed, lane.messagesSent)
+    set(.messagesThrottled, counters.budgetWaits)
+    set(.inserts, counters.inserts)
+    set(.amends, counters.amends)
+    set(.cancels, counters.cancels)
+    set(.fills, fills)
+    set(.fillsRepeated, tracker.duplicateFills)
+    set(.rejects, counters.rejects)
+    set(.edgeRefusals, counters.edgeRefusals + tracker.impossible)
+    set(.gaps, counters.gaps)
+    set(.reconnects, counters.reconnects)
+    set(.rateViolations, counters.throttled)
+    set(.reconciliations, counters.queries)
+    set(.limitBreaches, counters.limitBreaches)
+    set(.ordersLive, lane.core.tracker.liveCount)
+    set(.ordersUnknown, lane.core.tracker.unknownCount)
+    set(.ordersInFlight, lane.core.tracker.inFlightCount)
+    set(.ordersForeign, tracker.foreignReports)
+    set(.ringFull, updatesDropped)
+    publishState(&lane, error, now)
+  }
+
+  private mutating func set(_ counter: TelemetryCounter, _ value: Int) {
+    lane!.set(counter, to: UInt64(clamping: value))
+  }
+
+  private mutating func publishState<A: ExchangeAdapter & ~Copyable>(
+    _ lane: inout Lane<A>, _ error: String, _ now: Nanoseconds
+  ) {
+    let state: LaneState
+    var cause = lane.adapter.statusText
+    switch lane.stop.phase {
+    case .stopped:
+      state = .stopped
+      cause = "stopped"
+    case .none:
+      switch lane.adapter.phase {
+      case .offline, .opening, .loggingIn, .settingUp, .subscribing:
+        state = .connecting
+        if !error.isEmpty { cause += "; before: " + error }
+      case .synchronising: state = .syncing
+      case .failed: state = .frozen
+      case .ready:
+        let block = lane.core.instrumentCount > 0 ? lane.quoting.block(0) : .notListed
+        state = block == .none ? .quoting : .frozen
+        cause = block.text
+      }
+    default:
+      state = .stopping
+      cause = "cancelling orders and verifying that none is left"
+    }
+    guard state != shownState || cause != shownCause else { return }
+    shownState = state
+    shownCause = cause
+    self.lane!.show(state, cause: cause, since: now)
+  }
+
+  private mutating func publishInstruments<A: ExchangeAdapter & ~Copyable>(_ lane: inout Lane<A>, _ now: Nanoseconds) {
+    for index in 0..<lane.core.instrumentCount {
+      guard let info = lane.core.markets[index].info else { continue }
+      let state = lane.core.tracker.state(InstrumentIndex(index))
+      let market = lane.core.markets + index
+      let mark = market.pointee.ticker.markE8
+      let profit = state.pointee.profitE8(markE8: mark, tickE8: info.grid.tickE8)
+      if updates != nil {
+        let update = LaneUpdate(
+          instrument: InstrumentIndex(index), isPositionKnown: state.pointee.position != nil,
+          isReady: lane.adapter.phase == .ready, position: state.pointee.position?.rawValue ?? 0,
+          worstLong: state.pointee.worstLong.rawValue, worstShort: state.pointee.worstShort.rawValue,
+          markE8: mark, profitE8: profit, time: now)
+        if !updates!.push(update) { updatesDropped += 1 }
+      }
+      guard self.lane != nil else { continue }
+      var shown = grids[index] ?? InstrumentTelemetry(name: names[index], grid: info.grid)
+      grids[index] = shown
+      if let bid = market.pointee.bestOfOthers(.buy, own: state.pointee.bids) {
+        shown.bid_ticks = bid.price
+        shown.bid_lots = bid.qty
+      }
+      if let ask = market.pointee.bestOfOthers(.sell, own: state.pointee.asks) {
+        shown.ask_ticks = ask.price
+        shown.ask_lots = ask.qty
+      }
+      shown.mark_e8 = mark
+      shown.own_bid_level_count = UInt32(state.pointee.bids.restingCount)
+      shown.own_ask_level_count = UInt32(state.pointee.asks.restingCount)
+      if let best = state.pointee.bids.firstResting {
+        shown.own_bid_ticks = best.pointee.price_ticks
+        shown.own_bid_lots = best.pointee.qty_lots - best.pointee.filled_lots
+      }
+      if let best = state.pointee.asks.firstResting {
+        shown.own_ask_ticks = best.pointee.price_ticks
+        shown.own_ask_lots = best.pointee.qty_lots - best.pointee.filled_lots
+      }
+      if let position = state.pointee.position {
+        shown.position_lots = position
+        shown.flags |= UInt64(APUS_TELEMETRY_POSITION_KNOWN)
+      }
+      shown.pnl_e8 = profit + state.pointee.feesE8
+      shown.fees_e8 = state.pointee.feesE8
+      shown.fill_count = UInt64(state.pointee.fills)
+      let time = lane.quotedTime[index]
+      shown.quoted_ns = time.quoted
+      shown.observed_ns = time.observed
+      _ = self.lane!.show(&shown, at: index)
+    }
+  }
+}

@@ -1,0 +1,191 @@
+public import CSupport
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// What an engine showed of itself, copied out of its telemetry file.
+///
+/// Times are CLOCK_MONOTONIC unless their name says "wall"; ``monotonicNow`` is the clock to compare with.
+public struct TelemetrySnapshot: Equatable, Sendable {
+  public var name: String
+  public var processID: Int64
+  public var bootEpoch: UInt64
+  /// Nanoseconds since 1970 UTC.
+  public var startWallTime: Nanoseconds
+  public var start: Nanoseconds
+  /// The engine's own sign of life; lanes have theirs.
+  public var heartbeat: Nanoseconds
+  public var stop: StopRequest
+  public var lanes: [LaneSnapshot]
+
+  public init(
+    name: String, processID: Int64, bootEpoch: UInt64, startWallTime: Nanoseconds, start: Nanoseconds,
+    heartbeat: Nanoseconds, stop: StopRequest, lanes: [LaneSnapshot]
+  ) {
+    self.name = name
+    self.processID = processID
+    self.bootEpoch = bootEpoch
+    self.startWallTime = startWallTime
+    self.start = start
+    self.heartbeat = heartbeat
+    self.stop = stop
+    self.lanes = lanes
+  }
+
+  /// The oldest sign of life of anything that should give one: the engine, and each lane not stopped.
+  public var oldestHeartbeat: Nanoseconds {
+    lanes.filter { $0.state != .stopped }.reduce(heartbeat) { min($0, $1.heartbeat) }
+  }
+
+  /// The clock of this file, now.
+  public static var monotonicNow: Nanoseconds {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+    return Nanoseconds(time.tv_sec) * 1_000_000_000 + Nanoseconds(time.tv_nsec)
+  }
+}
+
+/// What is asked of an engine from outside.
+public struct StopRequest: Equatable, Sendable {
+  public var level: StopLevel
+  public var cause: String
+  /// Requests ever made, taken back or not.
+  public var requestCount: UInt64
+  /// Nanoseconds since 1970 UTC; 0 if there was none.
+  public var requestedWallTime: Nanoseconds
+  public var requesterProcessID: Int64
+
+  public init(
+    level: StopLevel, cause: String, requestCount: UInt64, requestedWallTime: Nanoseconds, requesterProcessID: Int64
+  ) {
+    self.level = level
+    self.cause = cause
+    self.requestCount = requestCount
+    self.requestedWallTime = requestedWallTime
+    self.requesterProcessID = requesterProcessID
+  }
+
+  init(_ view: apus_telemetry_stop_view) {
+    var view = view
+    self.init(
+      level: StopLevel(rawValue: min(view.level, StopLevel.disconnect.rawValue)) ?? .disconnect,
+      cause: text(of: &view.cause), requestCount: view.request_count, requestedWallTime: view.requested_wall_ns,
+      requesterProcessID: view.requester_process_id)
+  }
+}
+
+public struct LaneSnapshot: Equatable, Sendable {
+  /// Its place in the file, 0 ..< 4.
+  public var index: Int
+  public var name: String
+  public var heartbeat: Nanoseconds
+  /// `nil` if it could not be read whole, or is of a later writer.
+  public var state: LaneState?
+  public var stateSince: Nanoseconds
+  public var cause: String
+  public var counters: [CounterSnapshot]
+  /// Those that could be read whole.
+  public var instruments: [InstrumentSnapshot]
+
+  public init(
+    index: Int, name: String, heartbeat: Nanoseconds, state: LaneState?, stateSince: Nanoseconds, cause: String,
+    counters: [CounterSnapshot], instruments: [InstrumentSnapshot]
+  ) {
+    self.index = index
+    self.name = name
+    self.heartbeat = heartbeat
+    self.state = state
+    self.stateSince = stateSince
+    self.cause = cause
+    self.counters = counters
+    self.instruments = instruments
+  }
+
+  /// The value of a counter that this program knows; 0 in a file that lacks it.
+  public subscript(_ counter: TelemetryCounter) -> UInt64 {
+    let index = Int(counter.rawValue)
+    return counters.indices.contains(index) ? counters[index].value : 0
+  }
+}
+
+public struct CounterSnapshot: Equatable, Sendable {
+  /// As in the file, such as `frames_in`.
+  public var name: String
+  /// Whether it may fall; otherwise it only rises.
+  public var isLevel: Bool
+  public var help: String?
+  public var value: UInt64
+
+  public init(name: String, isLevel: Bool, help: String?, value: UInt64) {
+    self.name = name
+    self.isLevel = isLevel
+    self.help = help
+    self.value = value
+  }
+}
+
+/// One side of a market: a price in ticks and a quantity in lots.
+public struct ShownQuote: Equatable, Sendable {
+  public var price: PriceTicks
+  public var quantity: QtyLots
+
+  public init(price: PriceTicks, quantity: QtyLots) {
+    self.price = price
+    self.quantity = quantity
+  }
+
+  init?(_ price: PriceTicks, _ quantity: QtyLots) {
+    guard quantity > .zero else { return nil }
+    self.init(price: price, quantity: quantity)
+  }
+}
+
+public struct InstrumentSnapshot: Equatable, Sendable {
+  public var index: Int
+  public var name: String
+  /// In 10⁻⁸ of the quote currency.
+  public var tickE8: Int64
+  /// In 10⁻⁸ contracts.
+  public var lotE8: Int64
+  /// Best of the market without our own orders; `nil` if that side is empty.
+  public var bid: ShownQuote?
+  public var ask: ShownQuote?
+  /// `nil` if it is not known.
+  public var markE8: MoneyE8?
+  public var ownBid: ShownQuote?
+  public var ownAsk: ShownQuote?
+  public var ownBidLevels: Int
+  public var ownAskLevels: Int
+  /// `nil` if it is not known, which is not zero (R22).
+  public var position: QtyLots?
+  /// Realised and unrealised, fees not deducted.
+  public var pnlE8: MoneyE8
+  public var feesE8: MoneyE8
+  public var fills: UInt64
+  /// Time with both sides live, out of `observed`.
+  public var quoted: Nanoseconds
+  public var observed: Nanoseconds
+
+  init(_ raw: inout InstrumentTelemetry, index: Int) {
+    self.index = index
+    name = text(of: &raw.name)
+    tickE8 = raw.tick_e8
+    lotE8 = raw.lot_e8
+    bid = ShownQuote(raw.bid_ticks, raw.bid_lots)
+    ask = ShownQuote(raw.ask_ticks, raw.ask_lots)
+    markE8 = raw.mark_e8 == 0 ? nil : raw.mark_e8
+    ownBid = ShownQuote(raw.own_bid_ticks, raw.own_bid_lots)
+    ownAsk = ShownQuote(raw.own_ask_ticks, raw.own_ask_lots)
+    ownBidLevels = Int(raw.own_bid_level_count)
+    ownAskLevels = Int(raw.own_ask_level_count)
+    position = raw.flags & UInt64(APUS_TELEMETRY_POSITION_KNOWN) != 0 ? raw.position_lots : nil
+    pnlE8 = raw.pnl_e8
+    feesE8 = raw.fees_e8
+    fills = raw.fill_count
+    quoted = raw.quoted_ns
+    observed = raw.observed_ns
+  }
+}

@@ -1,0 +1,40 @@
+import Apus
+import ApusMonitor
+import ArgumentParser
+import CSupport
+
+struct MonitorCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "monitor",
+    abstract: "Serve an engine's telemetry to Prometheus on this machine.",
+    discussion: "GET /metrics is Prometheus text; GET /healthz is 200 while the engine and its lanes beat, else 503.")
+
+  @Option(help: "The engine's telemetry file: DATA_DIRECTORY/telemetry.", completion: .file())
+  var telemetry: String
+
+  @Option(help: "Port on 127.0.0.1.")
+  var port: UInt16 = 9464
+
+  func run() async throws {
+    do {
+      let server = try MonitorServer(path: telemetry, port: port, summarize: Self.summary)
+      print("apus: serving http://127.0.0.1:\(port)/metrics; Ctrl-C ends")
+      try await server.run()
+    } catch {
+      throw Exit.fail(Exit.system, "\(error)")
+    }
+  }
+
+  /// Quantiles of one mapped histogram.
+  @Sendable static func summary(_ memory: UnsafeRawBufferPointer) -> PrometheusText.SpanSummary? {
+    guard memory.count >= LatencyHistogram.byteCount, let start = memory.baseAddress else { return nil }
+    let histogram = start.assumingMemoryBound(to: apus_histogram.self)
+    let count = LatencyHistogram.count(of: histogram)
+    guard count > 0 else { return nil }
+    let quantiles = [("0.5", 50.0), ("0.99", 99.0), ("0.999", 99.9)].map { label, percent in
+      PrometheusText.SpanSummary.Quantile(label: label, value: LatencyHistogram.percentile(percent, of: histogram))
+    }
+    return PrometheusText.SpanSummary(
+      count: count, sum: Nanoseconds(clamping: LatencyHistogram.sum(of: histogram)), quantiles: quantiles)
+  }
+}

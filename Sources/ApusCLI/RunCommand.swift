@@ -1,0 +1,77 @@
+import Apus
+import ArgumentParser
+import CSupport
+import Foundation
+
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run",
+    abstract: "Run the engine on a venue until SIGINT or SIGTERM.",
+    discussion: """
+      At the end it cancels its orders with the venue's own command, asks the venue until none is left, and \
+      reports. Exit codes: 0 stopped and verified; 75 stopped, but the venue did not confirm that no order is \
+      left; 69 the venue could not be reached; 77 the venue refused the session; 78 the configuration is wrong; \
+      71 the operating system refused something.
+      """)
+
+  @Option(name: .customLong("config"), help: "The configuration file (YAML).", completion: .file())
+  var configPath: String
+
+  @Option(help: "Also write the report as JSON to this file.", completion: .file())
+  var report: String?
+
+  @Flag(help: "Print nothing but errors.")
+  var quiet = false
+
+  @Flag(help: .hidden)
+  var dieWithParent = false
+
+  func run() throws {
+    if dieWithParent { _ = apus_die_with_parent() }
+    let configuration: Configuration
+    do {
+      configuration = try ConfigurationFile.load(path: configPath)
+    } catch {
+      throw Exit.fail(Exit.configuration, "\(error)")
+    }
+    let engine = Engine(configuration)
+    let watcher = SignalWatcher { engine.requestStop() }
+    defer { watcher.end() }
+    if !quiet {
+      let names = configuration.instruments.map(\.name).joined(separator: ", ")
+      print("apus: quoting \(names) on \(configuration.venue.url) as \(configuration.engine.name); Ctrl-C stops")
+      print("apus: live state in \(engine.telemetryPath)")
+    }
+    let result: EngineReport
+    do {
+      result = try engine.run()
+    } catch {
+      throw Exit.fail(Exit.code(of: error.kind), error.description)
+    }
+    if let report {
+      do {
+        try result.json().write(to: URL(fileURLWithPath: report), options: .atomic)
+      } catch {
+        throw Exit.fail(Exit.system, "could not write the report to \(report): \(error.localizedDescription)")
+      }
+    }
+    if !quiet { print(result.text) }
+    if let failure = result.failure { _ = Exit.fail(Exit.unverified, failure) }
+    if !result.isStopVerified { throw Exit.unverified }
+  }
+}
+
+extension EngineReport {
+  func json() throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    return try encoder.encode(self)
+  }
+
+  init(json: Data) throws {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    self = try decoder.decode(Self.self, from: json)
+  }
+}

@@ -1,0 +1,187 @@
+import Apus
+import CSupport
+import Foundation
+
+/// The sample frames of the protocol reference, byte for byte.
+enum Fixtures {
+  static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .appendingPathComponent("Fixtures/thalex-samples")
+
+  static func bytes(_ name: String) throws -> [UInt8] {
+    [UInt8](try Data(contentsOf: directory.appendingPathComponent(name + ".json")))
+  }
+
+  static func names(_ prefix: String) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: directory.path)
+      .filter { $0.hasPrefix(prefix) && $0.hasSuffix(".json") }.map { String($0.dropLast(5)) }.sorted()
+  }
+}
+
+/// A small generator with a seed, so that a failure can be repeated.
+struct SplitMix: RandomNumberGenerator {
+  var state: UInt64
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
+    return z ^ z >> 31
+  }
+}
+
+extension VenueID {
+  var text: String {
+    var copy = self
+    return withUnsafeBytes(of: &copy) { String(decoding: $0.prefix(Int(count)), as: UTF8.self) }
+  }
+}
+
+extension QtyLots {
+  init(_ lots: Int64) { self.init(rawValue: lots) }
+}
+
+/// Writes down what it is told, one line for each event, and notes what can never be true.
+struct Recorder: VenueEventSink {
+  var lines: [String] = []
+  var impossible: [String] = []
+
+  mutating func ticker(_ instrument: InstrumentIndex, _ t: Ticker) {
+    var line = "ticker \(instrument)"
+    if t.fields.contains(.mark) { line += " mark \(t.markE8)" }
+    if t.fields.contains(.index) { line += " index \(t.indexE8)" }
+    if t.fields.contains(.bid) { line += " bid \(t.bidPrice.rawValue)x\(t.bidQty.rawValue)" }
+    if t.fields.contains(.ask) { line += " ask \(t.askPrice.rawValue)x\(t.askQty.rawValue)" }
+    if t.fields.contains(.last) { line += " last \(t.lastPrice.rawValue)" }
+    if t.fields.contains(.collars) { line += " collars \(t.collarLowE8)-\(t.collarHighE8)" }
+    if t.fields.contains(.funding) { line += " funding \(t.fundingRateE12)" }
+    lines.append(line + " time \(t.venueTime)")
+    check(!t.fields.contains(.bid) || t.bidQty > .zero && t.bidPrice.rawValue > 0)
+    check(!t.fields.contains(.ask) || t.askQty > .zero && t.askPrice.rawValue > 0)
+  }
+  mutating func bookBegin(_ instrument: InstrumentIndex, isSnapshot: Bool) {
+    lines.append("book \(instrument)\(isSnapshot ? " snapshot" : "")")
+  }
+  mutating func bookLevel(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks, _ qty: QtyLots) {
+    lines.append("level \(instrument) \(side == .buy ? "bid" : "ask") \(price.rawValue)x\(qty.rawValue)")
+    check(qty >= .zero && price.rawValue > 0)
+  }
+  mutating func bookEnd(_ instrument: InstrumentIndex) { lines.append("book end \(instrument)") }
+  mutating func publicTrade(
+    _ instrument: InstrumentIndex, aggressor: Side, price: PriceTicks, qty: QtyLots, time: Nanoseconds
+  ) {
+    lines.append("trade \(instrument) \(aggressor == .buy ? "buy" : "sell") \(price.rawValue)x\(qty.rawValue) \(time)")
+    check(qty >= .zero && price.rawValue > 0)
+  }
+  mutating func indexPrice(_ valueE8: Int64) {
+    lines.append("index \(valueE8)")
+    check(valueE8 > 0)
+  }
+  mutating func snapshotBegin(_ kind: SnapshotKind) { lines.append("begin \(kind)") }
+  mutating func snapshotEnd(_ kind: SnapshotKind) { lines.append("end \(kind)") }
+  mutating func order(_ r: OrderReport) {
+    lines.append(
+      "order \(r.venueID.text) client \(r.clientID) instrument \(r.instrument) \(r.side == .buy ? "buy" : "sell") "
+        + (r.hasPrice ? "\(r.price.rawValue)" : "market")
+        + " qty \(r.qty.rawValue) filled \(r.filled.rawValue) remaining \(r.remaining.rawValue) "
+        + "\(r.status) \(r.change) \(r.deletion) \(r.source)\(r.isLabelledOurs ? " ours" : "")"
+        + "\(r.isPersistent ? " persistent" : "") created \(r.createTime)")
+    check(r.qty >= .zero && r.filled >= .zero && r.remaining >= .zero && r.filled <= r.qty && r.remaining <= r.qty)
+    check(r.status != .filled || r.filled == r.qty)
+    check(!r.status.isLive || r.hasPrice && r.remaining.rawValue <= r.qty.rawValue - r.filled.rawValue)
+    check(!r.hasPrice || r.price.rawValue > 0)
+    check(r.venueID.count > 0)
+  }
+  mutating func fill(_ r: FillReport) {
+    lines.append(
+      "fill \(r.tradeID.text) order \(r.venueID.text) client \(r.clientID) instrument \(r.instrument) "
+        + "\(r.side == .buy ? "buy" : "sell") \(r.price.rawValue)x\(r.qty.rawValue) \(r.isMaker ? "maker" : "taker") "
+        + "\(r.source)\(r.isLabelledOurs ? " ours" : "")\(r.hasFee ? " fee \(r.feeE8)" : "") time \(r.time)")
+    check(r.qty > .zero && r.price.rawValue > 0 && r.tradeID.count > 0 && r.venueID.count > 0)
+  }
+  mutating func position(_ r: PositionReport) {
+    lines.append("position \(r.instrument) \(r.position.rawValue) mark \(r.markE8) average \(r.averagePriceE8)")
+  }
+  mutating func instrument(_ i: InstrumentInfo, isListed: Bool) {
+    lines.append(
+      "\(isListed ? "listed" : "removed") \(i.index) \(i.kind) tick \(i.grid.tickE8) lot \(i.grid.lotE8) "
+        + "minimum \(i.grid.minimumLots.rawValue) expiry \(i.expirySeconds)")
+    check(i.grid.tickE8 > 0 && i.grid.lotE8 > 0 && i.grid.minimumLots.rawValue > 0 && i.expirySeconds >= 0)
+  }
+  mutating func replied(_ request: RequestKind, value: Int64) { lines.append("replied \(request) \(value)") }
+  mutating func refused(_ request: RequestKind, code: Int64) { lines.append("refused \(request) \(code)") }
+  mutating func reconnectRequested() { lines.append("reconnect") }
+  mutating func refusedAtEdge(_ problem: DecodeProblem) { lines.append("edge \(problem)") }
+
+  private mutating func check(_ isPossible: Bool) {
+    if !isPossible { impossible.append(lines.last ?? "") }
+  }
+}
+
+/// A decoder that knows the instruments and channels of the samples.
+struct Bench: ~Copyable {
+  var decoder: ThalexDecoder
+  static let perpetual: InstrumentIndex = 0, dated: InstrumentIndex = 1, june: InstrumentIndex = 2
+  static let option: InstrumentIndex = 3, gone: InstrumentIndex = 4
+  static let channels: [(String, ThalexChannel, InstrumentIndex)] = [
+    ("ticker.BTC-PERPETUAL.100ms", .ticker, perpetual),
+    ("ticker.BTC-24APR26.1000ms", .ticker, dated),
+    ("ticker.BTC-21APR26-75000-P.1000ms", .ticker, option),
+    ("lwt.BTC-PERPETUAL.raw", .lightTicker, perpetual),
+    ("lwt.BTC-26JUN26.1000ms", .lightTicker, june),
+    ("lwt.BTC-21APR26-75000-P.100ms", .lightTicker, option),
+    ("book.BTC-PERPETUAL.none.10.100ms", .book, perpetual),
+    ("price_index.BTCUSD", .priceIndex, .max),
+    ("instruments", .instruments, .max),
+    ("session.orders", .sessionOrders, .max),
+    ("account.orders", .accountOrders, .max),
+    ("account.portfolio", .portfolio, .max),
+    ("account.trade_history", .tradeHistory, .max),
+    ("system", .system, .max),
+    ("account.summary", .other, .max),
+  ]
+
+  init(isListed: Bool = true) throws {
+    let listings = [
+      Self.reply(.instruments, result: try Self.result(of: "res-instruments")),
+      Self.reply(
+        .instruments,
+        result:
+          #"[{"instrument_name":"BTC-26JUN26","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.001,"type":"future"},{"instrument_name":"BTC-21APR26","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.001,"type":"future"}]"#
+      ),
+    ]
+    var decoder = try ThalexDecoder(instrumentCapacity: 8, channelCapacity: 32, labelPrefix: "mm")
+    for name in ["BTC-PERPETUAL", "BTC-24APR26", "BTC-26JUN26", "BTC-21APR26-75000-P", "BTC-21APR26"] {
+      _ = try decoder.want(instrument: name)
+    }
+    for (name, kind, instrument) in Self.channels {
+      try decoder.register(channel: name, kind: kind, instrument: instrument)
+    }
+    self.decoder = decoder
+    if isListed {
+      for listing in listings { _ = decode(listing) }
+    }
+  }
+
+  /// Decodes bytes that end where their memory ends, and returns what was delivered.
+  mutating func record(_ bytes: [UInt8]) -> Recorder {
+    var recorder = Recorder()
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
+    memory.copyBytes(from: bytes)
+    decoder.decode(UnsafeRawBufferPointer(memory), into: &recorder)
+    memory.deallocate()
+    return recorder
+  }
+  mutating func decode(_ bytes: [UInt8]) -> [String] { record(bytes).lines }
+  mutating func decode(_ text: String) -> [String] { decode([UInt8](text.utf8)) }
+
+  /// The result part of a sample reply.
+  static func result(of name: String) throws -> String {
+    let text = String(decoding: try Fixtures.bytes(name), as: UTF8.self)
+    let start = text.range(of: #""result":"#) ?? text.startIndex..<text.startIndex
+    return String(text[start.upperBound...].dropLast())
+  }
+  static func reply(_ request: SessionRequest, result: String) -> String {
+    #"{"id":\#(ThalexRequestID.session(request, serial: 5)),"result":\#(result)}"#
+  }
+  static func reply(_ id: UInt64, _ name: String) throws -> String { #"{"id":\#(id),"result":\#(try result(of: name))}"# }
+}

@@ -1,0 +1,198 @@
+import Apus
+import CSupport
+import Foundation
+import Testing
+
+@Suite struct ThalexEncoderTests {
+  static func encoder(label: String = "mm") throws -> ThalexEncoder {
+    var encoder = try ThalexEncoder(instrumentCapacity: 4, label: label)
+    let grid = InstrumentGrid(tickE8: 100_000_000, lotE8: 100_000, minimumLots: QtyLots(1))
+    try encoder.setInstrument(1, name: "BTC-PERPETUAL", grid: grid)
+    return encoder
+  }
+
+  /// Runs `write` on memory of `capacity` bytes; the text, or `nil` if it did not fit.
+  static func text(_ capacity: Int = 2048, _ write: (UnsafeMutableRawBufferPointer) -> Int) -> String? {
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 1)
+    defer { memory.deallocate() }
+    let count = write(memory)
+    return count == 0 ? nil : String(decoding: memory[..<count], as: UTF8.self)
+  }
+
+  /// The same JSON value; ids are compared apart from the rest.
+  static func isSame(_ text: String?, as sample: String, id: UInt64) throws -> Bool {
+    var theirs = try JSONSerialization.jsonObject(with: Data(try Fixtures.bytes(sample))) as? [String: Any] ?? [:]
+    theirs["id"] = id
+    let ours = try JSONSerialization.jsonObject(with: Data((text ?? "{}").utf8))
+    let options: JSONSerialization.WritingOptions = [.sortedKeys]
+    return try JSONSerialization.data(withJSONObject: ours, options: options)
+      == JSONSerialization.data(withJSONObject: theirs, options: options)
+  }
+
+  @Test func `session requests are those of the samples`() throws {
+    let encoder = try Self.encoder()
+    let token =
+      "eyJhbGciOiJSUzUxMiIsImtpZCI6IksxMjM0NTY3ODkiLCJ0eXAiOiJKV1QifQ.eyJpYXQiOjE3NzY3MTU0OTcuNzE4fQ.c2lnbmF0dXJlLXBsYWNlaG9sZGVyLW5vdC1hLXJlYWwtc2lnbmF0dXJl"
+    let texts: [(String, String?)] = [
+      ("req-login", Self.text { encoder.login(into: $0, id: 8, token: token) }),
+      ("req-login-account", Self.text { encoder.login(into: $0, id: 8, token: token, account: "A123456789") }),
+      ("req-set-cancel-on-disconnect", Self.text { encoder.setCancelOnDisconnect(into: $0, id: 8, seconds: 6) }),
+      ("req-instruments", Self.text { encoder.instruments(into: $0, id: 8) }),
+      ("req-open-orders", Self.text { encoder.openOrders(into: $0, id: 8) }),
+      ("req-portfolio", Self.text { encoder.portfolio(into: $0, id: 8) }),
+      ("req-system-info", Self.text { encoder.systemInfo(into: $0, id: 8) }),
+      ("req-cancel-all", Self.text { encoder.cancelAll(into: $0, id: 8) }),
+      ("req-cancel-session", Self.text { encoder.cancelSession(into: $0, id: 8) }),
+      (
+        "req-public-subscribe",
+        Self.text {
+          encoder.subscribe(
+            into: $0, id: 8,
+            channels: [
+              "instruments", "lwt.BTC-PERPETUAL.raw", "ticker.BTC-PERPETUAL.100ms", "book.BTC-PERPETUAL.none.10.100ms",
+              "price_index.BTCUSD", "recent_trades.BTCUSD.all", "system",
+            ], isPrivate: false)
+        }
+      ),
+      (
+        "req-private-subscribe",
+        Self.text {
+          encoder.subscribe(
+            into: $0, id: 8,
+            channels: [
+              "session.orders", "account.trade_history", "account.portfolio", "account.summary",
+              "session.mm_protection",
+            ], isPrivate: true)
+        }
+      ),
+      (
+        "req-unsubscribe",
+        Self.text {
+          encoder.unsubscribe(into: $0, id: 8, channels: ["book.BTC-PERPETUAL.none.10.100ms", "account.summary"])
+        }
+      ),
+      (
+        "req-trade-history",
+        Self.text {
+          encoder.tradeHistory(
+            into: $0, id: 8, query: ThalexTradeQuery(limit: 100, timeLow: 1_776_700_000, isAscending: true))
+        }
+      ),
+    ]
+    for (sample, text) in texts {
+      #expect(try Self.isSame(text, as: sample, id: 8), "\(sample): \(text ?? "nothing")")
+    }
+    let page = Self.text {
+      encoder.tradeHistory(
+        into: $0, id: 8,
+        query: ThalexTradeQuery(
+          timeHigh: -5, bookmark: "a\"\\\n", isAscending: false, instrumentNames: "A,B", label: "x"))
+    }
+    #expect(
+      page
+        == #"{"method":"private/trade_history","id":8,"params":{"time_high":-5,"bookmark":"a\"\\\u000a","sort":"descending","instrument_names":"A,B","label":"x"}}"#
+    )
+  }
+
+  @Test func `R46_ order requests are those of the samples, from integers on the grid`() throws {
+    let encoder = try Self.encoder()
+    let plain = try Self.encoder(label: "")
+    let price = PriceTicks(rawValue: 76280)
+    var venueID = VenueID()
+    _ = apus_id_set(&venueID, "001F3C2600000019", 16)
+    let texts: [(String, UInt64, String?)] = [
+      (
+        "req-insert-limit-post-only", ThalexRequestID.insert(1001),
+        Self.text {
+          encoder.insert(
+            into: $0, clientID: 1001, instrument: 1, side: .buy, price: price, qty: QtyLots(100), options: .postOnly)
+        }
+      ),
+      (
+        "req-insert-book-or-cancel", ThalexRequestID.insert(1002),
+        Self.text {
+          encoder.insert(
+            into: $0, clientID: 1002, instrument: 1, side: .sell, price: PriceTicks(rawValue: 76300), qty: QtyLots(100),
+            options: [.postOnly, .rejectPostOnly])
+        }
+      ),
+      (
+        "req-insert-ioc", ThalexRequestID.insert(1003),
+        Self.text {
+          plain.insert(
+            into: $0, clientID: 1003, instrument: 1, side: .sell, price: PriceTicks(rawValue: 76270), qty: QtyLots(500),
+            options: .immediateOrCancel, collar: .clamp)
+        }
+      ),
+      (
+        "req-amend-client-order-id", ThalexRequestID.amend(1001),
+        Self.text {
+          encoder.amend(
+            into: $0, clientID: 1001, instrument: 1, price: PriceTicks(rawValue: 76285), qty: QtyLots(100))
+        }
+      ),
+      (
+        "req-cancel-client-order-id", ThalexRequestID.cancel(1001),
+        Self.text { encoder.cancel(into: $0, clientID: 1001) }
+      ),
+      (
+        "req-cancel-order-id", ThalexRequestID.cancel(77),
+        Self.text { encoder.cancel(into: $0, venueID: venueID, operand: 77) }
+      ),
+    ]
+    for (sample, id, text) in texts {
+      #expect(try Self.isSame(text, as: sample, id: id), "\(sample): \(text ?? "nothing")")
+    }
+    let reduce = Self.text {
+      encoder.insert(
+        into: $0, clientID: ThalexRequestID.operandLimit, instrument: 1, side: .sell, price: PriceTicks(rawValue: -3),
+        qty: QtyLots(1), options: .reduceOnly, collar: .reject)
+    }
+    #expect(
+      reduce
+        == #"{"method":"private/insert","id":9007199254740985,"params":{"direction":"sell","instrument_name":"BTC-PERPETUAL","amount":0.001,"price":-3,"client_order_id":1125899906842623,"label":"mm","reduce_only":true,"collar":"reject"}}"#
+    )
+    let unset = Self.text {
+      encoder.insert(into: $0, clientID: 1, instrument: 0, side: .buy, price: price, qty: QtyLots(1))
+    }
+    #expect(unset == nil)
+    let outside = Self.text {
+      encoder.amend(into: $0, clientID: 1, instrument: 4, price: price, qty: QtyLots(1))
+    }
+    #expect(outside == nil)
+    let huge = Self.text {
+      encoder.amend(into: $0, clientID: 1, instrument: 1, price: PriceTicks(rawValue: .max), qty: QtyLots(1))
+    }
+    #expect(huge == nil)
+  }
+
+  @Test func `what does not fit is not written`() throws {
+    let encoder = try Self.encoder()
+    var lengths: Set<Int> = []
+    for capacity in 0..<400 {
+      // The memory ends where the capacity does: a sanitizer sees one byte too many.
+      let text = Self.text(capacity) {
+        encoder.insert(
+          into: $0, clientID: 1001, instrument: 1, side: .buy, price: PriceTicks(rawValue: 76280), qty: QtyLots(100),
+          options: .postOnly)
+      }
+      if let text {
+        #expect(text.utf8.count + 32 <= capacity)
+        lengths.insert(text.utf8.count)
+      } else {
+        #expect(lengths.isEmpty)
+      }
+    }
+    #expect(lengths.count == 1)
+  }
+
+  @Test func `labels and names that the venue would not take are refused at set-up`() throws {
+    for label in ["a b", "a\"", "é", String(repeating: "a", count: 33)] {
+      #expect(throws: TableError.unusableName(label)) { _ = try ThalexEncoder(instrumentCapacity: 1, label: label) }
+    }
+    var encoder = try Self.encoder()
+    let grid = InstrumentGrid(tickE8: 1, lotE8: 1, minimumLots: QtyLots(1))
+    #expect(throws: TableError.unusableName("")) { try encoder.setInstrument(0, name: "", grid: grid) }
+    #expect(throws: TableError.full(capacity: 4)) { try encoder.setInstrument(4, name: "A", grid: grid) }
+  }
+}
