@@ -173,6 +173,20 @@ import Testing
         + "line 1): check indentation, colons and quotation marks here and just before"
     ),
     (
+      "engine:\n  name\n  data_directory: a\n",
+      "a.yaml:3:17: this is not YAML, mapping values are not allowed in this context: add the colon that is missing on "
+        + "the line before, or correct the indentation"
+    ),
+    (
+      "engine: {name: a, data_directory: b}\nvenue",
+      "a.yaml:2:1: this is not YAML, there is no colon after this: write a colon and a space after each key"
+    ),
+    (
+      "engine:\r\n  name: a\r\n\tx: y\r\n",
+      "a.yaml:3:1: this is not YAML, found a tab character that violates indentation (while scanning a plain scalar "
+        + "that began on line 2): indent with spaces instead of tabs"
+    ),
+    (
       "engine: {}\n---\nengine: {}\n",
       "a.yaml:2:1: this is not YAML, but found another document: keep one document and remove the line ---"
     ),
@@ -212,9 +226,18 @@ import Testing
       } catch {
         let places = error.problems.compactMap(\.place)
         let isInside = places.allSatisfy { $0.line >= 1 && $0.line <= lines && $0.column >= 1 }
-        #expect(!places.isEmpty && isInside && places == places.sorted(), "seed \(seed): \(text)")
+        #expect(!places.isEmpty && isInside && places == places.sorted(), "seed \(seed): \(error) in \(text.debugDescription)")
       }
     }
+  }
+
+  @Test func `line ends of Windows and a byte order mark change nothing`() throws {
+    let text = "\u{FEFF}" + Sample.text.replacing("\n", with: "\r\n")
+    #expect(try ConfigurationFile.parse(text) == ConfigurationFile.parse(Sample.text))
+    #expect(
+      Sample.problems(text.replacing("levels: 1", with: "levels: 1\r\n      levels: 0")) == [
+        "a.yaml:25:7: instruments[1].ladder.levels is given twice, but must be given once: keep one of this and line 24"
+      ])
   }
 
   @Test func `nesting without end is refused, not followed`() {

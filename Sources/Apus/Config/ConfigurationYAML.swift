@@ -15,6 +15,8 @@ struct ConfigurationYAML {
 
   init(_ text: String) {
     var scalars = Array(text.unicodeScalars)
+    // Some editors begin a file with a byte order mark, which would count as indentation.
+    if scalars.first == "\u{FEFF}" { scalars.removeFirst() }
     while true {
       switch Self.compose(scalars) {
       case .whole(let root):
@@ -65,7 +67,7 @@ struct ConfigurationYAML {
     of name: String, _ first: ConfigurationPlace, in scalars: [Unicode.Scalar]
   ) -> [Int]? {
     let wanted = Array(name.unicodeScalars)
-    guard !wanted.isEmpty, let start = offset(of: first, in: scalars) else { return nil }
+    guard !wanted.isEmpty, let start = offset(of: first, in: scalars), holds(wanted, at: start, scalars) else { return nil }
     var candidates: [Int] = []
     // A key in quotation marks begins one later than its place.
     var index = start + wanted.count + (scalars[start] == wanted[0] ? 0 : 1)
@@ -92,6 +94,11 @@ struct ConfigurationYAML {
     return later.isEmpty ? nil : later
   }
 
+  /// Whether the key stands at `start`, plain or after a quotation mark.
+  private static func holds(_ wanted: [Unicode.Scalar], at start: Int, _ scalars: [Unicode.Scalar]) -> Bool {
+    scalars[start...].starts(with: wanted) || scalars[(start + 1)...].starts(with: wanted)
+  }
+
   private static func isBoundary(_ scalar: Unicode.Scalar) -> Bool {
     !(scalar.properties.isAlphabetic || scalar.properties.numericType != nil || scalar == "_" || scalar == "-")
   }
@@ -100,7 +107,13 @@ struct ConfigurationYAML {
     var line = 1
     var index = 0
     while line < place.line, index < scalars.count {
-      if scalars[index] == "\n" { line += 1 }
+      let isBreak =
+        switch scalars[index] {
+        case "\n", "\u{85}", "\u{2028}", "\u{2029}": true
+        case "\r": index + 1 == scalars.count || scalars[index + 1] != "\n"
+        default: false
+        }
+      if isBreak { line += 1 }
       index += 1
     }
     let offset = index + place.column - 1
@@ -114,13 +127,22 @@ struct ConfigurationYAML {
     }
     switch error {
     case YamlError.scanner(let context, let what, let mark, _), YamlError.parser(let context, let what, let mark, _):
-      let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-      let line = mark.line <= lines.count ? lines[mark.line - 1] : ""
+      // A key without its colon is noticed on the line after, or after the last line.
+      if let context, what == "could not find expected ':'" {
+        return problem(
+          ConfigurationPlace(context.mark), "there is no colon after this", "write a colon and a space after each key")
+      }
+      let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+      let place = ConfigurationPlace(line: min(mark.line, lines.count), column: mark.line > lines.count ? 1 : mark.column)
+      let isIndentedByTab = lines[place.line - 1].prefix { $0 == " " || $0 == "\t" }.contains("\t")
       let advice =
-        line.prefix(while: { $0 == " " || $0 == "\t" }).contains("\t")
-        ? "indent with spaces instead of tabs" : "check indentation, colons and quotation marks here and just before"
+        isIndentedByTab
+        ? "indent with spaces instead of tabs"
+        : what.hasPrefix("mapping values are not allowed")
+          ? "add the colon that is missing on the line before, or correct the indentation"
+          : "check indentation, colons and quotation marks here and just before"
       let began = context.map { " (\($0.text) that began on line \($0.mark.line))" } ?? ""
-      return problem(ConfigurationPlace(mark), what + began, advice)
+      return problem(place, what + began, advice)
     case YamlError.composer(_, let what, let mark, _):
       let advice =
         what.contains("another document") ? "keep one document and remove the line ---" : "define the anchor before its use"
