@@ -43,6 +43,13 @@ public struct EngineReport: Codable, Sendable, Equatable {
     public var lots: Int64
     public var feeE8: MoneyE8?
     public var isMaker: Bool
+
+    // Spelled so that a change to snake case and back returns to them.
+    enum CodingKeys: String, CodingKey {
+      case tradeID = "tradeId"
+      case orderID = "orderId"
+      case instrument, isBuy, priceTicks, lots, feeE8, isMaker
+    }
   }
 
   public var name: String
