@@ -1,0 +1,74 @@
+import Glibc
+
+/// Turns SIGINT and SIGTERM into one call of a closure on a thread of its own.
+///
+/// The first signal calls it; the second ends the process at once, with 130 for SIGINT (Ctrl-C) and 143 for SIGTERM.
+///
+/// Waiting for blocked signals (`sigwait`, `signalfd`) would need no handler, but cannot work in a program with an
+/// asynchronous `main`: there libdispatch parks the main thread in `sigsuspend` with nothing blocked, and the kernel
+/// hands it every signal of the process. So a handler does the least that a handler may: it writes to a pipe, which a
+/// small thread reads.
+enum SignalWatcher {
+  /// Starts to listen; once in a process (a second call traps).
+  ///
+  /// - Parameter stop: Called once, on the waiting thread. A signal that comes before this call ends the process.
+  static func start(_ stop: @escaping @Sendable () -> Void) throws(SetupError) {
+    precondition(signalPipe < 0, "signals are watched once")
+    var ends: [Int32] = [-1, -1]
+    guard pipe(&ends) == 0 else { throw SetupError(code: errno) }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    let wait = Unmanaged.passRetained(Wait(end: ends[0], stop: stop))
+    var thread = pthread_t()
+    let result = pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument else { return nil }
+        Unmanaged<Wait>.fromOpaque(argument).takeRetainedValue().run()
+        return nil
+      }, wait.toOpaque())
+    guard result == 0 else {
+      wait.release()
+      for end in ends { close(end) }
+      throw SetupError(code: result)
+    }
+    pthread_detach(thread)
+    // Before the handlers, which read it.
+    signalPipe = ends[1]
+    for number in [SIGINT, SIGTERM] { signal(number, handle) }
+  }
+
+  /// The signals cannot be listened to.
+  struct SetupError: Error, CustomStringConvertible {
+    let code: Int32
+    var description: String { "could not listen for Ctrl-C: \(String(cString: strerror(code)))" }
+  }
+
+  private final class Wait: Sendable {
+    private let end: Int32
+    private let stop: @Sendable () -> Void
+
+    init(end: Int32, stop: @escaping @Sendable () -> Void) {
+      self.end = end
+      self.stop = stop
+    }
+
+    func run() {
+      var byte: UInt8 = 0
+      while read(end, &byte, 1) != 1 {}
+      stop()
+    }
+  }
+}
+
+/// What the handler needs: written before it is installed, only read by it afterwards.
+nonisolated(unsafe) private var signalPipe: Int32 = -1
+/// Only the handler touches it. Two signals at the very same moment may count as one, which is as good.
+nonisolated(unsafe) private var hasBeenAsked = false
+
+/// In a signal handler: no allocation, no lock, no call but `write` and `_exit`.
+private func handle(_ number: Int32) {
+  if hasBeenAsked { _exit(128 + number) }
+  hasBeenAsked = true
+  var byte: UInt8 = 1
+  _ = write(signalPipe, &byte, 1)
+}

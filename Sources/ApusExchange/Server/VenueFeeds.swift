@@ -1,0 +1,151 @@
+import Apus
+import CSupport
+import Foundation
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// A flow whose time stands still at 0 until it is opened; what is due at 0 comes at once.
+final class GatedFlow: MarketFlow {
+  private let flow: any MarketFlow
+  private var offset: Nanoseconds?
+
+  init(_ flow: any MarketFlow) { self.flow = flow }
+
+  var isOpen: Bool { offset != nil }
+
+  /// From now on the flow runs; its time 0 is `now`.
+  func open(now: Nanoseconds) { if offset == nil { offset = now } }
+
+  var nextTime: Nanoseconds? {
+    guard let time = flow.nextTime else { return nil }
+    if let offset { return time + offset }
+    // There is more, but not yet.
+    return time <= 0 ? time : .max
+  }
+
+  func next(into events: inout [FlowEvent]) { flow.next(into: &events) }
+}
+
+/// Recordings that feed a venue, each one instrument.
+public struct VenueFeeds {
+  /// A file and the instrument that it feeds.
+  public struct Source: Sendable, Equatable {
+    public var path: String
+    /// For example `BTC-PERPETUAL`.
+    public var instrument: String
+
+    public init(path: String, instrument: String) {
+      self.path = path
+      self.instrument = instrument
+    }
+  }
+
+  public enum Failure: Error, CustomStringConvertible {
+    case recording(RecordingError)
+    case notARecording(path: String)
+    case unknownInstrument(String, known: [String])
+    case twice(instrument: String)
+
+    public var description: String {
+      switch self {
+      case .recording(let error): error.description
+      case .notARecording(let path):
+        "could not play \(path): no line of it reads '<nanoseconds> <JSON>' with a book ticker or a trade"
+      case .unknownInstrument(let name, let known):
+        "could not feed \(name): the venue lists \(known.joined(separator: ", ")) only"
+      case .twice(let name): "could not feed \(name) from two recordings: give one file for each instrument"
+      }
+    }
+  }
+
+  public let flow: any MarketFlow
+
+  /// Opens recordings and sets the first index of the instruments they feed.
+  ///
+  /// Those that begin within an hour of the earliest keep their distance in time; the others all begin at 0.
+  /// Instruments without a recording keep an empty book.
+  ///
+  /// - Parameters:
+  ///   - instruments: What the venue lists.
+  ///   - speedThousandths: 1000 plays in real time; 1 … 1,000,000.
+  public init(
+    _ sources: [Source], for instruments: inout [InstrumentSpec], speedThousandths: Int64 = 1000
+  ) throws(Failure) {
+    var found: [(source: Source, index: Int, start: Nanoseconds)] = []
+    for source in sources {
+      guard let index = instruments.firstIndex(where: { $0.name == source.instrument }) else {
+        throw .unknownInstrument(source.instrument, known: instruments.map(\.name))
+      }
+      guard !found.contains(where: { $0.index == index }) else { throw .twice(instrument: source.instrument) }
+      let first = try Self.look(at: source.path)
+      instruments[index].initialIndexE8 = first.priceE8
+      found.append((source, index, first.time))
+    }
+    let earliest = found.map(\.start).min() ?? 0
+    var flows: [any MarketFlow] = []
+    for (source, index, start) in found {
+      do {
+        flows.append(
+          try RecordedFlow(
+            path: source.path, instrument: FlowInstrument(index: index, grid: instruments[index].grid),
+            speedThousandths: speedThousandths, origin: start - earliest < 3_600_000_000_000 ? earliest : start))
+      } catch {
+        throw .recording(error)
+      }
+    }
+    flow = MergedFlow(flows)
+  }
+
+  /// The time of the first line and the first price, from the beginning of a file.
+  private static func look(at path: String) throws(Failure) -> (time: Nanoseconds, priceE8: Int64) {
+    let text = try beginning(of: path)
+    var scanner = FeedScanner()
+    var time: Nanoseconds?
+    for line in text.split(separator: 10) {
+      guard let line = line.withUnsafeBytes({ scanner.scan($0) }) else { continue }
+      let start = time ?? line.localTime
+      time = start
+      switch line.kind {
+      case .bookTicker: return (start, (line.bid + line.ask) / 2)
+      case .trade: return (start, line.price)
+      case .depthUpdate, .snapshot: continue
+      }
+    }
+    throw .notARecording(path: path)
+  }
+
+  /// The first MiB of a file; of what `gzip -dc` makes of it if its name ends in `.gz`.
+  private static func beginning(of path: String) throws(Failure) -> [UInt8] {
+    let file = open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { throw .recording(.cannotOpen(path, code: errno)) }
+    defer { close(file) }
+    guard path.hasSuffix(".gz") else { return try read(file, path) }
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = ["gzip", "-dc", "--", path]
+    let pipe = Pipe()
+    process.standardOutput = pipe
+    process.standardError = FileHandle.nullDevice
+    do { try process.run() } catch { throw .recording(.cannotStart(path)) }
+    defer {
+      // Not SIGTERM, which the child ignores if the thread that started it had it blocked.
+      kill(process.processIdentifier, SIGKILL)
+      process.waitUntilExit()
+    }
+    return try read(pipe.fileHandleForReading.fileDescriptor, path)
+  }
+
+  private static func read(_ file: Int32, _ path: String) throws(Failure) -> [UInt8] {
+    var text = [UInt8](repeating: 0, count: 1 << 20)
+    var count = 0
+    while count < text.count {
+      let got = text.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress.map { $0 + count }, $0.count - count) }
+      if got == 0 { break }
+      if got > 0 { count += got } else if errno != EINTR { throw .recording(.cannotOpen(path, code: errno)) }
+    }
+    text.removeSubrange(count...)
+    return text
+  }
+}
