@@ -7,6 +7,9 @@ import Glibc
 
 /// `apus venue`: the simulated venue as a process of its own.
 struct VenueCommand: AsyncParsableCommand {
+  /// Printed once when a recording has come to its end; a parent process may be waiting for it.
+  static let endOfFeed = "feed finished"
+
   static let configuration = CommandConfiguration(
     commandName: "venue",
     abstract: "Serve a simulated venue that speaks the Thalex protocol.",
@@ -111,7 +114,11 @@ struct VenueCommand: AsyncParsableCommand {
     return "--host must be a numeric address such as 127.0.0.1, 0.0.0.0 or ::1, not '\(host)'"
   }
 
+  @Flag(help: .hidden)
+  var dieWithParent = false
+
   func run() async throws {
+    if dieWithParent { _ = apus_die_with_parent() }
     do {
       let server = try makeServer()
       try SignalWatcher.start { server.stop() }
@@ -138,6 +145,7 @@ struct VenueCommand: AsyncParsableCommand {
     server.idle = idle == .park ? .park : .spin
     server.waitsForClient = waitForClient
     server.stopsAtEnd = exitAtEnd
+    if !feed.isEmpty { server.noteEnd = { say(VenueCommand.endOfFeed) } }
     var registry = KeyRegistry()
     for argument in key { try registry.register(file: argument.path, as: argument.id) }
     server.tls = try makeTLS()

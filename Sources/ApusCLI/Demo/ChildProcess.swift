@@ -71,7 +71,8 @@ final class ChildProcess {
     let output = output
     Thread.detachNewThread {
       var rest = Data()
-      while let data = try? output.read(upToCount: 4096), !data.isEmpty {
+      // `availableData` gives what there is; `read(upToCount:)` would wait for all of it.
+      while case let data = output.availableData, !data.isEmpty {
         rest += data
         while let end = rest.firstIndex(of: 0x0A) {
           note(String(decoding: rest[..<end], as: UTF8.self))

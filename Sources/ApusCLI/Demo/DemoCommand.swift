@@ -120,7 +120,7 @@ struct DemoCommand: AsyncParsableCommand {
   private func venueArguments(_ room: String, _ books: String) -> [String] {
     var arguments = [
       "venue", "--port", "0", "--seed", "\(seed)", "--speed", "\(speed)", "--key", "demo=\(room)/public.pem",
-      "--books", books, "--wait-for-client",
+      "--books", books, "--wait-for-client", "--die-with-parent",
     ]
     if let cores = try? CPU.allowedCores(), cores.count >= 2 { arguments += ["--core", "\(cores[0])"] }
     if let feed { arguments += ["--feed", feed] }

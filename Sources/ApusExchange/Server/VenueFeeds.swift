@@ -128,7 +128,7 @@ public struct VenueFeeds {
     let pipe = Pipe()
     process.standardOutput = pipe
     process.standardError = FileHandle.nullDevice
-    do { try process.run() } catch { throw .recording(.cannotStart(path)) }
+    do { try process.run() } catch { throw .recording(.cannotStart(path, code: ENOENT)) }
     defer {
       // Not SIGTERM, which the child ignores if the thread that started it had it blocked.
       kill(process.processIdentifier, SIGKILL)

@@ -130,6 +130,8 @@ public final class VenueServer: @unchecked Sendable {
     return report
   }
 
+  private var hasEnded = false
+
   private func sleepTime() -> Nanoseconds { max(0, min(venue.nextWake, nextCheck, endAt) - elapsed()) }
 
   private func turn(wait: Nanoseconds) throws(VenueServerError) {
@@ -142,7 +144,11 @@ public final class VenueServer: @unchecked Sendable {
     if let gate, !gate.isOpen, !venue.accountList.isEmpty { gate.open(now: now) }
     if !isStopping {
       venue.advance(to: now)
-      if configuration.stopsAtEnd, endAt == .max, venue.isFinished { endAt = now + Self.lingerTime }
+      if !hasEnded, venue.isFinished {
+        hasEnded = true
+        configuration.noteEnd?()
+        if configuration.stopsAtEnd { endAt = now + Self.lingerTime }
+      }
     }
     if now >= nextCheck {
       nextCheck = now + Self.checkInterval

@@ -32,6 +32,8 @@ public struct VenueServerConfiguration: Sendable {
   public var waitsForClient = false
   /// Stops when the market flow has come to its end.
   public var stopsAtEnd = false
+  /// Called once on the server's thread when the market flow has come to its end.
+  public var noteEnd: (@Sendable () -> Void)?
 
   public init() {}
 }
