@@ -22,6 +22,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   var session = LaneSession()
   var stop = StopProgress()
+  /// Messages that improvements leave for a side without quotes.
+  var improvementReserve: UInt32 = 0
   /// When a command was held back for lack of budget: look again then.
   var budgetReadyAt: Nanoseconds = .max
   var nextTimerAt: Nanoseconds = 0
@@ -162,22 +164,36 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       let command = quoting.cancels[position]
       if command.kind == .cancel {
         sendCancel(command.clientID, now)
-      } else if send(command, now) == .noBudget {
+      } else if send(command, keeping: 0, now) == .noBudget {
         sendCancel(command.clientID, now)  // too much rests, and a cancel has a budget of its own
       }
     }
     guard quoting.changes.count > 0 else { return }
-    // A side without any quote comes first when the budget is short.
+    // The best quote of a side that has none comes first, and may use the last of the budget; what only
+    // improves a side leaves a part of it untouched for that case (R42).
     let state = core.tracker.state(instrument)
-    var starved: Side?
-    if state.pointee.bids.count == 0 { starved = .buy } else if state.pointee.asks.count == 0 { starved = .sell }
-    if let starved {
-      for position in 0..<quoting.changes.count where quoting.changes[position].side == starved {
-        if send(quoting.changes[position], now) == .noBudget { return }
+    var sentFirst = (buy: false, sell: false)
+    let isStarved = (buy: state.pointee.bids.count == 0, sell: state.pointee.asks.count == 0)
+    if isStarved.buy || isStarved.sell {
+      for position in 0..<quoting.changes.count {
+        let command = quoting.changes[position]
+        if command.side == .buy ? !isStarved.buy || sentFirst.buy : !isStarved.sell || sentFirst.sell { continue }
+        if command.side == .buy { sentFirst.buy = true } else { sentFirst.sell = true }
+        if send(command, keeping: 0, now) == .noBudget { return }
       }
     }
-    for position in 0..<quoting.changes.count where quoting.changes[position].side != starved {
-      if send(quoting.changes[position], now) == .noBudget { return }
+    for position in 0..<quoting.changes.count {
+      let command = quoting.changes[position]
+      // The first command of a starved side is the one that has just been sent.
+      if command.side == .buy, sentFirst.buy {
+        sentFirst.buy = false
+        continue
+      }
+      if command.side == .sell, sentFirst.sell {
+        sentFirst.sell = false
+        continue
+      }
+      if send(command, keeping: improvementReserve, now) == .noBudget { return }
     }
   }
 
@@ -186,7 +202,9 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   }
 
   /// Sends one insert or amend, if risk and budget allow.
-  private mutating func send(_ command: Command, _ now: Nanoseconds) -> Sending {
+  ///
+  /// - Parameter kept: messages of the budget that must be left for more urgent commands.
+  private mutating func send(_ command: Command, keeping kept: UInt32, _ now: Nanoseconds) -> Sending {
     let state = core.tracker.state(command.instrument)
     let market = core.markets + Int(command.instrument)
     guard let info = market.pointee.info else { return .refused }
@@ -204,10 +222,10 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
         grid: info.grid, markE8: market.pointee.ticker.markE8,
         collarLowE8: market.pointee.ticker.collarLowE8, collarHighE8: market.pointee.ticker.collarHighE8))
     guard case .passed(let approved) = verdict else { return .refused }
-    guard orderBudget.tryTake(now: now) == .taken else {
+    guard orderBudget.tryTake(keeping: kept, now: now) == .taken else {
       risk.count(.rate)
       core.counters.budgetWaits += 1
-      budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(now: now) ?? .max)
+      budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(keeping: kept, now: now) ?? .max)
       return .noBudget
     }
     guard let buffer = output.begin() else {

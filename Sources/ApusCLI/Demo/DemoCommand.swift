@@ -136,7 +136,7 @@ struct DemoCommand: AsyncParsableCommand {
     let instrument = InstrumentSection(
       name: isEther ? "ETH-PERPETUAL" : "BTC-PERPETUAL",
       ladder: LadderSection(
-        levels: 3, halfSpreadBps: DecimalE8(e8: 30_000_000), stepTicks: 2, size: size, growth: DecimalE8(e8: 50_000_000),
+        levels: 3, halfSpreadBps: DecimalE8(e8: 30_000_000), stepTicks: 2, size: size,
         skewBps: DecimalE8(e8: 150_000_000), keepWithinTicks: 1, keepSize: DecimalE8(e8: 40_000_000)),
       limits: LimitsSection(
         maxPosition: DecimalE8(e8: size.e8 * 50), maxOrder: DecimalE8(e8: size.e8 * 5),
