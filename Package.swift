@@ -68,6 +68,10 @@ let package = Package(
     ),
     // What several test targets share.
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
+    // Embedding, in the fewest lines; built and run by the tests.
+    .executableTarget(
+      name: "OwnStrategy", dependencies: ["Apus", "CSupport"], path: "Sources/Examples/OwnStrategy",
+      swiftSettings: swiftSettings),
     .testTarget(name: "CoreTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "WireTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "ThalexTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
@@ -80,7 +84,7 @@ let package = Package(
       name: "LaneTests", dependencies: ["Apus", "ApusExchange", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "MonitorTests", dependencies: ["ApusMonitor", "Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["Apus", "ApusExchange", "ApusCLI"], swiftSettings: swiftSettings),
+      name: "EndToEndTests", dependencies: ["Apus", "ApusExchange", "ApusCLI", "OwnStrategy"], swiftSettings: swiftSettings),
     .testTarget(name: "StressTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
   ],
   swiftLanguageModes: [.v6],

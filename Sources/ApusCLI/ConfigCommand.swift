@@ -18,7 +18,7 @@ struct ConfigCommand: ParsableCommand {
       do {
         let configuration = try ConfigurationFile.load(path: file)
         let names = configuration.instruments.map(\.name).joined(separator: ", ")
-        print("\(file): good: \(configuration.engine.name) on \(configuration.venue.url), \(names)")
+        say("\(file): good: \(configuration.engine.name) on \(configuration.venue.url), \(names)")
       } catch {
         throw Exit.fail(Exit.configuration, "\(error)")
       }
@@ -29,6 +29,6 @@ struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "List every key with its unit, range, default and meaning.")
 
-    func run() { print(ConfigurationExplanation.text) }
+    func run() { say(ConfigurationExplanation.text) }
   }
 }

@@ -18,7 +18,7 @@ struct MonitorCommand: AsyncParsableCommand {
   func run() async throws {
     do {
       let server = try MonitorServer(path: telemetry, port: port, summarize: Self.summary)
-      print("apus: serving http://127.0.0.1:\(port)/metrics; Ctrl-C ends")
+      say("apus: serving http://127.0.0.1:\(port)/metrics; Ctrl-C ends")
       try await server.run()
     } catch {
       throw Exit.fail(Exit.system, "\(error)")

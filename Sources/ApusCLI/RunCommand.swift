@@ -42,8 +42,8 @@ struct RunCommand: AsyncParsableCommand {
     }
     if !quiet {
       let names = configuration.instruments.map(\.name).joined(separator: ", ")
-      print("apus: quoting \(names) on \(configuration.venue.url) as \(configuration.engine.name); Ctrl-C stops")
-      print("apus: live state in \(engine.telemetryPath)")
+      say("apus: quoting \(names) on \(configuration.venue.url) as \(configuration.engine.name); Ctrl-C stops")
+      say("apus: live state in \(engine.telemetryPath)")
     }
     let result: EngineReport
     do {
@@ -58,7 +58,7 @@ struct RunCommand: AsyncParsableCommand {
         throw Exit.fail(Exit.system, "could not write the report to \(report): \(error.localizedDescription)")
       }
     }
-    if !quiet { print(result.text) }
+    if !quiet { say(result.text) }
     if let failure = result.failure { _ = Exit.fail(Exit.unverified, failure) }
     if !result.isStopVerified { throw Exit.unverified }
   }

@@ -75,6 +75,29 @@ public final class Engine: Sendable {
     }
   }
 
+  /// Runs for a time, then stops as `requestStop` does.
+  public func run(seconds: Double) throws(EngineError) -> EngineReport {
+    let control = control
+    let timer: EngineThread
+    do {
+      timer = try EngineThread(name: "apus-timer") {
+        var left = seconds
+        while left > 0, !control.isStopRequested {
+          usleep(useconds_t(min(left, 0.05) * 1e6))
+          left -= 0.05
+        }
+        control.requestStop()
+      }
+    } catch {
+      throw EngineError(.system, error.description)
+    }
+    defer {
+      control.requestStop()
+      timer.join()
+    }
+    return try run()
+  }
+
   // MARK: - Putting it together
 
   private func assemble() throws -> EngineReport {

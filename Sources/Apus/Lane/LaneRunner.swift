@@ -288,7 +288,10 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     link = .down
     tls = nil
     lane.disconnected(now: now)
-    if !hasBeenUp { failure = LaneFailure(.unreachable, reason) }
+    // At the start a person is waiting for an answer; a session that has been ready is tried again for ever.
+    if !hasBeenUp || !lane.session.hasBeenReady && lane.session.failures >= 3 {
+      failure = LaneFailure(.unreachable, reason)
+    }
   }
 }
 

@@ -32,7 +32,10 @@ struct LaneSession {
   var connectedAt: Nanoseconds = 0
   var lastHeard: Nanoseconds = 0
   var lastPing: Nanoseconds = 0
-  var closeReason = CloseReason.none
+  /// The first reason counts: what follows it is its consequence.
+  var closeReason = CloseReason.none {
+    didSet { if oldValue != .none, closeReason != .none { closeReason = oldValue } }
+  }
   /// The private streams may have lost something: nothing is sent until the venue has been asked (R23).
   var isFrozen = false
   /// A session has been ready before: what traded while it was away must be asked for.

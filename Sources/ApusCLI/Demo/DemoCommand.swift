@@ -196,10 +196,10 @@ struct DemoCommand: AsyncParsableCommand {
     }
     let accounts = try JSONDecoder().decode([AccountBooks].self, from: data)
     let result = DemoReport(engine: engine, venue: accounts.first)
-    print("")
-    print(engine.text)
-    print("")
-    print(result.comparisonText)
+    say("")
+    say(engine.text)
+    say("")
+    say(result.comparisonText)
     if let report {
       do {
         try result.json().write(to: URL(fileURLWithPath: report), options: .atomic)
