@@ -1,0 +1,96 @@
+import CSupport
+
+@testable import Apus
+
+/// A lane on a venue that says only what the test makes it say: the market stands still unless it is
+/// moved, and every order request is consented to at once unless `refuses` is set.
+struct Quiet: ~Copyable {
+  var lane: LaneProbe
+  private(set) var now: Nanoseconds
+  /// Refuse order requests with this error code.
+  var refusal: Int?
+  private(set) var requests: [String] = []
+
+  /// Quoting three levels a side around 99,990 x 100,010.
+  init() throws {
+    let lane = try LaneProbe(settings: LaneWorld.settings(), strategy: LadderStrategy(LaneWorld.ladder))
+    now = lane.startTime
+    self.lane = lane
+    market(mark: 100_000)
+    say(
+      #"{"channel_name":"book.BTC-PERPETUAL.none.10.raw","notification":{"trades":[],"bid_changes":[[99990,1,1],[99980,2,2],[99970,1,1]],"ask_changes":[[100010,1,1],[100020,2,2]],"time":1776715497.2},"snapshot":true}"#
+    )
+  }
+
+  /// Feeds one frame, then lets the venue answer until the lane has nothing more to say.
+  mutating func say(_ text: String) {
+    now += 1_000_000
+    deliver(text)
+    settle()
+  }
+
+  private mutating func deliver(_ text: String) {
+    var bytes: [UInt8] = []
+    lane.appendFrame(text, to: &bytes)
+    bytes.withUnsafeBytes { lane.receive($0, now: now) }
+  }
+
+  mutating func settle() {
+    while true {
+      var batch: [String] = []
+      lane.takeRequests(into: &batch)
+      if batch.isEmpty { return }
+      requests += batch
+      for request in batch {
+        now += 1000
+        guard let consent = lane.acknowledgement(of: request) else { continue }
+        if let refusal {
+          let id = request.split(separator: "\"id\":")[1].prefix { $0.isNumber }
+          deliver("{\"id\":\(id),\"error\":{\"code\":\(refusal),\"message\":\"no\"}}")
+          self.refusal = nil
+        } else {
+          deliver(consent)
+        }
+      }
+    }
+  }
+
+  mutating func market(mark: Int) { say(Self.ticker(mark: mark)) }
+
+  static func ticker(mark: Int, last: Int = 100_000) -> String {
+    "{\"channel_name\":\"ticker.BTC-PERPETUAL.raw\",\"notification\":{\"mark_price\":\(mark),"
+      + "\"mark_timestamp\":1776715497.7,\"best_bid_price\":99990,\"best_bid_amount\":1,\"best_ask_price\":100010,"
+      + "\"best_ask_amount\":1,\"last_price\":\(last),\"index\":100000}}"
+  }
+
+  mutating func book(bids: String = "", asks: String = "") {
+    say(
+      "{\"channel_name\":\"book.BTC-PERPETUAL.none.10.raw\",\"notification\":{\"trades\":[],\"bid_changes\":[\(bids)],"
+        + "\"ask_changes\":[\(asks)],\"time\":1776715497.3}}")
+  }
+
+  mutating func direct(_ directive: Directive) {
+    now += 1_000_000
+    lane.lane.direct(directive, instrument: 0, now: now)
+    settle()
+  }
+
+  var looks: Int { lane.looks }
+
+  var resting: (bids: Int, asks: Int) {
+    lane.lane.core.tracker.with(0) { ($0.bids.restingCount, $0.asks.restingCount) }
+  }
+
+  struct Best: Equatable {
+    var bid: Int64
+    var ask: Int64
+  }
+
+  var bestOwn: Best {
+    lane.lane.core.tracker.with(0) {
+      Best(
+        bid: $0.bids.firstResting?.pointee.price_ticks.rawValue ?? 0,
+        ask: $0.asks.firstResting?.pointee.price_ticks.rawValue ?? 0)
+    }
+  }
+}
