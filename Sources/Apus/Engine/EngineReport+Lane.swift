@@ -28,7 +28,6 @@ extension LaneRunner where Adapter: ~Copyable {
           peakExposureLots: state.pointee.peakExposure.rawValue,
           positionAdjustments: state.pointee.positionAdjustments))
     }
-    let histogram = telemetry.tickToOrder.snapshot()
     return EngineReport(
       name: name, seconds: seconds, isStopVerified: lane.stop.isVerified,
       ordersLeft: lane.stop.isVerified ? 0 : max(lane.stop.left, lane.core.tracker.liveCount),
@@ -38,10 +37,16 @@ extension LaneRunner where Adapter: ~Copyable {
       rateViolations: counters.throttled, rejects: counters.rejects, edgeRefusals: counters.edgeRefusals,
       gaps: counters.gaps, reconnects: counters.reconnects, limitBreaches: breaches,
       budgetWaits: counters.budgetWaits,
-      tickToOrder: EngineReport.Latency(
-        count: Int(histogram.count), p50: histogram.percentile(50), p99: histogram.percentile(99),
-        p999: histogram.percentile(99.9), max: histogram.max),
+      tickToOrder: EngineReport.Latency(telemetry.tickToOrder), tickToFrame: EngineReport.Latency(telemetry.tickToFrame),
       failure: nil, trades: [], journalProblem: nil)
+  }
+}
+
+extension EngineReport.Latency {
+  init(_ histogram: borrowing LatencyHistogram) {
+    self.init(
+      count: Int(histogram.count), p50: histogram.percentile(50), p99: histogram.percentile(99),
+      p999: histogram.percentile(99.9), max: histogram.max)
   }
 }
 

@@ -73,7 +73,10 @@ public struct EngineReport: Codable, Sendable, Equatable {
   /// Times that the position or the worst case passed its limit.
   public var limitBreaches: Int
   public var budgetWaits: Int
+  /// From a received tick to its order handed to the kernel.
   public var tickToOrder: Latency
+  /// The engine's own part of it: to the order's frame, before TLS and the kernel.
+  public var tickToFrame: Latency
   /// Why the run ended early, if it did.
   public var failure: String?
   /// Executions by the journal; empty without one.

@@ -106,11 +106,14 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     }
     if control.isStopRequested { lane.requestStop(now: now) }
     lane.tick(now: now)
+    let isTick = count > 0 && lane.ordersSent != ordersBefore
+    // The order's frame is written; what follows is TLS and the kernel.
+    if isTick { telemetry.noteTickToFrame(EngineClock.now() - now) }
     send()
     if lane.ordersSent != ordersBefore {
       // t1: the order is with the kernel.
       driver.flush()
-      if count > 0 { telemetry.noteTickToOrder(EngineClock.now() - now) }
+      if isTick { telemetry.noteTickToOrder(EngineClock.now() - now) }
     }
     mindLink(now)
     if now >= nextPublishAt {

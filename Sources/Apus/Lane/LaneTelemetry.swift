@@ -8,7 +8,10 @@ struct LaneTelemetry: ~Copyable {
   private var lane: TelemetryLane?
   /// Receive of a tick to submit of its order, in memory of its own; the mapped one is a copy of it for others.
   private(set) var tickToOrder = LatencyHistogram()
+  /// Receive of a tick to the order's frame in the output buffer: the engine's own part of it.
+  private(set) var tickToFrame = LatencyHistogram()
   private let span: UnsafeMutablePointer<apus_histogram>?
+  private let frameSpan: UnsafeMutablePointer<apus_histogram>?
   private var grids: [InstrumentTelemetry?]
   private let names: [String]
   private var shownState: LaneState?
@@ -21,11 +24,12 @@ struct LaneTelemetry: ~Copyable {
     updates: consuming RingProducer?
   ) {
     self.file = file
-    var span: UnsafeMutablePointer<apus_histogram>?
-    if let memory = lane?.span(.tickToOrder), memory.count >= MemoryLayout<apus_histogram>.size {
-      span = memory.baseAddress?.assumingMemoryBound(to: apus_histogram.self)
+    func histogram(_ memory: UnsafeMutableRawBufferPointer?) -> UnsafeMutablePointer<apus_histogram>? {
+      guard let memory, memory.count >= LatencyHistogram.byteCount else { return nil }
+      return memory.baseAddress?.assumingMemoryBound(to: apus_histogram.self)
     }
-    self.span = span
+    span = histogram(lane?.span(.tickToOrder))
+    frameSpan = histogram(lane?.span(.encode))
     self.lane = lane
     names = instrumentNames
     grids = Array(repeating: nil, count: instrumentNames.count)
@@ -36,6 +40,11 @@ struct LaneTelemetry: ~Copyable {
   mutating func noteTickToOrder(_ duration: Nanoseconds) {
     tickToOrder.record(duration)
     if let span { LatencyHistogram.record(duration, in: span) }
+  }
+
+  mutating func noteTickToFrame(_ duration: Nanoseconds) {
+    tickToFrame.record(duration)
+    if let frameSpan { LatencyHistogram.record(duration, in: frameSpan) }
   }
 
   mutating func publish<A: ExchangeAdapter & ~Copyable>(_ lane: inout Lane<A>, error: String, now: Nanoseconds) {
