@@ -20,8 +20,13 @@ func laneBenchmarks() {
   Benchmark("Lane tick, book update behind the best, 3 x 2 quotes stand", configuration: laneConfiguration) { benchmark in
     try run(LaneScript.standing { LaneScript.book(bids: "[99900,\(1 + $0 % 3),1]", asks: "") }, benchmark)
   }
-  Benchmark("Lane tick, new mark within the tolerance, 3 x 2 quotes stand", configuration: laneConfiguration) { benchmark in
-    try run(LaneScript.standing { LaneScript.ticker(mark: 100_000 + $0 % 2, last: 99_000) }, benchmark)
+  for levels in [3, 10] {
+    Benchmark(
+      "Lane tick, new mark that leaves \(levels) x 2 quotes where they are", configuration: laneConfiguration
+    ) { benchmark in
+      try run(
+        LaneScript.standing(levels: levels) { LaneScript.ticker(mark: 100_000 + $0 % 2, last: 99_000) }, benchmark)
+    }
   }
 }
 
@@ -137,8 +142,9 @@ private struct LaneScript {
     return script
   }
 
-  static func standing(_ text: (Int) -> String) throws -> LaneScript {
+  static func standing(levels: Int = 3, _ text: (Int) -> String) throws -> LaneScript {
     var script = LaneScript()
+    script.levels = levels
     var probe = try script.makeProbe()
     var now = probe.startTime
     script.begin(&probe, &now)

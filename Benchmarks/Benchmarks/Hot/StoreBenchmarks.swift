@@ -5,7 +5,7 @@ import CSupport
 
 /// Slab, book and matching engine.
 func storeBenchmarks() {
-  Benchmark("OrderSlab find by client id, 10,000 live, random") { benchmark in
+  Benchmark("OrderSlab find by client id, 10,000 live, random, not in cache") { benchmark in
     var slab = try OrderSlab(capacity: 16_384, idBits: 32, firstGeneration: 1)
     let ids = fill(&slab, 10_000).shuffledBySeed()
     var found: UInt64 = 0
@@ -17,7 +17,7 @@ func storeBenchmarks() {
     blackHole(found)
   }
 
-  Benchmark("OrderSlab find by venue id, 10,000 live, random") { benchmark in
+  Benchmark("OrderSlab find by venue id, 10,000 live, random, not in cache") { benchmark in
     var slab = try OrderSlab(capacity: 16_384, idBits: 32, firstGeneration: 1)
     let ids = fill(&slab, 10_000).shuffledBySeed().map { venueID($0) }
     var found: UInt64 = 0
@@ -29,7 +29,7 @@ func storeBenchmarks() {
     blackHole(found)
   }
 
-  Benchmark("OrderSlab erase+insert+bind, 10,000 live, oldest first") { benchmark in
+  Benchmark("OrderSlab erase+insert+bind, 10,000 live, oldest first, not in cache") { benchmark in
     var slab = try OrderSlab(capacity: 16_384, idBits: 32, firstGeneration: 1)
     let ids = fill(&slab, 10_000)
     let names = (0..<1000).map { venueID(UInt64($0) + 1 << 40) }
