@@ -15,6 +15,7 @@ let package = Package(
       name: "Hot",
       dependencies: [
         .product(name: "Apus", package: "apus"),
+        .product(name: "ApusExchange", package: "apus"),
         .product(name: "Benchmark", package: "benchmark"),
       ],
       path: "Benchmarks/Hot",

@@ -9,11 +9,13 @@ struct Quiet: ~Copyable {
   private(set) var now: Nanoseconds
   /// Refuse order requests with this error code.
   var refusal: Int?
+  /// Leave requests without an answer.
+  var holdsAnswers = false
   private(set) var requests: [String] = []
 
   /// Quoting three levels a side around 99,990 x 100,010.
-  init() throws {
-    let lane = try LaneProbe(settings: LaneWorld.settings(), strategy: LadderStrategy(LaneWorld.ladder))
+  init(settings: LaneSettings = LaneWorld.settings()) throws {
+    let lane = try LaneProbe(settings: settings, strategy: LadderStrategy(LaneWorld.ladder))
     now = lane.startTime
     self.lane = lane
     market(mark: 100_000)
@@ -36,7 +38,7 @@ struct Quiet: ~Copyable {
   }
 
   mutating func settle() {
-    while true {
+    while !holdsAnswers {
       var batch: [String] = []
       lane.takeRequests(into: &batch)
       if batch.isEmpty { return }
@@ -53,6 +55,54 @@ struct Quiet: ~Copyable {
         }
       }
     }
+  }
+
+  /// Lets time go by with nothing but timers, and the answers to what they ask.
+  mutating func pass(_ duration: Nanoseconds) {
+    let end = now + duration
+    while now < end {
+      now = min(end, now + 10_000_000)
+      lane.tick(now: now)
+      settle()
+    }
+  }
+
+  // MARK: - What happens to our orders
+
+  private var lastFill = ""
+
+  private func item(_ order: OrderRecord, _ status: String, _ change: String, filled: Int64, _ rest: String) -> String {
+    let side = order.sideValue == .buy ? "buy" : "sell"
+    let left = order.qty_lots.rawValue - filled
+    return
+      "{\"channel_name\":\"session.orders\",\"notification\":[{\"order_id\":\"00\(order.client_id)\","
+      + "\"order_type\":\"limit\",\"time_in_force\":\"good_till_cancelled\",\"instrument_name\":\"BTC-PERPETUAL\","
+      + "\"direction\":\"\(side)\",\"price\":\(order.price_ticks.rawValue),\"amount\":\(order.qty_lots.rawValue)e-3,"
+      + "\"filled_amount\":\(filled)e-3,\"remaining_amount\":\(left)e-3,\"label\":\"apus-test-1\","
+      + "\"client_order_id\":\(order.client_id),\"status\":\"\(status)\",\"change_reason\":\"\(change)\",\(rest)"
+      + "\"insert_reason\":\"client_request\",\"create_time\":1776715498.2,\"persistent\":false}]}"
+  }
+
+  private func best(_ side: Side) -> OrderRecord? {
+    lane.lane.core.tracker.with(0) { (side == .buy ? $0.bids.firstResting : $0.asks.firstResting)?.pointee }
+  }
+
+  /// A part of our best order trades.
+  mutating func fillBest(_ side: Side, lots: Int64) {
+    guard let order = best(side) else { return }
+    lastFill = item(
+      order, "partially_filled", "fill", filled: lots,
+      "\"fills\":[{\"trade_id\":\"T1\",\"price\":\(order.price_ticks.rawValue),\"amount\":\(lots)e-3,"
+        + "\"time\":1776715499.0,\"maker_taker\":\"maker\",\"leg_index\":0}],")
+    say(lastFill)
+  }
+
+  mutating func repeatFill() { say(lastFill) }
+
+  /// The venue takes our best order away.
+  mutating func cancelBest(_ side: Side) {
+    guard let order = best(side) else { return }
+    say(item(order, "cancelled", "cancel", filled: 0, "\"fills\":[],\"delete_reason\":\"admin_cancel\","))
   }
 
   mutating func market(mark: Int) { say(Self.ticker(mark: mark)) }

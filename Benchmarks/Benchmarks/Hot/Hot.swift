@@ -7,6 +7,9 @@ let benchmarks: @Sendable () -> Void = {
   tokenBucketBenchmarks()
   histogramBenchmarks()
   clockBenchmarks()
+  storeBenchmarks()
+  wireBenchmarks()
+  laneBenchmarks()
 }
 
 /// Percentiles of wall-clock time for one operation, measured a thousand at a time (`.kilo`).
