@@ -84,7 +84,8 @@ let package = Package(
       name: "LaneTests", dependencies: ["Apus", "ApusExchange", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "MonitorTests", dependencies: ["ApusMonitor", "Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["Apus", "ApusExchange", "ApusCLI", "OwnStrategy"], swiftSettings: swiftSettings),
+      name: "EndToEndTests", dependencies: ["Apus", "ApusExchange", "ApusCLI", "OwnStrategy"], exclude: ["python"],
+      swiftSettings: swiftSettings),
     .testTarget(name: "StressTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
   ],
   swiftLanguageModes: [.v6],

@@ -14,7 +14,7 @@ import Testing
     lane.add(3, to: .fills)
     lane.span(.decode)[0] = 5
     let server = try MonitorServer(
-      path: file, port: 0,
+      path: file, port: 0, staleAfter: 600_000_000_000,
       summarize: { memory in
         memory[0] == 0 ? nil : PrometheusText.SpanSummary(count: UInt64(memory[0]), sum: 0, quantiles: [])
       })
@@ -37,7 +37,7 @@ import Testing
   @Test func `without an engine the answers say what is missing, and an engine that starts later is found`() async throws {
     let directory = try MonitorDirectory()
     let file = directory.file
-    try await serving(try MonitorServer(path: file, port: 0)) { port in
+    try await serving(try MonitorServer(path: file, port: 0, staleAfter: 600_000_000_000)) { port in
       for page in ["/metrics", "/healthz"] {
         let answer = try await get(page, port: port)
         #expect(answer.status == 503)
