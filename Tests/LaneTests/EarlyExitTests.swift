@@ -88,6 +88,13 @@ import Testing
     #expect(open == 60)
   }
 
+  @Test func `R61 a fill that only the trade feed has told yields a new look too`() throws {
+    var quiet = try Quiet()
+    let count = looks(&quiet) { $0.tradeBest(.sell, lots: 12) }
+    #expect(quiet.lane.lane.core.tracker.with(0) { $0.position?.rawValue } == -12)
+    #expect(count >= 1)
+  }
+
   @Test func `R61 the second telling of a fill is nothing new and yields no look`() throws {
     var quiet = try Quiet()
     quiet.fillBest(.buy, lots: 1)

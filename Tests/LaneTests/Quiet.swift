@@ -7,7 +7,7 @@ import CSupport
 struct Quiet: ~Copyable {
   var lane: LaneProbe
   private(set) var now: Nanoseconds
-  /// Refuse order requests with this error code.
+  /// Refuse the last order request of the next batch with this error code; nothing follows that refusal.
   var refusal: Int?
   /// Leave requests without an answer.
   var holdsAnswers = false
@@ -43,10 +43,10 @@ struct Quiet: ~Copyable {
       lane.takeRequests(into: &batch)
       if batch.isEmpty { return }
       requests += batch
-      for request in batch {
+      for (place, request) in batch.enumerated() {
         now += 1000
         guard let consent = lane.acknowledgement(of: request) else { continue }
-        if let refusal {
+        if let refusal, place == batch.count - 1 {
           let id = request.split(separator: "\"id\":")[1].prefix { $0.isNumber }
           deliver("{\"id\":\(id),\"error\":{\"code\":\(refusal),\"message\":\"no\"}}")
           self.refusal = nil
@@ -95,6 +95,17 @@ struct Quiet: ~Copyable {
       "\"fills\":[{\"trade_id\":\"T1\",\"price\":\(order.price_ticks.rawValue),\"amount\":\(lots)e-3,"
         + "\"time\":1776715499.0,\"maker_taker\":\"maker\",\"leg_index\":0}],")
     say(lastFill)
+  }
+
+  /// A part of our best order trades, and the private trade feed tells it before the order feed does.
+  mutating func tradeBest(_ side: Side, lots: Int64) {
+    guard let order = best(side) else { return }
+    say(
+      "{\"channel_name\":\"account.trade_history\",\"notification\":[{\"trade_type\":\"normal\",\"trade_id\":\"T9\","
+        + "\"order_id\":\"00\(order.client_id)\",\"client_order_id\":\(order.client_id),"
+        + "\"instrument_name\":\"BTC-PERPETUAL\",\"direction\":\"\(side == .buy ? "buy" : "sell")\","
+        + "\"price\":\(order.price_ticks.rawValue),\"amount\":\(lots)e-3,\"label\":\"apus-test-1\","
+        + "\"time\":1776715499.0,\"maker_taker\":\"maker\",\"fee\":0.01}]}")
   }
 
   mutating func repeatFill() { say(lastFill) }
