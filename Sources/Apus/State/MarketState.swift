@@ -13,6 +13,8 @@ public struct MarketState: ~Copyable {
   public internal(set) var tickerTime: Nanoseconds = 0
   /// Something that a strategy can see has changed since the last look.
   var isDirty = false
+  /// When the book was first seen crossed; nil while it is not.
+  private var crossedSince: Nanoseconds?
   /// A ticker has arrived since the last silence.
   var isFresh = false
 
@@ -29,6 +31,18 @@ public struct MarketState: ~Copyable {
     bookTime = 0
     isFresh = false
     isDirty = true
+    crossedSince = nil
+  }
+
+  /// How long every look has found the book crossed or locked.
+  mutating func crossedFor(now: Nanoseconds) -> Nanoseconds {
+    guard isBookValid, book.isCrossed else {
+      crossedSince = nil
+      return 0
+    }
+    let since = crossedSince ?? now
+    crossedSince = since
+    return now - since
   }
 
   /// The best quote of others: the best level whose size is more than what we have there.
