@@ -95,6 +95,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     adapter.decode(text, into: &core)
     if core.fillCount > 0 { recordFills(now) }
     if core.hasNewListing { setUpListings() }
+    if core.orphanCount > 0 { cancelOrphans() }
     if core.eventCount > 0 { handleSessionEvents(now) }
   }
 
@@ -145,7 +146,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   private var gate: QuotingBlock {
     if stop.isRequested { return .stopping }
-    if adapter.phase != .ready || session.isFrozen || output.records.hasFailed { return .sessionNotReady }
+    if output.records.hasFailed { return .journalFailed }
+    if adapter.phase != .ready || session.isFrozen { return .sessionNotReady }
     return .none
   }
 
@@ -158,15 +160,20 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       now: now)
     // Without a session nothing can be sent; its orders are dealt with when there is one again.
     guard adapter.phase == .ready, !stop.isRequested else { return }
+    let hold = holdChanges(instrument, now)
     for position in 0..<quoting.cancels.count {
       let command = quoting.cancels[position]
-      if command.kind == .cancel {
+      if command.kind == .cancel || hold != .none {
         sendCancel(command.clientID, now)
       } else if send(command, now) == .noBudget {
         sendCancel(command.clientID, now)  // too much rests, and a cancel has a budget of its own
       }
     }
     guard quoting.changes.count > 0 else { return }
+    guard hold == .none else {
+      quoting.hold(instrument, hold)
+      return
+    }
     // A side without any quote comes first when the budget is short.
     let state = core.tracker.state(instrument)
     var starved: Side?
@@ -179,6 +186,18 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     for position in 0..<quoting.changes.count where quoting.changes[position].side != starved {
       if send(quoting.changes[position], now) == .noBudget { return }
     }
+  }
+
+  /// Why inserts and amends have to wait, and when to look again.
+  private mutating func holdChanges(_ instrument: InstrumentIndex, _ now: Nanoseconds) -> QuotingBlock {
+    if now < core.throttledUntil {
+      budgetReadyAt = min(budgetReadyAt, core.throttledUntil)
+      return .throttled
+    }
+    let until = core.refusedUntil(instrument)
+    guard now < until else { return .none }
+    budgetReadyAt = min(budgetReadyAt, until)
+    return .refusedByVenue
   }
 
   enum Sending {
@@ -234,6 +253,12 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     guard let order = core.tracker.order(clientID), order.pointee.phaseValue != .dead,
       order.pointee.inFlightValue != .cancel
     else { return }
+    // A cancel that has been refused is repeated, but not as fast as the venue can refuse it.
+    let nextAttempt = order.pointee.sent_ns + LaneSession.cancelInterval
+    if order.pointee.cancel_attempts > 1, now < nextAttempt {
+      budgetReadyAt = min(budgetReadyAt, nextAttempt)
+      return
+    }
     guard cancelBudget.tryTake(now: now) == .taken, let buffer = output.begin() else {
       core.markDirty(order.pointee.instrument_index)
       budgetReadyAt = min(budgetReadyAt, now + LaneSession.timerInterval)

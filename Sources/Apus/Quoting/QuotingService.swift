@@ -8,6 +8,7 @@ public enum QuotingBlock: UInt8, Sendable, CaseIterable {
   case staleMarket, noMark, directive
   /// The strategy asked for nothing.
   case strategyEmpty
+  case journalFailed, refusedByVenue, throttled
 
   /// For people.
   public var text: String {
@@ -25,6 +26,9 @@ public enum QuotingBlock: UInt8, Sendable, CaseIterable {
     case .noMark: "the venue has not stated a mark price"
     case .directive: "the manager has stopped quoting"
     case .strategyEmpty: "the strategy wants no quotes"
+    case .journalFailed: "the journal could not be written; free space and restart"
+    case .refusedByVenue: "the venue refuses our orders; they are tried again after a pause"
+    case .throttled: "the message rate was exceeded; quoting resumes after a pause"
     }
   }
 }
@@ -78,6 +82,9 @@ public struct QuotingService: ~Copyable {
   }
 
   func block(_ instrument: InstrumentIndex) -> QuotingBlock { blocks[Int(instrument)] }
+
+  /// Quotes are wanted, but for this reason they are not sent now.
+  mutating func hold(_ instrument: InstrumentIndex, _ block: QuotingBlock) { blocks[Int(instrument)] = block }
 
   /// Looks at one instrument and fills `cancels` and `changes`.
   ///
