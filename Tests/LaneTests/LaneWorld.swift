@@ -35,6 +35,13 @@ final class LaneWorld {
   var laneReads = true
   /// Venue frames to be altered or dropped on their way: called with each text; nil drops it.
   var tamper: ((String) -> String?)?
+  /// When each copy of a venue frame leaves, as delays; empty drops it. Replies and feeds may overtake one
+  /// another at the real venue, so a delayed frame lets later ones pass. Asked after `tamper`.
+  var schedule: ((String) -> [Nanoseconds])?
+  private var held: [(at: Nanoseconds, text: String)] = []
+  enum Fate { case pass, swallow, refuse(Int) }
+  /// What becomes of a request of the lane before the venue sees it.
+  var fate: ((String) -> Fate)?
   /// Texts of the lane's requests, newest last.
   private(set) var requests: [String] = []
   var recordsRequests = false
@@ -130,6 +137,7 @@ final class LaneWorld {
     venue.advance(to: now)
     deliverToVenue()
     drainVenue()
+    sendHeld()
     deliverToLane()
     lane.tick(now: now)
     collectLane()
@@ -154,6 +162,7 @@ final class LaneWorld {
     isUp = false
     toVenue.removeAll()
     toLane.removeAll()
+    held.removeAll()
     server = nil
     venue.disconnected(connection, now: now)
     venue.drain { _, _ in }
@@ -166,6 +175,7 @@ final class LaneWorld {
     isUp = false
     toVenue.removeAll()
     toLane.removeAll()
+    held.removeAll()
     server = nil
     lane.disconnected(now: now)
   }
@@ -189,7 +199,14 @@ final class LaneWorld {
           case .none: return
           case .text(let text):
             if recordsRequests { requests.append(String(decoding: text, as: UTF8.self)) }
-            venue.receive(connection, text: text, now: now)
+            switch fate?(String(decoding: text, as: UTF8.self)) ?? .pass {
+            case .pass: venue.receive(connection, text: text, now: now)
+            case .swallow: venue.pinged(connection, now: now)
+            case .refuse(let code):
+              venue.pinged(connection, now: now)
+              let id = String(decoding: text, as: UTF8.self).split(separator: "\"id\":")[1].prefix { $0.isNumber }
+              inject("{\"id\":\(id),\"error\":{\"code\":\(code),\"message\":\"no\"}}")
+            }
           case .ping, .pong: venue.pinged(connection, now: now)
           default: continue
           }
@@ -208,10 +225,13 @@ final class LaneWorld {
       guard id == connection, let server else { return }
       switch outgoing {
       case .text(let text):
-        if let tamper {
-          guard let altered = tamper(String(decoding: text, as: UTF8.self)) else { return }
-          var copy = altered
-          copy.withUTF8 { _ = server.endpoint.sendText(UnsafeRawBufferPointer($0)) }
+        if tamper != nil || schedule != nil {
+          let plain = String(decoding: text, as: UTF8.self)
+          guard let altered = tamper == nil ? plain : tamper?(plain) else { return }
+          guard let schedule else { return send(altered) }
+          for delay in schedule(altered) {
+            if delay == 0 { send(altered) } else { held.append((now + delay, altered)) }
+          }
         } else {
           _ = server.endpoint.sendText(text)
         }
@@ -222,6 +242,23 @@ final class LaneWorld {
     }
     flushServer()
     if closes { venue.disconnected(connection, now: now) }
+  }
+
+  private func send(_ text: String) {
+    var text = text
+    guard let server else { return }
+    text.withUTF8 { _ = server.endpoint.sendText(UnsafeRawBufferPointer($0)) }
+  }
+
+  /// A frame that the venue did not send.
+  func inject(_ text: String) { held.append((now, text)) }
+
+  private func sendHeld() {
+    guard !held.isEmpty, server != nil else { return }
+    let due = held.filter { $0.at <= now }.sorted { $0.at < $1.at }
+    held.removeAll { $0.at <= now }
+    for frame in due { send(frame.text) }
+    flushServer()
   }
 
   private func flushServer() {
@@ -251,4 +288,14 @@ final class LaneWorld {
   var position: Int64? { lane.core.tracker.with(0) { $0.position?.rawValue } }
   var feesE8: Int64 { lane.core.tracker.with(0) { $0.feesE8 } }
   var block: QuotingBlock { lane.quoting.block(0) }
+  var adjustments: Int { lane.core.tracker.with(0) { $0.positionAdjustments } }
+
+  /// A second connection of the same account.
+  func loginElsewhere() -> ConnectionID {
+    let other = ConnectionID(90_000 + connections)
+    venue.connect(other, now: now)
+    let token = clock.token(base: venue.configuration.wallClockBase)
+    venue.receive(other, text: "{\"method\":\"public/login\",\"id\":1,\"params\":{\"token\":\"\(token)\"}}", now: now)
+    return other
+  }
 }

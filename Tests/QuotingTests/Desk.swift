@@ -56,6 +56,7 @@ struct Desk: ~Copyable {
     let isCancel = order.pointee.inFlightValue == .cancel
     var report = OrderReport()
     report.source = .reply
+    report.change = isCancel ? .cancel : order.pointee.inFlightValue == .amend ? .amend : .insert
     report.status = isCancel ? .cancelled : .open
     report.side = order.pointee.sideValue
     report.instrument = 0

@@ -217,7 +217,13 @@ import Testing
     tracker.beginQuery(sentAt: 400)
     #expect(tracker.endQuery(grace: 100, now: 410) == 1)
     #expect(order.pointee.phaseValue == .dead)
+    // It may have traded unseen: that is known only when the trades have been asked for.
+    #expect(tracker.buys == 7)
+    tracker.tradesAnswered(askedAt: 1000, lag: 1000)
+    #expect(tracker.buys == 7)
+    tracker.tradesAnswered(askedAt: 1410, lag: 1000)
     #expect(tracker.buys == 0)
+    #expect(tracker.missingFillOrders == 0)
   }
 
   @Test func `a query that lists an unknown order brings it back with the venue's values`() throws {

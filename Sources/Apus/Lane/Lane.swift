@@ -97,6 +97,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     adapter.decode(text, into: &core)
     if core.fillCount > 0 { recordFills(now) }
     if core.hasNewListing { setUpListings() }
+    if core.orphanCount > 0 { cancelOrphans() }
     if core.eventCount > 0 { handleSessionEvents(now) }
   }
 
@@ -147,7 +148,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   private var gate: QuotingBlock {
     if stop.isRequested { return .stopping }
-    if adapter.phase != .ready || session.isFrozen || output.records.hasFailed { return .sessionNotReady }
+    if output.records.hasFailed { return .journalFailed }
+    if adapter.phase != .ready || session.isFrozen { return .sessionNotReady }
     return .none
   }
 
@@ -158,17 +160,23 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       instrument, market: core.markets[index], state: core.tracker.state(instrument).pointee,
       limits: risk.limits(for: instrument), staleAfter: settings.instruments[index].staleAfter, gate: gate,
       now: now)
+    core.markets[index].watched = quoting.lastBests
     // Without a session nothing can be sent; its orders are dealt with when there is one again.
     guard adapter.phase == .ready, !stop.isRequested else { return }
+    let hold = holdChanges(instrument, now)
     for position in 0..<quoting.cancels.count {
       let command = quoting.cancels[position]
-      if command.kind == .cancel {
+      if command.kind == .cancel || hold != .none {
         sendCancel(command.clientID, now)
-      } else if send(command, keeping: 0, now) == .noBudget {
-        sendCancel(command.clientID, now)  // too much rests, and a cancel has a budget of its own
+      } else if send(command, keeping: 0, now) != .sent {
+        sendCancel(command.clientID, now)  // too much rests; a cancel is never refused and has a budget of its own
       }
     }
     guard quoting.changes.count > 0 else { return }
+    guard hold == .none else {
+      quoting.hold(instrument, hold)
+      return
+    }
     // The best quote of a side that has none comes first, and may use the last of the budget; what only
     // improves a side leaves a part of it untouched for that case (R42).
     let state = core.tracker.state(instrument)
@@ -179,7 +187,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
         let command = quoting.changes[position]
         if command.side == .buy ? !isStarved.buy || sentFirst.buy : !isStarved.sell || sentFirst.sell { continue }
         if command.side == .buy { sentFirst.buy = true } else { sentFirst.sell = true }
-        if send(command, keeping: 0, now) == .noBudget { return }
+        if change(command, keeping: 0, now) == .noBudget { return }
       }
     }
     for position in 0..<quoting.changes.count {
@@ -193,8 +201,42 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
         sentFirst.sell = false
         continue
       }
-      if send(command, keeping: improvementReserve, now) == .noBudget { return }
+      if change(command, keeping: improvementReserve, now) == .noBudget { return }
     }
+  }
+
+  /// Sends a change. If it was to make a standing order larger and risk has no room for that, the order
+  /// moves with the size it has; if that is refused too, it is cancelled: an order that should move
+  /// must not stay behind at a price that is no longer wanted.
+  private mutating func change(_ command: Command, keeping kept: UInt32, _ now: Nanoseconds) -> Sending {
+    let result = send(command, keeping: kept, now)
+    guard result == .refused, command.kind == .amend, let order = core.tracker.order(command.clientID),
+      order.pointee.phaseValue == .live, order.pointee.inFlightValue == .none
+    else { return result }
+    var smaller = command
+    smaller.qty = order.pointee.qty_lots
+    if smaller.qty < command.qty, smaller.price != order.pointee.price_ticks,
+      send(smaller, keeping: kept, now) != .refused
+    {
+      return .sent
+    }
+    // A refusal for meeting our own other side ends when that side has moved away.
+    if !command.side.isBetter(command.price, than: order.pointee.price_ticks), command.price != order.pointee.price_ticks {
+      sendCancel(command.clientID, now)
+    }
+    return result
+  }
+
+  /// Why inserts and amends have to wait, and when to look again.
+  private mutating func holdChanges(_ instrument: InstrumentIndex, _ now: Nanoseconds) -> QuotingBlock {
+    if now < core.throttledUntil {
+      budgetReadyAt = min(budgetReadyAt, core.throttledUntil)
+      return .throttled
+    }
+    let until = core.refusedUntil(instrument)
+    guard now < until else { return .none }
+    budgetReadyAt = min(budgetReadyAt, until)
+    return .refusedByVenue
   }
 
   enum Sending {
@@ -238,12 +280,16 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     } else {
       order = core.tracker.beginInsert(
         command.instrument, command.side, price: command.price, qty: command.qty, now: now)
+      guard order != nil else {
+        // No free order slot: those of ended orders come back with time.
+        output.drop()
+        core.markDirty(command.instrument)
+        budgetReadyAt = min(budgetReadyAt, now + 100 * LaneSession.timerInterval)
+        return .noBudget
+      }
       core.counters.inserts += 1
     }
-    guard let order else {
-      output.drop()  // no free order slot
-      return .refused
-    }
+    guard let order else { return .refused }
     return transmit(approved, order, buffer, now) ? .sent : .refused
   }
 
@@ -252,6 +298,12 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     guard let order = core.tracker.order(clientID), order.pointee.phaseValue != .dead,
       order.pointee.inFlightValue != .cancel
     else { return }
+    // A cancel that has been refused is repeated, but not as fast as the venue can refuse it.
+    let nextAttempt = order.pointee.sent_ns + LaneSession.cancelInterval
+    if order.pointee.cancel_attempts > 1, now < nextAttempt {
+      budgetReadyAt = min(budgetReadyAt, nextAttempt)
+      return
+    }
     guard cancelBudget.tryTake(now: now) == .taken, let buffer = output.begin() else {
       core.markDirty(order.pointee.instrument_index)
       budgetReadyAt = min(budgetReadyAt, now + LaneSession.timerInterval)

@@ -18,6 +18,8 @@ public struct LaneCounters: Sendable {
   public var queries = 0
   /// Commands held back because the message budget was used up.
   public var budgetWaits = 0
+  /// Executions that were booked but did not reach the journal.
+  public var fillsUnrecorded = 0
 }
 
 /// The state of a lane and the receiver of its adapter's events.
@@ -35,12 +37,17 @@ struct LaneCore: ~Copyable, VenueEventSink {
   var isThrottle: (Int64) -> Bool
   /// Time of the newest execution seen, by the venue's clock: queries ask from here on.
   var tradeWatermark: Nanoseconds = 0
-  /// The first fill after which trade queries may be needed.
+  /// When the last execution was booked.
   var lastFillAt = LaneSession.never
+  /// No inserts and amends until then: the message rate was exceeded (R39).
+  private(set) var throttledUntil = LaneSession.never
+  private let refusals: UnsafeMutablePointer<RefusalStreak>
 
   /// Positions as the venue last stated them.
   private let stated: UnsafeMutablePointer<QtyLots?>
   private(set) var statedAt: Nanoseconds = 0
+  /// The difference to our own count at the last looks, and how many found the same.
+  private let differences: UnsafeMutablePointer<(lots: QtyLots, count: Int)>
 
   /// Session events of one frame, handled by the lane after decoding.
   private let events: UnsafeMutablePointer<SessionEvent>
@@ -50,6 +57,8 @@ struct LaneCore: ~Copyable, VenueEventSink {
   private let orphanIDs: UnsafeMutablePointer<VenueID>
   private static let orphanCapacity = 64
   private(set) var orphanCount = 0
+  /// Of those, how many the last query showed.
+  private(set) var orphansInQuery = 0
   /// Orders of this engine, of any life, that a query showed resting.
   private(set) var restingInQuery = 0
   /// What the lane must do for an instrument that has just been listed.
@@ -63,6 +72,8 @@ struct LaneCore: ~Copyable, VenueEventSink {
   /// Executions to be handed on; see `LaneRecords`.
   let fills: UnsafeMutablePointer<BookedFill>
   static let fillCapacity = 4096
+  /// How long inserts and amends pause after the venue's first word that there were too many.
+  static let throttlePause: Nanoseconds = 1_000_000_000
   private(set) var fillCount = 0
 
   init(
@@ -79,6 +90,10 @@ struct LaneCore: ~Copyable, VenueEventSink {
     }
     stated = .allocate(capacity: instrumentCount)
     stated.initialize(repeating: nil, count: instrumentCount)
+    differences = .allocate(capacity: instrumentCount)
+    differences.initialize(repeating: (.zero, 0), count: instrumentCount)
+    refusals = .allocate(capacity: instrumentCount)
+    refusals.initialize(repeating: RefusalStreak(), count: instrumentCount)
     newlyListed = .allocate(capacity: instrumentCount)
     newlyListed.initialize(repeating: false, count: instrumentCount)
     events = .allocate(capacity: Self.eventCapacity)
@@ -90,6 +105,8 @@ struct LaneCore: ~Copyable, VenueEventSink {
     markets.deinitialize(count: instrumentCount)
     markets.deallocate()
     stated.deallocate()
+    refusals.deallocate()
+    differences.deallocate()
     newlyListed.deallocate()
     events.deallocate()
     orphanIDs.deallocate()
@@ -109,6 +126,22 @@ struct LaneCore: ~Copyable, VenueEventSink {
 
   func statedPosition(_ index: InstrumentIndex) -> QtyLots? { stated[Int(index)] }
 
+  /// How many looks in a row, this one included, found the same difference; 0 for none.
+  mutating func noteDifference(_ index: InstrumentIndex) -> Int {
+    guard let stated = stated[Int(index)], let ours = tracker.state(index).pointee.position, stated != ours else {
+      differences[Int(index)] = (.zero, 0)
+      return 0
+    }
+    let lots = stated - ours
+    let count = differences[Int(index)].lots == lots ? differences[Int(index)].count + 1 : 1
+    differences[Int(index)] = (lots, count)
+    return count
+  }
+
+  mutating func forgetDifferences() {
+    for index in 0..<instrumentCount { differences[index] = (.zero, 0) }
+  }
+
   mutating func takeNewListing(_ index: Int) -> Bool {
     defer { newlyListed[index] = false }
     return newlyListed[index]
@@ -120,6 +153,9 @@ struct LaneCore: ~Copyable, VenueEventSink {
     events[eventCount] = event
     eventCount += 1
   }
+
+  /// Until when inserts and amends of an instrument wait because the venue refuses them.
+  func refusedUntil(_ instrument: InstrumentIndex) -> Nanoseconds { refusals[Int(instrument)].until }
 
   mutating func markDirty(_ instrument: InstrumentIndex) {
     guard let market = market(instrument) else { return }
@@ -136,20 +172,42 @@ struct LaneCore: ~Copyable, VenueEventSink {
   mutating func connectionLost(now: Nanoseconds) {
     for index in 0..<instrumentCount {
       markets[index].invalidate()
-      stated[index] = nil
+      setStated(InstrumentIndex(index), nil)
     }
     statedAt = 0
+    isInQuery = false
     hasBrokenBook = false
     bookBeingRead = nil
     needsLook = true
     tracker.connectionLost(now: now)
   }
 
+  private mutating func setStated(_ instrument: InstrumentIndex, _ position: QtyLots?) {
+    stated[Int(instrument)] = position
+    tracker.notePosition(instrument, stated: position)
+  }
+
   // MARK: - VenueEventSink
+
+  /// Prices up to here, in 10⁻⁸ and in ticks, leave room for every sum and product made with them.
+  private static let largestPriceE8: Int64 = 1 << 53
+  private static let largestPriceTicks: Int64 = 1 << 40
+
+  private func isPlausible(_ priceE8: Int64, _ tickE8: Int64) -> Bool {
+    priceE8 >= -Self.largestPriceE8 && priceE8 <= Self.largestPriceE8
+      && (tickE8 == 0 || abs(priceE8) / tickE8 <= Self.largestPriceTicks)
+  }
 
   mutating func ticker(_ instrument: InstrumentIndex, _ ticker: Ticker) {
     guard let market = market(instrument) else { return }
     counters.ticks += 1
+    let tickE8 = market.pointee.info?.grid.tickE8 ?? 0
+    guard isPlausible(ticker.markE8, tickE8), isPlausible(ticker.indexE8, tickE8) else {
+      counters.edgeRefusals += 1
+      return
+    }
+    // Nothing of ours trades before the first ticker: that is where trades begin to be asked for.
+    if tradeWatermark == 0 { tradeWatermark = ticker.venueTime }
     let before = market.pointee.ticker
     market.pointee.ticker = ticker
     market.pointee.tickerTime = now
@@ -175,7 +233,16 @@ struct LaneCore: ~Copyable, VenueEventSink {
 
   mutating func bookLevel(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks, _ qty: QtyLots) {
     guard let market = market(instrument) else { return }
-    if market.pointee.book.set(side, price, qty) {
+    guard abs(price.rawValue) <= Self.largestPriceTicks, qty <= StateTracker.largestLots,
+      let info = market.pointee.info, abs(price.rawValue) <= Self.largestPriceE8 / info.grid.tickE8
+    else {
+      refusedAtEdge(.impossible)
+      return
+    }
+    if market.pointee.book.qty(side, at: price) == qty { return }
+    let topChanged = market.pointee.book.set(side, price, qty)
+    let watched = side == .buy ? market.pointee.watched.bid : market.pointee.watched.ask
+    if topChanged || watched.map({ !side.isBetter($0, than: price) }) ?? true {
       market.pointee.isDirty = true
       needsLook = true
     }
@@ -197,16 +264,21 @@ struct LaneCore: ~Copyable, VenueEventSink {
     case .openOrders:
       isInQuery = true
       restingInQuery = 0
+      orphansInQuery = 0
     case .portfolio:
-      // A snapshot is complete: what it does not list is flat.
-      for index in 0..<instrumentCount { stated[index] = .zero }
+      // Unknown until the snapshot has been read whole: a line that is refused is not a flat one (R22).
+      for index in 0..<instrumentCount { setStated(InstrumentIndex(index), nil) }
     default: break
     }
   }
 
   mutating func snapshotEnd(_ kind: SnapshotKind) {
     if kind == .openOrders { isInQuery = false }
-    if kind == .portfolio { statedAt = now }
+    if kind == .portfolio {
+      statedAt = now
+      // A snapshot is complete: what it does not list is flat.
+      for index in 0..<instrumentCount where stated[index] == nil { setStated(InstrumentIndex(index), .zero) }
+    }
     push(.snapshotEnded(kind))
   }
 
@@ -216,6 +288,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     case .stale, .foreign:
       return
     case .orphan:
+      if isInQuery { orphansInQuery += 1 }
       guard orphanCount < Self.orphanCapacity else { return }
       orphanIDs[orphanCount] = report.venueID
       orphanCount += 1
@@ -227,19 +300,32 @@ struct LaneCore: ~Copyable, VenueEventSink {
   mutating func fill(_ report: FillReport) {
     let outcome = tracker.apply(report, now: now)
     guard outcome == .booked || outcome == .feeAdded else { return }
-    tradeWatermark = max(tradeWatermark, report.time)
     if outcome == .booked {
       lastFillAt = now
       markDirty(report.instrument)
     }
-    precondition(fillCount < Self.fillCapacity)  // a page of trades holds at most 1000, a frame's orders fewer
+    tradeWatermark = max(tradeWatermark, report.time)
+    guard fillCount < Self.fillCapacity else {
+      // A frame with more executions than any venue sends: booked, but the journal does not get them.
+      counters.fillsUnrecorded += 1
+      return
+    }
     fills[fillCount] = BookedFill(report: report, isFeeOnly: outcome == .feeAdded)
     fillCount += 1
   }
 
   mutating func position(_ report: PositionReport) {
     guard Int(report.instrument) < instrumentCount else { return }
-    stated[Int(report.instrument)] = report.position
+    let market = markets + Int(report.instrument)
+    guard abs(report.position.rawValue) <= StateTracker.largestLots.rawValue else {
+      counters.edgeRefusals += 1
+      return
+    }
+    // Until a ticker has come the line's own mark values the position.
+    if market.pointee.lastMarkE8 == 0, isPlausible(report.markE8, market.pointee.info?.grid.tickE8 ?? 0) {
+      market.pointee.lastMarkE8 = report.markE8
+    }
+    setStated(report.instrument, report.position)
     statedAt = now
   }
 
@@ -257,16 +343,32 @@ struct LaneCore: ~Copyable, VenueEventSink {
   }
 
   mutating func replied(_ request: RequestKind, value: Int64) {
-    if case .session(let kind) = request { push(.replied(kind, value: value)) }
+    switch request {
+    case .session(let kind): push(.replied(kind, value: value))
+    case .insert(let id), .amend(let id):
+      if let order = tracker.order(id) { refusals[Int(order.pointee.instrument_index)] = RefusalStreak() }
+    case .cancel, .unknown: break
+    }
   }
 
   mutating func refused(_ request: RequestKind, code: Int64) {
-    if isThrottle(code) { counters.throttled += 1 } else { counters.rejects += 1 }
+    let isThrottled = isThrottle(code)
+    if isThrottled { counters.throttled += 1 } else { counters.rejects += 1 }
     if case .session(let kind) = request {
       push(.refused(kind, code: code))
       return
     }
-    if let order = tracker.refuse(request, proof: refusalProof(request, code), now: now) {
+    let proof = refusalProof(request, code)
+    switch request {
+    case .insert(let id), .amend(let id):
+      if isThrottled { throttledUntil = now + Self.throttlePause }
+      // An order that is gone is ordinary: it traded while the request was under way.
+      if proof != .orderGone, !isThrottled, let order = tracker.order(id) {
+        refusals[Int(order.pointee.instrument_index)].note(now: now)
+      }
+    case .cancel, .session, .unknown: break
+    }
+    if let order = tracker.refuse(request, proof: proof, now: now) {
       markDirty(order.pointee.instrument_index)
     }
   }
@@ -275,11 +377,24 @@ struct LaneCore: ~Copyable, VenueEventSink {
 
   mutating func refusedAtEdge(_ problem: DecodeProblem) {
     counters.edgeRefusals += 1
+    // Levels have no words: it is a public trade in the book's message.
+    guard problem != .unknownWord else { return }
     guard let broken = bookBeingRead, let market = market(broken) else { return }
     // A level is missing: the book is wrong from here on, within this one message (R28).
     market.pointee.isBookValid = false
     hasBrokenBook = true
     markDirty(broken)
+  }
+}
+
+/// Refusals of inserts and amends in a row: from the third on they wait, longer each time (R44, R62).
+struct RefusalStreak {
+  private var count = 0
+  private(set) var until = LaneSession.never
+
+  mutating func note(now: Nanoseconds) {
+    count += 1
+    if count >= 3 { until = now + min(5_000_000_000, 100_000_000 << min(count - 3, 10)) }
   }
 }
 

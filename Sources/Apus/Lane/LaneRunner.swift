@@ -51,6 +51,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   private enum Link { case down, connecting, securing, up }
   private var link = Link.down
+  /// When the connection now being made was begun.
+  private var linkSince: Nanoseconds = 0
   private var connection = ConnectionHandle(rawValue: 0)
   private var hasBeenUp = false
   /// The last transport error, for people.
@@ -266,21 +268,25 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       do {
         connection = try driver.connect(host: host, port: port)
         link = .connecting
+        linkSince = now
       } catch {
         lost(error.description, now)
       }
     case .connecting, .securing:
       // Nothing of ours can be at the venue if it was never reached.
       if !hasBeenUp, lane.stop.isRequested { lane.runStop(now) }
+      if now - linkSince > lane.settings.setupTimeout {
+        lost(link == .connecting ? "\(host) port \(port) does not answer" : "the TLS handshake was not completed in time", now)
+      }
     case .up:
       guard lane.session.closeReason != .none else { return }
       let reason = lane.session.closeReason
       send()
-      if reason == .refused {
+      if lane.isRefusalFinal {
         failure = LaneFailure(.refused, lane.adapter.statusText)
         return
       }
-      lost(reason.text, now)
+      lost(reason == .refused ? lane.adapter.statusText : reason.text, now)
     }
   }
 

@@ -27,6 +27,15 @@ struct LaneSession {
   /// An order that a query does not list is dead if the query left this long after its last request.
   static let absenceGrace: Nanoseconds = 1_000_000_000
   static let queryInterval: Nanoseconds = 250_000_000
+  /// Between two cancels of the same order.
+  static let cancelInterval: Nanoseconds = 100_000_000
+  /// A venue's records of executions are behind its matching by less than this.
+  static let tradeLag: Nanoseconds = 1_000_000_000
+  /// A session that was ready for less than this counts as a failed one when the next try is timed.
+  static let provenAfter: Nanoseconds = 2_000_000_000
+  static let auditInterval: Nanoseconds = 500_000_000
+  /// Nothing rests crossed for this long: the book is wrong.
+  static let longestCross: Nanoseconds = 5_000_000_000
 
   var openedAt: Nanoseconds = 0
   var connectedAt: Nanoseconds = 0
@@ -44,6 +53,18 @@ struct LaneSession {
   var orderQueryAt: Nanoseconds?
   var tradeQueryAt: Nanoseconds?
   var lastOrderQuery = LaneSession.never
+  /// When the first page of the trades being answered, and when any, was asked for.
+  var tradesAskedAt = LaneSession.never
+  /// Wait between two questions for missing executions; grows while they are not found.
+  var tradeInterval = LaneSession.tradeLag
+  var tradeTimeouts = 0
+  /// Orders of an earlier life, or given up as dead, have been seen: the query is to be repeated.
+  var hasSeenOrphans = false
+  var positionsAskedAt = LaneSession.never
+  var nextAuditAt: Nanoseconds = 0
+  var auditedAt: Nanoseconds = 0
+  var escalations = 0
+  var readyAt: Nanoseconds = 0
   var ordersAreSettled = false
   var tradesAreSettled = false
   var positionAttempts = 0
@@ -65,6 +86,13 @@ struct LaneSession {
     tradesAreSettled = false
     positionAttempts = 0
     nextSyncAt = 0
+    tradeTimeouts = 0
+    tradeInterval = LaneSession.tradeLag
+    hasSeenOrphans = false
+    positionsAskedAt = LaneSession.never
+    nextAuditAt = 0
+    auditedAt = now
+    escalations = 0
   }
 
   /// Exponential backoff with jitter between one half and the whole of the step.
@@ -97,7 +125,7 @@ extension Lane where Adapter: ~Copyable {
     setTime(now)
     let wasReady = adapter.phase == .ready
     if wasReady { core.counters.gaps += 1 }
-    if wasReady { session.failures = 0 }
+    if wasReady, now - session.readyAt >= LaneSession.provenAfter { session.failures = 0 }
     adapter.lost()
     core.connectionLost(now: now)
     session.isFrozen = true
@@ -131,6 +159,8 @@ extension Lane where Adapter: ~Copyable {
           session.tradeQueryAt = now
         } else {
           session.tradesAreSettled = true
+          core.tracker.tradesAnswered(askedAt: session.tradesAskedAt, lag: LaneSession.tradeLag)
+          core.markAllDirty()
         }
       case .refused(.openOrders, _):
         session.orderQueryAt = nil
@@ -176,7 +206,9 @@ extension Lane where Adapter: ~Copyable {
     adapter.synchronised()
     session.isFrozen = false
     session.hasBeenReady = true
-    session.failures = 0
+    session.readyAt = now
+    // The positions agree or were taken over: nothing that ended unseen is still to be counted.
+    core.tracker.tradesAnswered(askedAt: now, lag: 0)
     output.records.note("ready", now: now)
     core.markAllDirty()
   }
@@ -194,7 +226,22 @@ extension Lane where Adapter: ~Copyable {
     guard session.tradeQueryAt == nil, adapter.queryTrades(since: tradesSince, continued: false, output: &output)
     else { return }
     session.tradeQueryAt = now
+    session.tradesAskedAt = now
     core.counters.queries += 1
+  }
+
+  private mutating func askForPositions(_ now: Nanoseconds) {
+    guard adapter.queryPositions(output: &output) else { return }
+    session.positionsAskedAt = now
+    core.counters.queries += 1
+  }
+
+  /// Orders that rest under our label but are none of this life: cancelled by the venue's id.
+  mutating func cancelOrphans() {
+    guard adapter.phase == .ready || adapter.phase == .synchronising else { return }
+    for index in 0..<core.orphanCount { _ = adapter.cancelForeign(core.orphan(index), clientID: 0, output: &output) }
+    core.clearOrphans()
+    session.hasSeenOrphans = true
   }
 
   private mutating func orderQueryAnswered(_ now: Nanoseconds) {
@@ -202,8 +249,7 @@ extension Lane where Adapter: ~Copyable {
     let ended = core.tracker.endQuery(grace: LaneSession.absenceGrace, now: now)
     // An order that ended unseen may have traded: its fills are to be asked for.
     if ended > 0, adapter.phase == .ready { askForTrades(now) }
-    for index in 0..<core.orphanCount { _ = adapter.cancelForeign(core.orphan(index), clientID: 0, output: &output) }
-    core.clearOrphans()
+    session.hasSeenOrphans = core.orphansInQuery > 0
     if adapter.phase == .synchronising {
       cancelEarlierOrders()
       session.ordersAreSettled = core.restingInQuery == 0 && core.tracker.unknownCount == 0
@@ -222,13 +268,7 @@ extension Lane where Adapter: ~Copyable {
   /// Takes over the venue's positions: at the start as they are, later only once the trades asked for
   /// agree or have been asked for often enough (the venue's trade history lags).
   private mutating func settlePositions(_ now: Nanoseconds) -> Bool {
-    var differs = false
-    for index in 0..<core.instrumentCount {
-      let stated = core.statedPosition(InstrumentIndex(index))
-      let ours = core.tracker.state(InstrumentIndex(index)).pointee.position
-      if ours != nil, stated != ours { differs = true }
-    }
-    if differs, session.positionAttempts < 8 {
+    if positionsDiffer, session.positionAttempts < 8 {
       session.positionAttempts += 1
       session.tradesAreSettled = false
       session.nextSyncAt = now + LaneSession.queryInterval
@@ -238,12 +278,27 @@ extension Lane where Adapter: ~Copyable {
     return true
   }
 
+  private var positionsDiffer: Bool {
+    for index in 0..<core.instrumentCount {
+      let stated = core.statedPosition(InstrumentIndex(index))
+      let ours = core.tracker.state(InstrumentIndex(index)).pointee.position
+      if ours != nil, stated != ours { return true }
+    }
+    return false
+  }
+
+  /// Fresh statements and our own count agree, or no longer can.
+  var positionsAgree: Bool { !positionsDiffer }
+
   private mutating func adoptPositions(_ now: Nanoseconds) {
     for index in 0..<core.instrumentCount {
       guard let stated = core.statedPosition(InstrumentIndex(index)), let info = core.markets[index].info else {
         continue
       }
-      let mark = PriceTicks(rawValue: core.markets[index].ticker.markE8 / info.grid.tickE8)
+      let mark = PriceTicks(rawValue: core.markets[index].lastMarkE8 / info.grid.tickE8)
+      if core.tracker.state(InstrumentIndex(index)).pointee.position != stated {
+        core.tracker.forgiveMissing(InstrumentIndex(index))
+      }
       if core.tracker.setPosition(InstrumentIndex(index), stated, mark: mark) {
         output.records.note("position taken over from the venue", now: now)
         core.markDirty(InstrumentIndex(index))
@@ -251,14 +306,29 @@ extension Lane where Adapter: ~Copyable {
     }
   }
 
-  /// While quoting: a position that the venue states and that stays different is taken over, with a
-  /// record (R56). Only when things are quiet: our own count is ahead of the venue's report.
+  /// While quoting: asks for the position after the last execution and now and then. A difference that
+  /// stays the same, although trades and positions are asked for again and whatever else trades
+  /// meanwhile, is taken over, with a record (R56).
   private mutating func auditPositions(_ now: Nanoseconds) {
-    let quiet: Nanoseconds = 2_000_000_000
-    guard core.statedAt > 0, now - core.statedAt > quiet, core.statedAt - core.lastFillAt > quiet / 2,
-      core.tracker.inFlightCount == 0
-    else { return }
-    adoptPositions(now)
+    guard core.statedAt > 0, now >= session.nextAuditAt else { return }
+    session.nextAuditAt = now + LaneSession.auditInterval
+    let isFresh = core.statedAt > session.auditedAt
+    session.auditedAt = now
+    guard positionsDiffer else {
+      core.forgetDifferences()
+      let isConfirmed = session.positionsAskedAt > core.lastFillAt + LaneSession.auditInterval
+      if !isConfirmed || now - session.positionsAskedAt > 60 * LaneSession.auditInterval { askForPositions(now) }
+      return
+    }
+    if isFresh {
+      for index in 0..<core.instrumentCount where core.noteDifference(InstrumentIndex(index)) > 4 {
+        adoptPositions(now)
+        core.forgetDifferences()
+        return
+      }
+    }
+    askForTrades(now)
+    askForPositions(now)
   }
 
   // MARK: - Timers
@@ -270,6 +340,7 @@ extension Lane where Adapter: ~Copyable {
     case .opening, .loggingIn, .settingUp, .subscribing:
       if now - session.connectedAt > settings.setupTimeout { session.closeReason = .setupTimedOut }
     case .synchronising:
+      giveUpQueries(now)
       synchronise(now)
       if adapter.phase == .synchronising, now - session.connectedAt > 3 * settings.setupTimeout {
         session.closeReason = .setupTimedOut
@@ -289,11 +360,23 @@ extension Lane where Adapter: ~Copyable {
     runStop(now)
   }
 
+  /// A question that is not answered completely in time is asked again. Trades are not waited for
+  /// forever: a row that cannot be read stays, and the positions will tell whether it was ours.
+  private mutating func giveUpQueries(_ now: Nanoseconds) {
+    if let sent = session.orderQueryAt, now - sent > settings.requestTimeout { session.orderQueryAt = nil }
+    if let sent = session.tradeQueryAt, now - sent > settings.requestTimeout {
+      session.tradeQueryAt = nil
+      session.tradeTimeouts += 1
+      if session.tradeTimeouts >= 2 { session.tradesAreSettled = true }
+    }
+  }
+
   private mutating func runReadyTimers(_ now: Nanoseconds) {
     if core.tracker.expire(sentBefore: now - settings.requestTimeout, now: now) > 0 { core.markAllDirty() }
-    if let sent = session.orderQueryAt, now - sent > settings.requestTimeout { session.orderQueryAt = nil }
-    if let sent = session.tradeQueryAt, now - sent > settings.requestTimeout { session.tradeQueryAt = nil }
-    if core.tracker.unknownCount > 0 { resolveUnknown(now) }
+    giveUpQueries(now)
+    if core.tracker.unknownCount > 0 || session.hasSeenOrphans { askForOrders(now) }
+    askForMissingTrades(now)
+    escalateCancels()
     auditPositions(now)
     // Staleness is judged by a timer, and it pulls quotes (R29).
     for index in 0..<core.instrumentCount {
@@ -302,15 +385,33 @@ extension Lane where Adapter: ~Copyable {
         market.pointee.isFresh = false
         core.markDirty(InstrumentIndex(index))
       }
+      if market.pointee.crossedFor(now: now) > LaneSession.longestCross { session.closeReason = .brokenBook }
     }
   }
 
-  /// R01, R12: asks for what is unknown; cancels that stay without effect escalate.
-  private mutating func resolveUnknown(_ now: Nanoseconds) {
-    askForOrders(now)
-    if core.tracker.largestCancelAttempts > 3, !stop.isRequested {
-      core.tracker.forgetCancelAttempts()
-      if !adapter.cancelSession(output: &output) { session.closeReason = .escalation }
+  /// Executions that the venue has reported without telling them, or that may have been made unseen.
+  private mutating func askForMissingTrades(_ now: Nanoseconds) {
+    guard core.tracker.missingFillOrders > 0 else {
+      session.tradeInterval = LaneSession.tradeLag
+      return
     }
+    guard now - session.tradesAskedAt > session.tradeInterval else { return }
+    session.tradeInterval = min(2 * session.tradeInterval, 30 * LaneSession.tradeLag)
+    askForTrades(now)
+  }
+
+  /// Cancels that stay without effect: the session's own command, then the end of the session (R12).
+  private mutating func escalateCancels() {
+    guard core.tracker.largestCancelAttempts > 3, !stop.isRequested else { return }
+    core.tracker.forgetCancelAttempts()
+    session.escalations += 1
+    if session.escalations > 1 || !adapter.cancelSession(output: &output) { session.closeReason = .escalation }
+  }
+
+  /// Whether a refused session would only be refused again: the operator has to act.
+  var isRefusalFinal: Bool {
+    guard session.closeReason == .refused, !session.hasBeenReady else { return false }
+    let code = adapter.failureCode
+    return code == 0 || Adapter.proof(of: .unknown, code: code) != .nothing && !Adapter.isThrottle(code: code)
   }
 }

@@ -18,12 +18,18 @@ struct StopProgress: Sendable {
   var phaseSince: Nanoseconds = 0
   /// The venue has confirmed that nothing of ours rests.
   var isVerified = false
+  var verifiedAt: Nanoseconds = 0
   /// Orders of ours that the last query showed.
   var left = 0
   var hasAskedForTrades = false
   var rounds = 0
 
   var isRequested: Bool { phase != .none }
+}
+
+enum LaneStopTiming {
+  /// How long a stop waits for the venue's position to agree with our own.
+  static let agreement: Nanoseconds = 4_000_000_000
 }
 
 /// The end of a session: cancel with the venue's own command, verify by a query, repeat until nothing
@@ -59,7 +65,7 @@ extension Lane where Adapter: ~Copyable {
     let phase = adapter.phase
     guard phase == .ready || phase == .synchronising else {
       // Nothing can be asked. If nothing can rest either, there is nothing to wait for.
-      if nothingCanRest, !session.hasBeenReady {
+      if nothingCanRest, !session.hasBeenReady, core.tracker.counters.orphans == 0 {
         stop.isVerified = true
         enter(.stopped, now)
       }
@@ -87,6 +93,8 @@ extension Lane where Adapter: ~Copyable {
 
   mutating func stopSawCancel(_ now: Nanoseconds) {
     guard stop.phase == .cancelling else { return }
+    // An answer to a question from before the cancel would prove nothing.
+    session.orderQueryAt = nil
     session.lastOrderQuery = LaneSession.never
     enter(.verifying, now)
     askForOrders(now)
@@ -106,6 +114,7 @@ extension Lane where Adapter: ~Copyable {
     stop.left = core.restingInQuery
     if stop.left == 0, nothingCanRest {
       stop.isVerified = true
+      stop.verifiedAt = now
       enter(.settling, now)
       settle(now)
     } else if stop.left > 0 {
@@ -120,7 +129,9 @@ extension Lane where Adapter: ~Copyable {
     for index in 0..<core.instrumentCount {
       missing += core.tracker.state(InstrumentIndex(index)).pointee.fillsWithoutFee
     }
-    if missing == 0 {
+    // The last execution may not have been told by any feed: the position tells, if it does in time.
+    let isSettled = positionsAgree || now - stop.verifiedAt > LaneStopTiming.agreement
+    if missing == 0, isSettled {
       enter(.stopped, now)
       return
     }

@@ -122,7 +122,8 @@ struct LaneTelemetry: ~Copyable {
       guard let info = lane.core.markets[index].info else { continue }
       let state = lane.core.tracker.state(InstrumentIndex(index))
       let market = lane.core.markets + index
-      let mark = market.pointee.ticker.markE8
+      // The last one: while the connection is lost a position is worth what it was, not nothing.
+      let mark = market.pointee.lastMarkE8
       let profit = state.pointee.profitE8(markE8: mark, tickE8: info.grid.tickE8)
       if updates != nil {
         let update = LaneUpdate(

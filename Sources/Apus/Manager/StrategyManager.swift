@@ -54,6 +54,8 @@ struct StrategyManager {
 
   mutating func note(_ update: LaneUpdate, lane: Int) {
     guard lane < latest.count, Int(update.instrument) < latest[lane].count else { return }
+    // Without a mark nothing is known of the profit: the last one known stays.
+    guard update.isPositionKnown, update.markE8 > 0 else { return }
     latest[lane][Int(update.instrument)] = update
   }
 
@@ -61,7 +63,10 @@ struct StrategyManager {
   mutating func decide() -> Bool {
     profitE8 = 0
     for lane in latest {
-      for case let update? in lane { profitE8 += update.profitE8 }
+      for case let update? in lane {
+        let (sum, overflow) = profitE8.addingReportingOverflow(update.profitE8)
+        profitE8 = overflow ? update.profitE8 : sum
+      }
     }
     let before = level
     if level == .halted || settings.maximumLossE8 > 0 && profitE8 <= -settings.maximumLossE8 {

@@ -8,6 +8,7 @@ public enum QuotingBlock: UInt8, Sendable, CaseIterable {
   case staleMarket, noMark, directive
   /// The strategy asked for nothing.
   case strategyEmpty
+  case journalFailed, refusedByVenue, throttled
 
   /// For people.
   public var text: String {
@@ -25,6 +26,9 @@ public enum QuotingBlock: UInt8, Sendable, CaseIterable {
     case .noMark: "the venue has not stated a mark price"
     case .directive: "the manager has stopped quoting"
     case .strategyEmpty: "the strategy wants no quotes"
+    case .journalFailed: "the journal could not be written; free space and restart"
+    case .refusedByVenue: "the venue refuses our orders; they are tried again after a pause"
+    case .throttled: "the message rate was exceeded; quoting resumes after a pause"
     }
   }
 }
@@ -39,6 +43,8 @@ public struct QuotingService: ~Copyable {
   private let directives: UnsafeMutablePointer<Directive>
   let instrumentCapacity: Int
   private var ladders: Ladders
+  /// The best prices of others that the last look saw; nil where it did not get so far.
+  private(set) var lastBests: (bid: PriceTicks?, ask: PriceTicks?) = (nil, nil)
   /// Of the last look: what takes risk off, to be sent first, and everything else.
   var cancels: CommandBuffer
   var changes: CommandBuffer
@@ -79,6 +85,9 @@ public struct QuotingService: ~Copyable {
 
   func block(_ instrument: InstrumentIndex) -> QuotingBlock { blocks[Int(instrument)] }
 
+  /// Quotes are wanted, but for this reason they are not sent now.
+  mutating func hold(_ instrument: InstrumentIndex, _ block: QuotingBlock) { blocks[Int(instrument)] = block }
+
   /// Looks at one instrument and fills `cancels` and `changes`.
   ///
   /// - Parameter gate: a reason outside of this instrument not to quote, or `.none`.
@@ -89,6 +98,7 @@ public struct QuotingService: ~Copyable {
     cancels.removeAll()
     changes.removeAll()
     ladders.removeAll()
+    lastBests = (nil, nil)
     blocks[Int(instrument)] = fill(
       instrument, market: market, state: state, limits: limits, staleAfter: staleAfter, gate: gate, now: now)
     let policy = policies[Int(instrument)]
@@ -126,6 +136,7 @@ public struct QuotingService: ~Copyable {
     guard let bid = market.bestOfOthers(.buy, own: state.bids),
       let ask = market.bestOfOthers(.sell, own: state.asks)
     else { return .oneSidedBook }
+    lastBests = (bid.price, ask.price)
     let directive = directives[Int(instrument)]
     guard directive.isQuotingAllowed else { return .directive }
     guard let strategy = strategies[Int(instrument)] else { return .notListed }

@@ -134,9 +134,11 @@ public struct RiskGate: ~Copyable {
       command.kind == .amend || remaining >= market.grid.minimumLots
     else { return .orderSize }
 
-    let (notional, overflow) = (abs(command.price.rawValue) &* state.tickLotE8)
-      .multipliedReportingOverflow(by: remaining.rawValue)
-    guard !overflow, state.tickLotE8 > 0, notional <= limits.maximumNotionalE8 else { return .notional }
+    let (unit, first) = command.price.rawValue.multipliedReportingOverflow(by: state.tickLotE8)
+    let (notional, second) = unit.multipliedReportingOverflow(by: remaining.rawValue)
+    guard !first, !second, state.tickLotE8 > 0, notional.magnitude <= limits.maximumNotionalE8.magnitude else {
+      return .notional
+    }
 
     // The worst case counts this order at the larger of what it is and what it may become.
     let before = order?.pointee.worstCaseLots ?? .zero
@@ -144,7 +146,8 @@ public struct RiskGate: ~Copyable {
     if growth > .zero, growth > state.room(for: command.side, limit: limits.maximumPosition) { return .exposure }
 
     guard market.markE8 > 0 else { return .collar }
-    let priceE8 = command.price.rawValue * market.grid.tickE8
+    let (priceE8, third) = command.price.rawValue.multipliedReportingOverflow(by: market.grid.tickE8)
+    guard !third, priceE8.magnitude <= UInt64(1) << 62 else { return .collar }
     let away = command.side == .buy ? priceE8 - market.markE8 : market.markE8 - priceE8
     guard away <= market.markE8 / 1_000_000 * limits.collarCentiBps else { return .collar }
     if command.side == .buy, market.collarHighE8 > 0, priceE8 > market.collarHighE8 { return .collar }

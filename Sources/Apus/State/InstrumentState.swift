@@ -6,6 +6,9 @@ public struct InstrumentState: ~Copyable {
   public var asks: SideOrders
   /// `nil` until the venue has stated it: unknown is not zero, and forbids quoting (R22).
   public internal(set) var position: QtyLots?
+  /// The position as the venue last stated it; behind our own count after a fill, ahead of it after a
+  /// trade that we were not told of.
+  public internal(set) var stated: QtyLots?
   /// Sum of `worstCaseLots` over all orders of a side.
   public internal(set) var openBuyLots = QtyLots(rawValue: 0)
   public internal(set) var openSellLots = QtyLots(rawValue: 0)
@@ -41,13 +44,16 @@ public struct InstrumentState: ~Copyable {
   public func profitE8(markE8: Int64, tickE8: Int64) -> MoneyE8 {
     guard let position, tickE8 > 0 else { return 0 }
     // position · mark: lots × (e8 per tick·lot) × (mark in ticks, fraction kept).
-    let wide = (position.rawValue &* tickLotE8).multipliedFullWidth(by: markE8)
-    return cashE8 + tickE8.dividingFullWidth(wide).quotient - feesE8
+    let value = Int128(position.rawValue) * Int128(tickLotE8) * Int128(markE8) / Int128(tickE8)
+    return MoneyE8(clamping: Int128(cashE8) + value - Int128(feesE8))
   }
 
-  /// Room for another buy (or sell) before the worst case reaches `limit`; may be negative.
+  /// Room for another buy (or sell) before the worst case reaches `limit`; may be negative. As long as
+  /// the venue's count differs from ours, the worse of both counts (R07).
   public func room(for side: Side, limit: QtyLots) -> QtyLots {
-    side == .buy ? limit - worstLong : limit - worstShort
+    let ours = position ?? .zero
+    let other = stated ?? ours
+    return side == .buy ? limit - max(ours, other) - openBuyLots : limit - openSellLots + min(ours, other)
   }
 
   mutating func addExposure(_ side: Side, _ delta: QtyLots) {

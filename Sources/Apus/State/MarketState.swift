@@ -13,6 +13,11 @@ public struct MarketState: ~Copyable {
   public internal(set) var tickerTime: Nanoseconds = 0
   /// Something that a strategy can see has changed since the last look.
   var isDirty = false
+  /// When the book was first seen crossed; nil while it is not.
+  private var crossedSince: Nanoseconds?
+  /// The best prices of others at the last look: a level at or before one of these changes what a strategy
+  /// sees, even behind our own quotes (R61).
+  var watched: (bid: PriceTicks?, ask: PriceTicks?) = (nil, nil)
   /// A ticker has arrived since the last silence.
   var isFresh = false
 
@@ -29,6 +34,18 @@ public struct MarketState: ~Copyable {
     bookTime = 0
     isFresh = false
     isDirty = true
+    crossedSince = nil
+  }
+
+  /// How long every look has found the book crossed or locked.
+  mutating func crossedFor(now: Nanoseconds) -> Nanoseconds {
+    guard isBookValid, book.isCrossed else {
+      crossedSince = nil
+      return 0
+    }
+    let since = crossedSince ?? now
+    crossedSince = since
+    return now - since
   }
 
   /// The best quote of others: the best level whose size is more than what we have there.

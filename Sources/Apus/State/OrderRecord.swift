@@ -38,8 +38,8 @@ extension OrderRecord {
     case .free: return .zero
     case .dead: return max(reported_lots - filled_lots, .zero)
     case .inserting, .live, .unknown:
-      let total = isChanging ? max(qty_lots, target_lots) : qty_lots
-      return max(total - filled_lots, .zero)
+      // Settled orders have their own size as target.
+      return max(max(qty_lots, target_lots) - filled_lots, .zero)
     }
   }
 }

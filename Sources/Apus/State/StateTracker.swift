@@ -1,52 +1,5 @@
 import CSupport
 
-/// What an error reply to an insert proves (R04); the adapter has the venue's table.
-public enum RefusalProof: Sendable {
-  /// The request had no effect.
-  case noEffect
-  /// The venue does not know the order (any more): a final report is on its way, or a query must tell.
-  case orderGone
-  /// The venue does not say whether the request had an effect.
-  case nothing
-}
-
-/// What became of a report about an order.
-public enum ReportOutcome: Equatable, Sendable {
-  /// Nothing new, or older than what is known (R02).
-  case stale
-  case changed
-  /// The order is gone for good.
-  case ended
-  /// Not an order of this engine; left alone (R14).
-  case foreign
-  /// Labelled as ours and resting, but not among the orders of this life: it is to be cancelled.
-  case orphan
-  /// Contradicts what can be true (R05); counted, the order is of unknown state.
-  case impossible
-}
-
-public enum FillOutcome: Equatable, Sendable {
-  case booked
-  /// Known already; its fee was new.
-  case feeAdded
-  case duplicate
-  /// Belongs to no order of this life.
-  case foreign
-}
-
-/// Numbers that only grow, for telemetry.
-public struct TrackerCounters: Sendable {
-  public var stale = 0
-  public var impossible = 0
-  public var foreignReports = 0
-  public var foreignFills = 0
-  public var orphans = 0
-  public var timeouts = 0
-  public var duplicateFills = 0
-  /// Fills that were told only after the end of their order.
-  public var lateFills = 0
-}
-
 /// The account of our orders, fills and positions on one venue.
 ///
 /// The venue is the source of truth: an order ends by its word alone. Whatever is not known counts
@@ -54,6 +7,11 @@ public struct TrackerCounters: Sendable {
 public struct StateTracker: ~Copyable {
   /// How long an ended order is remembered, so that late reports and fills still find it.
   public static let remembrance: Nanoseconds = 10_000_000_000
+  /// How long an order is remembered whose end was concluded from its absence alone: a late answer
+  /// may still show that it lives (R19).
+  public static let absentRemembrance: Nanoseconds = 120_000_000_000
+  /// More than any order or fill can have; what is larger is not true (R05).
+  static let largestLots = QtyLots(rawValue: 1 << 40)
 
   var slab: OrderSlab
   private let states: UnsafeMutablePointer<InstrumentState>
@@ -75,7 +33,17 @@ public struct StateTracker: ~Copyable {
   private var querySentAt: Nanoseconds = 0
   private var isQuerySnapshot = false
 
+  /// Ended orders that still miss fills which the venue has reported, or may have made unseen.
+  public private(set) var missingFillOrders = 0
+
+  // Bits of `OrderRecord.flags`.
   private static let seenInQuery: UInt8 = 1
+  /// A query did not list the order; nobody said that it ended.
+  private static let endedByAbsence: UInt8 = 2
+  /// Ended unseen: it counts as filled until the venue has been asked what traded.
+  private static let fillsUnasked: UInt8 = 4
+  /// A query settled an amend whose reply has not come: the next reply may be that one.
+  private static let owesReply: UInt8 = 8
 
   /// - Parameters:
   ///   - orderCapacity: orders at once, those lately ended included; a power of two.
@@ -161,7 +129,7 @@ public struct StateTracker: ~Copyable {
   mutating func takeBack(_ order: OrderPointer, now: Nanoseconds) {
     switch order.pointee.inFlightValue {
     case .insert: end(order, reported: .zero, now: now)
-    case .amend, .cancel: settle(order)
+    case .amend, .cancel: settle(order, now: now)
     case .none: break
     }
   }
@@ -180,37 +148,23 @@ public struct StateTracker: ~Copyable {
       return .orphan
     }
     order.pointee.flags |= Self.seenInQuery
+    if order.pointee.phaseValue == .dead { return applyDead(report, to: order, now: now) }
+    if order.pointee.venue_id.count == 0, report.venueID.count > 0 {
+      _ = slab.bind(order, venueID: report.venueID)
+    }
     let known = order.pointee
-
-    if known.phaseValue == .dead {
-      // Never re-opened; but a larger executed size means that fills are still to come.
-      if report.filled > known.reported_lots {
-        change(order) { $0.pointee.reported_lots = report.filled }
-        return .changed
-      }
+    if report.source == .query, known.sent_ns >= querySentAt {
+      // Older than our last request or than the venue's last answer to one (R02).
       counters.stale += 1
       return .stale
     }
-    let largest = known.isChanging ? max(known.qty_lots, known.target_lots) : known.qty_lots
-    if report.qty > largest || report.filled > report.qty {
+    if report.filled > report.qty || report.qty > Self.largestLots {
       counters.impossible += 1
       markUnknown(order, now: now)
       return .impossible
     }
-    if report.source == .query, known.sent_ns >= querySentAt, known.inFlightValue != .none {
-      counters.stale += 1
-      return .stale
-    }
-    if report.filled < known.filled_lots, !report.status.isTerminal {
-      // Older than a fill that we have: it can say nothing about price and size either (R02).
-      counters.stale += 1
-      return .stale
-    }
-    if known.venue_id.count == 0, report.venueID.count > 0 {
-      _ = slab.bind(order, venueID: report.venueID)
-    }
-
     if report.status.isTerminal {
+      if report.qty > max(known.qty_lots, known.target_lots) { counters.impossible += 1 }
       end(order, reported: max(report.filled, known.filled_lots), now: now)
       return .ended
     }
@@ -220,64 +174,149 @@ public struct StateTracker: ~Copyable {
       markUnknown(order, now: now)
       return .impossible
     }
-    return applyLive(report, to: order)
+    if report.qty > max(known.qty_lots, known.target_lots) {
+      counters.impossible += 1
+      // A query that is newer than everything else rules even so: otherwise the order would never
+      // be settled. Anything else may be late; the larger size is reserved until a query tells (R18).
+      if report.source != .query {
+        change(order) { $0.pointee.target_lots = report.qty }
+        markUnknown(order, now: now)
+        return .impossible
+      }
+    }
+    return applyLive(report, to: order, now: now)
   }
 
-  private mutating func applyLive(_ report: OrderReport, to order: OrderPointer) -> ReportOutcome {
+  private mutating func applyDead(_ report: OrderReport, to order: OrderPointer, now: Nanoseconds) -> ReportOutcome {
     let known = order.pointee
-    let instrument = known.instrument_index
+    let isAbsent = known.flags & Self.endedByAbsence != 0
+    if isAbsent, report.status.isLive, report.qty <= Self.largestLots,
+      report.source != .query || known.sent_ns < querySentAt
+    {
+      return revive(order, report, now: now)
+    }
+    if isAbsent, report.status.isTerminal {
+      // Now the venue has said it, and how much was executed.
+      change(order) {
+        $0.pointee.flags &= ~(Self.endedByAbsence | Self.fillsUnasked)
+        $0.pointee.reported_lots = max(report.filled, $0.pointee.filled_lots)
+      }
+      return .changed
+    }
+    // Never re-opened; but a larger executed size means that fills are still to come.
+    if report.filled > known.reported_lots, report.filled <= Self.largestLots {
+      change(order) { $0.pointee.reported_lots = report.filled }
+      return .changed
+    }
+    counters.stale += 1
+    return .stale
+  }
+
+  /// The end was concluded from absence, and the venue contradicts: the order counts as live again,
+  /// and a query will tell how it stands (R01, R19).
+  private mutating func revive(_ order: OrderPointer, _ report: OrderReport, now: Nanoseconds) -> ReportOutcome {
+    let state = state(order.pointee.instrument_index)
+    counters.revived += 1
+    guard !state.pointee.isFull(order.pointee.sideValue) else { return .orphan }
+    forgetEnded(order.pointee.client_id)
+    if order.pointee.venue_id.count == 0 { _ = slab.bind(order, venueID: report.venueID) }
+    change(order) {
+      $0.pointee.phaseValue = .unknown
+      $0.pointee.flags &= ~(Self.endedByAbsence | Self.fillsUnasked)
+      if report.hasPrice { $0.pointee.price_ticks = report.price }
+      $0.pointee.qty_lots = report.qty
+      $0.pointee.target_ticks = $0.pointee.price_ticks
+      $0.pointee.target_lots = report.qty
+      $0.pointee.reported_lots = max(report.filled, $0.pointee.filled_lots)
+      $0.pointee.sent_ns = now
+    }
+    state.pointee.insert(order)
+    return .changed
+  }
+
+  private mutating func applyLive(_ report: OrderReport, to order: OrderPointer, now: Nanoseconds) -> ReportOutcome {
+    let known = order.pointee
+    let isQuery = report.source == .query || report.source == .snapshot
+    // A report with fewer executions than we have booked is older than those: it says nothing about
+    // price and size (R02), unless it is the very answer that a request waits for.
+    let isBehind = report.filled < known.filled_lots
     switch known.inFlightValue {
     case .insert:
-      let wasInserting = known.qty_lots == .zero
-      change(order) {
-        $0.pointee.phaseValue = .live
-        $0.pointee.inFlightValue = .none
-        if report.hasPrice { $0.pointee.price_ticks = report.price }
-        $0.pointee.qty_lots = report.qty
-        $0.pointee.reported_lots = max($0.pointee.reported_lots, report.filled)
-      }
-      if wasInserting { state(instrument).pointee.ordersAccepted += 1 }
-      state(instrument).pointee.reposition(order)
+      if isBehind, report.source != .reply { return stale() }
+      if known.qty_lots == .zero { state(known.instrument_index).pointee.ordersAccepted += 1 }
+      confirm(order, report, now: now)
       return .changed
     case .amend:
-      let isAnswer =
-        report.source == .reply || report.source == .query || report.source == .snapshot
-        || (report.change == .amend && report.price == known.target_ticks && report.qty == known.target_lots)
-      change(order) {
-        $0.pointee.reported_lots = max($0.pointee.reported_lots, report.filled)
-        guard isAnswer else { return }
-        $0.pointee.phaseValue = .live
-        $0.pointee.inFlightValue = .none
-        if report.hasPrice { $0.pointee.price_ticks = report.price }
-        $0.pointee.qty_lots = report.qty
+      if report.source == .reply, report.change == .amend, known.flags & Self.owesReply != 0 {
+        // Of two amends this may be the answer to either: ask.
+        order.pointee.flags &= ~Self.owesReply
+        markUnknown(order, now: now)
+        return .changed
       }
-      state(instrument).pointee.reposition(order)
-      return isAnswer ? .changed : .stale
+      let isTarget = report.price == known.target_ticks && report.qty == known.target_lots
+      // The reply to the amend before, if the feed was faster, repeats what is known already.
+      let isRepeat = report.price == known.price_ticks && report.qty == known.qty_lots && !isTarget
+      let isAnswer =
+        isQuery && !isBehind || report.source == .reply && report.change == .amend && !isRepeat
+        || report.change == .amend && isTarget && !isBehind
+      guard isAnswer else {
+        noteExecuted(order, report)
+        return stale()
+      }
+      if isQuery { order.pointee.flags |= Self.owesReply }
+      confirm(order, report, now: now)
+      return .changed
     case .cancel:
       // A query sent after the cancel that still shows the order: the cancel was lost.
-      let isAlive = report.source == .query
-      change(order) {
-        $0.pointee.reported_lots = max($0.pointee.reported_lots, report.filled)
-        guard isAlive else { return }
-        $0.pointee.phaseValue = .live
-        $0.pointee.inFlightValue = .none
+      guard isQuery, !isBehind else {
+        noteExecuted(order, report)
+        return stale()
       }
-      return isAlive ? .changed : .stale
+      confirm(order, report, now: now)
+      return .changed
     case .none:
-      // Resting and settled. Feed items may be late; a query is not (checked above), so it rules.
-      let rules = report.source == .query || known.phaseValue == .unknown
       let differs = report.hasPrice && report.price != known.price_ticks || report.qty != known.qty_lots
-      change(order) {
-        $0.pointee.reported_lots = max($0.pointee.reported_lots, report.filled)
-        guard rules else { return }
-        $0.pointee.phaseValue = .live
-        if report.hasPrice { $0.pointee.price_ticks = report.price }
-        $0.pointee.qty_lots = report.qty
+      if report.source == .reply, report.change == .amend, known.flags & Self.owesReply != 0 {
+        // The amend that a query had not shown yet has been answered after all.
+        order.pointee.flags &= ~Self.owesReply
+        noteExecuted(order, report)
+        guard differs else { return stale() }
+        markUnknown(order, now: now)
+        return .changed
       }
-      if rules { state(instrument).pointee.reposition(order) }
-      if differs, !rules { counters.stale += 1 }
-      return rules || report.filled > known.reported_lots ? .changed : .stale
+      // Resting and settled. Feed items may be late; a query is not (checked above), so it rules.
+      let rules = !isBehind && (isQuery || known.phaseValue == .unknown && report.qty <= known.qty_lots)
+      guard rules else {
+        noteExecuted(order, report)
+        return differs || isBehind || report.filled <= known.reported_lots ? stale() : .changed
+      }
+      confirm(order, report, now: now)
+      return .changed
     }
+  }
+
+  private mutating func stale() -> ReportOutcome {
+    counters.stale += 1
+    return .stale
+  }
+
+  private mutating func noteExecuted(_ order: OrderPointer, _ report: OrderReport) {
+    change(order) { $0.pointee.reported_lots = max($0.pointee.reported_lots, report.filled) }
+  }
+
+  /// The order rests as the report says, and no request is in flight any more.
+  private mutating func confirm(_ order: OrderPointer, _ report: OrderReport, now: Nanoseconds) {
+    change(order) {
+      $0.pointee.phaseValue = .live
+      $0.pointee.inFlightValue = .none
+      if report.hasPrice { $0.pointee.price_ticks = report.price }
+      $0.pointee.qty_lots = report.qty
+      $0.pointee.target_ticks = $0.pointee.price_ticks
+      $0.pointee.target_lots = report.qty
+      $0.pointee.reported_lots = max($0.pointee.reported_lots, report.filled)
+      $0.pointee.sent_ns = now
+    }
+    state(order.pointee.instrument_index).pointee.reposition(order)
   }
 
   /// Books an execution exactly once (R06).
@@ -287,31 +326,44 @@ public struct StateTracker: ~Copyable {
       counters.foreignFills += 1
       return .foreign
     }
+    guard Int(fill.instrument) < instrumentCapacity else { return .foreign }
+    let side = order?.pointee.sideValue ?? fill.side
+    let state = state(order?.pointee.instrument_index ?? fill.instrument)
+    // Nothing that comes over the wire may overflow a sum.
+    let (value, first) = fill.price.rawValue.multipliedReportingOverflow(by: fill.qty.rawValue)
+    let (cost, second) = value.multipliedReportingOverflow(by: state.pointee.tickLotE8)
+    let (cash, third) = state.pointee.cashE8.subtractingReportingOverflow(side == .buy ? cost : 0 &- cost)
+    let (fees, fourth) = state.pointee.feesE8.addingReportingOverflow(fill.hasFee ? fill.feeE8 : 0)
+    if first || second || third || fourth || fill.qty > Self.largestLots {
+      counters.impossible += 1
+      if let order { markUnknown(order, now: now) }
+      return .impossible
+    }
     if case .known(let hadFee) = trades.note(fill.tradeID, hasFee: fill.hasFee) {
-      guard fill.hasFee, !hadFee, Int(fill.instrument) < instrumentCapacity else {
+      guard fill.hasFee, !hadFee else {
         counters.duplicateFills += 1
         return .duplicate
       }
-      let state = state(fill.instrument)
-      state.pointee.feesE8 += fill.feeE8
+      state.pointee.feesE8 = fees
       state.pointee.fillsWithoutFee -= 1
       return .feeAdded
     }
     guard let order else { return .foreign }
 
-    let side = order.pointee.sideValue
-    let state = state(order.pointee.instrument_index)
+    if order.pointee.venue_id.count == 0, fill.venueID.count > 0 { _ = slab.bind(order, venueID: fill.venueID) }
     if order.pointee.phaseValue == .dead { counters.lateFills += 1 }
     // The position first: with the fill off the order, the worst case of the side stays the same.
     state.pointee.position = (state.pointee.position ?? .zero) + QtyLots(rawValue: side.sign * fill.qty.rawValue)
     change(order) { $0.pointee.filled_lots += fill.qty }
     if order.pointee.filled_lots > max(order.pointee.qty_lots, order.pointee.target_lots) {
       counters.impossible += 1
+      markUnknown(order, now: now)
     }
-    state.pointee.cashE8 -= side.sign * fill.price.rawValue * fill.qty.rawValue * state.pointee.tickLotE8
+    state.pointee.cashE8 = cash
     if side == .buy { state.pointee.boughtLots += fill.qty } else { state.pointee.soldLots += fill.qty }
     state.pointee.fills += 1
-    if fill.hasFee { state.pointee.feesE8 += fill.feeE8 } else { state.pointee.fillsWithoutFee += 1 }
+    state.pointee.feesE8 = fees
+    if !fill.hasFee { state.pointee.fillsWithoutFee += 1 }
     state.pointee.notePeaks()
     return .booked
   }
@@ -326,11 +378,21 @@ public struct StateTracker: ~Copyable {
     guard let order = slab.find(clientID: clientID), order.pointee.phaseValue != .dead else { return nil }
     switch (kind, proof) {
     case (.insert, .noEffect):
-      guard order.pointee.inFlightValue == .insert else { return nil }
+      guard order.pointee.inFlightValue == .insert else {
+        markUnknown(order, now: now)  // it was seen to rest: a contradiction that a query must settle
+        return order
+      }
       end(order, reported: order.pointee.filled_lots, now: now)
-    case (.amend, .noEffect) where order.pointee.inFlightValue == .amend,
-      (.cancel, .noEffect) where order.pointee.inFlightValue == .cancel:
-      settle(order)
+    case (.amend, .noEffect):
+      let isOwed = order.pointee.flags & Self.owesReply != 0
+      order.pointee.flags &= ~Self.owesReply
+      switch (order.pointee.inFlightValue, isOwed) {
+      case (.amend, false): settle(order, now: now)
+      case (_, true) where order.pointee.inFlightValue != .amend: return nil  // as the query had shown
+      default: markUnknown(order, now: now)
+      }
+    case (.cancel, .noEffect) where order.pointee.inFlightValue == .cancel:
+      settle(order, now: now)
     case (_, .orderGone), (_, .nothing):
       // Fills may be on their way: gone is not the same as never filled.
       markUnknown(order, now: now)
@@ -348,12 +410,28 @@ public struct StateTracker: ~Copyable {
     let before = state.pointee.position
     guard before != position else { return false }
     // The difference is taken over at the mark, so that it makes neither profit nor loss.
+    guard abs(position.rawValue) <= Self.largestLots.rawValue else {
+      counters.impossible += 1
+      return false
+    }
     let delta = position - (before ?? .zero)
-    state.pointee.cashE8 -= mark.rawValue * delta.rawValue * state.pointee.tickLotE8
+    let (value, first) = mark.rawValue.multipliedReportingOverflow(by: delta.rawValue)
+    let (cost, second) = value.multipliedReportingOverflow(by: state.pointee.tickLotE8)
+    let (cash, third) = state.pointee.cashE8.subtractingReportingOverflow(cost)
+    guard !first, !second, !third else {
+      counters.impossible += 1
+      return false
+    }
+    state.pointee.cashE8 = cash
     state.pointee.position = position
     state.pointee.notePeaks()
     if before != nil { state.pointee.positionAdjustments += 1 }
     return before != nil
+  }
+
+  /// What the venue says that we hold; until it agrees with our own count the worse of both limits us.
+  mutating func notePosition(_ instrument: InstrumentIndex, stated: QtyLots?) {
+    state(instrument).pointee.stated = stated
   }
 
   mutating func list(_ info: InstrumentInfo) {
@@ -404,10 +482,43 @@ public struct StateTracker: ~Copyable {
       guard record.phaseValue == .unknown, record.flags & Self.seenInQuery == 0,
         record.sent_ns + grace <= sentAt
       else { return }
-      tracker.end(order, reported: max(record.reported_lots, record.filled_lots), now: now)
+      // What it executed before it ended is not known either: all of it, as far as exposure goes.
+      let most = max(record.qty_lots, record.target_lots)
+      tracker.end(order, reported: max(record.reported_lots, record.filled_lots, most), now: now)
+      order.pointee.flags |= Self.endedByAbsence | Self.fillsUnasked
+      order.pointee.sent_ns = now
       count += 1
     }
     return count
+  }
+
+  /// The venue's position of an instrument was taken over: executions that we miss are part of it.
+  mutating func forgiveMissing(_ instrument: InstrumentIndex) {
+    guard missingFillOrders > 0 else { return }
+    for offset in 0..<endedCount {
+      guard let order = slab.find(clientID: ended[(endedFirst + offset) % endedCapacity].clientID),
+        order.pointee.instrument_index == instrument, order.pointee.worstCaseLots > .zero
+      else { continue }
+      change(order) {
+        $0.pointee.flags &= ~Self.fillsUnasked
+        $0.pointee.reported_lots = $0.pointee.filled_lots
+      }
+    }
+  }
+
+  /// A complete answer about executions has arrived to a question sent at `askedAt`: what ended unseen
+  /// at least `lag` before that has traded no more than was told.
+  mutating func tradesAnswered(askedAt: Nanoseconds, lag: Nanoseconds) {
+    guard missingFillOrders > 0 else { return }
+    for offset in 0..<endedCount {
+      guard let order = slab.find(clientID: ended[(endedFirst + offset) % endedCapacity].clientID),
+        order.pointee.flags & Self.fillsUnasked != 0, order.pointee.sent_ns + lag <= askedAt
+      else { continue }
+      change(order) {
+        $0.pointee.flags &= ~Self.fillsUnasked
+        $0.pointee.reported_lots = $0.pointee.filled_lots
+      }
+    }
   }
 
   /// Forgets ended orders after `remembrance`, unless fills that the venue reported are missing.
@@ -420,22 +531,13 @@ public struct StateTracker: ~Copyable {
       endedCount -= 1
       checks -= 1
       guard let order = slab.find(clientID: clientID) else { continue }
-      if order.pointee.worstCaseLots > .zero {
-        pushEnded(clientID, now)  // still waiting for a fill
+      let isAbsent = order.pointee.flags & Self.endedByAbsence != 0
+      if order.pointee.worstCaseLots > .zero || isAbsent && now - order.pointee.sent_ns < Self.absentRemembrance {
+        pushEnded(clientID, now)  // still waiting for a fill, or for a late answer
       } else {
         slab.erase(order)
       }
     }
-  }
-
-  /// Ended orders that still miss fills which the venue has reported.
-  var missingFillOrders: Int {
-    var count = 0
-    for offset in 0..<endedCount {
-      let (clientID, _) = ended[(endedFirst + offset) % endedCapacity]
-      if let order = slab.find(clientID: clientID), order.pointee.worstCaseLots > .zero { count += 1 }
-    }
-    return count
   }
 
   /// Calls `body` with every order that the venue says rests.
@@ -477,6 +579,8 @@ public struct StateTracker: ~Copyable {
     guard report.clientID != 0, let order = slab.find(clientID: report.clientID),
       order.pointee.instrument_index == report.instrument, order.pointee.sideValue == report.side
     else { return nil }
+    // A query lists the whole account, and others may use the same client ids.
+    if report.source == .query, !report.isLabelledOurs { return nil }
     // Another session may use the same client id: an order that has its venue id is known by that.
     if order.pointee.venue_id.count > 0, report.venueID.count > 0 { return nil }
     return order
@@ -484,7 +588,8 @@ public struct StateTracker: ~Copyable {
 
   private func find(_ fill: FillReport) -> OrderPointer? {
     if fill.venueID.count > 0, let order = slab.find(venueID: fill.venueID) { return order }
-    guard fill.clientID != 0, fill.source != .query, fill.source != .tradeFeed,
+    // Trade feeds tell the whole account: by our own number only what bears our label.
+    guard fill.clientID != 0, fill.isLabelledOurs || fill.source != .query && fill.source != .tradeFeed,
       let order = slab.find(clientID: fill.clientID),
       order.pointee.instrument_index == fill.instrument, order.pointee.sideValue == fill.side,
       order.pointee.venue_id.count == 0
@@ -497,6 +602,7 @@ public struct StateTracker: ~Copyable {
     let before = order.pointee.worstCaseLots
     let phase = order.pointee.phaseValue
     let wasInFlight = order.pointee.inFlightValue != .none
+    let wasMissing = phase == .dead && before > .zero
     body(order)
     let delta = order.pointee.worstCaseLots - before
     if delta != .zero {
@@ -505,6 +611,8 @@ public struct StateTracker: ~Copyable {
     let isInFlight = order.pointee.inFlightValue != .none
     inFlightCount += (isInFlight ? 1 : 0) - (wasInFlight ? 1 : 0)
     let now = order.pointee.phaseValue
+    let isMissing = now == .dead && order.pointee.worstCaseLots > .zero
+    missingFillOrders += (isMissing ? 1 : 0) - (wasMissing ? 1 : 0)
     if phase != now {
       unknownCount += (now == .unknown ? 1 : 0) - (phase == .unknown ? 1 : 0)
       liveCount += (now == .live ? 1 : 0) - (phase == .live ? 1 : 0)
@@ -512,8 +620,9 @@ public struct StateTracker: ~Copyable {
   }
 
   /// The request in flight had no effect, or is answered: back to what was confirmed.
-  private mutating func settle(_ order: OrderPointer) {
+  private mutating func settle(_ order: OrderPointer, now: Nanoseconds) {
     change(order) {
+      $0.pointee.sent_ns = now
       $0.pointee.inFlightValue = .none
       $0.pointee.phaseValue = .live
       $0.pointee.target_ticks = $0.pointee.price_ticks
@@ -544,6 +653,18 @@ public struct StateTracker: ~Copyable {
     precondition(endedCount < endedCapacity)
     ended[(endedFirst + endedCount) % endedCapacity] = (clientID, now)
     endedCount += 1
+  }
+
+  /// Takes an order out of the ended ones. Cold.
+  private mutating func forgetEnded(_ clientID: UInt64) {
+    var kept = 0
+    for offset in 0..<endedCount {
+      let entry = ended[(endedFirst + offset) % endedCapacity]
+      guard entry.clientID != clientID else { continue }
+      ended[(endedFirst + kept) % endedCapacity] = entry
+      kept += 1
+    }
+    endedCount = kept
   }
 
   private mutating func forEachOrder(_ body: (inout StateTracker, OrderPointer) -> Void) {

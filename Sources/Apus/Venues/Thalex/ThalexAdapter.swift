@@ -27,6 +27,8 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   private(set) var failureCode: Int64 = 0
   private var failedAt: SessionRequest?
   private var awaited: Awaited = []
+  /// Tells repeated queries apart: a late answer to an earlier one must not pass for the answer to the last (R02).
+  private var serial: UInt64 = 0
 
   /// Snapshots and confirmations that must have arrived before the session is synchronised (R21).
   private struct Awaited: OptionSet {
@@ -215,7 +217,11 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
 
   mutating func queryOpenOrders(output: inout LaneOutput) -> Bool {
     guard let buffer = output.begin() else { return false }
-    return finish(encoder.openOrders(into: buffer, id: ThalexRequestID.session(.openOrders)), buffer, &output)
+    serial += 1
+    let id = ThalexRequestID.session(.openOrders, serial: serial)
+    guard finish(encoder.openOrders(into: buffer, id: id), buffer, &output) else { return false }
+    decoder.awaitedOrdersID = id
+    return true
   }
 
   mutating func queryPositions(output: inout LaneOutput) -> Bool {
@@ -228,8 +234,11 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     if since > 0 { query.timeLow = since / 1_000_000_000 }
     if continued { query.bookmark = decoder.tradeHistoryBookmark }
     guard let buffer = output.begin() else { return false }
-    let id = ThalexRequestID.session(.tradeHistory)
-    return finish(encoder.tradeHistory(into: buffer, id: id, query: query), buffer, &output)
+    serial += 1
+    let id = ThalexRequestID.session(.tradeHistory, serial: serial)
+    guard finish(encoder.tradeHistory(into: buffer, id: id, query: query), buffer, &output) else { return false }
+    decoder.awaitedTradesID = id
+    return true
   }
 
   mutating func cancelSession(output: inout LaneOutput) -> Bool {
@@ -265,8 +274,10 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     switch code {
     case 1: .orderGone
     // Partition, session, temporary and state failures do not say whether the request had an effect.
-    case 10, 11, 20, 21, 37: .nothing
-    default: .noEffect
+    case 10, 11, 20, 21, 37, 53: .nothing
+    case 2...58: .noEffect
+    // A code that this version does not know, or none, proves nothing (R05).
+    default: .nothing
     }
   }
 

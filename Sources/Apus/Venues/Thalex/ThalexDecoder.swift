@@ -102,6 +102,10 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   public internal(set) var accountNumber: String?
   /// The id of the last reply; `UInt64.max` if it had none of our form. Tells repeated session requests apart.
   public internal(set) var lastReplyID = UInt64.max
+  /// The only ids under which answers about open orders, or trades, are read; `nil` takes every one. An answer to
+  /// an earlier question is stepped over whole and delivered as the reply to an unknown request.
+  public var awaitedOrdersID: UInt64?
+  public var awaitedTradesID: UInt64?
 
   /// - Parameters:
   ///   - instrumentCapacity: How many instruments can be wanted, 1 ... 65_535.

@@ -40,6 +40,9 @@ extension ThalexDecoder {
         confirm(request, &json, isConfirmed: true, into: &sink)
       case .unsubscribe: confirm(request, &json, isConfirmed: false, into: &sink)
       case .instruments: instruments(&json, snapshot: true, isWrapped: false, reply: request, into: &sink)
+      case .openOrders where awaitedOrdersID ?? lastReplyID != lastReplyID,
+        .tradeHistory where awaitedTradesID ?? lastReplyID != lastReplyID:
+        sink.replied(.unknown, value: 0)
       case .openOrders:
         orders(&json, source: .query, snapshot: .openOrders, isSession: false, reply: request, into: &sink)
       case .portfolio: portfolio(&json, snapshot: true, reply: request, into: &sink)

@@ -1,0 +1,163 @@
+import Apus
+import CSupport
+import Testing
+
+@testable import Apus
+
+/// Answers and reports in orders that the venue does not rule out, and numbers that cannot be true.
+@Suite struct StateTrackerFaultTests {
+  private func amend(_ tracker: inout StateTracker, _ order: OrderPointer, _ price: Int64, _ qty: Int64, now: Nanoseconds) {
+    tracker.beginAmend(order, price: PriceTicks(rawValue: price), qty: QtyLots(rawValue: qty), now: now)
+  }
+
+  @Test func `R19 an order given up for absence that the venue then reports live counts again`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.insert(.buy, 100, 7, now: 100)
+    let late = Say.report(order, source: .reply)
+    _ = tracker.expire(sentBefore: 200, now: 300)
+    tracker.beginQuery(sentAt: 400)
+    _ = tracker.endQuery(grace: 100, now: 410)
+    tracker.tradesAnswered(askedAt: 2000, lag: 1)
+    #expect(tracker.buys == 0)
+    tracker.purge(now: 400 + 50_000_000_000)
+    #expect(tracker.apply(late, now: 50_000_000_400) == .changed)
+    #expect(order.pointee.phaseValue == .unknown)
+    #expect(tracker.buys == 7)
+    #expect(tracker.unknownCount == 1)
+    tracker.purge(now: 400_000_000_000)
+    #expect(tracker.order(order.pointee.client_id) != nil)
+    #expect(tracker.apply(Say.report(order, .cancelled, change: .cancel), now: 400_000_000_001) == .ended)
+    #expect(tracker.buys == 0)
+  }
+
+  @Test func `R02 a query sent before the last acknowledgement cannot undo it`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.rest(.buy, 100, 7)
+    let before = Say.report(order, change: .existing, source: .query)
+    tracker.beginQuery(sentAt: 10)
+    amend(&tracker, order, 105, 9, now: 11)
+    _ = tracker.apply(Say.report(order, change: .amend, source: .reply), now: 12)
+    #expect(tracker.apply(before, now: 13) == .stale)
+    #expect(order.pointee.price_ticks.rawValue == 105)
+    #expect(tracker.buys == 9)
+  }
+
+  @Test func `R02 the reply to the insert, after its feed item, does not answer the amend that followed`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.insert(.buy, 100, 7)
+    let reply = Say.report(order, source: .reply)
+    _ = tracker.apply(Say.report(order), now: 1)
+    amend(&tracker, order, 105, 9, now: 2)
+    #expect(tracker.apply(reply, now: 3) == .stale)
+    #expect(order.pointee.inFlightValue == .amend)
+    #expect(tracker.apply(Say.report(order, change: .amend, source: .reply), now: 4) == .changed)
+    #expect(order.pointee.price_ticks.rawValue == 105)
+    #expect(tracker.buys == 9)
+    #expect(tracker.counters.impossible == 0)
+  }
+
+  @Test func `R02 the reply to an amend, after its feed item, does not answer the next amend`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.rest(.buy, 100, 7)
+    amend(&tracker, order, 101, 7, now: 2)
+    let first = Say.report(order, change: .amend, source: .reply)
+    _ = tracker.apply(Say.report(order, change: .amend), now: 3)
+    amend(&tracker, order, 102, 9, now: 4)
+    #expect(tracker.apply(first, now: 5) == .stale)
+    #expect(order.pointee.inFlightValue == .amend)
+  }
+
+  @Test func `R04 a reply that a fill has overtaken still answers its request`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.rest(.buy, 100, 7)
+    amend(&tracker, order, 105, 7, now: 2)
+    _ = tracker.apply(Say.fill(order, "T1", qty: 2), now: 3)
+    _ = tracker.apply(Say.report(order, .partiallyFilled, change: .fill, filled: 2), now: 3)
+    #expect(tracker.apply(Say.report(order, change: .amend, source: .reply, filled: 0), now: 4) == .changed)
+    #expect(order.pointee.inFlightValue == .none)
+    #expect(order.pointee.price_ticks.rawValue == 105)
+    #expect(tracker.buys == 5)
+  }
+
+  @Test func `R18 an order that is larger at the venue than it can be is reserved, then settled by a query`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.rest(.buy, 100, 7)
+    #expect(tracker.apply(Say.report(order, change: .amend, source: .reply, qty: 20), now: 1) == .impossible)
+    #expect(tracker.buys == 20)
+    tracker.beginQuery(sentAt: 10)
+    #expect(tracker.apply(Say.report(order, change: .existing, source: .query, qty: 20), now: 11) == .changed)
+    #expect(order.pointee.phaseValue == .live)
+    #expect(tracker.unknownCount == 0)
+    #expect(tracker.buys == 20)
+  }
+
+  @Test func `R01 the venue's word ends an order even with a size that it should not have`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.rest(.buy, 100, 7)
+    #expect(tracker.apply(Say.report(order, .cancelled, change: .cancel, qty: 20), now: 1) == .ended)
+    #expect(tracker.buys == 0)
+  }
+
+  @Test func `R05 sizes and prices that overflow every sum are refused, not trapped on`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.rest(.buy, 100, 7)
+    #expect(tracker.apply(Say.fill(order, "T1", qty: .max, price: .max), now: 1) == .impossible)
+    #expect(tracker.position == 0)
+    #expect(tracker.apply(Say.report(order, .filled, change: .fill, qty: .max, filled: .max), now: 2) == .impossible)
+    let differs = tracker.setPosition(0, QtyLots(rawValue: .max), mark: PriceTicks(rawValue: 60_000))
+    #expect(!differs)
+    #expect(tracker.position == 0)
+    _ = tracker.apply(Say.report(order, .cancelled, change: .cancel), now: 3)
+    _ = tracker.apply(Say.report(order, .filled, change: .fill, qty: .max, filled: .max), now: 4)
+    #expect(tracker.buys == 0)
+  }
+
+  @Test func `R06 a trade of an order whose venue id was never learnt is matched by our label and number`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.insert(.buy, 100, 7)
+    var trade = Say.fill(order, "T1", qty: 7, source: .query, fee: 3)
+    trade.isLabelledOurs = false
+    #expect(tracker.apply(trade, now: 1) == .foreign)
+    trade.isLabelledOurs = true
+    #expect(tracker.apply(trade, now: 2) == .booked)
+    #expect(tracker.position == 7)
+  }
+
+  @Test func `R14 a query's order of others with our number is not taken for ours`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.insert(.buy, 100, 7)
+    var other = Say.report(order, change: .existing, source: .query, venueID: "THEIRS")
+    other.isLabelledOurs = false
+    tracker.beginQuery(sentAt: 5)
+    #expect(tracker.apply(other, now: 6) == .foreign)
+    #expect(order.pointee.inFlightValue == .insert)
+  }
+
+  @Test func `R19 a late refusal of a lost amend does not settle the amend after it`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.rest(.buy, 100, 7)
+    amend(&tracker, order, 101, 8, now: 1)
+    _ = tracker.expire(sentBefore: 2, now: 3)
+    tracker.beginQuery(sentAt: 10)
+    _ = tracker.apply(Say.report(order, change: .existing, source: .query, price: 100, qty: 7), now: 11)
+    #expect(order.pointee.phaseValue == .live)
+    amend(&tracker, order, 102, 9, now: 12)
+    _ = tracker.refuse(.amend(order.pointee.client_id), proof: .noEffect, now: 13)
+    #expect(order.pointee.phaseValue == .unknown)
+    #expect(tracker.buys == 9)
+    _ = tracker.apply(Say.report(order, change: .amend, source: .reply, price: 102, qty: 9), now: 14)
+    #expect(order.pointee.phaseValue == .live)
+    #expect(tracker.buys == 9)
+  }
+
+  @Test func `R07 as long as the venue's position differs from ours the worse of both limits`() throws {
+    var tracker = try Say.tracker()
+    _ = tracker.rest(.buy, 100, 3)
+    tracker.notePosition(0, stated: QtyLots(rawValue: 5))
+    let (buy, sell) = tracker.with(0) {
+      ($0.room(for: .buy, limit: QtyLots(rawValue: 10)), $0.room(for: .sell, limit: QtyLots(rawValue: 10)))
+    }
+    #expect(buy.rawValue == 2)
+    #expect(sell.rawValue == 10)
+  }
+}
