@@ -180,6 +180,14 @@ final class LaneWorld {
     lane.disconnected(now: now)
   }
 
+  /// The manager forbids quoting.
+  func pullQuotes() {
+    var directive = Directive()
+    directive.isQuotingAllowed = false
+    lane.direct(directive, instrument: 0, now: now)
+    collectLane()
+  }
+
   func requestStop() { lane.requestStop(now: now) }
 
   private func collectLane() {

@@ -72,6 +72,8 @@ struct Quiet: ~Copyable {
     return "{\"id\":\(id),\"result\":[\(lines)]}"
   }
 
+  mutating func forgetRequests() { requests = [] }
+
   /// Lets time go by with nothing but timers, and the answers to what they ask.
   mutating func pass(_ duration: Nanoseconds) {
     let end = now + duration
