@@ -25,7 +25,8 @@ import Testing
       let late: Nanoseconds = random.chance(200) ? .random(in: 1...500_000_000, using: &random) : 0
       if random.chance(20) { return [] }
       if random.chance(10) { return [.random(in: 4_000_000_000...8_000_000_000, using: &random)] }
-      return random.chance(100) ? [late, late + 30_000_000] : [late]
+      // There is one reply to each request; feed items may repeat.
+      return isFeed && random.chance(100) ? [late, late + 30_000_000] : [late]
     }
     world.fate = { text in
       (text.contains("private/insert") || text.contains("private/amend")) && random.chance(10) ? .swallow : .pass

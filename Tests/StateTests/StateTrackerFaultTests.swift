@@ -56,15 +56,20 @@ import Testing
     #expect(tracker.counters.impossible == 0)
   }
 
-  @Test func `R02 the reply to an amend, after its feed item, does not answer the next amend`() throws {
+  @Test func `R02 the feed item of an earlier amend to the same price and size does not answer the amend in flight`() throws {
     var tracker = try Say.tracker()
     let order = tracker.rest(.buy, 100, 7)
-    amend(&tracker, order, 101, 7, now: 2)
-    let first = Say.report(order, change: .amend, source: .reply)
-    _ = tracker.apply(Say.report(order, change: .amend), now: 3)
-    amend(&tracker, order, 102, 9, now: 4)
-    #expect(tracker.apply(first, now: 5) == .stale)
+    amend(&tracker, order, 101, 9, now: 2)
+    let first = Say.report(order, change: .amend)
+    _ = tracker.apply(Say.report(order, change: .amend, source: .reply), now: 3)
+    amend(&tracker, order, 100, 7, now: 4)
+    _ = tracker.apply(Say.report(order, change: .amend, source: .reply), now: 5)
+    amend(&tracker, order, 101, 9, now: 6)
+    #expect(tracker.apply(first, now: 7) == .stale)
     #expect(order.pointee.inFlightValue == .amend)
+    _ = tracker.refuse(.amend(order.pointee.client_id), proof: .noEffect, now: 8)
+    #expect(order.pointee.price_ticks.rawValue == 100)
+    #expect(tracker.buys == 7)
   }
 
   @Test func `R04 a reply that a fill has overtaken still answers its request`() throws {

@@ -142,10 +142,10 @@ import Testing
     let order = tracker.rest(.buy, 100, 7)
     tracker.beginAmend(order, price: PriceTicks(rawValue: 100), qty: QtyLots(rawValue: 9), now: 1)
     #expect(tracker.buys == 9)
-    _ = tracker.apply(Say.report(order, change: .amend), now: 2)
+    _ = tracker.apply(Say.report(order, change: .amend, source: .reply), now: 2)
     tracker.beginAmend(order, price: PriceTicks(rawValue: 100), qty: QtyLots(rawValue: 2), now: 3)
     #expect(tracker.buys == 9)
-    _ = tracker.apply(Say.report(order, change: .amend), now: 4)
+    _ = tracker.apply(Say.report(order, change: .amend, source: .reply), now: 4)
     #expect(tracker.buys == 2)
   }
 
@@ -337,7 +337,8 @@ import Testing
       case 4:
         guard let order = alive.randomElement(using: &random), order.pointee.inFlightValue == .amend else { continue }
         if random.chance(700) {
-          _ = tracker.apply(Say.report(order, change: .amend, filled: order.pointee.filled_lots.rawValue), now: now)
+          _ = tracker.apply(
+            Say.report(order, change: .amend, source: .reply, filled: order.pointee.filled_lots.rawValue), now: now)
         } else {
           _ = tracker.refuse(.amend(order.pointee.client_id), proof: .noEffect, now: now)
         }

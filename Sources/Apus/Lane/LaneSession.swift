@@ -268,7 +268,10 @@ extension Lane where Adapter: ~Copyable {
   /// Takes over the venue's positions: at the start as they are, later only once the trades asked for
   /// agree or have been asked for often enough (the venue's trade history lags).
   private mutating func settlePositions(_ now: Nanoseconds) -> Bool {
-    if positionsDiffer, session.positionAttempts < 8 {
+    // Only a position stated since the last question counts: the snapshot may be older than a trade since.
+    let isFresh = session.positionAttempts > 0 && core.statedAt > session.positionsAskedAt
+    if positionsDiffer, session.positionAttempts < 8 || !isFresh {
+      askForPositions(now)
       session.positionAttempts += 1
       session.tradesAreSettled = false
       session.nextSyncAt = now + LaneSession.queryInterval

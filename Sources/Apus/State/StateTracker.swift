@@ -254,11 +254,11 @@ public struct StateTracker: ~Copyable {
         return .changed
       }
       let isTarget = report.price == known.target_ticks && report.qty == known.target_lots
-      // The reply to the amend before, if the feed was faster, repeats what is known already.
+      // Only replies and queries answer: there is one reply to each request, but an item of the feed
+      // may tell of an amend before this one. What repeats the known state is no answer either.
       let isRepeat = report.price == known.price_ticks && report.qty == known.qty_lots && !isTarget
       let isAnswer =
         isQuery && !isBehind || report.source == .reply && report.change == .amend && !isRepeat
-        || report.change == .amend && isTarget && !isBehind
       guard isAnswer else {
         noteExecuted(order, report)
         return stale()
