@@ -43,6 +43,7 @@ struct RunCommand: AsyncParsableCommand {
     if !quiet {
       let names = configuration.instruments.map(\.name).joined(separator: ", ")
       say("apus: quoting \(names) on \(configuration.venue.url) as \(configuration.engine.name); Ctrl-C stops")
+      for line in hostFindings() { say("apus: \(line)") }
       say("apus: live state in \(engine.telemetryPath)")
     }
     let result: EngineReport
@@ -62,6 +63,12 @@ struct RunCommand: AsyncParsableCommand {
     if let failure = result.failure { _ = Exit.fail(Exit.unverified, failure) }
     if !result.isStopVerified { throw Exit.unverified }
   }
+}
+
+/// What of this machine costs latency; errors are met later, where they matter.
+private func hostFindings() -> [String] {
+  guard let core = (try? CPU.allowedCores())?.last else { return [] }
+  return HostReport.current(core: core, realTime: false).findings.filter { $0.severity == .warning }.map(\.text)
 }
 
 extension EngineReport {

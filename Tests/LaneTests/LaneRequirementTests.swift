@@ -43,10 +43,10 @@ import Testing
       }
       for step in 0..<2000 { move(&quiet, step) }
       quiet.forgetRequests()
-      let before = mallinfo2().uordblks
+      let before = apus_heap_in_use()
       for step in 0..<8000 { move(&quiet, step) }
       quiet.forgetRequests()
-      let after = mallinfo2().uordblks
+      let after = apus_heap_in_use()
       // The test's own texts come and go; the lane may not keep a byte per tick.
       if after > before + 4096 {
         FileHandle.standardError.write(Data("\(before) bytes in use before, \(after) after\n".utf8))

@@ -91,7 +91,7 @@ extension EngineSection: DescribedSection {
       "Where journal and telemetry file go; made if missing. Relative to the working directory."),
     .init(
       CodingKeys.journal, \.journal, .flag, .defaulted,
-      "Whether all input and output is recorded; replay and recovery need it."),
+      "Whether all input and output is recorded; the report's list of trades comes from it."),
   ]
 }
 

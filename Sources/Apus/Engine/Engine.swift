@@ -139,8 +139,12 @@ public final class Engine: Sendable {
     let output = LaneOutput(
       endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: journalWriter.take()))
     let issuedAt = IssuedAtSource()
+    // The orders lie in memory of the lane's own node, locked and touched before the first tick.
+    let node = core.flatMap { try? CPU.node(ofCore: $0) }
+    let orderMemory = try LockedMemory(
+      count: OrderSlab.memoryBytes(capacity: settings.orderCapacity), node: node, wishes: [.locked, .notDumped])
     let lane = try Lane(
-      settings: settings, adapter: adapter, output: output,
+      settings: settings, adapter: adapter, output: output, orderMemory: .some(orderMemory),
       makeToken: {
         let time = issuedAt.next(wallClock: EngineClock.now() + EngineClock.wallOffset())
         // An empty token is refused by the venue, which names the cause to the operator.

@@ -34,7 +34,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   init(
     settings: LaneSettings, adapter: consuming Adapter, output: consuming LaneOutput,
-    makeToken: @escaping () -> String,
+    orderMemory: consuming LockedMemory? = nil, makeToken: @escaping () -> String,
     makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
   ) throws {
     let count = settings.instruments.count
@@ -43,7 +43,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     let least = try BucketRate(capacity: 1, tokensPerSecond: 1)
     let tracker = try StateTracker(
       instrumentCapacity: count, orderCapacity: settings.orderCapacity, ordersPerSide: perSide, idBits: 32,
-      firstGeneration: settings.firstGeneration, tradeMemory: 1 << 16)
+      firstGeneration: settings.firstGeneration, tradeMemory: 1 << 16, slabMemory: orderMemory)
     let core = try LaneCore(
       instrumentCount: count, tracker: tracker, bookLevels: 1024,
       refusalProof: Adapter.proof, isThrottle: Adapter.isThrottle)

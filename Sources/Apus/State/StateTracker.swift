@@ -14,6 +14,8 @@ public struct StateTracker: ~Copyable {
   static let largestLots = QtyLots(rawValue: 1 << 40)
 
   var slab: OrderSlab
+  /// The slab's memory, if it was given: it lives as long as the slab.
+  private let slabMemory: LockedMemory?
   private let states: UnsafeMutablePointer<InstrumentState>
   public let instrumentCapacity: Int
   var trades: TradeSet
@@ -48,11 +50,14 @@ public struct StateTracker: ~Copyable {
   /// - Parameters:
   ///   - orderCapacity: orders at once, those lately ended included; a power of two.
   ///   - idBits: how wide a client order id may be on this venue.
+  ///   - slabMemory: at least `OrderSlab.memoryBytes(capacity: orderCapacity)`, for the orders; `nil` to allocate.
   public init(
     instrumentCapacity: Int, orderCapacity: Int, ordersPerSide: Int, idBits: Int, firstGeneration: UInt64,
-    tradeMemory: Int
+    tradeMemory: Int, slabMemory: consuming LockedMemory? = nil
   ) throws(CapacityError) {
-    slab = try OrderSlab(capacity: orderCapacity, idBits: idBits, firstGeneration: firstGeneration)
+    let block = Self.block(of: slabMemory)
+    slab = try OrderSlab(capacity: orderCapacity, idBits: idBits, firstGeneration: firstGeneration, memory: block)
+    self.slabMemory = slabMemory
     trades = TradeSet(capacity: tradeMemory)
     self.instrumentCapacity = instrumentCapacity
     states = .allocate(capacity: instrumentCapacity)
@@ -61,6 +66,13 @@ public struct StateTracker: ~Copyable {
     }
     endedCapacity = orderCapacity
     ended = .allocate(capacity: endedCapacity)
+  }
+
+  private static func block(of memory: borrowing LockedMemory?) -> UnsafeMutableRawBufferPointer? {
+    switch memory {
+    case .some(let memory): UnsafeMutableRawBufferPointer(start: memory.base, count: memory.count)
+    case .none: nil
+    }
   }
 
   deinit {
