@@ -348,6 +348,9 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       guard let info = core.markets[index].info else { continue }
       let setting = settings.instruments[index]
       risk.load(setting.limits(on: info.grid), for: InstrumentIndex(index))
+      // A strategy keeps what it has learned over a reconnect; only a new grid begins it anew.
+      guard core.markets[index].strategyGrid != info.grid else { continue }
+      core.markets[index].strategyGrid = info.grid
       quoting.assign(
         makeStrategy(InstrumentIndex(index), setting.name, info),
         policy: ReconcilePolicy(

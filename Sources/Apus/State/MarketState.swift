@@ -5,6 +5,8 @@ public struct MarketState: ~Copyable {
   public var book: Book
   public internal(set) var ticker = Ticker()
   public internal(set) var info: InstrumentInfo?
+  /// The grid that the instrument's strategy was made for.
+  var strategyGrid: InstrumentGrid?
   /// The last mark price ever stated, 10⁻⁸; survives a lost connection, for the accounts only.
   public internal(set) var lastMarkE8: Int64 = 0
   /// A snapshot has arrived on this connection and every change since could be applied.
