@@ -6,7 +6,6 @@ let swiftSettings: [SwiftSetting] = [
   .enableExperimentalFeature("Lifetimes"),
   .enableUpcomingFeature("MemberImportVisibility"),
   .treatAllWarnings(as: .error),
-  .treatWarning("PerformanceHints", as: .warning),
 ]
 
 let package = Package(

@@ -174,4 +174,18 @@ APUS_MATCH_HOT uint32_t apus_match_count(const apus_match *APUS_NONNULL match);
  * broken. For tests and fuzzers. Cold. */
 const char *APUS_NULLABLE apus_match_check(const apus_match *APUS_NONNULL match);
 
+typedef void (*apus_match_callback)(void *APUS_NULLABLE context, const apus_match_report *APUS_NONNULL report);
+
+/* Calls `callback` with each report of the last new, cancel or modify, in order: for callers that would
+ * rather be called back. The callback must leave the engine alone until it has seen the last report. */
+static inline void apus_match_deliver(const apus_match *APUS_NONNULL match, apus_match_callback APUS_NONNULL callback,
+                                      void *APUS_NULLABLE context)
+{
+    uint32_t count = 0;
+    const apus_match_report *const reports = apus_match_reports(match, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        callback(context, &reports[i]);
+    }
+}
+
 #endif

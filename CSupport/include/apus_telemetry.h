@@ -67,7 +67,8 @@
     X(ORDERS_UNKNOWN, ordersUnknown, "orders_unknown", 'g', "Orders whose outcome is not known")                  \
     X(ORDERS_IN_FLIGHT, ordersInFlight, "orders_in_flight", 'g', "Requests without an answer")                    \
     X(ORDERS_FOREIGN, ordersForeign, "orders_foreign", 'g', "Orders of others on the same account")               \
-    X(RING_HIGH_WATER, ringHighWater, "ring_high_water", 'g', "Most events that waited in a ring at once")
+    X(RING_HIGH_WATER, ringHighWater, "ring_high_water", 'g', "Most events that waited in a ring at once")             \
+    X(MESSAGE_BUDGET, messageBudget, "message_budget", 'g', "Order messages a second that the lane may send")
 
 typedef enum APUS_CLOSED_ENUM APUS_NAME(TelemetryCounter) apus_telemetry_counter {
 #define APUS_TELEMETRY_CASE(symbol, swift, name, kind, help) APUS_TELEMETRY_##symbol APUS_NAME(swift),

@@ -61,6 +61,7 @@ struct LaneTelemetry: ~Copyable {
     set(.framesIn, counters.framesIn)
     set(.framesOut, lane.output.framesOut)
     set(.messagesUsed, lane.messagesSent)
+    set(.messageBudget, max(0, Int(lane.adapter.messageRate) - lane.settings.reserveMessages))
     set(.messagesThrottled, counters.budgetWaits)
     set(.inserts, counters.inserts)
     set(.amends, counters.amends)

@@ -74,7 +74,7 @@ struct DemoTable {
           + "fees \(Figures.decimal(e8: instrument.feesE8, places: 2)) USD")
     }
     lines.append(
-      "  \(Self.pad("messages", 16))\(Self.pad("\(Int(rate)) a second", 24))\(Self.pad("\(lane[.messagesUsed]) in all", 24))"
+      "  \(Self.pad("messages", 16))\(Self.pad("\(Int(rate.rounded())) of \(lane[.messageBudget]) a second", 24))\(Self.pad("\(lane[.messagesUsed]) in all", 24))"
         + "rate violations \(lane[.rateViolations])")
     let tick = latency.map { "p50 \(Figures.duration($0.p50))  p99 \(Figures.duration($0.p99))" } ?? "–"
     lines.append(
@@ -100,7 +100,7 @@ struct DemoTable {
       parts.append("PnL \(Figures.decimal(e8: instrument.pnlE8 - instrument.feesE8, places: 2, sign: true))")
       parts.append("fills \(instrument.fills)")
     }
-    parts.append("\(Int(rate)) msg/s")
+    parts.append("\(Int(rate.rounded())) of \(lane[.messageBudget]) msg/s")
     if let latency { parts.append("tick to order p50 \(Figures.duration(latency.p50)) p99 \(Figures.duration(latency.p99))") }
     return parts.joined(separator: " | ")
   }
