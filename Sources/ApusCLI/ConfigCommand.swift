@@ -9,7 +9,8 @@ struct ConfigCommand: ParsableCommand {
   struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Check a configuration file without connecting to anything.",
-      discussion: "Names every mistake with line, key, the value found and what is allowed. Exit code 78 if there is one.")
+      discussion:
+        "Names every mistake with line, key, the value found and what is allowed. Exit code 78 if there is one.")
 
     @Argument(help: "The configuration file (YAML).", completion: .file())
     var file: String

@@ -88,10 +88,12 @@ extension EngineReport {
         + "held back for budget \(budgetWaits), rate violations \(rateViolations), rejects \(rejects)")
     lines.append(
       "  tick to order: p50 \(Figures.duration(tickToOrder.p50)), p99 \(Figures.duration(tickToOrder.p99)), "
-        + "p99.9 \(Figures.duration(tickToOrder.p999)), max \(Figures.duration(tickToOrder.max)) over \(tickToOrder.count) ticks that led to an order")
+        + "p99.9 \(Figures.duration(tickToOrder.p999)), max \(Figures.duration(tickToOrder.max)) over \(tickToOrder.count) ticks that led to an order"
+    )
     lines.append(
       "    of it in the engine, to the order's frame: p50 \(Figures.duration(tickToFrame.p50)), p99 \(Figures.duration(tickToFrame.p99)), "
-        + "p99.9 \(Figures.duration(tickToFrame.p999)), max \(Figures.duration(tickToFrame.max)); the rest is TLS and the kernel")
+        + "p99.9 \(Figures.duration(tickToFrame.p999)), max \(Figures.duration(tickToFrame.max)); the rest is TLS and the kernel"
+    )
     if gaps + reconnects + edgeRefusals > 0 {
       lines.append("  gaps \(gaps), reconnects \(reconnects), reports refused at the edge \(edgeRefusals)")
     }

@@ -223,8 +223,9 @@ struct VenueCommand: AsyncParsableCommand {
       lines.append("dropped for silence: \(report.deadPeers + venue.timeouts)")
     }
     for book in report.books {
-      lines.append("account \(book.account): \(book.messages) messages, \(book.fills.count) fills, "
-        + "\(book.openOrders.count) orders left open")
+      lines.append(
+        "account \(book.account): \(book.messages) messages, \(book.fills.count) fills, "
+          + "\(book.openOrders.count) orders left open")
     }
     return lines.joined(separator: "\n")
   }

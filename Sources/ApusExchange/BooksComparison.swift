@@ -29,7 +29,8 @@ public struct BooksComparison: Sendable, Equatable {
     for instrument in engine.instruments {
       let position = venue?.positions.first { $0.instrument == instrument.name }
       let lots = position?.lots ?? 0
-      items.append(Item("\(instrument.name) position, lots", instrument.positionLots.map { "\($0)" } ?? "unknown", "\(lots)"))
+      items.append(
+        Item("\(instrument.name) position, lots", instrument.positionLots.map { "\($0)" } ?? "unknown", "\(lots)"))
       let fills = venue?.fills.filter { $0.instrument == instrument.name } ?? []
       items.append(Item("\(instrument.name) fills", "\(instrument.fills)", "\(fills.count)"))
       let bought = fills.filter(\.isBuy).reduce(0) { $0 + $1.lots }
@@ -45,12 +46,22 @@ public struct BooksComparison: Sendable, Equatable {
   /// Every execution by its id: instrument, side, price, size, fee, role and order.
   private mutating func compareTrades(_ engine: EngineReport, _ venue: AccountBooks?) {
     let ours = Dictionary(
-      engine.trades.map { ($0.tradeID, "\($0.instrument) \($0.isBuy) \($0.priceTicks) \($0.lots) \($0.feeE8 ?? -1) \($0.isMaker) \($0.orderID)") },
+      engine.trades.map {
+        (
+          $0.tradeID,
+          "\($0.instrument) \($0.isBuy) \($0.priceTicks) \($0.lots) \($0.feeE8 ?? -1) \($0.isMaker) \($0.orderID)"
+        )
+      },
       uniquingKeysWith: { first, second in "\(first) twice \(second)" })
     let names = Set(engine.instruments.map(\.name))
     let theirs = Dictionary(
       (venue?.fills ?? []).filter { names.contains($0.instrument) }
-        .map { ($0.tradeID, "\($0.instrument) \($0.isBuy) \($0.priceTicks) \($0.lots) \($0.feeE8) \($0.isMaker) \($0.orderID)") },
+        .map {
+          (
+            $0.tradeID,
+            "\($0.instrument) \($0.isBuy) \($0.priceTicks) \($0.lots) \($0.feeE8) \($0.isMaker) \($0.orderID)"
+          )
+        },
       uniquingKeysWith: { first, second in "\(first) twice \(second)" })
     let different = ours.filter { theirs[$0.key] != $0.value }.count + theirs.filter { ours[$0.key] == nil }.count
     items.append(Item("executions that differ in any field", "\(different)", "0"))

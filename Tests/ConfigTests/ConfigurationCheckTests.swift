@@ -76,7 +76,8 @@ import Testing
     let text = Sample.text("levels: 3", "levels: 32").replacing("size: 0.02", with: "size: 1000000\n      growth: 10")
       .replacing("max_orders: 12", with: "max_orders: 64")
     let problems = Sample.problems(text)
-    #expect(problems.contains { $0.contains("max_order is 0.1, but the ladder's largest level is 92233720368.54775807") })
+    #expect(
+      problems.contains { $0.contains("max_order is 0.1, but the ladder's largest level is 92233720368.54775807") })
     #expect(problems.contains { $0.contains("max_position is 0.5, but a side of the ladder adds up to") })
   }
 

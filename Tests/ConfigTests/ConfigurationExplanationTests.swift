@@ -16,7 +16,8 @@ import Testing
     #expect(row("levels") == ["levels", "whole number", "quotes", "1 to 32", "required", "Quotes a side."])
     #expect(
       row("half_spread_bps") == [
-        "half_spread_bps", "decimal", "bps", "0 to 1000, 2 decimals", "required", "From the fair price to the best quote.",
+        "half_spread_bps", "decimal", "bps", "0 to 1000, 2 decimals", "required",
+        "From the fair price to the best quote.",
       ])
     #expect(
       row("request_timeout_ms") == [

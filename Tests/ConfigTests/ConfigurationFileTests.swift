@@ -58,7 +58,8 @@ import Testing
           Issue.record("\(section.path).\(key.name) is not in the example")
           continue
         }
-        let isExplained = lines[index].contains("  # ") || (index > 0 && lines[index - 1].drop { $0 == " " }.hasPrefix("# "))
+        let isExplained =
+          lines[index].contains("  # ") || (index > 0 && lines[index - 1].drop { $0 == " " }.hasPrefix("# "))
         #expect(isExplained, "\(key.name) has no comment")
       }
     }
@@ -66,7 +67,8 @@ import Testing
 
   /// Every member differs from its default.
   private static let everything = Configuration(
-    engine: EngineSection(name: "a_1", core: .core(3), idle: .park, dataDirectory: "a \"b\" \\ c#: ü\t", journal: false),
+    engine: EngineSection(
+      name: "a_1", core: .core(3), idle: .park, dataDirectory: "a \"b\" \\ c#: ü\t", journal: false),
     venue: VenueSection(
       url: "wss://[::1]:8765/ws", keyID: "K-1._", privateKeyEnv: "KEY", account: "0012", caFile: "ca.pem",
       cancelOnDisconnectSeconds: 7, reserveMessages: 0, requestTimeoutMs: 100),
@@ -102,7 +104,9 @@ import Testing
   @Test(arguments: ["1", "0.1", "-0.5", "92233720368.54775807", "0.00000001", "20000"])
   func `a decimal is exact`(text: String) { #expect(DecimalE8(text)?.description == text) }
 
-  @Test(arguments: ["", "-", ".", "1.", ".5", "+1", "1e3", "0x10", "1_000", "1,5", " 1", "0.000000001", "92233720369", "∞", "١"])
+  @Test(arguments: [
+    "", "-", ".", "1.", ".5", "+1", "1e3", "0x10", "1_000", "1,5", " 1", "0.000000001", "92233720369", "∞", "١",
+  ])
   func `what is not a plain decimal is refused`(text: String) { #expect(DecimalE8(text) == nil) }
 
   @Test func `a random decimal survives being written and read`() {
@@ -197,10 +201,16 @@ import Testing
       "engine:\n  name: a\u{1}\n",
       "a.yaml:2:10: this is not YAML, control characters are not allowed: remove that character"
     ),
-    ("- a\n- b\n", "a.yaml:1:1: the file is a list, but must be a mapping: give it the keys version, engine, venue, "
-      + "instruments, manager"),
-    ("hello\n", "a.yaml:1:1: the file is \"hello\", but must be a mapping: give it the keys version, engine, venue, "
-      + "instruments, manager"),
+    (
+      "- a\n- b\n",
+      "a.yaml:1:1: the file is a list, but must be a mapping: give it the keys version, engine, venue, "
+        + "instruments, manager"
+    ),
+    (
+      "hello\n",
+      "a.yaml:1:1: the file is \"hello\", but must be a mapping: give it the keys version, engine, venue, "
+        + "instruments, manager"
+    ),
   ])
   func `R51_ what is not YAML, or not a mapping, is located`(text: String, message: String) {
     #expect(Sample.problems(text) == [message])
@@ -209,8 +219,10 @@ import Testing
   @Test func `R51_ a file spoiled at random is read or refused with places inside it, never a crash`() throws {
     let seed = UInt64.random(in: .min ... .max)
     var generator = SeededGenerator(state: seed)
-    let pieces = ["-", ":", " ", "\n", "  ", "\t", "{", "}", "[", "]", "*a", "&a", "!x", "'", "\"", "|", ">", "#", "<<", "0",
-      "levels: 2\n", "name", "\u{FEFF}", "é", "\r\n", "%", "@", "?", ",", "---\n", "...\n", "\u{E000}", "\0"]
+    let pieces = [
+      "-", ":", " ", "\n", "  ", "\t", "{", "}", "[", "]", "*a", "&a", "!x", "'", "\"", "|", ">", "#", "<<", "0",
+      "levels: 2\n", "name", "\u{FEFF}", "é", "\r\n", "%", "@", "?", ",", "---\n", "...\n", "\u{E000}", "\0",
+    ]
     for _ in 0..<1500 {
       var scalars = Array(Sample.text.unicodeScalars)
       for _ in 0..<Int.random(in: 1...4, using: &generator) {
@@ -226,7 +238,9 @@ import Testing
       } catch {
         let places = error.problems.compactMap(\.place)
         let isInside = places.allSatisfy { $0.line >= 1 && $0.line <= lines && $0.column >= 1 }
-        #expect(!places.isEmpty && isInside && places == places.sorted(), "seed \(seed): \(error) in \(text.debugDescription)")
+        #expect(
+          !places.isEmpty && isInside && places == places.sorted(), "seed \(seed): \(error) in \(text.debugDescription)"
+        )
       }
     }
   }

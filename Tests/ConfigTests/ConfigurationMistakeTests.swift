@@ -13,7 +13,8 @@ import Testing
   @Test(arguments: [
     Mistake(
       "levels: 3", "levels: 33",
-      "a.yaml:11:15: instruments[0].ladder.levels is 33, but must be a whole number from 1 to 32: lower it to 32 or less"),
+      "a.yaml:11:15: instruments[0].ladder.levels is 33, but must be a whole number from 1 to 32: lower it to 32 or less"
+    ),
     Mistake(
       "levels: 3", "levels: 0",
       "a.yaml:11:15: instruments[0].ladder.levels is 0, but must be a whole number from 1 to 32: raise it to 1 or more"),
@@ -295,7 +296,9 @@ import Testing
 
   // MARK: Absence
 
-  @Test(arguments: ["name", "data_directory", "url", "key_id", "levels", "half_spread_bps", "step_ticks", "size", "skew_bps"])
+  @Test(arguments: [
+    "name", "data_directory", "url", "key_id", "levels", "half_spread_bps", "step_ticks", "size", "skew_bps",
+  ])
   func `R51_ a required key that is missing is named at its section`(key: String) {
     let lines = Sample.text.split(separator: "\n", omittingEmptySubsequences: false)
     let line = lines.firstIndex { $0.drop { $0 == " " }.hasPrefix("\(key):") } ?? 0
@@ -311,7 +314,8 @@ import Testing
     let problems = Sample.problems((lines[..<line] + lines[(line + 1)...]).joined(separator: "\n"))
     #expect(problems.count == 1)
     #expect(
-      problems.first?.hasPrefix("a.yaml:16:5: instruments[0].limits.\(key) is missing, but is required: add it, ") == true)
+      problems.first?.hasPrefix("a.yaml:16:5: instruments[0].limits.\(key) is missing, but is required: add it, ")
+        == true)
   }
 
   @Test func `R54_ an instrument without limits is an error`() {

@@ -7,11 +7,16 @@ import Testing
 @Suite struct CPUTests {
   /// Runs `body` on a thread of its own, which it may pin and rename.
   private func onOwnThread(_ body: @escaping @Sendable () -> Void) {
-    final class Box { let body: @Sendable () -> Void; init(_ body: @escaping @Sendable () -> Void) { self.body = body } }
+    final class Box {
+      let body: @Sendable () -> Void; init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
     var thread = pthread_t()
     let argument = unsafe Unmanaged.passRetained(Box(body)).toOpaque()
     let result = unsafe pthread_create(
-      &thread, nil, { unsafe Unmanaged<Box>.fromOpaque($0!).takeRetainedValue().body(); return nil }, argument)
+      &thread, nil,
+      {
+        unsafe Unmanaged<Box>.fromOpaque($0!).takeRetainedValue().body(); return nil
+      }, argument)
     #expect(result == 0)
     pthread_join(thread, nil)
   }
@@ -65,7 +70,9 @@ import Testing
 }
 
 @Suite struct LockedMemoryTests {
-  @Test(arguments: [1, 4096, 4097, 3 << 20], [[], .locked, [.locked, .hugePages, .notDumped, .notForked]] as [LockedMemory.Wishes])
+  @Test(
+    arguments: [1, 4096, 4097, 3 << 20],
+    [[], .locked, [.locked, .hugePages, .notDumped, .notForked]] as [LockedMemory.Wishes])
   func `memory is zeroed, aligned, writable to its end, and at least as large as asked`(
     count: Int, wishes: LockedMemory.Wishes
   ) throws {

@@ -23,7 +23,8 @@ import Testing
   func `the demo quotes, is filled, and ends with equal books`(options: [String]) throws {
     let room = try Room()
     let demo = try Program(
-      "apus", ["demo", "--seconds", "12", "--report", room.file("report.json"), "--directory", room.file("demo")] + options)
+      "apus",
+      ["demo", "--seconds", "12", "--report", room.file("report.json"), "--directory", room.file("demo")] + options)
     #expect(demo.wait(seconds: 90) == 0, "\(demo.err)")
     try expectGood(room, fills: 3)
     #expect(demo.out.contains("books equal in all"))
@@ -45,14 +46,18 @@ import Testing
     try room.write(Self.recording(seconds: 6), to: "made-up-btcusdt.jsonl")
     let demo = try Program(
       "apus",
-      ["demo", "--feed", room.file("made-up-btcusdt.jsonl"), "--report", room.file("report.json"), "--directory", room.file("demo")])
+      [
+        "demo", "--feed", room.file("made-up-btcusdt.jsonl"), "--report", room.file("report.json"), "--directory",
+        room.file("demo"),
+      ])
     #expect(demo.wait(seconds: 90) == 0, "\(demo.err)")
     try expectGood(room, fills: 1)
   }
 
   @Test func `R57 neither output nor journal nor report holds the key or a token`() throws {
     let room = try Room()
-    let demo = try Program("apus", ["demo", "--seconds", "4", "--report", room.file("report.json"), "--directory", room.file("demo")])
+    let demo = try Program(
+      "apus", ["demo", "--seconds", "4", "--report", room.file("report.json"), "--directory", room.file("demo")])
     #expect(demo.wait(seconds: 60) == 0, "\(demo.err)")
     let key = try String(contentsOfFile: room.file("demo/key.pem"), encoding: .utf8)
     let secret = Data(key.split(separator: "\n")[3].utf8)
@@ -87,19 +92,23 @@ import Testing
       if random(3) == 0 {
         let old = price
         price += random(41) - 20
-        let gone = price > old
+        let gone =
+          price > old
           ? "\"b\":[[\"\(text(price - 1))\",\"1.2\"]],\"a\":[[\"\(text(old))\",\"0\"],[\"\(text(price))\",\"1.1\"]]"
           : "\"b\":[[\"\(text(old - 1))\",\"0\"],[\"\(text(price - 1))\",\"1.2\"]],\"a\":[[\"\(text(price))\",\"1.1\"]]"
         lines.append(
-          "\(time) {\"stream\":\"btcusdt@depth@0ms\",\"data\":{\"e\":\"depthUpdate\",\"E\":\(millis),\"T\":\(millis),\"s\":\"BTCUSDT\",\"U\":\(update + 1),\"u\":\(update + 1),\"pu\":\(update),\(gone)}}")
+          "\(time) {\"stream\":\"btcusdt@depth@0ms\",\"data\":{\"e\":\"depthUpdate\",\"E\":\(millis),\"T\":\(millis),\"s\":\"BTCUSDT\",\"U\":\(update + 1),\"u\":\(update + 1),\"pu\":\(update),\(gone)}}"
+        )
         update += 1
         lines.append(
-          "\(time) {\"stream\":\"btcusdt@bookTicker\",\"data\":{\"e\":\"bookTicker\",\"u\":\(update),\"s\":\"BTCUSDT\",\"b\":\"\(text(price - 1))\",\"B\":\"1.2\",\"a\":\"\(text(price))\",\"A\":\"1.1\",\"T\":\(millis),\"E\":\(millis)}}")
+          "\(time) {\"stream\":\"btcusdt@bookTicker\",\"data\":{\"e\":\"bookTicker\",\"u\":\(update),\"s\":\"BTCUSDT\",\"b\":\"\(text(price - 1))\",\"B\":\"1.2\",\"a\":\"\(text(price))\",\"A\":\"1.1\",\"T\":\(millis),\"E\":\(millis)}}"
+        )
       }
       if random(4) == 0 {
         let isSell = random(2) == 0
         lines.append(
-          "\(time) {\"stream\":\"btcusdt@trade\",\"data\":{\"e\":\"trade\",\"E\":\(millis),\"T\":\(millis),\"s\":\"BTCUSDT\",\"t\":\(step),\"p\":\"\(text(isSell ? price - 60 : price + 60))\",\"q\":\"2.500\",\"X\":\"MARKET\",\"m\":\(isSell)}}")
+          "\(time) {\"stream\":\"btcusdt@trade\",\"data\":{\"e\":\"trade\",\"E\":\(millis),\"T\":\(millis),\"s\":\"BTCUSDT\",\"t\":\(step),\"p\":\"\(text(isSell ? price - 60 : price + 60))\",\"q\":\"2.500\",\"X\":\"MARKET\",\"m\":\(isSell)}}"
+        )
       }
     }
     return lines.joined(separator: "\n") + "\n"

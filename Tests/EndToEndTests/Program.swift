@@ -14,7 +14,9 @@ final class Program: @unchecked Sendable {
     URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
   }
 
-  init(_ name: String = "apus", _ arguments: [String], shell prefix: String? = nil, environment: [String: String] = [:]) throws {
+  init(_ name: String = "apus", _ arguments: [String], shell prefix: String? = nil, environment: [String: String] = [:])
+    throws
+  {
     let path = Self.buildDirectory.appendingPathComponent(name).path
     if let prefix {
       process.executableURL = URL(fileURLWithPath: "/bin/bash")

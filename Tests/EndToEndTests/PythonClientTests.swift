@@ -13,7 +13,8 @@ import Testing
   }
 
   @Test(arguments: [false, true])
-  func `the official Python client trades a whole session against the venue, with TLS or without`(isSecure: Bool) throws {
+  func `the official Python client trades a whole session against the venue, with TLS or without`(isSecure: Bool) throws
+  {
     let python = try python()
     let folder = try TemporaryFolder()
     let key = try SigningKey.generate()

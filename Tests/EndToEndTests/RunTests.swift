@@ -16,7 +16,10 @@ import Testing
       try room.write(key.publicPEM(), to: "public.pem")
       let pem = try key.withPrivatePEM { String(decoding: $0, as: UTF8.self) }
       try room.write(pem, to: "key.pem")
-      venue = try Program("apus", ["venue", "--port", "0", "--key", "K1=\(room.file("public.pem"))", "--books", room.file("books.json")] + options)
+      venue = try Program(
+        "apus",
+        ["venue", "--port", "0", "--key", "K1=\(room.file("public.pem"))", "--books", room.file("books.json")] + options
+      )
       #expect(venue.waitFor("listening on "), "\(venue.err)")
       let line = venue.out.split(separator: "\n").first { $0.hasPrefix("listening on ") } ?? ""
       url = String(line.dropFirst("listening on ".count))
@@ -79,7 +82,8 @@ import Testing
 
   @Test func `SIGTERM cancels, verifies, reports and exits with 0`() throws {
     let stage = try Stage()
-    let engine = try Program("apus", ["run", "--config", stage.configuration(), "--report", stage.room.file("report.json")])
+    let engine = try Program(
+      "apus", ["run", "--config", stage.configuration(), "--report", stage.room.file("report.json")])
     #expect(engine.waitFor("quoting"))
     usleep(3_000_000)
     engine.signal(SIGTERM)
@@ -194,12 +198,17 @@ import Testing
   }
 
   @Test func `the example configurations are good, and every command explains itself`() throws {
-    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
     for name in ["demo", "thalex-testnet"] {
-      let check = try Program("apus", ["config", "check", root.appendingPathComponent("tools/configs/\(name).yaml").path])
+      let check = try Program(
+        "apus", ["config", "check", root.appendingPathComponent("tools/configs/\(name).yaml").path])
       #expect(check.wait() == 0, "\(check.err)")
     }
-    for command in [["--help"], ["demo", "--help"], ["run", "--help"], ["venue", "--help"], ["config", "check", "--help"], ["monitor", "--help"], ["config", "explain"]] {
+    for command in [
+      ["--help"], ["demo", "--help"], ["run", "--help"], ["venue", "--help"], ["config", "check", "--help"],
+      ["monitor", "--help"], ["config", "explain"],
+    ] {
       let help = try Program("apus", command)
       #expect(help.wait() == 0)
       #expect(help.out.count > 100, "\(command)")

@@ -24,7 +24,8 @@ import Testing
     let port = try #require(url.split(separator: ":").last?.split(separator: "/").first)
     let second = try run(["--port", String(port)])
     #expect(second.code == 69 && second.out.isEmpty)
-    #expect(second.err == "Error: could not listen on 127.0.0.1:\(port): the port is in use (is another instance running?)\n")
+    #expect(
+      second.err == "Error: could not listen on 127.0.0.1:\(port): the port is in use (is another instance running?)\n")
   }
 
   @Test func `files that cannot be read or make no sense are named, with their codes`() throws {
@@ -49,7 +50,8 @@ import Testing
   @Test(arguments: [
     ["--speed", "0"], ["--speed", "0.0001"], ["--speed", "1001"], ["--speed", "1e3"], ["--port", "65536"],
     ["--host", "localhost"], ["--feed", "unknown.jsonl"], ["--feed", "XRP-PERPETUAL=a"], ["--exit-at-end"],
-    ["--key", "K1"], ["--certificate", "a.pem"], ["--write-certificate", "a.pem"], ["--core", "9999"], ["--idle", "nap"],
+    ["--key", "K1"], ["--certificate", "a.pem"], ["--write-certificate", "a.pem"], ["--core", "9999"],
+    ["--idle", "nap"],
   ])
   func `wrong arguments are a usage error, code 64`(arguments: [String]) throws {
     let result = try run(arguments)
@@ -64,9 +66,11 @@ import Testing
     var text = ""
     for second in 0...10 {
       let time = start + second * 1_000_000_000
-      text += "\(time) {\"stream\":\"btcusdt@bookTicker\",\"data\":{\"e\":\"bookTicker\",\"u\":\(second + 1),\"s\":\"BTCUSDT\","
+      text +=
+        "\(time) {\"stream\":\"btcusdt@bookTicker\",\"data\":{\"e\":\"bookTicker\",\"u\":\(second + 1),\"s\":\"BTCUSDT\","
         + "\"b\":\"61800.00\",\"B\":\"5.000\",\"a\":\"61801.00\",\"A\":\"5.000\",\"T\":1,\"E\":1}}\n"
-      text += "\(time + 1000) {\"stream\":\"btcusdt@trade\",\"data\":{\"e\":\"trade\",\"E\":1,\"T\":1,\"s\":\"BTCUSDT\","
+      text +=
+        "\(time + 1000) {\"stream\":\"btcusdt@trade\",\"data\":{\"e\":\"trade\",\"E\":1,\"T\":1,\"s\":\"BTCUSDT\","
         + "\"t\":\(second),\"p\":\"61800.00\",\"q\":\"0.010\",\"X\":\"MARKET\",\"m\":true}}\n"
     }
     try text.write(toFile: file, atomically: true, encoding: .utf8)

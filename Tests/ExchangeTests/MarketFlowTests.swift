@@ -20,7 +20,8 @@ private final class Recording {
   static func depth(_ time: Int, first: Int, last: Int, before: Int, bids: String, asks: String) -> String {
     "\(time) {\"stream\":\"btcusdt@depth@0ms\",\"data\":{\"e\":\"depthUpdate\",\"E\":1,\"T\":1,\"s\":\"BTCUSDT\",\"U\":\(first),\"u\":\(last),\"pu\":\(before),\"b\":[\(bids)],\"a\":[\(asks)]}}"
   }
-  static func ticker(_ time: Int, id: Int, _ bid: String, _ bidSize: String, _ ask: String, _ askSize: String) -> String {
+  static func ticker(_ time: Int, id: Int, _ bid: String, _ bidSize: String, _ ask: String, _ askSize: String) -> String
+  {
     "\(time) {\"stream\":\"btcusdt@bookTicker\",\"data\":{\"e\":\"bookTicker\",\"u\":\(id),\"s\":\"BTCUSDT\",\"b\":\"\(bid)\",\"B\":\"\(bidSize)\",\"a\":\"\(ask)\",\"A\":\"\(askSize)\",\"T\":1,\"E\":1}}"
   }
   static func trade(_ time: Int, _ price: String, _ size: String, sells: Bool) -> String {
@@ -55,7 +56,8 @@ private final class Recording {
 
   @Test func `levels are gathered on the venue's grid, bids down and asks up`() throws {
     let file = try Recording([
-      Recording.snapshot(1000, id: 10, bids: #"["61800.20","2.909"],["61800.10","0.696"],["61799.90","0.004"],["100.00","7"]"#,
+      Recording.snapshot(
+        1000, id: 10, bids: #"["61800.20","2.909"],["61800.10","0.696"],["61799.90","0.004"],["100.00","7"]"#,
         asks: #"["61800.30","1.000"],["61800.90","0.500"],["61801.00","0.250"],["61801.10","0.125"]"#)
     ])
     let flow = try RecordedFlow(path: file.path, instrument: btc)
@@ -68,11 +70,13 @@ private final class Recording {
   @Test func `updates inside the snapshot are skipped, newer ones that came before it are applied again`() throws {
     let file = try Recording([
       Recording.depth(1000, first: 1, last: 8, before: 0, bids: #"["61790.00","9.000"]"#, asks: ""),
-      Recording.depth(1001, first: 11, last: 12, before: 8, bids: #"["61795.00","3.000"]"#, asks: #"["61805.00","2.000"]"#),
+      Recording.depth(
+        1001, first: 11, last: 12, before: 8, bids: #"["61795.00","3.000"]"#, asks: #"["61805.00","2.000"]"#),
       Recording.snapshot(1002, id: 10, bids: #"["61800.00","1.000"]"#, asks: #"["61803.00","1.000"]"#),
       Recording.depth(1003, first: 9, last: 10, before: 8, bids: #"["61791.00","5.000"]"#, asks: ""),
       // A level that was never seen is removed; another changes.
-      Recording.depth(1004, first: 13, last: 14, before: 12, bids: #"["61700.00","0.000"],["61800.00","0.400"]"#, asks: ""),
+      Recording.depth(
+        1004, first: 13, last: 14, before: 12, bids: #"["61700.00","0.000"],["61800.00","0.400"]"#, asks: ""),
       Recording.depth(1005, first: 20, last: 21, before: 17, bids: #"["61800.00","0.000"]"#, asks: ""),
     ])
     let flow = try RecordedFlow(path: file.path, instrument: btc)
@@ -85,11 +89,16 @@ private final class Recording {
 
   @Test func `a ticker moves the touch at once, and an older depth update cannot undo it`() throws {
     let file = try Recording([
-      Recording.snapshot(1000, id: 10, bids: #"["61800.00","1.000"],["61799.00","2.000"]"#, asks: #"["61801.00","1.000"],["61802.00","2.000"]"#),
+      Recording.snapshot(
+        1000, id: 10, bids: #"["61800.00","1.000"],["61799.00","2.000"]"#,
+        asks: #"["61801.00","1.000"],["61802.00","2.000"]"#),
       Recording.ticker(1001, id: 20, "61799.00", "1.500", "61800.00", "0.700"),
-      Recording.depth(1002, first: 11, last: 15, before: 10, bids: #"["61800.00","4.000"],["61798.00","1.000"]"#, asks: #"["61800.00","9.000"]"#),
+      Recording.depth(
+        1002, first: 11, last: 15, before: 10, bids: #"["61800.00","4.000"],["61798.00","1.000"]"#,
+        asks: #"["61800.00","9.000"]"#),
       Recording.ticker(1003, id: 19, "61900.00", "1.000", "61901.00", "1.000"),
-      Recording.depth(1004, first: 16, last: 25, before: 15, bids: #"["61799.00","1.600"]"#, asks: #"["61800.00","0.000"]"#),
+      Recording.depth(
+        1004, first: 16, last: 25, before: 15, bids: #"["61799.00","1.600"]"#, asks: #"["61800.00","0.000"]"#),
     ])
     let flow = try RecordedFlow(path: file.path, instrument: btc)
     let steps = play(flow)
@@ -110,7 +119,8 @@ private final class Recording {
     let flow = try RecordedFlow(path: file.path, instrument: eth)
     #expect(
       play(flow).flatMap(\.1) == [
-        .trade(1, aggressor: .sell, 26_816, 1), .trade(1, aggressor: .sell, 26_816, 1), .trade(1, aggressor: .buy, 26_817, 2),
+        .trade(1, aggressor: .sell, 26_816, 1), .trade(1, aggressor: .sell, 26_816, 1),
+        .trade(1, aggressor: .buy, 26_817, 2),
       ])
   }
 
@@ -119,7 +129,9 @@ private final class Recording {
     var lines = ["", "x", "12", "12 ", "12 {}", "12 {\"stream\":\"a\"}", "12 [1]", "99999999999999999999 {}"]
     for length in stride(from: 6, to: good.utf8.count - 1, by: 3) { lines.append(String(good.prefix(length))) }
     lines.append(#"5 {"stream":"x","data":{"e":"markPrice","p":"1"}}"#)
-    lines.append(#"6 {"stream":"x","extra":{"q":[1,"}"]},"data":{"m":true,"new":{"a":[1]},"q":"0.010","p":"61799.00","e":"trade"}}"#)
+    lines.append(
+      #"6 {"stream":"x","extra":{"q":[1,"}"]},"data":{"m":true,"new":{"a":[1]},"q":"0.010","p":"61799.00","e":"trade"}}"#
+    )
     let file = try Recording(lines)
     let flow = try RecordedFlow(path: file.path, instrument: btc)
     #expect(play(flow).flatMap(\.1) == [.trade(0, aggressor: .sell, 61_799, 10)])
@@ -128,16 +140,21 @@ private final class Recording {
 
   @Test func `speed scales time, and time never runs backwards`() throws {
     let base = 1_723_161_255_000_000_000
-    let lines = [0, 1_000_000_000, 500_000_000, 3_000_000_000].map { Recording.trade(base + $0, "61800.00", "1.000", sells: true) }
+    let lines = [0, 1_000_000_000, 500_000_000, 3_000_000_000].map {
+      Recording.trade(base + $0, "61800.00", "1.000", sells: true)
+    }
     let file = try Recording(lines)
     let real = try RecordedFlow(path: file.path, instrument: btc, startTime: 7)
     #expect(play(real).map(\.0) == [7, second + 7, second + 7, 3 * second + 7])
-    let fast = try RecordedFlow(path: file.path, instrument: btc, speedThousandths: 20_000, origin: Nanoseconds(base) - second)
+    let fast = try RecordedFlow(
+      path: file.path, instrument: btc, speedThousandths: 20_000, origin: Nanoseconds(base) - second)
     #expect(play(fast).map(\.0) == [50, 100, 100, 200].map { $0 * millisecond })
   }
 
   @Test func `a compressed recording reads like a plain one`() throws {
-    let lines = (0..<20_000).map { Recording.trade(1000 + $0, "61800.\($0 % 10)0", "0.0\(10 + $0 % 90)", sells: $0 % 3 == 0) }
+    let lines = (0..<20_000).map {
+      Recording.trade(1000 + $0, "61800.\($0 % 10)0", "0.0\(10 + $0 % 90)", sells: $0 % 3 == 0)
+    }
     let file = try Recording(lines)
     let plain = play(try RecordedFlow(path: file.path, instrument: btc)).flatMap(\.1)
     let gzip = Process()
@@ -155,10 +172,13 @@ private final class Recording {
 
   @Test func `the venue shows a recorded book, trades included, and reports the end`() throws {
     let file = try Recording([
-      Recording.snapshot(1000, id: 10, bids: #"["61800.00","1.000"]"#, asks: #"["61801.00","1.000"],["61802.00","2.000"]"#),
+      Recording.snapshot(
+        1000, id: 10, bids: #"["61800.00","1.000"]"#, asks: #"["61801.00","1.000"],["61802.00","2.000"]"#),
       Recording.trade(1001, "61801.00", "0.400", sells: false),
       // The market jumps: new bids above the old asks, in one update.
-      Recording.depth(1002, first: 11, last: 15, before: 10, bids: #"["61802.00","4.000"]"#, asks: #"["61801.00","0.000"],["61802.00","0.000"],["61803.00","1.000"]"#),
+      Recording.depth(
+        1002, first: 11, last: 15, before: 10, bids: #"["61802.00","4.000"]"#,
+        asks: #"["61801.00","0.000"],["61802.00","0.000"],["61803.00","1.000"]"#),
     ])
     let venue = try SimulatedVenue(VenueConfiguration(), flow: RecordedFlow(path: file.path, instrument: btc))
     #expect(!venue.isFinished)
@@ -167,10 +187,13 @@ private final class Recording {
     #expect(venue.statistics.trades == 1)
     let id = ConnectionID(1)
     venue.connect(id, now: millisecond)
-    venue.receive(id, text: #"{"method":"public/book","id":1,"params":{"instrument_name":"BTC-PERPETUAL"}}"#, now: millisecond)
+    venue.receive(
+      id, text: #"{"method":"public/book","id":1,"params":{"instrument_name":"BTC-PERPETUAL"}}"#, now: millisecond)
     venue.drain { _, outgoing in
       guard case .text(let bytes) = outgoing else { return }
-      #expect(String(decoding: bytes, as: UTF8.self).hasPrefix(#"{"id":1,"result":{"bids":[[61802,4,4],[61800,1,1]],"asks":[[61803,1,1]],"last":61801,"#))
+      #expect(
+        String(decoding: bytes, as: UTF8.self).hasPrefix(
+          #"{"id":1,"result":{"bids":[[61802,4,4],[61800,1,1]],"asks":[[61803,1,1]],"last":61801,"#))
     }
   }
 

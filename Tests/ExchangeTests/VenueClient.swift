@@ -158,7 +158,9 @@ final class VenueClients {
       return
     }
     var offset = 0
-    while offset < bytes.count, let taken = connection.tls!.session.feed(UnsafeBufferPointer(rebasing: bytes[offset...])) {
+    while offset < bytes.count,
+      let taken = connection.tls!.session.feed(UnsafeBufferPointer(rebasing: bytes[offset...]))
+    {
       offset += taken
       while case .bytes(let count) = connection.tls!.session.read(into: plaintext) {
         consume(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(plaintext)[..<count]), connection)
@@ -190,7 +192,9 @@ final class VenueClients {
     guard !connection.isGone else { return }
     func carry(_ bytes: UnsafeBufferPointer<UInt8>) -> Int {
       let count = min(bytes.count, driver.sendSpace(connection.handle).count)
-      guard count > 0, driver.send(.init(rebasing: bytes.prefix(count)), on: connection.handle) == .queued else { return 0 }
+      guard count > 0, driver.send(.init(rebasing: bytes.prefix(count)), on: connection.handle) == .queued else {
+        return 0
+      }
       return count
     }
     if connection.tls != nil {

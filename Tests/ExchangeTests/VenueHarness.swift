@@ -116,7 +116,8 @@ final class Harness {
       Data(text.utf8).base64EncodedString().replacingOccurrences(of: "=", with: "")
         .replacingOccurrences(of: "+", with: "-").replacingOccurrences(of: "/", with: "_")
     }
-    return encode("{\"alg\":\"\(alg)\",\"kid\":\"\(kid)\",\"typ\":\"JWT\"}") + "." + encode("{\"iat\":\(time)}") + ".c2ln"
+    return encode("{\"alg\":\"\(alg)\",\"kid\":\"\(kid)\",\"typ\":\"JWT\"}") + "." + encode("{\"iat\":\(time)}")
+      + ".c2ln"
   }
 
   /// A connection that is logged in, with cancel-on-disconnect of 6 s unless told otherwise.

@@ -6,7 +6,8 @@ import Testing
 
 /// Books, fees, positions, trade history (reference 4.3, 6.8, 7.2 to 7.5).
 @Suite struct VenueLedgerTests {
-  @Test func `fees are index times amount times rate, in cents, one basis point for makers and five for takers`() throws {
+  @Test func `fees are index times amount times rate, in cents, one basis point for makers and five for takers`() throws
+  {
     let h = try Harness(flow: [(0, ScriptedFlow.calm), (second, [.trade(0, aggressor: .buy, 61_801, 2000)])])
     let id = h.trader()
     h.insert(id, "buy", "0.5", "61801")
@@ -132,12 +133,23 @@ import Testing
       connection += 1
       let id = ConnectionID(UInt64(connection))
       venue.connect(id, now: now)
-      let header = Data("{\"alg\":\"RS512\",\"kid\":\"K\(trader)\"}".utf8).base64EncodedString().replacingOccurrences(of: "=", with: "")
+      let header = Data("{\"alg\":\"RS512\",\"kid\":\"K\(trader)\"}".utf8).base64EncodedString().replacingOccurrences(
+        of: "=", with: "")
       let payload = Data("{\"iat\":1}".utf8).base64EncodedString().replacingOccurrences(of: "=", with: "")
-      venue.receive(id, text: "{\"method\":\"public/login\",\"params\":{\"token\":\"\(header).\(payload).\"}}", now: now)
-      venue.receive(id, text: "{\"method\":\"private/set_cancel_on_disconnect\",\"params\":{\"timeout_secs\":1}}", now: now)
-      venue.receive(id, text: "{\"method\":\"private/subscribe\",\"params\":{\"channels\":[\"session.orders\",\"account.orders\",\"account.portfolio\",\"account.trade_history\",\"account.summary\"]}}", now: now)
-      venue.receive(id, text: "{\"method\":\"public/subscribe\",\"params\":{\"channels\":[\"book.BTC-PERPETUAL.none.10.raw\",\"ticker.ETH-PERPETUAL.100ms\"]}}", now: now)
+      venue.receive(
+        id, text: "{\"method\":\"public/login\",\"params\":{\"token\":\"\(header).\(payload).\"}}", now: now)
+      venue.receive(
+        id, text: "{\"method\":\"private/set_cancel_on_disconnect\",\"params\":{\"timeout_secs\":1}}", now: now)
+      venue.receive(
+        id,
+        text:
+          "{\"method\":\"private/subscribe\",\"params\":{\"channels\":[\"session.orders\",\"account.orders\",\"account.portfolio\",\"account.trade_history\",\"account.summary\"]}}",
+        now: now)
+      venue.receive(
+        id,
+        text:
+          "{\"method\":\"public/subscribe\",\"params\":{\"channels\":[\"book.BTC-PERPETUAL.none.10.raw\",\"ticker.ETH-PERPETUAL.100ms\"]}}",
+        now: now)
       return id
     }
     for trader in 1...traders { ids.append(open(trader)) }
@@ -153,12 +165,19 @@ import Testing
       let action: String
       switch random.below(20) {
       case 0..<9:
-        let extras = ["", ",\"post_only\":true", ",\"time_in_force\":\"immediate_or_cancel\"", ",\"reduce_only\":true", ",\"stp_action\":\"cancel_aggressive_no_fill\""]
-        action = "{\"method\":\"private/\(side)\",\"id\":\(client),\"params\":{\"instrument_name\":\"\(name)\",\"amount\":\(amount),\"price\":\(price),\"client_order_id\":\(client)\(extras[Int(random.below(5))])}}"
+        let extras = [
+          "", ",\"post_only\":true", ",\"time_in_force\":\"immediate_or_cancel\"", ",\"reduce_only\":true",
+          ",\"stp_action\":\"cancel_aggressive_no_fill\"",
+        ]
+        action =
+          "{\"method\":\"private/\(side)\",\"id\":\(client),\"params\":{\"instrument_name\":\"\(name)\",\"amount\":\(amount),\"price\":\(price),\"client_order_id\":\(client)\(extras[Int(random.below(5))])}}"
       case 9..<14:
-        action = "{\"method\":\"private/amend\",\"id\":1,\"params\":{\"client_order_id\":\(client),\"amount\":\(amount),\"price\":\(price)}}"
+        action =
+          "{\"method\":\"private/amend\",\"id\":1,\"params\":{\"client_order_id\":\(client),\"amount\":\(amount),\"price\":\(price)}}"
       case 14..<17: action = "{\"method\":\"private/cancel\",\"id\":2,\"params\":{\"client_order_id\":\(client)}}"
-      case 17: action = "{\"method\":\"private/\(side)\",\"id\":3,\"params\":{\"instrument_name\":\"\(name)\",\"amount\":\(amount),\"order_type\":\"market\"}}"
+      case 17:
+        action =
+          "{\"method\":\"private/\(side)\",\"id\":3,\"params\":{\"instrument_name\":\"\(name)\",\"amount\":\(amount),\"order_type\":\"market\"}}"
       case 18: action = "{\"method\":\"private/cancel_session\",\"id\":4,\"params\":{}}"
       default:
         action = ""
@@ -171,7 +190,8 @@ import Testing
         if case .text(let bytes) = outgoing {
           let text = String(decoding: bytes, as: UTF8.self)
           said.append("\(id.rawValue) \(text)")
-          for word in ["\"filled\"", "self_trade_prevention", "immediate_cancel", "session_end", "\"maker\""] where text.contains(word) {
+          for word in ["\"filled\"", "self_trade_prevention", "immediate_cancel", "session_end", "\"maker\""]
+          where text.contains(word) {
             counts[word, default: 0] += 1
           }
         }
@@ -248,7 +268,11 @@ import Testing
       let venue = try SimulatedVenue(VenueConfiguration(), flow: SyntheticFlow(seed: 3))
       let id = ConnectionID(1)
       venue.connect(id, now: 0)
-      venue.receive(id, text: #"{"method":"public/subscribe","params":{"channels":["book.BTC-PERPETUAL.none.5.raw","ticker.BTC-PERPETUAL.200ms"]}}"#, now: 0)
+      venue.receive(
+        id,
+        text:
+          #"{"method":"public/subscribe","params":{"channels":["book.BTC-PERPETUAL.none.5.raw","ticker.BTC-PERPETUAL.200ms"]}}"#,
+        now: 0)
       var said: [String] = []
       var now: Nanoseconds = 0
       while now < 6 * second {

@@ -15,7 +15,8 @@ import Testing
     let h = try Harness()
     let c = h.connect()
     let good = [
-      "ticker.BTC-PERPETUAL.raw", "lwt.ETH-PERPETUAL.1000ms", "lwt_futures.BTCUSD.500ms", "book.BTC-PERPETUAL.none.all.raw",
+      "ticker.BTC-PERPETUAL.raw", "lwt.ETH-PERPETUAL.1000ms", "lwt_futures.BTCUSD.500ms",
+      "book.BTC-PERPETUAL.none.all.raw",
       "book.BTC-PERPETUAL.5.10.100ms", "book.ETH-PERPETUAL.0.5.3.raw", "price_index.BTCUSD", "instruments", "system",
       "recent_trades.BTC-PERPETUAL.single", "recent_trades.BTCUSD.all", "recent_trades.BTCUSD.options",
     ]
@@ -42,8 +43,10 @@ import Testing
     #expect(subscribe(h, c, "instruments").count == 1)
     let account = h.send(
       c,
-      #"{"method":"private/subscribe","id":2,"params":{"channels":["session.orders","account.portfolio","account.orders","account.trade_history","account.summary"]}}"#)
-    #expect(account.map(\.channel) == [nil, "session.orders", "account.portfolio", "account.orders", "account.summary"])
+      #"{"method":"private/subscribe","id":2,"params":{"channels":["session.orders","account.portfolio","account.orders","account.trade_history","account.summary"]}}"#
+    )
+    #expect(
+      account.map(\.channel) == [nil, "session.orders", "account.portfolio", "account.orders", "account.summary"])
     #expect(account[1].text == #"{"channel_name":"session.orders","notification":[],"snapshot":true}"#)
     #expect(account[2].text == #"{"channel_name":"account.portfolio","notification":[],"snapshot":true}"#)
   }
@@ -64,7 +67,8 @@ import Testing
         else { return }
         var book = books[id] ?? ([:], [:])
         if json["snapshot"] != nil { book = ([:], [:]) }
-        for (key, path) in [("bid_changes", \(bids: [Int: Double], asks: [Int: Double]).bids), ("ask_changes", \.asks)] {
+        for (key, path) in [("bid_changes", \(bids: [Int: Double], asks: [Int: Double]).bids), ("ask_changes", \.asks)]
+        {
           for level in body[key] as? [[NSNumber]] ?? [] {
             book[keyPath: path][level[0].intValue] = level[1].doubleValue == 0 ? nil : level[1].doubleValue
           }
@@ -75,7 +79,11 @@ import Testing
     }
     for (id, delay) in [(raw, "raw"), (late, "100ms")] {
       venue.connect(id, now: 0)
-      venue.receive(id, text: "{\"method\":\"public/subscribe\",\"id\":1,\"params\":{\"channels\":[\"book.BTC-PERPETUAL.\(shape).\(delay)\"]}}", now: 0)
+      venue.receive(
+        id,
+        text:
+          "{\"method\":\"public/subscribe\",\"id\":1,\"params\":{\"channels\":[\"book.BTC-PERPETUAL.\(shape).\(delay)\"]}}",
+        now: 0)
     }
     var now: Nanoseconds = 0
     for _ in 0..<400 {
@@ -85,7 +93,11 @@ import Testing
       // A fresh connection is told the truth.
       let check = ConnectionID(UInt64(now))
       venue.connect(check, now: now)
-      venue.receive(check, text: "{\"method\":\"public/subscribe\",\"id\":1,\"params\":{\"channels\":[\"book.BTC-PERPETUAL.\(shape).raw\"]}}", now: now)
+      venue.receive(
+        check,
+        text:
+          "{\"method\":\"public/subscribe\",\"id\":1,\"params\":{\"channels\":[\"book.BTC-PERPETUAL.\(shape).raw\"]}}",
+        now: now)
       drain()
       venue.disconnected(check, now: now)
       #expect(books[raw]?.bids == books[check]?.bids)
@@ -112,7 +124,8 @@ import Testing
     let slow = out.filter { $0.channel == "ticker.BTC-PERPETUAL.100ms" }
     #expect(slow.map { $0.notification.number("best_bid_amount") } == [1.009, 1.019, 1.029, 1.039])
     h.pass(101 * millisecond)
-    #expect(h.take(c).last { $0.channel == "ticker.BTC-PERPETUAL.100ms" }?.notification.number("best_bid_amount") == 1.05)
+    #expect(
+      h.take(c).last { $0.channel == "ticker.BTC-PERPETUAL.100ms" }?.notification.number("best_bid_amount") == 1.05)
     h.pass(300 * millisecond)
     #expect(h.take(c).isEmpty)
   }
@@ -127,7 +140,9 @@ import Testing
     #expect(ticker.number("mark_price") == 61_800)
     #expect(ticker.number("collar_low") == 59_946)
     #expect(ticker.number("collar_high") == 63_654)
-    #expect(subscribe(h, c, "lwt.BTC-PERPETUAL.raw")[1].text == #"{"channel_name":"lwt.BTC-PERPETUAL.raw","notification":{"m":61800}}"#)
+    #expect(
+      subscribe(h, c, "lwt.BTC-PERPETUAL.raw")[1].text
+        == #"{"channel_name":"lwt.BTC-PERPETUAL.raw","notification":{"m":61800}}"#)
   }
 
   @Test func `the mark follows index and premium once a second, and funding accrues`() throws {
@@ -165,11 +180,15 @@ import Testing
   @Test func `trades reach the book channel and the trade channels once`() throws {
     let h = try Harness(flow: [(0, ScriptedFlow.calm), (second / 2, [.trade(0, aggressor: .buy, 61_802, 1500)])])
     let c = h.connect()
-    _ = subscribe(h, c, "book.BTC-PERPETUAL.none.2.raw", "recent_trades.BTCUSD.all", "recent_trades.BTC-PERPETUAL.single")
+    _ = subscribe(
+      h, c, "book.BTC-PERPETUAL.none.2.raw", "recent_trades.BTCUSD.all", "recent_trades.BTC-PERPETUAL.single")
     h.pass(second / 2)
     let out = h.take(c)
     #expect(out.count == 3)
-    #expect(out[0].text.contains(#""trades":[[61801,1,"buy",1776715497.5,false],[61802,0.5,"buy",1776715497.5,false]],"ask_changes":[[61801,0,0],[61802,1.5,1.5]],"total_bid_amount":3,"total_ask_amount":1.5,"#))
+    #expect(
+      out[0].text.contains(
+        #""trades":[[61801,1,"buy",1776715497.5,false],[61802,0.5,"buy",1776715497.5,false]],"ask_changes":[[61801,0,0],[61802,1.5,1.5]],"total_bid_amount":3,"total_ask_amount":1.5,"#
+      ))
     #expect((out[1].json["notification"] as? [[Any]])?.count == 2)
     let late = h.connect(2)
     #expect((subscribe(h, late, "recent_trades.BTC-PERPETUAL.single")[1].json["notification"] as? [[Any]])?.count == 2)

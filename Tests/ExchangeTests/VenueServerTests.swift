@@ -27,7 +27,9 @@ private func registry(_ ids: String...) throws -> (key: SigningKey, registry: Ke
     let times = IssuedAtSource()
     let maker = try clients.open()
     #expect(try clients.login(maker, key: key, id: "K1", times: times).object.text("account_number") == "A1")
-    #expect(try clients.ask(maker, "private/set_cancel_on_disconnect", "{\"timeout_secs\":6}").object.number("message_rate") == 50)
+    #expect(
+      try clients.ask(maker, "private/set_cancel_on_disconnect", "{\"timeout_secs\":6}").object.number("message_rate")
+        == 50)
     let channels = try clients.ask(
       maker, "private/subscribe", "{\"channels\":[\"session.orders\",\"account.portfolio\",\"account.trade_history\"]}")
     #expect((channels.result as? [String])?.count == 3)
@@ -46,7 +48,9 @@ private func registry(_ ids: String...) throws -> (key: SigningKey, registry: Ke
     let taken = try clients.ask(taker, "private/insert", order("sell", 61_800, "0.2", 21, postOnly: false))
     #expect(taken.object.text("status") == "filled")
 
-    let update = try clients.notification(maker, "session.orders") { $0.list.first?.text("status") == "partially_filled" }
+    let update = try clients.notification(maker, "session.orders") {
+      $0.list.first?.text("status") == "partially_filled"
+    }
     #expect(update.list[0].number("remaining_amount") == 0.3)
     let trade = try clients.notification(maker, "account.trade_history") { !$0.list.isEmpty }
     #expect(trade.list[0].text("maker_taker") == "maker")
@@ -115,7 +119,8 @@ private func registry(_ ids: String...) throws -> (key: SigningKey, registry: Ke
     let now = Nanoseconds(Date().timeIntervalSince1970 * 1e9)
     for (number, connection) in all.enumerated() {
       let token = try JSONWebToken.make(keyID: "K\(100 + number)", key: key, issuedAt: times.next(wallClock: now))
-      #expect(clients.send(connection, "{\"method\":\"public/login\",\"id\":\(number),\"params\":{\"token\":\"\(token)\"}}"))
+      #expect(
+        clients.send(connection, "{\"method\":\"public/login\",\"id\":\(number),\"params\":{\"token\":\"\(token)\"}}"))
       #expect(
         clients.send(
           connection,
@@ -214,12 +219,17 @@ private func registry(_ ids: String...) throws -> (key: SigningKey, registry: Ke
     _ = try clients.ask(maker, "private/set_cancel_on_disconnect", "{\"timeout_secs\":6}")
     _ = try clients.ask(
       maker, "private/insert",
-      "{\"direction\":\"buy\",\"instrument_name\":\"BTC-PERPETUAL\",\"amount\":0.5,\"price\":61800,\"client_order_id\":1}")
+      "{\"direction\":\"buy\",\"instrument_name\":\"BTC-PERPETUAL\",\"amount\":0.5,\"price\":61800,\"client_order_id\":1}"
+    )
     let observer = try clients.open()
     _ = try clients.ask(observer, "public/subscribe", "{\"channels\":[\"ticker.BTC-PERPETUAL.raw\"]}")
-    _ = try clients.notification(observer, "ticker.BTC-PERPETUAL.raw") { $0.notification.number("best_bid_price") == 61_800 }
+    _ = try clients.notification(observer, "ticker.BTC-PERPETUAL.raw") {
+      $0.notification.number("best_bid_price") == 61_800
+    }
     clients.abort(maker)
-    _ = try clients.notification(observer, "ticker.BTC-PERPETUAL.raw") { $0.notification.number("best_bid_price") == 61_790 }
+    _ = try clients.notification(observer, "ticker.BTC-PERPETUAL.raw") {
+      $0.notification.number("best_bid_price") == 61_790
+    }
     let report = try running.finish()
     #expect(report.books[0].openOrders.isEmpty)
   }
@@ -234,11 +244,15 @@ private func registry(_ ids: String...) throws -> (key: SigningKey, registry: Ke
     let clients = try VenueClients(running.server)
     let connection = try clients.open()
     _ = try clients.ask(connection, "public/subscribe", "{\"channels\":[\"ticker.BTC-PERPETUAL.raw\"]}")
-    _ = try clients.notification(connection, "ticker.BTC-PERPETUAL.raw") { $0.notification.number("best_bid_price") == 61_790 }
+    _ = try clients.notification(connection, "ticker.BTC-PERPETUAL.raw") {
+      $0.notification.number("best_bid_price") == 61_790
+    }
     clients.pass(seconds: 0.3)
     #expect(!connection.isGone)
     _ = try clients.login(connection, key: key, id: "K1", times: IssuedAtSource())
-    _ = try clients.notification(connection, "ticker.BTC-PERPETUAL.raw") { $0.notification.number("best_bid_price") == 61_795 }
+    _ = try clients.notification(connection, "ticker.BTC-PERPETUAL.raw") {
+      $0.notification.number("best_bid_price") == 61_795
+    }
     // And at its end the server ends by itself.
     try clients.wait("the end") { connection.isGone }
     #expect(connection.closeCode == 1001)
@@ -294,7 +308,9 @@ private final class LazyReader {
     address.sin_port = port.bigEndian
     address.sin_addr.s_addr = inet_addr("127.0.0.1")
     let result = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(file, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(file, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
     }
     try #require(result == 0)
     var limit = timeval(tv_sec: 10, tv_usec: 0)

@@ -19,7 +19,9 @@ import Testing
   @Test func `a request without an id is answered with null`() throws {
     let h = try Harness()
     let c = h.connect()
-    #expect(h.send(c, #"{"method":"nope","params":{}}"#)[0].text == #"{"id":null,"error":{"code":31,"message":"unknown method"}}"#)
+    #expect(
+      h.send(c, #"{"method":"nope","params":{}}"#)[0].text
+        == #"{"id":null,"error":{"code":31,"message":"unknown method"}}"#)
   }
 
   @Test(arguments: [
@@ -53,7 +55,8 @@ import Testing
   @Test func `a token must be well formed, timely, new for its key and rightly signed`() throws {
     struct Verifier: TokenVerifier {
       func verify(keyID: String, algorithm: String, signingInput: [UInt8], signature: [UInt8]) -> Bool {
-        keyID != "Kbad" && algorithm == "RS512" && signingInput.contains(UInt8(ascii: ".")) && signature == Array("sig".utf8)
+        keyID != "Kbad" && algorithm == "RS512" && signingInput.contains(UInt8(ascii: "."))
+          && signature == Array("sig".utf8)
       }
     }
     let h = try Harness(verifier: Verifier()) { $0.closesOnFailedLogin = false }
@@ -84,11 +87,14 @@ import Testing
   }
 
   @Test func `a key logs in to its own accounts only`() throws {
-    let h = try Harness { $0.accounts = ["K1": ["A1", "A9"]]; $0.closesOnFailedLogin = false }
+    let h = try Harness {
+      $0.accounts = ["K1": ["A1", "A9"]]; $0.closesOnFailedLogin = false
+    }
     let c = h.connect()
     #expect(h.ask(c, "public/login", "{\"token\":\"\(h.token(kid: "K2"))\"}").errorCode == 19)
     #expect(h.ask(c, "public/login", "{\"token\":\"\(h.token())\",\"account\":\"A2\"}").errorCode == 19)
-    #expect(h.ask(c, "public/login", "{\"token\":\"\(h.token())\",\"account\":\"A9\"}").object.text("account_number") == "A9")
+    #expect(
+      h.ask(c, "public/login", "{\"token\":\"\(h.token())\",\"account\":\"A9\"}").object.text("account_number") == "A9")
   }
 
   // MARK: cancel on disconnect

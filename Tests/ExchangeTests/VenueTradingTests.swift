@@ -11,7 +11,8 @@ import Testing
     h.ask(id, "private/subscribe", #"{"channels":["session.orders","account.portfolio","account.trade_history"]}"#)
     let reply = h.insert(id, "buy", "0.1", "61799", client: 1001, #""label":"mm","post_only":true"#)
     #expect(reply.object.text("status") == "open")
-    let amended = h.send(id, #"{"method":"private/amend","id":8,"params":{"client_order_id":1001,"price":61800,"amount":0.1}}"#)
+    let amended = h.send(
+      id, #"{"method":"private/amend","id":8,"params":{"client_order_id":1001,"price":61800,"amount":0.1}}"#)
     #expect(amended.count == 2)
     #expect(amended[0].object.text("change_reason") == "amend")
     #expect(amended[1].channel == "session.orders")
@@ -31,7 +32,8 @@ import Testing
     h.ask(id, "private/subscribe", #"{"channels":["account.orders","session.orders"]}"#)
     h.ask(
       id, "public/subscribe",
-      #"{"channels":["ticker.BTC-PERPETUAL.raw","recent_trades.BTC-PERPETUAL.single","book.BTC-PERPETUAL.none.5.raw"]}"#)
+      #"{"channels":["ticker.BTC-PERPETUAL.raw","recent_trades.BTC-PERPETUAL.single","book.BTC-PERPETUAL.none.5.raw"]}"#
+    )
     let out = h.send(
       id, #"{"method":"private/buy","id":3,"params":{"instrument_name":"BTC-PERPETUAL","amount":0.5,"price":61801}}"#)
     #expect(
@@ -59,7 +61,8 @@ import Testing
     ("0.1", "61799", #""reject_post_only":true"#, 6), ("0.1", "61799", #""label":"a b""#, 6),
     ("0.1", "61799", #""client_order_id":-1"#, 6), ("0.1", "61799", #""client_order_id":1.5"#, 6),
     ("0.1", "61799", #""stp_level":"nobody""#, 6), ("0.1", "61799", #""collar":"maybe""#, 6),
-    ("0.1", "61799", #""legs":[]"#, 6), ("0.1", "61799", #""post_only":true,"time_in_force":"immediate_or_cancel""#, 25),
+    ("0.1", "61799", #""legs":[]"#, 6),
+    ("0.1", "61799", #""post_only":true,"time_in_force":"immediate_or_cancel""#, 25),
     ("0.1", nil, #""order_type":"market","time_in_force":"good_till_cancelled""#, 25),
     ("0.1", nil, #""order_type":"market","collar":"ignore""#, 45), ("0.1", "63655", "", 43),
     ("0.1", "61799", #""reduce_only":true"#, 57), ("2000", "61799", "", 50),
@@ -157,7 +160,9 @@ import Testing
     let other = h.trader(3, kid: "K2")
     h.insert(first, "sell", "0.5", "61800")
     #expect(h.insert(first, "sell", "0.5", "61801").object.text("status") == "open")
-    #expect(h.insert(second, "buy", "2", "61801", #""time_in_force":"immediate_or_cancel""#).object.text("delete_reason") == "self_trade_prevention")
+    #expect(
+      h.insert(second, "buy", "2", "61801", #""time_in_force":"immediate_or_cancel""#).object.text("delete_reason")
+        == "self_trade_prevention")
     #expect(h.insert(other, "buy", "0.5", "61801").object.text("status") == "filled")
   }
 
@@ -238,7 +243,9 @@ import Testing
     #expect(ended.text("delete_reason") == "client_cancel")
     #expect(ended.text("change_reason") == "amend")
     h.insert(id, "sell", "0.1", "61900", client: 3)
-    #expect(h.ask(id, "private/amend", #"{"client_order_id":3,"price":61900,"amount":0}"#).object.text("status") == "cancelled")
+    #expect(
+      h.ask(id, "private/amend", #"{"client_order_id":3,"price":61900,"amount":0}"#).object.text("status")
+        == "cancelled")
     #expect(h.ask(id, "private/amend", #"{"client_order_id":3,"price":61900,"amount":0}"#).errorCode == 1)
   }
 
@@ -260,7 +267,13 @@ import Testing
   @Test func `a market that moves through an order trades with it at the order's price`() throws {
     let h = try Harness(flow: [
       (0, ScriptedFlow.calm),
-      (second, [.level(0, .sell, 61_801, 0), .level(0, .sell, 61_802, 0), .level(0, .buy, 61_806, 500), .level(0, .sell, 61_807, 500)]),
+      (
+        second,
+        [
+          .level(0, .sell, 61_801, 0), .level(0, .sell, 61_802, 0), .level(0, .buy, 61_806, 500),
+          .level(0, .sell, 61_807, 500),
+        ]
+      ),
     ])
     let id = h.trader()
     h.insert(id, "sell", "0.2", "61803", client: 1)

@@ -92,10 +92,12 @@ import Testing
     await #expect(processExitsWith: .success) { [path = path as String] in
       signal(SIGXFSZ, SIG_IGN)
       var ends = try JournalEnds(path: path, name: "x", configuration: .small(), now: 0)
-      try fillWhileFull(&ends, isFull: { full in
-        var limit = rlimit(rlim_cur: full ? 1024 : rlim_t.max, rlim_max: rlim_t.max)
-        precondition(setrlimit(__rlimit_resource_t(1), &limit) == 0)
-      }, expecting: .fileSizeLimit)
+      try fillWhileFull(
+        &ends,
+        isFull: { full in
+          var limit = rlimit(rlim_cur: full ? 1024 : rlim_t.max, rlim_max: rlim_t.max)
+          precondition(setrlimit(__rlimit_resource_t(1), &limit) == 0)
+        }, expecting: .fileSizeLimit)
     }
     let (records, stop) = try readAll(path)
     #expect(records.map(\.refusedBefore) == [0, 0, 0, 0, 0, 0, 2])
@@ -124,17 +126,19 @@ import Testing
       guard TemporaryDirectory.names(in: journal) == [] else { exit(4) }
 
       var ends = try JournalEnds(path: journal, name: "x", configuration: .small(), now: 0)
-      try fillWhileFull(&ends, isFull: { full in
-        let filler = path + "/filler"
-        if full {
-          let descriptor = open(filler, O_CREAT | O_WRONLY, 0o600)
-          let block = [UInt8](repeating: 1, count: 4096)
-          while write(descriptor, block, block.count) > 0 {}
-          close(descriptor)
-        } else {
-          unlink(filler)
-        }
-      }, expecting: .fullDisk)
+      try fillWhileFull(
+        &ends,
+        isFull: { full in
+          let filler = path + "/filler"
+          if full {
+            let descriptor = open(filler, O_CREAT | O_WRONLY, 0o600)
+            let block = [UInt8](repeating: 1, count: 4096)
+            while write(descriptor, block, block.count) > 0 {}
+            close(descriptor)
+          } else {
+            unlink(filler)
+          }
+        }, expecting: .fullDisk)
       let (records, stop) = try readAll(journal)
       exit(records.count == 7 && records[6].refusedBefore == 2 && stop.finding == .end ? 0 : 5)
     }

@@ -32,7 +32,8 @@ func openLane(
     lane.set(.ordersUnknown, to: 2)
     lane.show(.frozen, cause: "gap in the private stream", since: 2_050)
     var value = InstrumentTelemetry(
-      name: "BTC-PERPETUAL", grid: InstrumentGrid(tickE8: 100_000_000, lotE8: 100_000, minimumLots: QtyLots(rawValue: 1)))
+      name: "BTC-PERPETUAL",
+      grid: InstrumentGrid(tickE8: 100_000_000, lotE8: 100_000, minimumLots: QtyLots(rawValue: 1)))
     value.bid_ticks = PriceTicks(rawValue: 60_000)
     value.bid_lots = QtyLots(rawValue: 7)
     value.own_ask_ticks = PriceTicks(rawValue: 60_003)
@@ -101,7 +102,8 @@ func openLane(
     var lane = try openLane(0, name: String(repeating: "l", count: 32), now: 0, of: &writer)
     lane.show(.stopped, cause: String(repeating: "c", count: 500), since: 0)
     var value = InstrumentTelemetry(
-      name: String(repeating: "i", count: 40), grid: InstrumentGrid(tickE8: 1, lotE8: 1, minimumLots: QtyLots(rawValue: 1)))
+      name: String(repeating: "i", count: 40),
+      grid: InstrumentGrid(tickE8: 1, lotE8: 1, minimumLots: QtyLots(rawValue: 1)))
     _ = lane.show(&value, at: 0)
     let snapshot = try TelemetryReader(path: path).snapshot()
     #expect(snapshot.name.count == 31)
@@ -154,7 +156,7 @@ func openLane(
     let path = directory.path + "/t"
     // The writer is a child process; this one reads while it writes.
     async let child: Void = writeInAnotherProcess(path)
-    let deadline = Date() + 30
+    let deadline = Date() + 120
     var torn = 0, seen = 0, last: UInt64 = 0
     while Date() < deadline {
       guard let reader = try? TelemetryReader(path: path) else {
@@ -239,7 +241,9 @@ func openLane(
     let good = try TemporaryDirectory.bytes(of: path)
     var otherSize = good
     otherSize[16] ^= 8
-    for bytes in [[], [1, 2, 3], Array(good[..<5000]), Array(good.dropLast()), otherSize, [UInt8](repeating: 0, count: 1 << 20)] {
+    for bytes in [
+      [], [1, 2, 3], Array(good[..<5000]), Array(good.dropLast()), otherSize, [UInt8](repeating: 0, count: 1 << 20),
+    ] {
       try TemporaryDirectory.write(bytes, to: path)
       let error = #expect(throws: MappedFileError.self) { _ = try TelemetryReader(path: path) }
       #expect(error?.cause == .notThisFormat(found: "this is not an Apus telemetry file"))
@@ -276,7 +280,8 @@ func openLane(
     #expect(level == .none)
   }
 
-  @Test func `R53_ another process stops the engine by a word in the file, whatever its event loop does`() async throws {
+  @Test func `R53_ another process stops the engine by a word in the file, whatever its event loop does`() async throws
+  {
     let directory = try TemporaryDirectory()
     let path = directory.path + "/t"
     var writer = try TelemetryWriter(path: path, name: "x", bootEpoch: 1, now: 0)

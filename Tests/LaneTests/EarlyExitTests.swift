@@ -78,7 +78,8 @@ import Testing
     #expect(moved == other.bestOwn)
   }
 
-  @Test func `R61 a fill always yields a new look, though the market stands still, and its level is filled up`() throws {
+  @Test func `R61 a fill always yields a new look, though the market stands still, and its level is filled up`() throws
+  {
     var quiet = try Quiet()
     let count = looks(&quiet) { $0.fillBest(.buy, lots: 12) }
     #expect(count >= 1)

@@ -81,7 +81,8 @@ import Testing
     let world = try quoting(seed: 5)
     world.tamper = { text in
       text.hasPrefix("{\"channel_name\":\"book") && !text.contains("\"snapshot\":true")
-        ? #"{"channel_name":"book.BTC-PERPETUAL.none.10.raw","notification":{"bid_changes":[[0.5,1,1]],"time":1776715497.2}}"# : text
+        ? #"{"channel_name":"book.BTC-PERPETUAL.none.10.raw","notification":{"bid_changes":[[0.5,1,1]],"time":1776715497.2}}"#
+        : text
     }
     let before = world.lane.core.counters.reconnects
     try world.run(for: 60 * second)
@@ -99,7 +100,8 @@ import Testing
     world.tamper = { text in
       guard crosses, text.hasPrefix("{\"channel_name\":\"book") else { return text }
       crosses = false
-      return #"{"channel_name":"book.BTC-PERPETUAL.none.10.raw","notification":{"bid_changes":[[99000,1,1]],"time":1776715497.2}}"#
+      return
+        #"{"channel_name":"book.BTC-PERPETUAL.none.10.raw","notification":{"bid_changes":[[99000,1,1]],"time":1776715497.2}}"#
     }
     let pulled = try world.run(limit: 5 * second, until: { $0.block == .crossedBook })
     #expect(pulled)
@@ -127,7 +129,8 @@ import Testing
     let filled = try world.run(limit: 60 * second, until: { $0.fills > 0 })
     #expect(filled)
     world.tamper = { text in
-      text.contains("\"trades\":[{") ? text.replacing("\"trade_type\":\"normal\"", with: "\"trade_type\":\"new_kind\"") : text
+      text.contains("\"trades\":[{")
+        ? text.replacing("\"trade_type\":\"normal\"", with: "\"trade_type\":\"new_kind\"") : text
     }
     world.drop()
     let ready = try world.run(limit: 20 * second, until: { $0.isReady })
@@ -137,7 +140,8 @@ import Testing
     try stopWithEqualBooks(world)
   }
 
-  @Test func `R23 before the first execution the trades asked for begin with the session, not with the account`() throws {
+  @Test func `R23 before the first execution the trades asked for begin with the session, not with the account`() throws
+  {
     let world = try quoting(seed: 6)
     world.recordsRequests = true
     world.drop()
@@ -178,12 +182,15 @@ import Testing
     let other = world.loginElsewhere()
     world.venue.receive(
       other,
-      text: #"{"method":"private/insert","id":2,"params":{"direction":"buy","instrument_name":"BTC-PERPETUAL","amount":0.001,"price":60000,"label":"apus-test-0"}}"#,
+      text:
+        #"{"method":"private/insert","id":2,"params":{"direction":"buy","instrument_name":"BTC-PERPETUAL","amount":0.001,"price":60000,"label":"apus-test-0"}}"#,
       now: world.now)
     let stray = try #require(world.books?.openOrders.first { $0.clientOrderID == nil })
     world.inject(
-      #"{"channel_name":"session.orders","notification":[{"order_id":"\#(stray.orderID)","instrument_name":"BTC-PERPETUAL","direction":"buy","price":60000,"amount":0.001,"filled_amount":0,"remaining_amount":0.001,"label":"apus-test-0","status":"open","fills":[],"change_reason":"insert","insert_reason":"client_request","create_time":1776715497.2,"persistent":true,"order_type":"limit","time_in_force":"good_till_cancelled"}]}"#)
-    let gone = try world.run(limit: second, until: { $0.books?.openOrders.contains { $0.orderID == stray.orderID } == false })
+      #"{"channel_name":"session.orders","notification":[{"order_id":"\#(stray.orderID)","instrument_name":"BTC-PERPETUAL","direction":"buy","price":60000,"amount":0.001,"filled_amount":0,"remaining_amount":0.001,"label":"apus-test-0","status":"open","fills":[],"change_reason":"insert","insert_reason":"client_request","create_time":1776715497.2,"persistent":true,"order_type":"limit","time_in_force":"good_till_cancelled"}]}"#
+    )
+    let gone = try world.run(
+      limit: second, until: { $0.books?.openOrders.contains { $0.orderID == stray.orderID } == false })
     #expect(gone)
   }
 
@@ -192,7 +199,9 @@ import Testing
     var lost = 0
     world.tamper = { text in
       // The first fill, with everything that the order feed and the trade feed say about it.
-      if lost < 2, text.contains("\"change_reason\":\"fill\"") || text.hasPrefix("{\"channel_name\":\"account.trade_history") {
+      if lost < 2,
+        text.contains("\"change_reason\":\"fill\"") || text.hasPrefix("{\"channel_name\":\"account.trade_history")
+      {
         lost += 1
         return nil
       }
@@ -213,7 +222,8 @@ import Testing
     let other = world.loginElsewhere()
     world.venue.receive(
       other,
-      text: #"{"method":"private/insert","id":2,"params":{"direction":"buy","instrument_name":"BTC-PERPETUAL","amount":0.45,"order_type":"market","stp_level":"disabled"}}"#,
+      text:
+        #"{"method":"private/insert","id":2,"params":{"direction":"buy","instrument_name":"BTC-PERPETUAL","amount":0.45,"order_type":"market","stp_level":"disabled"}}"#,
       now: world.now)
     try world.run(for: 20 * second)
     let books = try #require(world.books)
@@ -230,7 +240,8 @@ import Testing
     world.tamper = { text in
       if text.hasPrefix("{\"channel_name\":\"ticker") { return nil }
       guard text.hasPrefix("{\"channel_name\":\"account.portfolio") else { return text }
-      return #"{"channel_name":"account.portfolio","notification":[{"instrument_name":"BTC-PERPETUAL","position":-0.1,"mark_price":61800,"index":61800,"start_price":61800,"average_price":61800,"unrealised_pnl":0,"realised_pnl":0,"entry_value":0}],"snapshot":true}"#
+      return
+        #"{"channel_name":"account.portfolio","notification":[{"instrument_name":"BTC-PERPETUAL","position":-0.1,"mark_price":61800,"index":61800,"start_price":61800,"average_price":61800,"unrealised_pnl":0,"realised_pnl":0,"entry_value":0}],"snapshot":true}"#
     }
     let known = try world.run(until: { $0.position == -100 })
     #expect(known)
@@ -256,12 +267,18 @@ import Testing
   @Test func `R05 numbers that cannot be true do not stop the lane`() throws {
     let world = try quoting(seed: 12)
     let huge = "9223372036854775000"
-    world.inject(#"{"channel_name":"ticker.BTC-PERPETUAL.raw","notification":{"mark_price":90000000000.5,"index":90000000000}}"#)
-    world.inject(#"{"channel_name":"account.portfolio","notification":[{"instrument_name":"BTC-PERPETUAL","position":9000000000000000.001,"mark_price":61800}]}"#)
     world.inject(
-      #"{"channel_name":"session.orders","notification":[{"order_id":"X1","instrument_name":"BTC-PERPETUAL","direction":"buy","price":\#(huge),"amount":9000000000000,"filled_amount":9000000000000,"remaining_amount":0,"status":"filled","fills":[{"trade_id":"H","price":\#(huge),"amount":9000000000000}],"change_reason":"fill","insert_reason":"client_request","create_time":1,"persistent":false}]}"#)
+      #"{"channel_name":"ticker.BTC-PERPETUAL.raw","notification":{"mark_price":90000000000.5,"index":90000000000}}"#)
+    world.inject(
+      #"{"channel_name":"account.portfolio","notification":[{"instrument_name":"BTC-PERPETUAL","position":9000000000000000.001,"mark_price":61800}]}"#
+    )
+    world.inject(
+      #"{"channel_name":"session.orders","notification":[{"order_id":"X1","instrument_name":"BTC-PERPETUAL","direction":"buy","price":\#(huge),"amount":9000000000000,"filled_amount":9000000000000,"remaining_amount":0,"status":"filled","fills":[{"trade_id":"H","price":\#(huge),"amount":9000000000000}],"change_reason":"fill","insert_reason":"client_request","create_time":1,"persistent":false}]}"#
+    )
     try world.run(for: second)
-    world.inject(#"{"channel_name":"book.BTC-PERPETUAL.none.10.raw","notification":{"bid_changes":[[1,9000000000000,1]],"ask_changes":[[4611686018427387904,1,1]],"time":1776715497.2}}"#)
+    world.inject(
+      #"{"channel_name":"book.BTC-PERPETUAL.none.10.raw","notification":{"bid_changes":[[1,9000000000000,1]],"ask_changes":[[4611686018427387904,1,1]],"time":1776715497.2}}"#
+    )
     try world.run(for: 10 * second)
     let back = try world.run(limit: 10 * second, until: { $0.quoted.bids >= 1 && $0.quoted.asks >= 1 })
     #expect(back)

@@ -43,7 +43,9 @@ import Testing
   }
 
   @Test(arguments: 1...8 as ClosedRange<UInt64>)
-  func `R08 R23 broken connections, noticed or not, end in equal books and exposure within the limit`(seed: UInt64) throws {
+  func `R08 R23 broken connections, noticed or not, end in equal books and exposure within the limit`(seed: UInt64)
+    throws
+  {
     let world = try LaneWorld(seed: seed)
     for round in 0..<6 {
       _ = try world.run(limit: 20 * second, until: { $0.isReady })
@@ -92,7 +94,9 @@ import Testing
 
   @Test func `R21 without every subscription confirmed nothing is quoted`() throws {
     let world = try LaneWorld(seed: 2)
-    world.tamper = { $0.replacing("\"account.trade_history\",", with: "").replacing(",\"account.trade_history\"", with: "") }
+    world.tamper = {
+      $0.replacing("\"account.trade_history\",", with: "").replacing(",\"account.trade_history\"", with: "")
+    }
     try world.run(for: 3 * second)
     #expect(!world.isReady)
     #expect(world.quoted == (0, 0))
@@ -127,7 +131,8 @@ import Testing
     world.tamper = { text in
       guard crosses, text.hasPrefix("{\"channel_name\":\"book") else { return text }
       crosses = false
-      return #"{"channel_name":"book.BTC-PERPETUAL.none.10.raw","notification":{"bid_changes":[[99000,1,1]],"time":1776715497.2}}"#
+      return
+        #"{"channel_name":"book.BTC-PERPETUAL.none.10.raw","notification":{"bid_changes":[[99000,1,1]],"time":1776715497.2}}"#
     }
     let pulled = try world.run(limit: 5 * second, until: { $0.block == .crossedBook && $0.quoted == (0, 0) })
     #expect(pulled)
@@ -184,11 +189,13 @@ import Testing
     let token = LaneWorld.Clock()
     token.now = world.now + 5_000_000_000
     world.venue.receive(
-      other, text: #"{"method":"public/login","id":1,"params":{"token":"\#(token.token(base: 1_776_715_497_000_000_000))"}}"#,
+      other,
+      text: #"{"method":"public/login","id":1,"params":{"token":"\#(token.token(base: 1_776_715_497_000_000_000))"}}"#,
       now: world.now)
     world.venue.receive(
       other,
-      text: #"{"method":"private/insert","id":2,"params":{"direction":"buy","instrument_name":"BTC-PERPETUAL","amount":0.001,"price":30000,"label":"by-hand"}}"#,
+      text:
+        #"{"method":"private/insert","id":2,"params":{"direction":"buy","instrument_name":"BTC-PERPETUAL","amount":0.001,"price":30000,"label":"by-hand"}}"#,
       now: world.now)
     try world.run(for: 3 * second)
     world.requestStop()

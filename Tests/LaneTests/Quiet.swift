@@ -66,9 +66,12 @@ struct Quiet: ~Copyable {
 
   private func queryAnswer(_ request: String) -> String? {
     let id = request.split(separator: "\"id\":")[1].prefix { $0.isNumber }
-    if request.contains("private/trade_history") { return "{\"id\":\(id),\"result\":{\"trades\":[],\"bookmark\":null}}" }
+    if request.contains("private/trade_history") {
+      return "{\"id\":\(id),\"result\":{\"trades\":[],\"bookmark\":null}}"
+    }
     guard request.contains("private/portfolio") else { return nil }
-    let lines = statedPosition.map { "{\"instrument_name\":\"BTC-PERPETUAL\",\"position\":\($0),\"mark_price\":100000}" } ?? ""
+    let lines =
+      statedPosition.map { "{\"instrument_name\":\"BTC-PERPETUAL\",\"position\":\($0),\"mark_price\":100000}" } ?? ""
     return "{\"id\":\(id),\"result\":[\(lines)]}"
   }
 

@@ -19,7 +19,8 @@ import Testing
     var random = TestSupport.SplitMix(seed: seed &* 77)
     world.schedule = { text in
       let isFeed = text.hasPrefix("{\"channel_name\":\"session") || text.hasPrefix("{\"channel_name\":\"account")
-      guard isFeed && !text.contains("\"snapshot\":true") || text.hasPrefix("{\"id\":") && text.contains("order_id") else {
+      guard isFeed && !text.contains("\"snapshot\":true") || text.hasPrefix("{\"id\":") && text.contains("order_id")
+      else {
         return [0]
       }
       let late: Nanoseconds = random.chance(200) ? .random(in: 1...500_000_000, using: &random) : 0
@@ -53,7 +54,10 @@ import Testing
     #expect(world.lane.core.tracker.unknownCount == 0, "seed \(seed)")
     #expect(world.position == position.lots, "seed \(seed)")
     #expect(position.maximumLots <= limit, "seed \(seed)")
-    #expect(position.worstLongLots <= limit && position.worstShortLots <= limit, "seed \(seed): long \(position.worstLongLots), short \(position.worstShortLots), adjustments \(world.adjustments), impossible \(world.lane.core.tracker.counters)")
+    #expect(
+      position.worstLongLots <= limit && position.worstShortLots <= limit,
+      "seed \(seed): long \(position.worstLongLots), short \(position.worstShortLots), adjustments \(world.adjustments), impossible \(world.lane.core.tracker.counters)"
+    )
     #expect(books.rateViolations == 0, "seed \(seed)")
     if world.adjustments == 0 {
       #expect(world.fills == books.fills.count, "seed \(seed)")

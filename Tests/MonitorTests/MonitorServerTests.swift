@@ -34,7 +34,9 @@ import Testing
     }
   }
 
-  @Test func `without an engine the answers say what is missing, and an engine that starts later is found`() async throws {
+  @Test func `without an engine the answers say what is missing, and an engine that starts later is found`()
+    async throws
+  {
     let directory = try MonitorDirectory()
     let file = directory.file
     try await serving(try MonitorServer(path: file, port: 0, staleAfter: 600_000_000_000)) { port in

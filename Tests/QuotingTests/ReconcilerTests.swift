@@ -245,7 +245,8 @@ struct Bench: ~Copyable {
     for _ in 0..<30 {
       var bench = try Bench(random.chance(500) ? .buy : .sell)
       bench.policy = ReconcilePolicy(
-        priceToleranceTicks: .random(in: 0...3, using: &random), keepSizePermille: .random(in: 0...1000, using: &random))
+        priceToleranceTicks: .random(in: 0...3, using: &random), keepSizePermille: .random(in: 0...1000, using: &random)
+      )
       let span = Int64.random(in: 1...30, using: &random)
       for _ in 0..<Int.random(in: 0...12, using: &random) {
         bench.want(100 + .random(in: 0...span, using: &random), .random(in: 1...9, using: &random))

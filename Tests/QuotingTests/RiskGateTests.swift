@@ -89,7 +89,9 @@ import Testing
     #expect(desk.judgeInsert(side.opposite, 100 + side.sign, 40) == nil)
   }
 
-  @Test func `R07 an order in flight, one of unknown outcome, one being cancelled and a reported fill all count`() throws {
+  @Test func `R07 an order in flight, one of unknown outcome, one being cancelled and a reported fill all count`()
+    throws
+  {
     var desk = try Desk()
     _ = desk.sent(.buy, 90, 20)
     let lost = desk.sent(.buy, 91, 20)

@@ -214,7 +214,9 @@ private struct RiskModel {
   /// R08 from the other side: a venue that the test keeps by itself carries requests out late, or not at
   /// all, and loses answers. Whatever trades there, its position stays within the limit.
   @Test(arguments: 1...60 as ClosedRange<UInt64>)
-  func `R08 what passes the gate cannot take the venue's position past the limit, whatever is lost or late`(seed: UInt64) throws {
+  func `R08 what passes the gate cannot take the venue's position past the limit, whatever is lost or late`(
+    seed: UInt64
+  ) throws {
     var random = SplitMix(seed: seed)
     var desk = try Desk(position: 0)
     let limit = Desk.limits.maximumPosition.rawValue

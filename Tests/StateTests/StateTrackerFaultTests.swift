@@ -6,7 +6,9 @@ import Testing
 
 /// Answers and reports in orders that the venue does not rule out, and numbers that cannot be true.
 @Suite struct StateTrackerFaultTests {
-  private func amend(_ tracker: inout StateTracker, _ order: OrderPointer, _ price: Int64, _ qty: Int64, now: Nanoseconds) {
+  private func amend(
+    _ tracker: inout StateTracker, _ order: OrderPointer, _ price: Int64, _ qty: Int64, now: Nanoseconds
+  ) {
     tracker.beginAmend(order, price: PriceTicks(rawValue: price), qty: QtyLots(rawValue: qty), now: now)
   }
 
@@ -56,7 +58,9 @@ import Testing
     #expect(tracker.counters.impossible == 0)
   }
 
-  @Test func `R02 the feed item of an earlier amend to the same price and size does not answer the amend in flight`() throws {
+  @Test func `R02 the feed item of an earlier amend to the same price and size does not answer the amend in flight`()
+    throws
+  {
     var tracker = try Say.tracker()
     let order = tracker.rest(.buy, 100, 7)
     amend(&tracker, order, 101, 9, now: 2)

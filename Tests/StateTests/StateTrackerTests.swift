@@ -194,7 +194,8 @@ import Testing
     #expect(tracker.buys == 7)
   }
 
-  @Test func `R04 order-not-found and ambiguous errors leave the order unknown until the venue proves its end`() throws {
+  @Test func `R04 order-not-found and ambiguous errors leave the order unknown until the venue proves its end`() throws
+  {
     var tracker = try Say.tracker()
     let order = tracker.rest(.buy, 100, 7)
     tracker.beginCancel(order, now: 1)
@@ -323,7 +324,8 @@ import Testing
       case 0, 1:
         guard alive.count < 40 else { continue }
         let side: Side = random.chance(500) ? .buy : .sell
-        alive.append(tracker.insert(side, .random(in: 90...110, using: &random), .random(in: 1...9, using: &random), now: now))
+        alive.append(
+          tracker.insert(side, .random(in: 90...110, using: &random), .random(in: 1...9, using: &random), now: now))
       case 2:
         guard let order = alive.randomElement(using: &random), order.pointee.inFlightValue == .insert else { continue }
         _ = tracker.apply(Say.report(order), now: now)
@@ -359,7 +361,8 @@ import Testing
         guard let order = alive.randomElement(using: &random), order.pointee.inFlightValue != .insert else { continue }
         let filled = order.pointee.filled_lots.rawValue
         _ = tracker.apply(
-          Say.report(order, filled > 0 ? .cancelledPartiallyFilled : .cancelled, change: .cancel,
+          Say.report(
+            order, filled > 0 ? .cancelledPartiallyFilled : .cancelled, change: .cancel,
             qty: max(order.pointee.qty_lots.rawValue, filled), filled: filled), now: now)
       }
       alive.removeAll { $0.pointee.phaseValue == .dead }

@@ -63,7 +63,9 @@ import Testing
             sched_yield()
             unsafe slot = unsafe producer.claim()
           }
-          for word in 0..<7 { unsafe slot!.storeBytes(of: number &+ UInt64(word), toByteOffset: word * 8, as: UInt64.self) }
+          for word in 0..<7 {
+            unsafe slot!.storeBytes(of: number &+ UInt64(word), toByteOffset: word * 8, as: UInt64.self)
+          }
           unsafe producer.publish()
         }
       },
@@ -76,7 +78,8 @@ import Testing
             sched_yield()
             unsafe slot = unsafe consumer.front()
           }
-          for word in 0..<7 where unsafe slot!.load(fromByteOffset: word * 8, as: UInt64.self) != number &+ UInt64(word) {
+          for word in 0..<7 where unsafe slot!.load(fromByteOffset: word * 8, as: UInt64.self) != number &+ UInt64(word)
+          {
             bad += 1
           }
           unsafe consumer.release()

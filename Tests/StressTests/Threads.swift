@@ -14,7 +14,8 @@ func runTogether(_ bodies: [@Sendable () -> Void]) {
     var thread = pthread_t()
     let argument = unsafe Unmanaged.passRetained(Box(body)).toOpaque()
     let result = unsafe pthread_create(
-      &thread, nil, { argument in
+      &thread, nil,
+      { argument in
         unsafe Unmanaged<Box>.fromOpaque(argument!).takeRetainedValue().body()
         return nil
       }, argument)

@@ -52,7 +52,8 @@ enum SlowDecimal {
       text += "." + digits(Int.random(in: 1...(Bool.random(using: &random) ? 8 : 24), using: &random))
     }
     if Int.random(in: 0..<4, using: &random) == 0 {
-      text += ["e", "E"].randomElement(using: &random)! + ["", "+", "-"].randomElement(using: &random)!
+      text +=
+        ["e", "E"].randomElement(using: &random)! + ["", "+", "-"].randomElement(using: &random)!
         + String(Int.random(in: 0...30, using: &random))
     }
     return text

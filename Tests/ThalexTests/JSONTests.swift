@@ -19,20 +19,25 @@ private func isValid(_ bytes: [UInt8]) -> Bool {
 @Suite struct JSONTests {
   @Test func `well-formed texts pass and malformed ones fail`() {
     for text in [
-      "0", "-1.5e+3", "null", "true", " [ ] ", "{ }", #"{"a":[1,{"b":null}],"c":"\u00e9\n"}"#, #""""#, #"{"":0}"#, "\t[1,\r\n2]",
+      "0", "-1.5e+3", "null", "true", " [ ] ", "{ }", #"{"a":[1,{"b":null}],"c":"\u00e9\n"}"#, #""""#, #"{"":0}"#,
+      "\t[1,\r\n2]",
     ] {
       #expect(isValid([UInt8](text.utf8)), "\(text)")
     }
     for text in [
-      "", " ", "nul", "truex", "[", "]", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "[1}", "{\"a\":1]",
-      "\"", #""\x""#, #""\u12g4""#, "\"\u{1}\"", "01", "1 2", "[1]]", "{\"a\":1 \"b\":2}", "-", "[-]", "'a'", #""\"#, #""\u12"#,
+      "", " ", "nul", "truex", "[", "]", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "[1}",
+      "{\"a\":1]",
+      "\"", #""\x""#, #""\u12g4""#, "\"\u{1}\"", "01", "1 2", "[1]]", "{\"a\":1 \"b\":2}", "-", "[-]", "'a'", #""\"#,
+      #""\u12"#,
     ] {
       #expect(!isValid([UInt8](text.utf8)), "\(text)")
     }
   }
 
   @Test func `nesting is bounded`() {
-    func nested(_ depth: Int) -> [UInt8] { [UInt8](String(repeating: "[", count: depth).utf8) + [UInt8](String(repeating: "]", count: depth).utf8) }
+    func nested(_ depth: Int) -> [UInt8] {
+      [UInt8](String(repeating: "[", count: depth).utf8) + [UInt8](String(repeating: "]", count: depth).utf8)
+    }
     #expect(isValid(nested(64)))
     #expect(!isValid(nested(66)))
     #expect(!isValid([UInt8](repeating: 0x5B, count: 100_000)))
@@ -77,7 +82,8 @@ private func isValid(_ bytes: [UInt8]) -> Bool {
       let count = Int.random(in: 0..<70, using: &random)
       var bytes = (0..<count).map { _ in UInt8.random(in: 0x23...0xFF, using: &random) }
       if count > 0, Int.random(in: 0..<4, using: &random) > 0 {
-        bytes[Int.random(in: 0..<count, using: &random)] = [0x22, 0x5C, 0x00, 0x1F, 0x20, 0x7F, 0x80, 0xA2].randomElement(using: &random)!
+        bytes[Int.random(in: 0..<count, using: &random)] = [0x22, 0x5C, 0x00, 0x1F, 0x20, 0x7F, 0x80, 0xA2]
+          .randomElement(using: &random)!
       }
       let expected = bytes.firstIndex { $0 == 0x22 || $0 == 0x5C || $0 < 0x20 } ?? count
       withCursor(bytes) { json in
@@ -273,7 +279,11 @@ enum JSONVariant {
       out += blank(&random) + "]"
     case .object(var members):
       if hasExtras, Bool.random(using: &random) {
-        members.append((#""x_extra""#, .object([(#""price""#, .scalar("1")), (#""y""#, .array([.scalar(#""}]\"""#), .scalar("null")]))])))
+        members.append(
+          (
+            #""x_extra""#,
+            .object([(#""price""#, .scalar("1")), (#""y""#, .array([.scalar(#""}]\"""#), .scalar("null")]))])
+          ))
       }
       if hasExtras, Bool.random(using: &random) { members.append((#""\u0078""#, .scalar("-1.5e-3"))) }
       members.shuffle(using: &random)

@@ -8,7 +8,9 @@ import Testing
     var model: [String: UInt32] = [:]
     var mismatches = 0
     for round in 0..<30_000 {
-      let name = "n" + String(repeating: "x", count: Int.random(in: 0..<20, using: &random)) + String(UInt64.random(in: 0..<40, using: &random))
+      let name =
+        "n" + String(repeating: "x", count: Int.random(in: 0..<20, using: &random))
+        + String(UInt64.random(in: 0..<40, using: &random))
       if Bool.random(using: &random) {
         do {
           try table.add(name, value: UInt32(round))

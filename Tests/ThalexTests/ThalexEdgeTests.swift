@@ -77,7 +77,8 @@ import Testing
   @Test func `R20_ one broken item leaves its neighbours alone`() throws {
     var bench = try Bench()
     for broken in [
-      Self.order.replacing("0.06", with: "\"x\""), "17", "null", "[]", "{}", Self.order.replacing("\"buy\"", with: "{}"),
+      Self.order.replacing("0.06", with: "\"x\""), "17", "null", "[]", "{}",
+      Self.order.replacing("\"buy\"", with: "{}"),
     ] {
       let lines = bench.decode(Self.feed(Self.order, broken, Self.order))
       #expect(lines.filter { !$0.hasPrefix("edge") } == Self.good + Self.good, "\(broken)")
@@ -91,7 +92,8 @@ import Testing
       #""fills":[{"trade_id":"T1","price":76280.5,"amount":0.02},{"trade_id":"T2","price":76280,"amount":0},{"price":1,"amount":1},{"trade_id":"T3","price":76280,"amount":0.02,"maker_taker":"broker"},{"trade_id":"T4","price":76280,"amount":0.02,"leg_index":1,"maker_taker":"taker"}]"#
     let start = try #require(Self.order.range(of: "\"fills\""))
     let end = try #require(Self.order.range(of: ",\"change_reason\""))
-    let lines = bench.decode(Self.feed(Self.order.replacingCharacters(in: start.lowerBound..<end.lowerBound, with: fills)))
+    let lines = bench.decode(
+      Self.feed(Self.order.replacingCharacters(in: start.lowerBound..<end.lowerBound, with: fills)))
     #expect(
       lines == [
         "edge offGrid", "edge impossible", "edge missingMember", "edge unknownWord",

@@ -88,13 +88,20 @@ final class KeyScratch {
     #expect(throws: KeyError.tooLarge(path: large)) { try SigningKey(file: large) }
     let empty = try scratch.write([], to: "empty")
     #expect(throws: KeyError.malformed(path: empty)) { try SigningKey(file: empty) }
-    let elliptic = try #require(try runTool("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"))
-    #expect(throws: KeyError.malformed(path: nil)) { try elliptic.withUnsafeBytes { try SigningKey(pem: $0.bindMemory(to: UInt8.self)) } }
+    let elliptic = try #require(
+      try runTool("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"))
+    #expect(throws: KeyError.malformed(path: nil)) {
+      try elliptic.withUnsafeBytes { try SigningKey(pem: $0.bindMemory(to: UInt8.self)) }
+    }
     let short = try #require(try runTool("openssl", "genrsa", "1024"))
-    #expect(throws: KeyError.rejected(path: nil)) { try short.withUnsafeBytes { try SigningKey(pem: $0.bindMemory(to: UInt8.self)) } }
+    #expect(throws: KeyError.rejected(path: nil)) {
+      try short.withUnsafeBytes { try SigningKey(pem: $0.bindMemory(to: UInt8.self)) }
+    }
     let locked = try #require(
       try runTool("openssl", "pkey", "-aes128", "-passout", "pass:secret", input: Array(pem(key(), pkcs8: true))))
-    #expect(throws: KeyError.hasPassphrase(path: nil)) { try locked.withUnsafeBytes { try SigningKey(pem: $0.bindMemory(to: UInt8.self)) } }
+    #expect(throws: KeyError.hasPassphrase(path: nil)) {
+      try locked.withUnsafeBytes { try SigningKey(pem: $0.bindMemory(to: UInt8.self)) }
+    }
   }
 
   @Test func `R57_ no error about a key shows any of its text`() throws {
@@ -165,14 +172,19 @@ final class KeyScratch {
     #expect(failure("\(good).\(time).A") == .malformed("signature"))
     #expect(failure("\(none).\(time).AA") == .unknownAlgorithm)
     #expect(failure("\(good).\(time).AA") == nil)
-    #expect(throws: JSONWebToken.Failure.invalidKeyID) { _ = try JSONWebToken.make(keyID: #"K","x":""#, key: key(), issuedAt: 1) }
-    #expect(throws: JSONWebToken.Failure.invalidIssuedAt) { _ = try JSONWebToken.make(keyID: "K1", key: key(), issuedAt: -1) }
+    #expect(throws: JSONWebToken.Failure.invalidKeyID) {
+      _ = try JSONWebToken.make(keyID: #"K","x":""#, key: key(), issuedAt: 1)
+    }
+    #expect(throws: JSONWebToken.Failure.invalidIssuedAt) {
+      _ = try JSONWebToken.make(keyID: "K1", key: key(), issuedAt: -1)
+    }
   }
 
   @Test func `times of issue only ever rise, also when the wall clock steps back`() throws {
     let source = IssuedAtSource()
     let clock: [Int64] = [5_000_000_000, 5_000_000_000, 4_000_000_000, 4_000_000_999, 5_000_002_000, 9_000_000_000]
-    #expect(clock.map { source.next(wallClock: $0) } == [5_000_000, 5_000_001, 5_000_002, 5_000_003, 5_000_004, 9_000_000])
+    #expect(
+      clock.map { source.next(wallClock: $0) } == [5_000_000, 5_000_001, 5_000_002, 5_000_003, 5_000_004, 9_000_000])
     let all = Mutex<Set<Int64>>([])
     let workers = (0..<4).map { _ in
       LoopbackWorker {

@@ -58,7 +58,9 @@ import Testing
           waitingFor.removeFirst(min(waitingFor.count, event.payload.count))
         }
         guard waitingFor.isEmpty else { return false }
-        if rounds == 500 { driver.close(connection) } else {
+        if rounds == 500 {
+          driver.close(connection)
+        } else {
           waitingFor = [UInt8](stream: rounds, count: 300)
           _ = driver.send(waitingFor, on: connection)
           driver.flush()
@@ -347,10 +349,11 @@ import Testing
     let port = try driver.listen(host: "127.0.0.1").port
     let peer = try PlainSocket.connected(to: port)
     var server: ConnectionHandle?
-    try #require(pump(&driver) { _, event in
-      server = event.connection
-      return event.kind == .accepted
-    })
+    try #require(
+      pump(&driver) { _, event in
+        server = event.connection
+        return event.kind == .accepted
+      })
     let data = [UInt8](stream: 5, count: 8 << 20)
     #expect(driver.send(data, on: try #require(server)) == .queued)
     driver.flush()
@@ -424,10 +427,11 @@ import Testing
     let port = try driver.listen(host: "127.0.0.1").port
     let first = try PlainSocket.connected(to: port)
     var accepted: ConnectionHandle?
-    try #require(pump(&driver) { _, event in
-      accepted = event.connection
-      return event.kind == .accepted
-    })
+    try #require(
+      pump(&driver) { _, event in
+        accepted = event.connection
+        return event.kind == .accepted
+      })
     let second = try PlainSocket.connected(to: port)
     settle(&driver)
     #expect(second.readAll() == [])
@@ -505,7 +509,8 @@ import Testing
     await #expect(processExitsWith: .failure) {
       var driver = try SocketDriver()
       let event = SocketEvent(
-        connection: ConnectionHandle(rawValue: 0), bytes: nil, count: 0, error: 0, kind: .received, buffer: 0, listener: 0)
+        connection: ConnectionHandle(rawValue: 0), bytes: nil, count: 0, error: 0, kind: .received, buffer: 0,
+        listener: 0)
       driver.release(event)
     }
   }
@@ -514,7 +519,9 @@ import Testing
     var driver = try SocketDriver()
     let name = #expect(throws: SocketError.self) { _ = try driver.listen(host: "localhost", port: 1) }
     #expect(
-      name?.description == "could not listen on localhost:1: the address must be numeric (for example 127.0.0.1, 0.0.0.0 or ::1), not a name")
+      name?.description
+        == "could not listen on localhost:1: the address must be numeric (for example 127.0.0.1, 0.0.0.0 or ::1), not a name"
+    )
     let port = try driver.listen(host: "127.0.0.1").port
     let taken = #expect(throws: SocketError.self) { _ = try driver.listen(host: "127.0.0.1", port: port) }
     #expect(taken?.code == EADDRINUSE)
@@ -543,7 +550,9 @@ import Testing
     var finished = 0
     let until = Date().addingTimeInterval(20)
     while finished < 400 || !ends.isEmpty, Date() < until {
-      if finished < 400, ends.count < 30, random.next() % 4 == 0, let c = try? driver.connect(host: "127.0.0.1", port: port) {
+      if finished < 400, ends.count < 30, random.next() % 4 == 0,
+        let c = try? driver.connect(host: "127.0.0.1", port: port)
+      {
         if ends.updateValue(End(client: true), forKey: c.rawValue) != nil { wrong += 1 }
       }
       let count = driver.poll(wait: random.next() % 50 == 0 ? 200_000 : 0)
@@ -561,7 +570,9 @@ import Testing
             break
           }
           if end.client {
-            if !event.payload.elementsEqual([UInt8](stream: Int(truncatingIfNeeded: key), from: end.got, count: event.payload.count)) {
+            if !event.payload.elementsEqual(
+              [UInt8](stream: Int(truncatingIfNeeded: key), from: end.got, count: event.payload.count))
+            {
               wrong += 1
             }
             end.got += event.payload.count
@@ -588,7 +599,9 @@ import Testing
           if random.next() % 2 == 0 { driver.close(handle) } else { driver.abort(handle) }
         } else {
           let size = Int(random.next() % 900) + 1
-          if driver.send([UInt8](stream: Int(truncatingIfNeeded: key), from: end.sent, count: size), on: handle) == .queued {
+          if driver.send([UInt8](stream: Int(truncatingIfNeeded: key), from: end.sent, count: size), on: handle)
+            == .queued
+          {
             ends[key]?.sent += size
           }
         }

@@ -34,8 +34,10 @@ struct TLSPair: ~Copyable {
   var clientGot: [UInt8] = []
   var serverGot: [UInt8] = []
 
-  init(names: [String] = ["localhost", "127.0.0.1"], host: String = "localhost", validFor: Range<Int64> = -60..<3600,
-       trust: TLSContext.Trust? = nil) throws {
+  init(
+    names: [String] = ["localhost", "127.0.0.1"], host: String = "localhost", validFor: Range<Int64> = -60..<3600,
+    trust: TLSContext.Trust? = nil
+  ) throws {
     let (context, pem) = try TLSContext.selfSignedServer(names: names, validFor: validFor)
     let trusting = try TLSContext.client(trusting: trust ?? .pem(pem))
     self.init(client: try TLSSession(client: trusting, host: host), server: try TLSSession(server: context))
@@ -228,9 +230,11 @@ struct TLSPair: ~Copyable {
     let directory = FileManager.default.temporaryDirectory.appendingPathComponent("apus-tls-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: directory) }
-    let key = directory.appendingPathComponent("key.pem").path, certificate = directory.appendingPathComponent("c.pem").path
+    let key = directory.appendingPathComponent("key.pem").path,
+      certificate = directory.appendingPathComponent("c.pem").path
     let made = try runTool(
-      "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out",
+      "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key,
+      "-out",
       certificate, "-subj", "/CN=demo", "-addext", "subjectAltName=DNS:demo.example")
     try #require(made != nil)
     var server = try TLSSession(server: try TLSContext.server(certificateFile: certificate, keyFile: key))

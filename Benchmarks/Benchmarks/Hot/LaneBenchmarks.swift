@@ -17,7 +17,8 @@ func laneBenchmarks() {
   Benchmark("Lane tick, ticker with nothing new, 3 x 2 quotes stand", configuration: laneConfiguration) { benchmark in
     try run(LaneScript.standing { LaneScript.ticker(mark: 100_000, last: 99_000 + $0 % 7) }, benchmark)
   }
-  Benchmark("Lane tick, book update behind the best, 3 x 2 quotes stand", configuration: laneConfiguration) { benchmark in
+  Benchmark("Lane tick, book update behind the best, 3 x 2 quotes stand", configuration: laneConfiguration) {
+    benchmark in
     try run(LaneScript.standing { LaneScript.book(bids: "[99900,\(1 + $0 % 3),1]", asks: "") }, benchmark)
   }
   for levels in [3, 10] {

@@ -82,7 +82,8 @@ func storeBenchmarks() {
     var handles: [UInt64] = []
     var random: UInt64 = 7
     func order(_ number: UInt64, _ side: Side, _ price: Int64) -> MatchOrder {
-      MatchOrder(tag: number, side: side, price: PriceTicks(rawValue: price), quantity: QtyLots(rawValue: Int64(number & 7) + 1))
+      MatchOrder(
+        tag: number, side: side, price: PriceTicks(rawValue: price), quantity: QtyLots(rawValue: Int64(number & 7) + 1))
     }
     for number in 0..<2000 as Range<UInt64> {
       let side: Side = number & 1 == 0 ? .buy : .sell

@@ -154,7 +154,8 @@ func wireBenchmarks() {
 
 /// Moves what one end has pending to the other; returns the plaintext bytes that arrived.
 @discardableResult
-private func carry(_ from: inout TLSSession, _ to: inout TLSSession, _ buffer: UnsafeMutableBufferPointer<UInt8>) -> Int {
+private func carry(_ from: inout TLSSession, _ to: inout TLSSession, _ buffer: UnsafeMutableBufferPointer<UInt8>) -> Int
+{
   let pending = from.pending()
   if pending.count > 0 {
     _ = to.feed(pending)

@@ -98,7 +98,8 @@ struct ConfigurationReader {
       report(parent.place, path, "\(path) is missing, but is required: add it with \(required)")
       return nil
     }
-    guard let mapping = mapping(entry.value, path, Section.self, entry.keyPlace, sections: [] as [Configuration.CodingKeys])
+    guard
+      let mapping = mapping(entry.value, path, Section.self, entry.keyPlace, sections: [] as [Configuration.CodingKeys])
     else { return nil }
     return (mapping, path)
   }
@@ -152,7 +153,8 @@ struct ConfigurationReader {
     for (key, value) in mapping {
       let keyPlace = Self.place(key)
       guard let key = key.scalar?.string else {
-        report(keyPlace, path, "\(name) has a key that is \(Self.kind(key)), but keys must be words: write it as a word")
+        report(
+          keyPlace, path, "\(name) has a key that is \(Self.kind(key)), but keys must be words: write it as a word")
         continue
       }
       if !value.tag.rawValue.hasPrefix("tag:yaml.org,2002:") {
@@ -188,7 +190,8 @@ struct ConfigurationReader {
     } else {
       advice = "remove it"
     }
-    report(entry.keyPlace, keyPath, "\(keyPath) is not a key, allowed are \(allowed.joined(separator: ", ")): \(advice)")
+    report(
+      entry.keyPlace, keyPath, "\(keyPath) is not a key, allowed are \(allowed.joined(separator: ", ")): \(advice)")
   }
 
   mutating func report(_ place: ConfigurationPlace, _ key: String, _ sentence: String) {
@@ -219,14 +222,18 @@ struct ConfigurationReader {
 
   /// Numbers, true and false as they stand, texts in quotation marks, secrets not at all.
   private static func shown(_ scalar: Node.Scalar) -> String {
-    let isBare = scalar.style == .plain && !scalar.string.isEmpty && scalar.string.count <= 24
+    let isBare =
+      scalar.style == .plain && !scalar.string.isEmpty && scalar.string.count <= 24
       && (scalar.string.allSatisfy { "0123456789+-.,_eE".contains($0) } || ["true", "false"].contains(scalar.string))
     return isBare && !ShownText.looksSecret(scalar.string) ? scalar.string : ShownText.of(scalar.string)
   }
 
   private static func shownKey(_ key: String) -> String {
-    let isWord = !key.isEmpty && key.count <= 60
-      && key.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_" || $0 == "-" || $0 == "<" || $0 == ".") }
+    let isWord =
+      !key.isEmpty && key.count <= 60
+      && key.allSatisfy {
+        $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_" || $0 == "-" || $0 == "<" || $0 == ".")
+      }
     return isWord && !ShownText.looksSecret(key) ? key : ShownText.of(key)
   }
 }

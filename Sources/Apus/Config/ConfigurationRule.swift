@@ -50,7 +50,8 @@ extension ConfigurationRule where Value == DecimalE8 {
     let step = (decimals..<8).reduce(Int64(1)) { value, _ in value * 10 }
     return Self(
       type: "decimal", range: decimals < 8 ? "\(span), \(decimals) decimals" : span,
-      allowed: "a decimal \(isAboveLower ? "" : "from ")\(span)\(decimals < 8 ? " with at most \(decimals) decimals" : "")",
+      allowed:
+        "a decimal \(isAboveLower ? "" : "from ")\(span)\(decimals < 8 ? " with at most \(decimals) decimals" : "")",
       parse: { text in
         guard let value = DecimalE8(text) else {
           return .failure(numberAdvice(text, isWhole: false, example: "\(upper < .one ? upper : .one)"))
@@ -134,7 +135,8 @@ extension ConfigurationRule where Value == String {
     where isAllowed: @escaping @Sendable (Character) -> Bool
   ) -> Self {
     let range = "\(count.lowerBound) to \(count.upperBound) of \(characters)"
-    return text(range: range, allowed: "\(count.lowerBound) to \(count.upperBound) characters of \(characters)") { text in
+    return text(range: range, allowed: "\(count.lowerBound) to \(count.upperBound) characters of \(characters)") {
+      text in
       count.contains(text.utf8.count) && text.allSatisfy(isAllowed) ? nil : advice
     }
   }

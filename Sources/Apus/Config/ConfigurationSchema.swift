@@ -191,7 +191,9 @@ extension LadderSection: DescribedSection {
 }
 
 extension LimitsSection: DescribedSection {
-  static var blank: Self { Self(maxPosition: .zero, maxOrder: .zero, maxNotional: .zero, collarBps: .zero, maxOrders: 0) }
+  static var blank: Self {
+    Self(maxPosition: .zero, maxOrder: .zero, maxNotional: .zero, collarBps: .zero, maxOrders: 0)
+  }
 
   static let keys: [ConfigurationKey<Self>] = [
     .init(

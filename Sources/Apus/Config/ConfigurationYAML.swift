@@ -67,7 +67,9 @@ struct ConfigurationYAML {
     of name: String, _ first: ConfigurationPlace, in scalars: [Unicode.Scalar]
   ) -> [Int]? {
     let wanted = Array(name.unicodeScalars)
-    guard !wanted.isEmpty, let start = offset(of: first, in: scalars), holds(wanted, at: start, scalars) else { return nil }
+    guard !wanted.isEmpty, let start = offset(of: first, in: scalars), holds(wanted, at: start, scalars) else {
+      return nil
+    }
     var candidates: [Int] = []
     // A key in quotation marks begins one later than its place.
     var index = start + wanted.count + (scalars[start] == wanted[0] ? 0 : 1)
@@ -133,7 +135,8 @@ struct ConfigurationYAML {
           ConfigurationPlace(context.mark), "there is no colon after this", "write a colon and a space after each key")
       }
       let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
-      let place = ConfigurationPlace(line: min(mark.line, lines.count), column: mark.line > lines.count ? 1 : mark.column)
+      let place = ConfigurationPlace(
+        line: min(mark.line, lines.count), column: mark.line > lines.count ? 1 : mark.column)
       let isIndentedByTab = lines[place.line - 1].prefix { $0 == " " || $0 == "\t" }.contains("\t")
       let advice =
         isIndentedByTab
@@ -145,7 +148,8 @@ struct ConfigurationYAML {
       return problem(place, what + began, advice)
     case YamlError.composer(_, let what, let mark, _):
       let advice =
-        what.contains("another document") ? "keep one document and remove the line ---" : "define the anchor before its use"
+        what.contains("another document")
+        ? "keep one document and remove the line ---" : "define the anchor before its use"
       return problem(ConfigurationPlace(mark), what, advice)
     case YamlError.reader(let what, let offset?, _, _):
       let before = text.prefix(offset)

@@ -67,7 +67,9 @@ public struct VenueAddress: Equatable, Sendable {
     guard !host.isEmpty, host.utf8.count <= 253, isName else {
       return .failure(.init("give a host name or an address between :// and the path"))
     }
-    if portText == nil, !isEncrypted { return .failure(.init("add the port, for example ws://127.0.0.1:8765/ws/api/v2")) }
+    if portText == nil, !isEncrypted {
+      return .failure(.init("add the port, for example ws://127.0.0.1:8765/ws/api/v2"))
+    }
     guard let portText else {
       return .success(Self(isEncrypted: isEncrypted, host: String(host), port: 443, path: String(path)))
     }

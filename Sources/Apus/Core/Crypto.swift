@@ -108,7 +108,8 @@ public final class SigningKey: @unchecked Sendable {
   }
 
   /// Lends the private key as PEM to `body`, then wipes it; for writing a demonstration's key file.
-  public func withPrivatePEM<Result>(pkcs8: Bool = true, _ body: (UnsafeBufferPointer<UInt8>) -> Result) throws(KeyError)
+  public func withPrivatePEM<Result>(pkcs8: Bool = true, _ body: (UnsafeBufferPointer<UInt8>) -> Result)
+    throws(KeyError)
     -> Result
   {
     let capacity = 32_768

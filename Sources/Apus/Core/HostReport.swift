@@ -31,7 +31,9 @@ public struct HostReport: Sendable {
     let release = Self.text(facts.release)
     let (major, minor) = (Int(facts.kernel_major), Int(facts.kernel_minor))
     if (major, minor) < Self.oldestKernel {
-      add(.error, "kernel \(release) is too old: \(Self.oldestKernel.major).\(Self.oldestKernel.minor) or later is needed")
+      add(
+        .error, "kernel \(release) is too old: \(Self.oldestKernel.major).\(Self.oldestKernel.minor) or later is needed"
+      )
     }
     if realTime {
       if !facts.rt_known {
@@ -50,7 +52,8 @@ public struct HostReport: Sendable {
       add(.warning, "core \(core) runs under the \(governor) governor: set it to performance")
     }
     if !Self.lists(facts.isolated, core: core) {
-      add(.warning, "core \(core) is not isolated: other threads may run on it; add it to isolcpus or a cpuset partition")
+      add(
+        .warning, "core \(core) is not isolated: other threads may run on it; add it to isolcpus or a cpuset partition")
     }
     if !Self.lists(facts.nohz_full, core: core) {
       add(.note, "core \(core) takes the scheduler's tick: add it to nohz_full to be rid of gaps of 10 to 40 µs")

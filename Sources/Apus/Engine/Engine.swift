@@ -157,7 +157,8 @@ public final class Engine: Sendable {
     let runner = LaneRunner(
       lane: lane, driver: driver, tlsContext: tls, host: address.host, port: address.port,
       idle: configuration.engine.idle, control: control, directives: .some(directives.consumer),
-      telemetry: LaneTelemetry(file: .some(telemetryFile), lane: telemetryLane, instrumentNames: names, updates: .some(updates.producer)))
+      telemetry: LaneTelemetry(
+        file: .some(telemetryFile), lane: telemetryLane, instrumentNames: names, updates: .some(updates.producer)))
 
     let box = LaneBox(runner)
     helper.manager = ManagerWork(
@@ -244,7 +245,8 @@ public final class Engine: Sendable {
       guard allowed.contains(core) else {
         throw EngineError(
           .configuration,
-          "engine.core is \(core), but this process may use only the cores \(allowed.map(String.init).joined(separator: ", ")): choose one of these, auto or none")
+          "engine.core is \(core), but this process may use only the cores \(allowed.map(String.init).joined(separator: ", ")): choose one of these, auto or none"
+        )
       }
       return core
     case .automatic:
@@ -257,7 +259,9 @@ public final class Engine: Sendable {
     let path = configuration.engine.dataDirectory
     guard mkdir(path, 0o700) != 0, errno != EEXIST else { return }
     throw EngineError(
-      .system, "could not make the data directory \(path): \(String(cString: strerror(errno))): set engine.data_directory to a directory that can be written")
+      .system,
+      "could not make the data directory \(path): \(String(cString: strerror(errno))): set engine.data_directory to a directory that can be written"
+    )
   }
 
   /// Reads back the executions of this run.

@@ -37,7 +37,8 @@ extension LaneRunner where Adapter: ~Copyable {
       rateViolations: counters.throttled, rejects: counters.rejects, edgeRefusals: counters.edgeRefusals,
       gaps: counters.gaps, reconnects: counters.reconnects, limitBreaches: breaches,
       budgetWaits: counters.budgetWaits,
-      tickToOrder: EngineReport.Latency(telemetry.tickToOrder), tickToFrame: EngineReport.Latency(telemetry.tickToFrame),
+      tickToOrder: EngineReport.Latency(telemetry.tickToOrder),
+      tickToFrame: EngineReport.Latency(telemetry.tickToFrame),
       failure: nil, trades: [], journalProblem: nil)
   }
 }

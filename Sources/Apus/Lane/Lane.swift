@@ -221,7 +221,9 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       return .sent
     }
     // A refusal for meeting our own other side ends when that side has moved away.
-    if !command.side.isBetter(command.price, than: order.pointee.price_ticks), command.price != order.pointee.price_ticks {
+    if !command.side.isBetter(command.price, than: order.pointee.price_ticks),
+      command.price != order.pointee.price_ticks
+    {
       sendCancel(command.clientID, now)
     }
     return result

@@ -276,7 +276,9 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       // Nothing of ours can be at the venue if it was never reached.
       if !hasBeenUp, lane.stop.isRequested { lane.runStop(now) }
       if now - linkSince > lane.settings.setupTimeout {
-        lost(link == .connecting ? "\(host) port \(port) does not answer" : "the TLS handshake was not completed in time", now)
+        lost(
+          link == .connecting ? "\(host) port \(port) does not answer" : "the TLS handshake was not completed in time",
+          now)
       }
     case .up:
       guard lane.session.closeReason != .none else { return }

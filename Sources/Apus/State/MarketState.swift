@@ -58,7 +58,9 @@ public struct MarketState: ~Copyable {
       for index in 0..<own.count {
         let order = own[index].pointee
         // Only what rests by the venue's word; an order on its way is not in the book yet.
-        if order.price_ticks == level.price_ticks, order.phaseValue == .live { left -= order.qty_lots - order.filled_lots }
+        if order.price_ticks == level.price_ticks, order.phaseValue == .live {
+          left -= order.qty_lots - order.filled_lots
+        }
       }
       if left > .zero { return Quote(price: level.price_ticks, qty: left) }
       depth += 1

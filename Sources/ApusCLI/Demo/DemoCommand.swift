@@ -18,7 +18,9 @@ struct DemoCommand: AsyncParsableCommand {
   @Option(help: "End after this many seconds. Default: at the end of the feed, or at Ctrl-C.")
   var seconds: Double?
 
-  @Option(help: "Recorded market data for the venue (collector format, .gz or plain). Default: a synthetic market.", completion: .file())
+  @Option(
+    help: "Recorded market data for the venue (collector format, .gz or plain). Default: a synthetic market.",
+    completion: .file())
   var feed: String?
 
   @Option(help: "How much faster than real time the market moves, 0.001 to 1000.")
@@ -33,7 +35,9 @@ struct DemoCommand: AsyncParsableCommand {
   @Option(help: "Also write the report as JSON to this file.", completion: .file())
   var report: String?
 
-  @Option(help: "Keep configuration, key, journal, telemetry and books in this directory. Default: a temporary one.", completion: .directory)
+  @Option(
+    help: "Keep configuration, key, journal, telemetry and books in this directory. Default: a temporary one.",
+    completion: .directory)
   var directory: String?
 
   func validate() throws {
@@ -43,7 +47,8 @@ struct DemoCommand: AsyncParsableCommand {
 
   @MainActor func run() async throws {
     if let feed, access(feed, R_OK) != 0 {
-      throw Exit.fail(ExitCode(66), "cannot read the feed \(feed): \(String(cString: strerror(errno))); give the path of a recording")
+      throw Exit.fail(
+        ExitCode(66), "cannot read the feed \(feed): \(String(cString: strerror(errno))); give the path of a recording")
     }
     let stopping = StopFlag()
     do {
@@ -76,7 +81,8 @@ struct DemoCommand: AsyncParsableCommand {
     var template = Array("\(NSTemporaryDirectory())/apus-demo-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else {
       throw Exit.fail(
-        Exit.system, "cannot make a temporary directory: \(String(cString: strerror(errno))); give one with --directory")
+        Exit.system, "cannot make a temporary directory: \(String(cString: strerror(errno))); give one with --directory"
+      )
     }
     return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
@@ -93,7 +99,9 @@ struct DemoCommand: AsyncParsableCommand {
     defer { venue.terminate() }
     guard let line = venue.waitForLine(prefix: "listening on ") else {
       let code = venue.wait(seconds: 2)
-      throw Exit.fail(ExitCode(code == 0 ? Exit.system.rawValue : code), "the venue did not start (exit code \(code)); its own message is above")
+      throw Exit.fail(
+        ExitCode(code == 0 ? Exit.system.rawValue : code),
+        "the venue did not start (exit code \(code)); its own message is above")
     }
     // At the end of a recording the engine stops first, while the venue still answers.
     venue.watchOutput { if $0 == VenueCommand.endOfFeed { stopping.set() } }
@@ -102,17 +110,22 @@ struct DemoCommand: AsyncParsableCommand {
     let configPath = "\(room)/demo.yaml"
     try Data(ConfigurationFile.text(of: configuration).utf8).write(to: URL(fileURLWithPath: configPath))
     let engine = try ChildProcess(
-      "the engine", arguments: ["run", "--config", configPath, "--report", engineReport, "--quiet", "--die-with-parent"])
+      "the engine",
+      arguments: ["run", "--config", configPath, "--report", engineReport, "--quiet", "--die-with-parent"])
     defer { engine.terminate() }
     engine.watchOutput()
 
-    watch(engine, venue, telemetry: "\(room)/data/telemetry", limit: configuration.instruments[0].limits.maxPosition, stopping)
+    watch(
+      engine, venue, telemetry: "\(room)/data/telemetry", limit: configuration.instruments[0].limits.maxPosition,
+      stopping)
     engine.terminate()
     let engineCode = engine.wait(seconds: 30)
     venue.terminate()
     let venueCode = venue.wait(seconds: 10)
     guard FileManager.default.fileExists(atPath: engineReport) else {
-      throw Exit.fail(ExitCode(engineCode == 0 ? Exit.system.rawValue : engineCode), "the engine ended without a report (exit code \(engineCode)); its own message is above")
+      throw Exit.fail(
+        ExitCode(engineCode == 0 ? Exit.system.rawValue : engineCode),
+        "the engine ended without a report (exit code \(engineCode)); its own message is above")
     }
     try conclude(engineReport: engineReport, books: books, engineCode: engineCode, venueCode: venueCode)
   }
@@ -128,7 +141,9 @@ struct DemoCommand: AsyncParsableCommand {
     return arguments
   }
 
-  private var isEther: Bool { feed.map { URL(fileURLWithPath: $0).lastPathComponent.lowercased().contains("ethusdt") } ?? false }
+  private var isEther: Bool {
+    feed.map { URL(fileURLWithPath: $0).lastPathComponent.lowercased().contains("ethusdt") } ?? false
+  }
 
   /// The demo's configuration: written to a file and read back by `apus run` like anybody's.
   private func demoConfiguration(url: String, room: String) -> Configuration {
@@ -192,7 +207,8 @@ struct DemoCommand: AsyncParsableCommand {
   private func conclude(engineReport: String, books: String, engineCode: Int32, venueCode: Int32) throws {
     let engine = try EngineReport(json: Data(contentsOf: URL(fileURLWithPath: engineReport)))
     guard let data = try? Data(contentsOf: URL(fileURLWithPath: books)) else {
-      throw Exit.fail(Exit.booksDiffer, "the venue ended without writing its books (exit code \(venueCode)): nothing to compare with")
+      throw Exit.fail(
+        Exit.booksDiffer, "the venue ended without writing its books (exit code \(venueCode)): nothing to compare with")
     }
     let accounts = try JSONDecoder().decode([AccountBooks].self, from: data)
     let result = DemoReport(engine: engine, venue: accounts.first)

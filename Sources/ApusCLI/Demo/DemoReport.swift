@@ -78,7 +78,8 @@ struct DemoReport: Codable {
     var lines = ["books            \(Self.pad("engine", 22))\(Self.pad("venue", 22))"]
     for item in comparison {
       lines.append(
-        "  \(Self.pad(item.name, 38))\(Self.pad(item.engine, 18))\(Self.pad(item.venue, 18))\(item.isEqual ? "equal" : "DIFFERENT")")
+        "  \(Self.pad(item.name, 38))\(Self.pad(item.engine, 18))\(Self.pad(item.venue, 18))\(item.isEqual ? "equal" : "DIFFERENT")"
+      )
     }
     lines[0] = "  \(Self.pad("books", 38))\(Self.pad("engine", 18))\(Self.pad("venue", 18))"
     let different = comparison.filter { !$0.isEqual }.count

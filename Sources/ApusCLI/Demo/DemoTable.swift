@@ -10,14 +10,17 @@ struct DemoTable {
   private var lastTime = Date()
 
   /// Draws anew over what was drawn before; one line a second where there is no terminal.
-  mutating func draw(_ snapshot: TelemetrySnapshot, latency: (p50: Nanoseconds, p99: Nanoseconds)?, elapsed: Double, limitE8: Int64) {
+  mutating func draw(
+    _ snapshot: TelemetrySnapshot, latency: (p50: Nanoseconds, p99: Nanoseconds)?, elapsed: Double, limitE8: Int64
+  ) {
     guard let lane = snapshot.lanes.first else { return }
     let messages = lane[.messagesUsed]
     let interval = max(Date().timeIntervalSince(lastTime), 0.001)
     let rate = Double(messages &- lastMessages) / interval
     lastMessages = messages
     lastTime = Date()
-    let lines = isTerminal
+    let lines =
+      isTerminal
       ? picture(lane, latency, elapsed, rate, limitE8) : [oneLine(lane, latency, elapsed, rate)]
     var text = ""
     if isTerminal, drawnLines > 0 { text += "\u{1B}[\(drawnLines)A" }
@@ -46,7 +49,8 @@ struct DemoTable {
   }
 
   private func picture(
-    _ lane: LaneSnapshot, _ latency: (p50: Nanoseconds, p99: Nanoseconds)?, _ elapsed: Double, _ rate: Double, _ limitE8: Int64
+    _ lane: LaneSnapshot, _ latency: (p50: Nanoseconds, p99: Nanoseconds)?, _ elapsed: Double, _ rate: Double,
+    _ limitE8: Int64
   ) -> [String] {
     var lines = ["", "  apus demo   \(Figures.clock(elapsed))   \(state(lane))", ""]
     for instrument in lane.instruments {
@@ -62,9 +66,12 @@ struct DemoTable {
       lines.append("  \(Self.pad(instrument.name, 16))\(Self.pad("bid", 24))\(Self.pad("ask", 24))mark \(mark)")
       lines.append("  \(Self.pad("market", 16))\(quote(instrument.bid))\(quote(instrument.ask))")
       lines.append(
-        "  \(Self.pad("ours", 16))\(quote(instrument.ownBid))\(quote(instrument.ownAsk))\(instrument.ownBidLevels) + \(instrument.ownAskLevels) levels")
+        "  \(Self.pad("ours", 16))\(quote(instrument.ownBid))\(quote(instrument.ownAsk))\(instrument.ownBidLevels) + \(instrument.ownAskLevels) levels"
+      )
       lines.append("")
-      let position = instrument.position.map { Figures.decimal(e8: $0.rawValue &* instrument.lotE8, places: size, sign: true) } ?? "unknown"
+      let position =
+        instrument.position.map { Figures.decimal(e8: $0.rawValue &* instrument.lotE8, places: size, sign: true) }
+        ?? "unknown"
       lines.append(
         "  \(Self.pad("position", 16))\(Self.pad("\(position) of \(Figures.decimal(e8: limitE8, places: size))", 24))"
           + "\(Self.pad("fills \(instrument.fills)", 24))quoted both sides "
@@ -78,7 +85,8 @@ struct DemoTable {
         + "rate violations \(lane[.rateViolations])")
     let tick = latency.map { "p50 \(Figures.duration($0.p50))  p99 \(Figures.duration($0.p99))" } ?? "–"
     lines.append(
-      "  \(Self.pad("tick to order", 16))\(Self.pad(tick, 24))\(Self.pad("orders live \(lane[.ordersLive])", 24))unknown \(lane[.ordersUnknown])")
+      "  \(Self.pad("tick to order", 16))\(Self.pad(tick, 24))\(Self.pad("orders live \(lane[.ordersLive])", 24))unknown \(lane[.ordersUnknown])"
+    )
     lines.append("  Ctrl-C ends with the report")
     return lines
   }
@@ -96,12 +104,15 @@ struct DemoTable {
       parts.append("market \(at(instrument.bid))/\(at(instrument.ask))")
       parts.append("ours \(at(instrument.ownBid))/\(at(instrument.ownAsk))")
       parts.append(
-        "position \(instrument.position.map { Figures.decimal(e8: $0.rawValue &* instrument.lotE8, places: size, sign: true) } ?? "unknown")")
+        "position \(instrument.position.map { Figures.decimal(e8: $0.rawValue &* instrument.lotE8, places: size, sign: true) } ?? "unknown")"
+      )
       parts.append("PnL \(Figures.decimal(e8: instrument.pnlE8 - instrument.feesE8, places: 2, sign: true))")
       parts.append("fills \(instrument.fills)")
     }
     parts.append("\(Int(rate.rounded())) of \(lane[.messageBudget]) msg/s")
-    if let latency { parts.append("tick to order p50 \(Figures.duration(latency.p50)) p99 \(Figures.duration(latency.p99))") }
+    if let latency {
+      parts.append("tick to order p50 \(Figures.duration(latency.p50)) p99 \(Figures.duration(latency.p99))")
+    }
     return parts.joined(separator: " | ")
   }
 

@@ -106,7 +106,8 @@ struct SplitMix {
     var sum: Int64 = 0
     for _ in 0..<3 {
       let bits = next()
-      sum += Int64(bits & 0x3FF) + Int64((bits >> 16) & 0x3FF) + Int64((bits >> 32) & 0x3FF) + Int64((bits >> 48) & 0x3FF)
+      sum +=
+        Int64(bits & 0x3FF) + Int64((bits >> 16) & 0x3FF) + Int64((bits >> 32) & 0x3FF) + Int64((bits >> 48) & 0x3FF)
     }
     return sum - 6138
   }

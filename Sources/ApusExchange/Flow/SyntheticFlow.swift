@@ -164,7 +164,8 @@ private struct SyntheticMarket {
       let side: Side = random.below(100) < buyPercent ? .buy : .sell
       lastSide = side
       let kind = random.below(1000)
-      let share = kind < 700 ? random.within(10...200) : kind < 950 ? random.within(200...1000) : random.within(1000...4000)
+      let share =
+        kind < 700 ? random.within(10...200) : kind < 950 ? random.within(200...1000) : random.within(1000...4000)
       let lots = max(1, stream.levelLots * share / 1000)
       // Up to three levels deep.
       let limit = side == .buy ? ask + 2 : bid - 2

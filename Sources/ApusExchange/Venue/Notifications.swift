@@ -135,7 +135,8 @@ extension SimulatedVenue {
     var realised: MoneyE8 = 0
     var unrealised: MoneyE8 = 0
     var required: MoneyE8 = 0
-    for (index, position) in account.positions.enumerated() where position.hasTraded || position.openBuys + position.openSells > 0 {
+    for (index, position) in account.positions.enumerated()
+    where position.hasTraded || position.openBuys + position.openSells > 0 {
       let market = markets[index]
       realised += position.realised * market.tickLotE8 - position.feesE8
       unrealised += position.unrealisedE8(market) + position.fundingE8(market)

@@ -204,7 +204,8 @@ extension SimulatedVenue {
   }
 
   /// The live order that `order_id` or `client_order_id` names; exactly one must be given.
-  private func target(_ session: Session, _ account: Account, _ arguments: Arguments) -> Result<VenueOrder, FaultError> {
+  private func target(_ session: Session, _ account: Account, _ arguments: Arguments) -> Result<VenueOrder, FaultError>
+  {
     let missing = Result<VenueOrder, FaultError>.failure(FaultError(.orderNotFound))
     switch (arguments.string("order_id"), arguments.unsigned("client_order_id")) {
     case (.value(let text), .absent):

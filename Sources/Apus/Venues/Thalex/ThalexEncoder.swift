@@ -213,7 +213,9 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
 
   // MARK: Session
 
-  public func login(into memory: UnsafeMutableRawBufferPointer, id: UInt64, token: String, account: String? = nil) -> Int {
+  public func login(into memory: UnsafeMutableRawBufferPointer, id: UInt64, token: String, account: String? = nil)
+    -> Int
+  {
     request(memory, "public/login", id) { text in
       text.append("\"token\":")
       text.quote(token)

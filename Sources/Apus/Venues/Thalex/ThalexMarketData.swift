@@ -193,7 +193,9 @@ extension ThalexDecoder {
   /// The first two numbers of an array; how many there were (0 for an empty array or `null`). Elements of another
   /// type set `wrong`.
   @inline(always)
-  func pair(_ json: inout JSONCursor, _ first: inout ScannedDecimal, _ second: inout ScannedDecimal, _ wrong: inout Bool)
+  func pair(
+    _ json: inout JSONCursor, _ first: inout ScannedDecimal, _ second: inout ScannedDecimal, _ wrong: inout Bool
+  )
     -> Int
   {
     guard apus_json_accept(&json, 0x5B) else {

@@ -149,7 +149,8 @@ extension ThalexDecoder {
     } else if report.status.isLive {
       return .missingMember
     }
-    if let problem = listing.pointee.size(&item.amount, &report.qty) ?? listing.pointee.size(&item.filled, &report.filled)
+    if let problem = listing.pointee.size(&item.amount, &report.qty) ?? listing.pointee.size(
+      &item.filled, &report.filled)
       ?? listing.pointee.size(&item.remaining, &report.remaining)
     {
       return problem

@@ -278,7 +278,8 @@ extension ThalexDecoder {
       return .refused
     }
     var tickE8: Int64 = 0, lotE8: Int64 = 0, minimumLots: Int64 = 0, seconds: Int64 = 0
-    guard apus_decimal_to_e8(&tick, &tickE8) == .exact, apus_decimal_to_e8(&lot, &lotE8) == .exact, tickE8 > 0, lotE8 > 0,
+    guard apus_decimal_to_e8(&tick, &tickE8) == .exact, apus_decimal_to_e8(&lot, &lotE8) == .exact, tickE8 > 0,
+      lotE8 > 0,
       !hasExpiry || apus_decimal_to_scaled(&expiry, 0, &seconds) != .overflow && seconds >= 0
     else {
       sink.refusedAtEdge(.impossible)
