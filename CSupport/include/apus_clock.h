@@ -64,8 +64,8 @@ extern apus_clock apus_clock_shared;
 /* clock_gettime(CLOCK_MONOTONIC). */
 int64_t apus_clock_system_ns(void) APUS_CLOCK_NO_LOCKS;
 
-/* The processor's counter as it is; 0 where none is known. Not ordered against the loads and stores
- * around it: a few ns. */
+/* The processor's counter as it is; 0 where none is known. Not ordered against the loads before it: a
+ * processor may read the counter while such a load still waits for its cache line, some 100 ns. */
 APUS_HOT uint64_t apus_clock_ticks(void)
 {
 #if defined(__x86_64__)
@@ -113,6 +113,18 @@ APUS_HOT int64_t apus_clock_now_ns(void)
             return apus_clock_line_ns(ticks, base_ticks, base_ns, slope_before, slope);
         }
     }
+}
+
+/* As apus_clock_now_ns, but never before the loads that precede it in the program: for a reading that is
+ * to be compared with one that another thread handed over. Costs a few ns more. */
+APUS_HOT int64_t apus_clock_now_ordered_ns(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_lfence();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+    return apus_clock_now_ns();
 }
 
 /* Looks for a usable counter and calibrates it, 20 ms; later calls only report. Cold. */

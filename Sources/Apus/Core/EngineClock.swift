@@ -10,9 +10,14 @@ public enum EngineClock {
 
   public static var source: ClockSource { apus_clock_source_now() }
 
-  /// Now. Never less than an earlier reading. Any thread.
+  /// Now. Never less than an earlier reading of this thread. Any thread.
   @inlinable @inline(always) @_noLocks
   public static func now() -> Nanoseconds { apus_clock_now_ns() }
+
+  /// Now, read after everything that this thread has loaded before: never less than a reading that another
+  /// thread has handed over. A few nanoseconds dearer.
+  @inlinable @inline(always) @_noLocks
+  public static func orderedNow() -> Nanoseconds { apus_clock_now_ordered_ns() }
 
   /// Brings the counter's line back to the kernel's clock: from a helper thread, about once a second.
   @discardableResult
