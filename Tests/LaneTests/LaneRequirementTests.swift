@@ -23,6 +23,16 @@ import Testing
     #expect(world.books?.openOrders.isEmpty == true)
   }
 
+  @Test func `R11 a stop before the venue could be asked ends at once, and does not claim to be verified`() throws {
+    let world = try LaneWorld(seed: 2)
+    world.isUnreachable = true
+    try world.run(for: 100_000_000)
+    world.requestStop()
+    let stopped = try world.run(limit: 1_000_000_000, until: { $0.lane.isStopped })
+    #expect(stopped)
+    #expect(!world.lane.stop.isVerified)
+  }
+
   @Test func `R37 an event leads to orders at once: no timer is needed`() throws {
     var quiet = try Quiet()
     quiet.holdsAnswers = true

@@ -64,11 +64,9 @@ extension Lane where Adapter: ~Copyable {
     }
     let phase = adapter.phase
     guard phase == .ready || phase == .synchronising else {
-      // Nothing can be asked. If nothing can rest either, there is nothing to wait for.
-      if nothingCanRest, !session.hasBeenReady, core.tracker.counters.orphans == 0 {
-        stop.isVerified = true
-        enter(.stopped, now)
-      }
+      // Nothing can be asked. If this life has nothing that can rest, there is nothing to wait for; but
+      // orders of a crashed earlier one may, and nobody has asked: that is not verified.
+      if nothingCanRest, !session.hasBeenReady, core.tracker.counters.orphans == 0 { enter(.stopped, now) }
       return
     }
     switch stop.phase {
