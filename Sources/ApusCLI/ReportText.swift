@@ -103,9 +103,9 @@ extension EngineReport {
       isStopVerified
         ? "  stopped: the venue confirms that no order of ours is left"
         : inserts == 0
-        ? "  stopped before the venue could be asked: this run sent no order; one of an earlier run ends with the venue's cancel-on-disconnect"
-        : "  stopped without the venue's confirmation: \(ordersLeft + unknownOrders) orders may be left; the venue's "
-          + "cancel-on-disconnect ends them")
+          ? "  stopped before the venue could be asked: this run sent no order; one of an earlier run ends with the venue's cancel-on-disconnect"
+          : "  stopped without the venue's confirmation: \(ordersLeft + unknownOrders) orders may be left; the venue's "
+            + "cancel-on-disconnect ends them")
     return lines.joined(separator: "\n")
   }
 }

@@ -236,7 +236,7 @@ import Testing
       Command(
         kind: .insert, side: .buy, instrument: 0, clientID: 0, price: PriceTicks(rawValue: 1),
         qty: QtyLots(rawValue: 1)),
-      order: nil, state: tracker.state(0).pointee,
+      order: nil, state: tracker.state(0),
       market: RiskMarket(
         grid: InstrumentGrid(tickE8: 1, lotE8: 1, minimumLots: QtyLots(rawValue: 1)), markE8: 1, collarLowE8: 0,
         collarHighE8: 0))

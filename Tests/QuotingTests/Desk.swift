@@ -100,7 +100,7 @@ struct Desk: ~Copyable {
 
   /// The gate's answer: `nil` if it lets the command through.
   mutating func judge(_ command: Command, _ order: OrderPointer? = nil) -> RiskRefusal? {
-    let verdict = gate.check(command, order: order, state: tracker.state(0).pointee, market: riskMarket)
+    let verdict = gate.check(command, order: order, state: tracker.state(0), market: riskMarket)
     switch verdict {
     case .passed(let approved):
       precondition(approved.command == command)

@@ -49,7 +49,7 @@ import Testing
   }
 
   @Test(arguments: 1...100 as ClosedRange<UInt64>)
-  func `random ladders, cut and sieved, equal a sorted list treated the same way`(seed: UInt64) {
+  func `random ladders, clipped, equal a sorted list treated one step after another`(seed: UInt64) {
     var random = SplitMix(seed: seed)
     for _ in 0..<20 {
       let side: Side = random.chance(500) ? .buy : .sell
@@ -68,22 +68,16 @@ import Testing
       #expect(quotes(ladder) == expected, "seed \(seed)")
 
       let bound = PriceTicks(rawValue: .random(in: 0...20, using: &random))
-      ladder.drop(betterThan: bound)
-      expected.removeAll { side == .buy ? $0.price > bound : $0.price < bound }
-      #expect(quotes(ladder) == expected, "seed \(seed)")
-
       let limit = Int64.random(in: -5...80, using: &random)
-      ladder.cut(to: QtyLots(rawValue: limit))
+      let least = QtyLots(rawValue: .random(in: 0...6, using: &random))
+      ladder.clip(bound: bound, limit: QtyLots(rawValue: limit), minimum: least)
+      expected.removeAll { side == .buy ? $0.price > bound : $0.price < bound }
       var room = max(limit, 0)
       expected = expected.compactMap {
         let kept = min($0.qty.rawValue, room)
         room -= kept
         return kept > 0 ? quote($0.price.rawValue, kept) : nil
       }
-      #expect(quotes(ladder) == expected, "seed \(seed)")
-
-      let least = QtyLots(rawValue: .random(in: 1...6, using: &random))
-      ladder.dropBelow(least)
       expected.removeAll { $0.qty < least }
       #expect(quotes(ladder) == expected, "seed \(seed)")
     }

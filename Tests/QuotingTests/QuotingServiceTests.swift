@@ -44,9 +44,12 @@ private struct Service: ~Copyable {
 
   /// Looks, and returns what would be sent, in order.
   mutating func look() -> [Command] {
-    quoting.look(
-      0, market: desk.market, state: desk.tracker.state(0).pointee, limits: limits, staleAfter: Self.staleAfter,
-      gate: gate, now: now)
+    let state = desk.tracker.state(0)
+    let (limits, gate, now) = (limits, gate, now)
+    withUnsafeMutablePointer(to: &desk.market) { market in
+      quoting.look(
+        0, market: market, state: state, limits: limits, staleAfter: Self.staleAfter, gate: gate, now: now)
+    }
     return (0..<quoting.cancels.count).map { quoting.cancels[$0] }
       + (0..<quoting.changes.count).map { quoting.changes[$0] }
   }

@@ -169,7 +169,7 @@ import Testing
   @Test func `what does not fit is not written`() throws {
     let encoder = try Self.encoder()
     var lengths: Set<Int> = []
-    for capacity in 0..<400 {
+    for capacity in 0..<800 {
       // The memory ends where the capacity does: a sanitizer sees one byte too many.
       let text = Self.text(capacity) {
         encoder.insert(
@@ -194,5 +194,71 @@ import Testing
     let grid = InstrumentGrid(tickE8: 1, lotE8: 1, minimumLots: QtyLots(1))
     #expect(throws: TableError.unusableName("")) { try encoder.setInstrument(0, name: "", grid: grid) }
     #expect(throws: TableError.full(capacity: 4)) { try encoder.setInstrument(4, name: "A", grid: grid) }
+  }
+
+  /// `massQuote` of one instrument and copies of it, levels as (price, lots); `nil` leaves a side alone.
+  private func massQuote(
+    _ encoder: borrowing ThalexEncoder, times: Int = 1, capacity: Int = 1 << 16, instrument: InstrumentIndex = 1,
+    bids: [(Int64, Int64)]?, asks: [(Int64, Int64)]?
+  ) -> String? {
+    func quotes(_ levels: [(Int64, Int64)]?) -> UnsafeBufferPointer<Quote>? {
+      guard let levels else { return nil }
+      let memory = UnsafeMutableBufferPointer<Quote>.allocate(capacity: levels.count)
+      _ = memory.initialize(
+        from: levels.map { Quote(price: PriceTicks(rawValue: $0.0), qty: QtyLots(rawValue: $0.1)) })
+      return UnsafeBufferPointer(memory)
+    }
+    let sides = (quotes(bids), quotes(asks))
+    defer {
+      sides.0?.deallocate()
+      sides.1?.deallocate()
+    }
+    let entry = ThalexMassQuote(instrument: instrument, bids: sides.0, asks: sides.1)
+    return Array(repeating: entry, count: times).withUnsafeBufferPointer { entries in
+      Self.text(capacity) { encoder.massQuote(into: $0, id: 22, quotes: entries) }
+    }
+  }
+
+  @Test func `a mass quote is that of the sample, an empty side is taken away, an absent one left out`() throws {
+    let encoder = try Self.encoder(label: "mq")
+    let both = massQuote(encoder, bids: [(230, 2000), (225, 1500)], asks: [(250, 1)])
+    #expect(
+      both
+        == #"{"method":"private/mass_quote","id":22,"params":{"quotes":[{"i":"BTC-PERPETUAL","b":[[230,2],[225,1.5]],"a":[[250,0.001]]}],"label":"mq","post_only":true}}"#
+    )
+    let one = massQuote(encoder, bids: [], asks: nil)
+    #expect(
+      one
+        == #"{"method":"private/mass_quote","id":22,"params":{"quotes":[{"i":"BTC-PERPETUAL","b":[]}],"label":"mq","post_only":true}}"#
+    )
+    let plain = try Self.encoder(label: "")
+    let two = massQuote(plain, times: 2, bids: nil, asks: [(1, 1)])
+    #expect(
+      two
+        == #"{"method":"private/mass_quote","id":22,"params":{"quotes":[{"i":"BTC-PERPETUAL","a":[[1,0.001]]},{"i":"BTC-PERPETUAL","a":[[1,0.001]]}],"post_only":true}}"#
+    )
+  }
+
+  @Test func `the largest mass quote fits what is asked for it, and one beyond the venue's limits is not written`()
+    throws
+  {
+    let encoder = try Self.encoder(label: String(repeating: "l", count: 32))
+    let widest = Array(repeating: (Int64(-92_233_720_368), Int64(922_337_203_685)), count: 10)
+    let full = massQuote(encoder, times: 100, capacity: 1 << 17, bids: widest, asks: widest)
+    let parsed = try JSONSerialization.jsonObject(with: Data((full ?? "{}").utf8)) as? [String: Any]
+    let list = (parsed?["params"] as? [String: Any])?["quotes"] as? [[String: Any]]
+    #expect(list?.count == 100)
+    #expect((list?.last?["a"] as? [[Any]])?.count == 10)
+    // The memory ends where the capacity does: a sanitizer sees one byte too many.
+    let asked = 256 + 2 * 128 + 40 * 56
+    let fits = massQuote(encoder, times: 2, capacity: asked, bids: widest, asks: widest)
+    let tooSmall = massQuote(encoder, times: 2, capacity: asked - 1, bids: widest, asks: widest)
+    #expect(fits != nil && tooSmall == nil)
+    let tooMany = massQuote(encoder, times: 101, bids: [(1, 1)], asks: nil)
+    let none = massQuote(encoder, times: 0, bids: [(1, 1)], asks: nil)
+    let tooDeep = massQuote(encoder, bids: Array(repeating: (1, 1), count: 11), asks: nil)
+    let unset = massQuote(encoder, instrument: 0, bids: [(1, 1)], asks: nil)
+    let outside = massQuote(encoder, instrument: 4, bids: [(1, 1)], asks: nil)
+    #expect(tooMany == nil && none == nil && tooDeep == nil && unset == nil && outside == nil)
   }
 }

@@ -75,8 +75,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
         lookAll(now)
         return
       case .opened:
-        session.openedAt = now
-        adapter.opened(token: makeToken(), output: &output)
+        opened(now)
       case .text(let text):
         handle(text, now)
       case .binary, .ping, .pong:
@@ -85,11 +84,21 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
         session.closeReason = .venueClosed(code)
         return
       case .failed(let failure):
-        session.closeReason = .webSocket(failure)
+        failed(failure)
         return
       }
     }
   }
+
+  /// Cold, and kept out of the path of a frame.
+  @inline(never)
+  private mutating func opened(_ now: Nanoseconds) {
+    session.openedAt = now
+    adapter.opened(token: makeToken(), output: &output)
+  }
+
+  @inline(never)
+  private mutating func failed(_ failure: WebSocketFailure) { session.closeReason = .webSocket(failure) }
 
   private mutating func handle(_ text: UnsafeRawBufferPointer, _ now: Nanoseconds) {
     core.counters.framesIn += 1
@@ -121,6 +130,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     if now >= nextTimerAt {
       nextTimerAt = now + LaneSession.timerInterval
       runTimers(now)
+      accountQuotedTime(now)
     }
     lookAll(now)
   }
@@ -134,16 +144,18 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   /// Looks at every instrument in which something has changed.
   mutating func lookAll(_ now: Nanoseconds) {
-    if core.needsLook {
-      core.needsLook = false
-      for index in 0..<core.instrumentCount where core.markets[index].isDirty {
-        core.markets[index].isDirty = false
-        look(InstrumentIndex(index), now)
-      }
-    } else {
+    guard core.dirty.isAny else {
       core.counters.unchanged += 1
+      return
     }
-    accountQuotedTime(now)
+    // What a look marks again waits for the next round.
+    core.dirty.beginRound()
+    var word = 0
+    while let index = core.dirty.next(&word) {
+      look(InstrumentIndex(index), now)
+      // Whether quotes rest changes only with what makes an instrument dirty, or with a look.
+      noteQuotedTime(index, now)
+    }
   }
 
   private var gate: QuotingBlock {
@@ -157,7 +169,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     core.counters.looks += 1
     let index = Int(instrument)
     quoting.look(
-      instrument, market: core.markets[index], state: core.tracker.state(instrument).pointee,
+      instrument, market: core.markets + index, state: core.tracker.state(instrument),
       limits: risk.limits(for: instrument), staleAfter: settings.instruments[index].staleAfter, gate: gate,
       now: now)
     core.markets[index].watched = quoting.lastBests
@@ -261,7 +273,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       }
     }
     let verdict = risk.check(
-      command, order: order, state: state.pointee,
+      command, order: order, state: state,
       market: RiskMarket(
         grid: info.grid, markE8: market.pointee.ticker.markE8,
         collarLowE8: market.pointee.ticker.collarLowE8, collarHighE8: market.pointee.ticker.collarHighE8))
@@ -361,12 +373,14 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     }
   }
 
-  /// Adds the time since the last call to what stood in the market during it.
+  /// Adds the time since the last call to what stood in the market during it. For all instruments at
+  /// once: by the timers, so that what others read is never older than one of their intervals.
   mutating func accountQuotedTime(_ now: Nanoseconds) {
-    for index in 0..<core.instrumentCount {
-      let state = core.tracker.state(InstrumentIndex(index))
-      quotedTime.note(
-        index, isTwoSided: state.pointee.bids.hasResting && state.pointee.asks.hasResting, now: now)
-    }
+    for index in 0..<core.instrumentCount { noteQuotedTime(index, now) }
+  }
+
+  private mutating func noteQuotedTime(_ index: Int, _ now: Nanoseconds) {
+    let state = core.tracker.state(InstrumentIndex(index))
+    quotedTime.note(index, isTwoSided: state.pointee.bids.hasResting && state.pointee.asks.hasResting, now: now)
   }
 }

@@ -31,8 +31,8 @@ struct LaneCore: ~Copyable, VenueEventSink {
   let instrumentCount: Int
   var counters = LaneCounters()
   var now: Nanoseconds = 0
-  /// Some instrument is dirty.
-  var needsLook = false
+  /// Instruments in which something that a strategy can see has changed since the last look.
+  var dirty: DirtySet
   var refusalProof: (RequestKind, Int64) -> RefusalProof
   var isThrottle: (Int64) -> Bool
   /// Time of the newest execution seen, by the venue's clock: queries ask from here on.
@@ -84,6 +84,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     self.tracker = tracker
     self.refusalProof = refusalProof
     self.isThrottle = isThrottle
+    dirty = DirtySet(count: instrumentCount)
     markets = .allocate(capacity: instrumentCount)
     for index in 0..<instrumentCount {
       (markets + index).initialize(to: try MarketState(bookLevels: bookLevels))
@@ -157,16 +158,13 @@ struct LaneCore: ~Copyable, VenueEventSink {
   /// Until when inserts and amends of an instrument wait because the venue refuses them.
   func refusedUntil(_ instrument: InstrumentIndex) -> Nanoseconds { refusals[Int(instrument)].until }
 
+  @inline(__always)
   mutating func markDirty(_ instrument: InstrumentIndex) {
-    guard let market = market(instrument) else { return }
-    market.pointee.isDirty = true
-    needsLook = true
+    guard Int(instrument) < instrumentCount else { return }
+    dirty.insert(Int(instrument))
   }
 
-  mutating func markAllDirty() {
-    for index in 0..<instrumentCount { markets[index].isDirty = true }
-    needsLook = true
-  }
+  mutating func markAllDirty() { dirty.insertAll() }
 
   /// The connection is gone: market data is void, orders are of unknown state (R23).
   mutating func connectionLost(now: Nanoseconds) {
@@ -178,7 +176,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     isInQuery = false
     hasBrokenBook = false
     bookBeingRead = nil
-    needsLook = true
+    markAllDirty()
     tracker.connectionLost(now: now)
   }
 
@@ -213,8 +211,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     market.pointee.tickerTime = now
     if ticker.markE8 != 0 { market.pointee.lastMarkE8 = ticker.markE8 }
     if ticker.markE8 != before.markE8 || ticker.indexE8 != before.indexE8 || !market.pointee.isFresh {
-      market.pointee.isDirty = true
-      needsLook = true
+      markDirty(instrument)
     }
     market.pointee.isFresh = true
   }
@@ -226,8 +223,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     if isSnapshot {
       market.pointee.book.clear()
       market.pointee.isBookValid = true
-      market.pointee.isDirty = true
-      needsLook = true
+      markDirty(instrument)
     }
   }
 
@@ -243,8 +239,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     let topChanged = market.pointee.book.set(side, price, qty)
     let watched = side == .buy ? market.pointee.watched.bid : market.pointee.watched.ask
     if topChanged || watched.map({ !side.isBetter($0, than: price) }) ?? true {
-      market.pointee.isDirty = true
-      needsLook = true
+      markDirty(instrument)
     }
   }
 

@@ -30,17 +30,12 @@ public struct LaneFailure: Error, Sendable, CustomStringConvertible {
   }
 }
 
-/// Holds a TLS session, so that it can come and go with the connection.
-private final class TLSEnd {
-  var session: TLSSession
-  init(_ session: consuming TLSSession) { self.session = session }
-}
-
 /// The thin shell around a lane: sockets, TLS, clock, stop word, telemetry. It decides nothing about orders.
 struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   private(set) var lane: Lane<Adapter>
   private var driver: SocketDriver
-  private var tls: TLSEnd?
+  /// Of the connection that is up or being secured; `nil` without TLS.
+  private var tls: TLSSession?
   private let tlsContext: TLSContext?
   private let host: String
   private let port: UInt16
@@ -118,10 +113,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       if isTick { telemetry.noteTickToOrder(EngineClock.now() - now) }
     }
     mindLink(now)
-    if now >= nextPublishAt {
-      nextPublishAt = now + 50_000_000
-      telemetry.publish(&lane, error: lastError, now: now)
-    }
+    if now >= nextPublishAt, telemetry.publish(&lane, error: lastError, now: now) { nextPublishAt = now + 50_000_000 }
   }
 
   private mutating func finish() {
@@ -136,7 +128,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
         for index in 0..<max(count, 0) where driver.event(at: index).kind == .received { driver.release(at: index) }
       }
     }
-    telemetry.publish(&lane, error: lastError, now: now)
+    // A round that was under way is completed, and a whole one follows.
+    for _ in 0..<2 { while !telemetry.publish(&lane, error: lastError, now: now) {} }
   }
 
   // MARK: - Events
@@ -146,17 +139,22 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     case .received:
       if event.connection == connection { received(event.payload, now) }
       driver.release(event)
-    case .connected:
-      guard event.connection == connection else { return }
-      connected(now)
-    case .connectFailed:
-      guard event.connection == connection else { return }
-      lost(SocketDriver.explainConnect(error: event.error, host: host, port: port), now)
-    case .closed:
-      guard event.connection == connection, link != .down else { return }
-      lost("the venue closed the connection", now)
+    case .connected, .connectFailed, .closed:
+      if event.connection == connection { linkChanged(event.kind, error: event.error, now) }
     case .accepted, .writable:
       break
+    }
+  }
+
+  // What concerns the link itself is cold, and kept out of the turn: it makes texts, and so allocates.
+
+  @inline(never)
+  private mutating func linkChanged(_ kind: SocketEventKind, error: Int32, _ now: Nanoseconds) {
+    switch kind {
+    case .connected: connected(now)
+    case .connectFailed: lost(SocketDriver.explainConnect(error: error, host: host, port: port), now)
+    case .closed where link != .down: lost("the venue closed the connection", now)
+    default: break
     }
   }
 
@@ -166,7 +164,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       return
     }
     do {
-      tls = TLSEnd(try TLSSession(client: tlsContext, host: host))
+      tls = try TLSSession(client: tlsContext, host: host)
       link = .securing
       pumpTLS()
     } catch {
@@ -174,6 +172,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     }
   }
 
+  @inline(never)
   private mutating func open(_ now: Nanoseconds) {
     guard let random = secureRandomBytes(count: 24) else {
       failure = LaneFailure(.system, "the system's random generator failed")
@@ -190,14 +189,14 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   }
 
   private mutating func received(_ bytes: UnsafeBufferPointer<UInt8>, _ now: Nanoseconds) {
-    guard let tls else {
+    guard tls != nil else {
       if link == .up { lane.receive(UnsafeRawBufferPointer(bytes), now: now) }
       return
     }
     var offset = 0
     while offset < bytes.count {
-      guard let taken = tls.session.feed(UnsafeBufferPointer(rebasing: bytes[offset...])) else {
-        lost(tls.session.error?.description ?? "TLS failed", now)
+      guard let taken = tls!.feed(UnsafeBufferPointer(rebasing: bytes[offset...])) else {
+        tlsFailed(now)
         return
       }
       offset += taken
@@ -207,21 +206,38 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     pumpTLS()
   }
 
+  @inline(never)
+  private mutating func tlsFailed(_ now: Nanoseconds) {
+    let reason: String? =
+      switch tls {
+      case .some(let session): session.error?.description
+      case .none: nil
+      }
+    lost(reason ?? "TLS failed", now)
+  }
+
+  private var isSecured: Bool {
+    switch tls {
+    case .some(let session): session.state == .ready
+    case .none: false
+    }
+  }
+
   /// Reads what TLS has; false if the connection is lost.
   private mutating func readPlaintext(_ now: Nanoseconds) -> Bool {
-    while let tls {
-      let read = tls.session.read(into: plaintext)
-      if link == .securing, tls.session.state == .ready { open(now) }
+    while tls != nil {
+      let read = tls!.read(into: plaintext)
+      if link == .securing, isSecured { open(now) }
       switch read {
       case .bytes(let count):
         lane.receive(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(plaintext)[..<count]), now: now)
       case .nothing:
         return true
       case .closed:
-        lost("the venue closed the connection", now)
+        linkChanged(.closed, error: 0, now)
         return false
       case .failed:
-        lost(tls.session.error?.description ?? "TLS failed", now)
+        tlsFailed(now)
         return false
       }
     }
@@ -235,7 +251,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     let output = lane.output.endpoint.output
     guard output.count > 0 else { return }
     let bytes = output.bindMemory(to: UInt8.self)
-    guard let tls else {
+    guard tls != nil else {
       let piece = UnsafeBufferPointer(rebasing: bytes.prefix(driver.sendSpace(connection).count))
       if piece.count > 0, driver.send(piece, on: connection) == .queued {
         lane.output.endpoint.consumeOutput(piece.count)
@@ -243,25 +259,32 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       return
     }
     let piece = UnsafeBufferPointer(rebasing: bytes.prefix(Int(APUS_TLS_WRITE_BYTES)))
-    if tls.session.write(piece) == .queued { lane.output.endpoint.consumeOutput(piece.count) }
+    if tls!.write(piece) == .queued { lane.output.endpoint.consumeOutput(piece.count) }
     pumpTLS()
   }
 
   private mutating func pumpTLS() {
-    guard let tls else { return }
+    guard tls != nil else { return }
     while true {
-      let pending = tls.session.pending()
+      let pending = tls!.pending()
       let room = driver.sendSpace(connection).count
       guard pending.count > 0, room > 0 else { return }
       let piece = UnsafeBufferPointer(rebasing: pending.prefix(room))
       guard driver.send(piece, on: connection) == .queued else { return }
-      tls.session.take(piece.count)
+      tls!.take(piece.count)
     }
   }
 
   // MARK: - The link
 
+  @inline(__always)
   private mutating func mindLink(_ now: Nanoseconds) {
+    if link == .up, lane.session.closeReason == .none { return }
+    mindLinkSlowly(now)
+  }
+
+  @inline(never)
+  private mutating func mindLinkSlowly(_ now: Nanoseconds) {
     switch link {
     case .down:
       guard !lane.isStopped, failure == nil, now >= lane.session.retryAt else { return }
@@ -293,6 +316,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   }
 
   /// The connection is gone or is given up.
+  @inline(never)
   private mutating func lost(_ reason: String, _ now: Nanoseconds) {
     lastError = reason
     if link != .down { driver.abort(connection) }

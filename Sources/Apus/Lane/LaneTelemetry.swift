@@ -14,6 +14,9 @@ struct LaneTelemetry: ~Copyable {
   private let frameSpan: UnsafeMutablePointer<apus_histogram>?
   private var grids: [InstrumentTelemetry?]
   private let names: [String]
+  /// Where the round that is under way goes on, and the fills of the instruments before.
+  private var nextInstrument = 0
+  private var fillsSoFar = 0
   private var shownState: LaneState?
   private var shownCause = ""
   private var updates: RingProducer?
@@ -47,16 +50,35 @@ struct LaneTelemetry: ~Copyable {
     if let frameSpan { LatencyHistogram.record(duration, in: frameSpan) }
   }
 
-  mutating func publish<A: ExchangeAdapter & ~Copyable>(_ lane: inout Lane<A>, error: String, now: Nanoseconds) {
+  /// Instruments shown in one call: the lane is away from its sockets for no longer than that takes.
+  private static let instrumentsAtOnce = 8
+
+  /// Goes on with a round of showing everything.
+  ///
+  /// - Returns: whether the round is complete; the next call begins another one.
+  mutating func publish<A: ExchangeAdapter & ~Copyable>(_ lane: inout Lane<A>, error: String, now: Nanoseconds)
+    -> Bool
+  {
+    let end = min(nextInstrument + Self.instrumentsAtOnce, lane.core.instrumentCount)
+    while nextInstrument < end {
+      publishInstrument(nextInstrument, &lane, now)
+      fillsSoFar += lane.core.tracker.state(InstrumentIndex(nextInstrument)).pointee.fills
+      nextInstrument += 1
+    }
+    guard nextInstrument == lane.core.instrumentCount else { return false }
+    publishLane(&lane, error: error, fills: fillsSoFar, now)
+    nextInstrument = 0
+    fillsSoFar = 0
+    return true
+  }
+
+  private mutating func publishLane<A: ExchangeAdapter & ~Copyable>(
+    _ lane: inout Lane<A>, error: String, fills: Int, _ now: Nanoseconds
+  ) {
     file?.beat(now: now)
-    publishInstruments(&lane, now)
     guard self.lane != nil else { return }
     let counters = lane.core.counters
     let tracker = lane.core.tracker.counters
-    var fills = 0
-    for index in 0..<lane.core.instrumentCount {
-      fills += lane.core.tracker.with(InstrumentIndex(index)) { $0.fills }
-    }
     self.lane!.beat(now: now)
     set(.framesIn, counters.framesIn)
     set(.framesOut, lane.output.framesOut)
@@ -118,55 +140,55 @@ struct LaneTelemetry: ~Copyable {
     self.lane!.show(state, cause: cause, since: now)
   }
 
-  private mutating func publishInstruments<A: ExchangeAdapter & ~Copyable>(_ lane: inout Lane<A>, _ now: Nanoseconds) {
-    for index in 0..<lane.core.instrumentCount {
-      guard let info = lane.core.markets[index].info else { continue }
-      let state = lane.core.tracker.state(InstrumentIndex(index))
-      let market = lane.core.markets + index
-      // The last one: while the connection is lost a position is worth what it was, not nothing.
-      let mark = market.pointee.lastMarkE8
-      let profit = state.pointee.profitE8(markE8: mark, tickE8: info.grid.tickE8)
-      if updates != nil {
-        let update = LaneUpdate(
-          instrument: InstrumentIndex(index), isPositionKnown: state.pointee.position != nil,
-          isReady: lane.adapter.phase == .ready, position: state.pointee.position?.rawValue ?? 0,
-          worstLong: state.pointee.worstLong.rawValue, worstShort: state.pointee.worstShort.rawValue,
-          markE8: mark, profitE8: profit, time: now)
-        if !updates!.push(update) { updatesDropped += 1 }
-      }
-      guard self.lane != nil else { continue }
-      var shown = grids[index] ?? InstrumentTelemetry(name: names[index], grid: info.grid)
-      grids[index] = shown
-      if let bid = market.pointee.bestOfOthers(.buy, own: state.pointee.bids) {
-        shown.bid_ticks = bid.price
-        shown.bid_lots = bid.qty
-      }
-      if let ask = market.pointee.bestOfOthers(.sell, own: state.pointee.asks) {
-        shown.ask_ticks = ask.price
-        shown.ask_lots = ask.qty
-      }
-      shown.mark_e8 = mark
-      shown.own_bid_level_count = UInt32(state.pointee.bids.restingCount)
-      shown.own_ask_level_count = UInt32(state.pointee.asks.restingCount)
-      if let best = state.pointee.bids.firstResting {
-        shown.own_bid_ticks = best.pointee.price_ticks
-        shown.own_bid_lots = best.pointee.qty_lots - best.pointee.filled_lots
-      }
-      if let best = state.pointee.asks.firstResting {
-        shown.own_ask_ticks = best.pointee.price_ticks
-        shown.own_ask_lots = best.pointee.qty_lots - best.pointee.filled_lots
-      }
-      if let position = state.pointee.position {
-        shown.position_lots = position
-        shown.flags |= UInt64(APUS_TELEMETRY_POSITION_KNOWN)
-      }
-      shown.pnl_e8 = profit + state.pointee.feesE8
-      shown.fees_e8 = state.pointee.feesE8
-      shown.fill_count = UInt64(state.pointee.fills)
-      let time = lane.quotedTime[index]
-      shown.quoted_ns = time.quoted
-      shown.observed_ns = time.observed
-      _ = self.lane!.show(&shown, at: index)
+  private mutating func publishInstrument<A: ExchangeAdapter & ~Copyable>(
+    _ index: Int, _ lane: inout Lane<A>, _ now: Nanoseconds
+  ) {
+    guard let info = lane.core.markets[index].info else { return }
+    let state = lane.core.tracker.state(InstrumentIndex(index))
+    let market = lane.core.markets + index
+    // The last one: while the connection is lost a position is worth what it was, not nothing.
+    let mark = market.pointee.lastMarkE8
+    let profit = state.pointee.profitE8(markE8: mark, tickE8: info.grid.tickE8)
+    if updates != nil {
+      let update = LaneUpdate(
+        instrument: InstrumentIndex(index), isPositionKnown: state.pointee.position != nil,
+        isReady: lane.adapter.phase == .ready, position: state.pointee.position?.rawValue ?? 0,
+        worstLong: state.pointee.worstLong.rawValue, worstShort: state.pointee.worstShort.rawValue,
+        markE8: mark, profitE8: profit, time: now)
+      if !updates!.push(update) { updatesDropped += 1 }
     }
+    guard self.lane != nil else { return }
+    var shown = grids[index] ?? InstrumentTelemetry(name: names[index], grid: info.grid)
+    grids[index] = shown
+    if let bid = market.pointee.bestOfOthers(.buy, own: state.pointee.bids) {
+      shown.bid_ticks = bid.price
+      shown.bid_lots = bid.qty
+    }
+    if let ask = market.pointee.bestOfOthers(.sell, own: state.pointee.asks) {
+      shown.ask_ticks = ask.price
+      shown.ask_lots = ask.qty
+    }
+    shown.mark_e8 = mark
+    shown.own_bid_level_count = UInt32(state.pointee.bids.restingCount)
+    shown.own_ask_level_count = UInt32(state.pointee.asks.restingCount)
+    if let best = state.pointee.bids.firstResting {
+      shown.own_bid_ticks = best.pointee.price_ticks
+      shown.own_bid_lots = best.pointee.qty_lots - best.pointee.filled_lots
+    }
+    if let best = state.pointee.asks.firstResting {
+      shown.own_ask_ticks = best.pointee.price_ticks
+      shown.own_ask_lots = best.pointee.qty_lots - best.pointee.filled_lots
+    }
+    if let position = state.pointee.position {
+      shown.position_lots = position
+      shown.flags |= UInt64(APUS_TELEMETRY_POSITION_KNOWN)
+    }
+    shown.pnl_e8 = profit + state.pointee.feesE8
+    shown.fees_e8 = state.pointee.feesE8
+    shown.fill_count = UInt64(state.pointee.fills)
+    let time = lane.quotedTime[index]
+    shown.quoted_ns = time.quoted
+    shown.observed_ns = time.observed
+    _ = self.lane!.show(&shown, at: index)
   }
 }

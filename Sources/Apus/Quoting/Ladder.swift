@@ -18,7 +18,11 @@ public struct Ladder: ~Copyable {
   @usableFromInline let quotes: UnsafeMutablePointer<Quote>
   public let side: Side
   public let capacity: Int
-  public private(set) var count = 0
+  public internal(set) var count: Int {
+    @inlinable get { filled }
+    set { filled = newValue }
+  }
+  @usableFromInline var filled = 0
 
   public init(side: Side, capacity: Int) {
     self.side = side
@@ -38,9 +42,20 @@ public struct Ladder: ~Copyable {
   /// Adds a quote where its price belongs; the size is added to a quote that already stands there.
   ///
   /// - Returns: false, and nothing changes, if the ladder is full or `qty` is not positive.
-  @discardableResult
+  @inlinable @discardableResult
   public mutating func add(price: PriceTicks, qty: QtyLots) -> Bool {
     guard qty > .zero else { return false }
+    // Most strategies state their levels best first.
+    if filled < capacity, filled == 0 || side.isBetter(quotes[filled - 1].price, than: price) {
+      quotes[filled] = Quote(price: price, qty: qty)
+      filled += 1
+      return true
+    }
+    return addBetween(price: price, qty: qty)
+  }
+
+  @usableFromInline @inline(never)
+  mutating func addBetween(price: PriceTicks, qty: QtyLots) -> Bool {
     var index = count
     while index > 0, side.isBetter(price, than: quotes[index - 1].price) { index -= 1 }
     if index > 0, quotes[index - 1].price == price {
@@ -58,34 +73,25 @@ public struct Ladder: ~Copyable {
     return true
   }
 
-  /// Makes the sum of the sizes at most `limit`, taking from the worst prices first.
-  mutating func cut(to limit: QtyLots) {
+  /// Makes the ladder safe, in one pass: drops quotes that are better than `bound` (a post-only quote may touch
+  /// the market, not cross it), then takes from the worst prices until the sum of the sizes is at most `limit`, then
+  /// drops what is smaller than `minimum`.
+  @inline(__always)
+  mutating func clip(bound: PriceTicks, limit: QtyLots, minimum: QtyLots) {
+    // Best first: what is too good stands in front.
+    var index = 0
+    while index < count, side.isBetter(quotes[index].price, than: bound) { index += 1 }
+    // An empty rest is dropped whatever the minimum is.
+    let least = max(minimum, QtyLots(rawValue: 1))
     var room = max(limit, .zero)
     var kept = 0
-    while room > .zero, kept < count {
-      if quotes[kept].qty > room { quotes[kept].qty = room }
-      room -= quotes[kept].qty
-      kept += 1
-    }
-    count = kept
-  }
-
-  /// Removes quotes smaller than `minimum`.
-  mutating func dropBelow(_ minimum: QtyLots) {
-    var kept = 0
-    for index in 0..<count where quotes[index].qty >= minimum {
-      quotes[kept] = quotes[index]
-      kept += 1
-    }
-    count = kept
-  }
-
-  /// Removes quotes that are better than `bound`: a post-only quote may touch the market, not cross it.
-  mutating func drop(betterThan bound: PriceTicks) {
-    var kept = 0
-    for index in 0..<count where !side.isBetter(quotes[index].price, than: bound) {
-      quotes[kept] = quotes[index]
-      kept += 1
+    while index < count {
+      let quote = quotes[index]
+      let qty = min(quote.qty, room)
+      room -= qty
+      quotes[kept] = Quote(price: quote.price, qty: qty)
+      if qty >= least { kept += 1 }
+      index += 1
     }
     count = kept
   }

@@ -76,14 +76,21 @@ public struct LadderStrategy: Strategy, Sendable {
       let offset = Int64(level) &* parameters.stepTicks
       ladders.bids.add(price: PriceTicks(rawValue: bidTop - offset), qty: QtyLots(rawValue: size))
       ladders.asks.add(price: PriceTicks(rawValue: askTop + offset), qty: QtyLots(rawValue: size))
-      size += Self.scaled(size, parameters.growthPermille, 1000)
+      if parameters.growthPermille != 0 { size += Self.scaled(size, parameters.growthPermille, 1000) }
     }
   }
 
   /// `value × numerator ÷ denominator`, towards zero, without overflow in between.
+  @inline(__always)
   static func scaled(_ value: Int64, _ numerator: Int64, _ denominator: Int64) -> Int64 {
-    let product = value.multipliedFullWidth(by: numerator)
-    return denominator.dividingFullWidth(product).quotient
+    // A 128-bit division costs ten times a 64-bit one, and is hardly ever needed.
+    let (product, overflows) = value.multipliedReportingOverflow(by: numerator)
+    return overflows ? wideScaled(value, numerator, denominator) : product / denominator
+  }
+
+  @inline(never)
+  private static func wideScaled(_ value: Int64, _ numerator: Int64, _ denominator: Int64) -> Int64 {
+    denominator.dividingFullWidth(value.multipliedFullWidth(by: numerator)).quotient
   }
 
   static func floorDivide(_ value: Int64, _ divisor: Int64) -> Int64 {

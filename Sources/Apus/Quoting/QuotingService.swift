@@ -92,8 +92,8 @@ public struct QuotingService: ~Copyable {
   ///
   /// - Parameter gate: a reason outside of this instrument not to quote, or `.none`.
   mutating func look(
-    _ instrument: InstrumentIndex, market: borrowing MarketState, state: borrowing InstrumentState,
-    limits: RiskLimits?, staleAfter: Nanoseconds, gate: QuotingBlock, now: Nanoseconds
+    _ instrument: InstrumentIndex, market: MarketPointer, state: StatePointer, limits: RiskLimits?,
+    staleAfter: Nanoseconds, gate: QuotingBlock, now: Nanoseconds
   ) {
     cancels.removeAll()
     changes.removeAll()
@@ -107,34 +107,34 @@ public struct QuotingService: ~Copyable {
     let asksFirst = movesUp(state)
     if asksFirst {
       Reconciler.reconcile(
-        instrument: instrument, desired: ladders.asks, orders: state.asks, policy: policy, cancels: &cancels,
+        instrument: instrument, desired: ladders.asks, orders: state.pointee.asks, policy: policy, cancels: &cancels,
         changes: &changes)
     }
     Reconciler.reconcile(
-      instrument: instrument, desired: ladders.bids, orders: state.bids, policy: policy, cancels: &cancels,
+      instrument: instrument, desired: ladders.bids, orders: state.pointee.bids, policy: policy, cancels: &cancels,
       changes: &changes)
     if !asksFirst {
       Reconciler.reconcile(
-        instrument: instrument, desired: ladders.asks, orders: state.asks, policy: policy, cancels: &cancels,
+        instrument: instrument, desired: ladders.asks, orders: state.pointee.asks, policy: policy, cancels: &cancels,
         changes: &changes)
     }
   }
 
   /// Fills the ladders, cut to what is safe; returns why they are empty, if they are.
   private mutating func fill(
-    _ instrument: InstrumentIndex, market: borrowing MarketState, state: borrowing InstrumentState,
-    limits: RiskLimits?, staleAfter: Nanoseconds, gate: QuotingBlock, now: Nanoseconds
+    _ instrument: InstrumentIndex, market: MarketPointer, state: StatePointer, limits: RiskLimits?,
+    staleAfter: Nanoseconds, gate: QuotingBlock, now: Nanoseconds
   ) -> QuotingBlock {
     guard gate == .none else { return gate }
-    guard let info = market.info else { return .notListed }
-    guard let position = state.position else { return .positionUnknown }
+    guard let info = market.pointee.info else { return .notListed }
+    guard let position = state.pointee.position else { return .positionUnknown }
     guard let limits else { return .noLimits }
-    guard market.isBookValid else { return .noBook }
-    guard now - market.tickerTime <= staleAfter else { return .staleMarket }
-    guard market.ticker.markE8 > 0 || info.kind == .combination else { return .noMark }
-    guard !market.book.isCrossed else { return .crossedBook }
-    guard let bid = market.bestOfOthers(.buy, own: state.bids),
-      let ask = market.bestOfOthers(.sell, own: state.asks)
+    guard market.pointee.isBookValid else { return .noBook }
+    guard now - market.pointee.tickerTime <= staleAfter else { return .staleMarket }
+    guard market.pointee.ticker.markE8 > 0 || info.kind == .combination else { return .noMark }
+    guard !market.pointee.book.isCrossed else { return .crossedBook }
+    guard let bid = market.pointee.bestOfOthers(.buy, own: state.pointee.bids),
+      let ask = market.pointee.bestOfOthers(.sell, own: state.pointee.asks)
     else { return .oneSidedBook }
     lastBests = (bid.price, ask.price)
     let directive = directives[Int(instrument)]
@@ -143,23 +143,24 @@ public struct QuotingService: ~Copyable {
 
     let view = QuoteView(
       now: now, instrument: instrument, grid: info.grid, bestBid: bid, bestAsk: ask,
-      markE8: market.ticker.markE8, indexE8: market.ticker.indexE8, position: position,
+      markE8: market.pointee.ticker.markE8, indexE8: market.pointee.ticker.indexE8, position: position,
       maximumPosition: limits.maximumPosition, directive: directive)
     strategy._withUnsafeGuaranteedRef { $0.quote(view, into: &ladders) }
 
     // Whatever the strategy asked for: never across the market, never past the limits.
-    ladders.bids.drop(betterThan: PriceTicks(rawValue: ask.price.rawValue - 1))
-    ladders.asks.drop(betterThan: PriceTicks(rawValue: bid.price.rawValue + 1))
-    ladders.bids.cut(to: limits.maximumPosition - position)
-    ladders.asks.cut(to: limits.maximumPosition + position)
-    ladders.bids.dropBelow(info.grid.minimumLots)
-    ladders.asks.dropBelow(info.grid.minimumLots)
+    ladders.bids.clip(
+      bound: PriceTicks(rawValue: ask.price.rawValue - 1), limit: limits.maximumPosition - position,
+      minimum: info.grid.minimumLots)
+    ladders.asks.clip(
+      bound: PriceTicks(rawValue: bid.price.rawValue + 1), limit: limits.maximumPosition + position,
+      minimum: info.grid.minimumLots)
     return ladders.bids.count + ladders.asks.count > 0 ? .none : .strategyEmpty
   }
 
   /// Whether the desired bids come closer to our standing asks than the desired asks to our bids.
-  private func movesUp(_ state: borrowing InstrumentState) -> Bool {
-    guard ladders.bids.count > 0, state.bids.count > 0 else { return false }
-    return ladders.bids[0].price > state.bids[0].pointee.effectivePrice
+  @inline(__always)
+  private func movesUp(_ state: StatePointer) -> Bool {
+    guard ladders.bids.count > 0, state.pointee.bids.count > 0 else { return false }
+    return ladders.bids[0].price > state.pointee.bids[0].pointee.effectivePrice
   }
 }

@@ -47,34 +47,43 @@ public enum Reconciler {
     cancels: inout CommandBuffer, changes: inout CommandBuffer
   ) {
     let side = desired.side
-    // Two passes over the same merge: `matched` is recomputed rather than stored.
+    // The usual case first: as many orders as quotes, all settled, and each will do as it stands.
+    if orders.count == desired.count {
+      var index = 0
+      while index < orders.count, stands(orders[index], as: desired[index], policy) { index += 1 }
+      if index == orders.count { return }
+    }
+
+    // Two passes over the same merge: what matched is found again rather than stored.
     var order = 0
     var quote = 0
-    // Leftovers of both sides, walked in step: positions of the next leftover candidates.
-    var spareOrder = MergeCursor()
-    var spareQuote = MergeCursor()
-
-    while order < orders.count || quote < desired.count {
-      if order < orders.count, isSetAside(orders[order]) {
+    var hasLeftovers = false
+    while order < orders.count {
+      let standing = orders[order]
+      if isSetAside(standing) {
         order += 1
         continue
       }
-      guard order < orders.count, quote < desired.count else { break }
+      guard quote < desired.count else {
+        hasLeftovers = true
+        break
+      }
       let wanted = desired[quote]
-      let standing = orders[order]
       let price = standing.pointee.effectivePrice
       if policy.matches(price, wanted.price) {
         settleSize(instrument, side, standing, wanted, policy, &cancels, &changes)
         order += 1
         quote += 1
-      } else if side.isBetter(price, than: wanted.price) {
-        order += 1
       } else {
-        quote += 1
+        hasLeftovers = true
+        if side.isBetter(price, than: wanted.price) { order += 1 } else { quote += 1 }
       }
     }
+    guard hasLeftovers || quote < desired.count else { return }
 
     // Second pass: pair the leftovers. Each cursor walks the same merge and stops at what did not match.
+    var spareOrder = MergeCursor()
+    var spareQuote = MergeCursor()
     while true {
       let left = spareOrder.nextOrder(desired, orders, policy)
       let wanted = spareQuote.nextQuote(desired, orders, policy)
@@ -103,6 +112,14 @@ public enum Reconciler {
             kind: .insert, side: side, instrument: instrument, clientID: 0, price: target.price, qty: target.qty))
       }
     }
+  }
+
+  /// Settled, and good enough to be left alone.
+  @inline(__always)
+  private static func stands(_ order: OrderPointer, as wanted: Quote, _ policy: ReconcilePolicy) -> Bool {
+    guard order.pointee.isSettled, policy.matches(order.pointee.price_ticks, wanted.price) else { return false }
+    let remaining = order.pointee.qty_lots - order.pointee.filled_lots
+    return remaining == wanted.qty || policy.keeps(standing: remaining, desired: wanted.qty)
   }
 
   /// Leaving, or of unknown outcome.

@@ -113,7 +113,7 @@ public struct RiskGate: ~Copyable {
   ///   - order: the order to amend; `nil` for an insert.
   ///   - state: our orders and position in the instrument.
   mutating func check(
-    _ command: Command, order: OrderPointer?, state: borrowing InstrumentState, market: RiskMarket
+    _ command: Command, order: OrderPointer?, state: StatePointer, market: RiskMarket
   ) -> RiskVerdict {
     let verdict = judge(command, order: order, state: state, market: market)
     if let verdict {
@@ -124,26 +124,28 @@ public struct RiskGate: ~Copyable {
   }
 
   private func judge(
-    _ command: Command, order: OrderPointer?, state: borrowing InstrumentState, market: RiskMarket
+    _ command: Command, order: OrderPointer?, state: StatePointer, market: RiskMarket
   ) -> RiskRefusal? {
     guard let limits = limits[Int(command.instrument)] else { return .noLimits }
-    guard state.position != nil else { return .positionUnknown }
+    guard state.pointee.position != nil else { return .positionUnknown }
     let filled = order?.pointee.filled_lots ?? .zero
     let remaining = command.qty - filled
     guard remaining > .zero, remaining <= limits.maximumOrder,
       command.kind == .amend || remaining >= market.grid.minimumLots
     else { return .orderSize }
 
-    let (unit, first) = command.price.rawValue.multipliedReportingOverflow(by: state.tickLotE8)
+    let (unit, first) = command.price.rawValue.multipliedReportingOverflow(by: state.pointee.tickLotE8)
     let (notional, second) = unit.multipliedReportingOverflow(by: remaining.rawValue)
-    guard !first, !second, state.tickLotE8 > 0, notional.magnitude <= limits.maximumNotionalE8.magnitude else {
+    guard !first, !second, state.pointee.tickLotE8 > 0, notional.magnitude <= limits.maximumNotionalE8.magnitude else {
       return .notional
     }
 
     // The worst case counts this order at the larger of what it is and what it may become.
     let before = order?.pointee.worstCaseLots ?? .zero
     let growth = max(remaining - before, .zero)
-    if growth > .zero, growth > state.room(for: command.side, limit: limits.maximumPosition) { return .exposure }
+    if growth > .zero, growth > state.pointee.room(for: command.side, limit: limits.maximumPosition) {
+      return .exposure
+    }
 
     guard market.markE8 > 0 else { return .collar }
     let (priceE8, third) = command.price.rawValue.multipliedReportingOverflow(by: market.grid.tickE8)
@@ -153,19 +155,23 @@ public struct RiskGate: ~Copyable {
     if command.side == .buy, market.collarHighE8 > 0, priceE8 > market.collarHighE8 { return .collar }
     if command.side == .sell, market.collarLowE8 > 0, priceE8 < market.collarLowE8 { return .collar }
 
-    if command.kind == .insert, state.bids.count + state.asks.count >= limits.maximumOrders {
+    if command.kind == .insert, state.pointee.bids.count + state.pointee.asks.count >= limits.maximumOrders {
       return .tooManyOrders
     }
     return crossesOwn(command, state) ? .selfCross : nil
   }
 
   /// Whether the price would meet one of our orders on the other side, wherever that one may be by now.
-  private func crossesOwn(_ command: Command, _ state: borrowing InstrumentState) -> Bool {
+  private func crossesOwn(_ command: Command, _ state: StatePointer) -> Bool {
     switch command.side {
     case .buy:
-      for index in 0..<state.asks.count where state.asks[index].pointee.boldestPrice <= command.price { return true }
+      for index in 0..<state.pointee.asks.count where state.pointee.asks[index].pointee.boldestPrice <= command.price {
+        return true
+      }
     case .sell:
-      for index in 0..<state.bids.count where state.bids[index].pointee.boldestPrice >= command.price { return true }
+      for index in 0..<state.pointee.bids.count where state.pointee.bids[index].pointee.boldestPrice >= command.price {
+        return true
+      }
     }
     return false
   }

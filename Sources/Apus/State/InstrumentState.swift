@@ -1,5 +1,9 @@
 import CSupport
 
+/// Where an instrument's state lies, for the lane's thread. Hot functions take the pointer: a borrowed argument of
+/// this size is copied to the stack first.
+typealias StatePointer = UnsafeMutablePointer<InstrumentState>
+
 /// What is known of our orders and our position in one instrument.
 public struct InstrumentState: ~Copyable {
   public var bids: SideOrders

@@ -1,5 +1,8 @@
 import CSupport
 
+/// Where an instrument's market lies; see `StatePointer`.
+typealias MarketPointer = UnsafeMutablePointer<MarketState>
+
 /// What a lane knows of one instrument's market.
 public struct MarketState: ~Copyable {
   public var book: Book
@@ -13,8 +16,6 @@ public struct MarketState: ~Copyable {
   public internal(set) var isBookValid = false
   public internal(set) var bookTime: Nanoseconds = 0
   public internal(set) var tickerTime: Nanoseconds = 0
-  /// Something that a strategy can see has changed since the last look.
-  var isDirty = false
   /// When the book was first seen crossed; nil while it is not.
   private var crossedSince: Nanoseconds?
   /// The best prices of others at the last look: a level at or before one of these changes what a strategy
@@ -35,7 +36,6 @@ public struct MarketState: ~Copyable {
     tickerTime = 0
     bookTime = 0
     isFresh = false
-    isDirty = true
     crossedSince = nil
   }
 
@@ -51,19 +51,20 @@ public struct MarketState: ~Copyable {
   }
 
   /// The best quote of others: the best level whose size is more than what we have there.
+  @inline(__always)
   func bestOfOthers(_ side: Side, own: borrowing SideOrders) -> Quote? {
-    var depth = 0
-    while let level = book.level(side, depth) {
-      var left = level.qty_lots
-      for index in 0..<own.count {
-        let order = own[index].pointee
-        // Only what rests by the venue's word; an order on its way is not in the book yet.
-        if order.price_ticks == level.price_ticks, order.phaseValue == .live {
-          left -= order.qty_lots - order.filled_lots
-        }
-      }
+    guard let top = book.best(side) else { return nil }
+    let left = top.qty_lots - own.restingLots(at: top.price_ticks)
+    return left > .zero ? Quote(price: top.price_ticks, qty: left) : bestBehindOwn(side, own: own)
+  }
+
+  /// The best level is ours alone.
+  @inline(never)
+  private func bestBehindOwn(_ side: Side, own: borrowing SideOrders) -> Quote? {
+    var walk = book.walk(side)
+    while let level = book.next(&walk) {
+      let left = level.qty_lots - own.restingLots(at: level.price_ticks)
       if left > .zero { return Quote(price: level.price_ticks, qty: left) }
-      depth += 1
     }
     return nil
   }

@@ -19,6 +19,11 @@ extension OrderRecord {
     set { side = UInt8(truncatingIfNeeded: newValue.rawValue) }
   }
 
+  /// It rests by the venue's word, and no request of ours is in flight.
+  @inlinable var isSettled: Bool {
+    phase == UInt8(OrderPhase.live.rawValue) && in_flight == UInt8(InFlight.none.rawValue)
+  }
+
   /// A request of ours may still change price or size.
   @inlinable public var isChanging: Bool { inFlightValue == .insert || inFlightValue == .amend }
 
@@ -77,6 +82,20 @@ public struct SideOrders: ~Copyable {
 
   var hasResting: Bool { firstResting != nil }
 
+  /// What of our own size stands in the book at a price: only what rests by the venue's word; an order on its way
+  /// is not there yet.
+  @inline(__always)
+  func restingLots(at price: PriceTicks) -> QtyLots {
+    var lots = QtyLots.zero
+    for index in 0..<count {
+      let order = slots[index]
+      if order.pointee.price_ticks == price, order.pointee.phaseValue == .live {
+        lots += order.pointee.qty_lots - order.pointee.filled_lots
+      }
+    }
+    return lots
+  }
+
   var restingCount: Int {
     var resting = 0
     for index in 0..<count where slots[index].pointee.phaseValue == .live { resting += 1 }
@@ -108,6 +127,15 @@ public struct SideOrders: ~Copyable {
 
   /// To be called after the effective price of `order` has changed.
   mutating func reposition(_ order: OrderPointer) {
+    // Most often the order keeps its place: then nothing is moved. One at the same price as the order
+    // before or behind it takes the general way, which puts it last there.
+    let price = order.pointee.effectivePrice
+    var index = 0
+    while index < count, slots[index] != order { index += 1 }
+    guard index < count else { return }
+    let isBehind = index == 0 || side.isBetter(slots[index - 1].pointee.effectivePrice, than: price)
+    let isBefore = index + 1 == count || side.isBetter(price, than: slots[index + 1].pointee.effectivePrice)
+    guard !isBehind || !isBefore else { return }
     remove(order)
     insert(order)
   }

@@ -21,7 +21,7 @@ public struct StateTracker: ~Copyable {
   var trades: TradeSet
 
   /// Ended orders in the order of their ends.
-  private let ended: UnsafeMutablePointer<(clientID: UInt64, at: Nanoseconds)>
+  private let ended: UnsafeMutablePointer<EndedOrder>
   private let endedCapacity: Int
   private var endedFirst = 0
   private var endedCount = 0
@@ -537,8 +537,8 @@ public struct StateTracker: ~Copyable {
   mutating func purge(now: Nanoseconds) {
     var checks = endedCount
     while checks > 0, endedCount > 0 {
-      let (clientID, at) = ended[endedFirst]
-      guard now - at >= Self.remembrance else { return }
+      let clientID = ended[endedFirst].clientID
+      guard now - ended[endedFirst].at >= Self.remembrance else { return }
       endedFirst = (endedFirst + 1) % endedCapacity
       endedCount -= 1
       checks -= 1
@@ -663,7 +663,7 @@ public struct StateTracker: ~Copyable {
 
   private mutating func pushEnded(_ clientID: UInt64, _ now: Nanoseconds) {
     precondition(endedCount < endedCapacity)
-    ended[(endedFirst + endedCount) % endedCapacity] = (clientID, now)
+    ended[(endedFirst + endedCount) % endedCapacity] = EndedOrder(clientID: clientID, at: now)
     endedCount += 1
   }
 
@@ -695,4 +695,9 @@ public struct StateTracker: ~Copyable {
       }
     }
   }
+}
+
+private struct EndedOrder {
+  var clientID: UInt64
+  var at: Nanoseconds
 }

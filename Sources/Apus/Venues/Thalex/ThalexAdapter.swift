@@ -20,6 +20,10 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   private var listingProblem: String?
   private let privateChannels: [String]
   private let publicChannels: [String]
+  /// The same in groups, each of which fits one request; and what the venue has said to them so far.
+  private let publicGroups: [[String]]
+  private var publicReplies = 0
+  private var publicAccepted: Int64 = 0
 
   private(set) var phase = SessionPhase.offline
   private(set) var messageRate: Int64 = 0
@@ -63,6 +67,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
       publicChannels += [ticker, book]
     }
     self.publicChannels = publicChannels
+    publicGroups = Self.groups(of: publicChannels)
     self.account = account
     self.deadManSeconds = deadManSeconds
     self.decoder = decoder
@@ -105,6 +110,8 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   mutating func opened(token: String, output: inout LaneOutput) {
     phase = .loggingIn
     awaited = .all
+    publicReplies = 0
+    publicAccepted = 0
     messageRate = 0
     decoder.forgetConfirmations()
     guard let buffer = output.begin() else { return }
@@ -139,11 +146,14 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
       }
       phase = .subscribing
       subscribe(privateChannels, isPrivate: true, .subscribePrivate, &output)
-      subscribe(publicChannels, isPrivate: false, .subscribePublic, &output)
+      for group in publicGroups { subscribe(group, isPrivate: false, .subscribePublic, &output) }
     case .replied(.subscribePrivate, let count):
       confirm(.privateChannels, count == privateChannels.count, .subscribePrivate)
     case .replied(.subscribePublic, let count):
-      confirm(.publicChannels, count == publicChannels.count, .subscribePublic)
+      publicReplies += 1
+      publicAccepted += count
+      guard publicReplies == publicGroups.count else { return }
+      confirm(.publicChannels, publicAccepted == publicChannels.count, .subscribePublic)
     case .snapshotEnded(.sessionOrders):
       received(.orders)
     case .snapshotEnded(.portfolio):
@@ -159,6 +169,24 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     case .replied, .snapshotEnded, .reconnectRequested:
       break
     }
+  }
+
+  /// Channels in groups whose requests fit a frame.
+  private static func groups(of channels: [String]) -> [[String]] {
+    let limit = LaneOutput.frameCapacity - 256
+    var groups: [[String]] = [[]]
+    var bytes = 0
+    for channel in channels {
+      // Its quotes and a comma.
+      let more = channel.utf8.count + 3
+      if bytes + more > limit {
+        groups.append([])
+        bytes = 0
+      }
+      groups[groups.count - 1].append(channel)
+      bytes += more
+    }
+    return groups
   }
 
   /// Hands the grids that the venue has stated to the encoder (R64).

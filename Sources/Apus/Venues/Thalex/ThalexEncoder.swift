@@ -47,29 +47,58 @@ public struct ThalexTradeQuery: Sendable {
   }
 }
 
+/// One entry of a mass quote (protocol reference 6.5): the whole of one side, or of both, of an instrument.
+public struct ThalexMassQuote {
+  public var instrument: InstrumentIndex
+  /// The levels that replace the side's: at most 10, distinct prices; empty takes all away, `nil` leaves the side alone.
+  public var bids: UnsafeBufferPointer<Quote>?
+  public var asks: UnsafeBufferPointer<Quote>?
+
+  public init(instrument: InstrumentIndex, bids: UnsafeBufferPointer<Quote>?, asks: UnsafeBufferPointer<Quote>?) {
+    self.instrument = instrument
+    self.bids = bids
+    self.asks = asks
+  }
+}
+
 /// Writes requests to Thalex as JSON text into memory of the caller.
 ///
 /// Every function returns the number of bytes written, or 0 if the text, with 32 bytes to spare, does not fit; then
 /// the memory is undefined. Request ids come from `ThalexRequestID`. Prices and sizes are integers on the grid that
-/// `setInstrument` was given. The four order requests allocate nothing.
+/// `setInstrument` was given. The order requests allocate nothing: all that does not change from one to the next has
+/// been written once, and is copied in whole vectors round the numbers; they want room for `orderCapacity` bytes.
 ///
 /// Thread: one owner.
 // Sendable: the memory behind its pointers is its own, and being noncopyable it has one owner.
 public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
-  /// `,"params":{"direction":"…","instrument_name":"…","amount":` of both sides of one instrument, side by side.
+  /// What the frames of one instrument have in common, and its grid.
   private struct Template {
     var grid: InstrumentGrid
-    var start: Int
-    var buyCount: Int
-    var sellCount: Int
+    /// `,"params":{"direction":"buy","instrument_name":"…","amount":`
+    var buy = ThalexPiece()
+    var sell = ThalexPiece()
+    /// `{"i":"…"` in a mass quote.
+    var quoted = ThalexPiece()
+
+    func free() {
+      buy.free()
+      sell.free()
+      quoted.free()
+    }
   }
 
-  private static let templateCapacity = 320
+  /// More than the longest insert, amend or cancel, with the bytes that copies in whole vectors write behind it.
+  public static let orderCapacity = 640
+  /// What a mass quote takes: for itself, for each instrument, for each level.
+  private static let massQuoteBytes = (itself: 256, instrument: 128, level: 56)
 
   private let capacity: Int
   private let templates: UnsafeMutablePointer<Template>
-  private let texts: UnsafeMutablePointer<CChar>
-  private let label: UnsafeMutableBufferPointer<CChar>
+  /// `,"label":"…"`, empty without a label; the same with `,"post_only":true}}` behind it.
+  private let label: ThalexPiece
+  private let postOnlyEnd: ThalexPiece
+  /// `],"label":"…","post_only":true}}`
+  private let massQuoteEnd: ThalexPiece
 
   /// - Parameters:
   ///   - instrumentCapacity: Indexes 0 ..< instrumentCapacity can be set.
@@ -83,41 +112,41 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
       }
     }
     guard isPlain, label.utf8.count <= 32 else { throw .unusableName(label) }
+    let member = label.isEmpty ? "" : ",\"label\":\"\(label)\""
+    self.label = ThalexPiece(member)
+    postOnlyEnd = ThalexPiece(member + ",\"post_only\":true}}")
+    massQuoteEnd = ThalexPiece("]" + member + ",\"post_only\":true}}")
     capacity = instrumentCapacity
     templates = .allocate(capacity: instrumentCapacity)
     let noGrid = InstrumentGrid(tickE8: 0, lotE8: 0, minimumLots: QtyLots(rawValue: 0))
-    templates.initialize(
-      repeating: Template(grid: noGrid, start: 0, buyCount: 0, sellCount: 0), count: instrumentCapacity)
-    texts = .allocate(capacity: instrumentCapacity * Self.templateCapacity)
-    let bytes = UnsafeMutableBufferPointer<CChar>.allocate(capacity: label.utf8.count)
-    _ = bytes.initialize(from: label.utf8.lazy.map { CChar(bitPattern: $0) })
-    self.label = bytes
+    templates.initialize(repeating: Template(grid: noGrid), count: instrumentCapacity)
   }
 
   deinit {
+    for index in 0..<capacity { templates[index].free() }
     templates.deallocate()
-    texts.deallocate()
-    label.deallocate()
+    label.free()
+    postOnlyEnd.free()
+    massQuoteEnd.free()
   }
 
   /// Sets or replaces the name and grid of an instrument. Cold.
   public mutating func setInstrument(_ index: InstrumentIndex, name: String, grid: InstrumentGrid) throws(TableError) {
     guard Int(index) < capacity else { throw .full(capacity: capacity) }
     guard (1...63).contains(name.utf8.count) else { throw .unusableName(name) }
-    let start = Int(index) * Self.templateCapacity
-    var counts: [Int] = []
-    for direction in ["buy", "sell"] {
-      let offset = start + counts.reduce(0, +)
-      var text = ThalexText(UnsafeMutableRawBufferPointer(start: texts + offset, count: Self.templateCapacity / 2))
-      text.append(",\"params\":{\"direction\":\"")
-      text.appendText(direction)
-      text.append("\",\"instrument_name\":")
-      text.quote(name)
-      text.append(",\"amount\":")
-      guard text.count > 0 else { throw .unusableName(name) }
-      counts.append(text.count)
-    }
-    templates[Int(index)] = Template(grid: grid, start: start, buyCount: counts[0], sellCount: counts[1])
+    // The name with its quotes; escapes make it longer than a frame has room for only if it is no name at all.
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 512, alignment: 1)
+    defer { memory.deallocate() }
+    var text = ThalexText(memory)
+    text.quote(name)
+    guard (1...80).contains(text.count) else { throw .unusableName(name) }
+    let quoted = String(decoding: memory[..<text.count], as: UTF8.self)
+    templates[Int(index)].free()
+    templates[Int(index)] = Template(
+      grid: grid,
+      buy: ThalexPiece(",\"params\":{\"direction\":\"buy\",\"instrument_name\":\(quoted),\"amount\":"),
+      sell: ThalexPiece(",\"params\":{\"direction\":\"sell\",\"instrument_name\":\(quoted),\"amount\":"),
+      quoted: ThalexPiece("{\"i\":\(quoted)"))
   }
 
   // MARK: Orders
@@ -129,33 +158,28 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     into memory: UnsafeMutableRawBufferPointer, clientID: UInt64, instrument: InstrumentIndex, side: Side,
     price: PriceTicks, qty: QtyLots, options: ThalexInsertOptions = [], collar: ThalexCollar = .venueDefault
   ) -> Int {
-    guard Int(instrument) < capacity else { return 0 }
-    let template = templates[Int(instrument)]
-    guard template.buyCount > 0 else { return 0 }
-    var text = ThalexText(memory)
-    text.append("{\"method\":\"private/insert\",\"id\":")
+    guard Int(instrument) < capacity, var text = ThalexFrame(memory, Self.orderCapacity) else { return 0 }
+    let template = templates + Int(instrument)
+    guard template.pointee.buy.count > 0 else { return 0 }
+    text.put("{\"method\":\"private/insert\",\"id\":")
     text.number(ThalexRequestID.insert(clientID))
-    if side == .buy {
-      text.append(texts + template.start, template.buyCount)
-    } else {
-      text.append(texts + template.start + template.buyCount, template.sellCount)
-    }
-    text.decimal(qty.rawValue, template.grid.lotE8)
-    text.append(",\"price\":")
-    text.decimal(price.rawValue, template.grid.tickE8)
-    text.append(",\"client_order_id\":")
+    text.put(side == .buy ? template.pointee.buy : template.pointee.sell)
+    text.decimal(qty.rawValue, template.pointee.grid.lotE8)
+    text.put(",\"price\":")
+    text.decimal(price.rawValue, template.pointee.grid.tickE8)
+    text.put(",\"client_order_id\":")
     text.number(clientID)
-    if let bytes = label.baseAddress, !label.isEmpty {
-      text.append(",\"label\":\"")
-      text.append(bytes, label.count)
-      text.append("\"")
+    if options == .postOnly, collar == .venueDefault {
+      text.put(postOnlyEnd)
+      return text.count
     }
-    if options.contains(.postOnly) { text.append(",\"post_only\":true") }
-    if options.contains(.rejectPostOnly) { text.append(",\"reject_post_only\":true") }
-    if options.contains(.reduceOnly) { text.append(",\"reduce_only\":true") }
-    if options.contains(.immediateOrCancel) { text.append(",\"time_in_force\":\"immediate_or_cancel\"") }
+    text.put(label)
+    if options.contains(.postOnly) { text.put(",\"post_only\":true") }
+    if options.contains(.rejectPostOnly) { text.put(",\"reject_post_only\":true") }
+    if options.contains(.reduceOnly) { text.put(",\"reduce_only\":true") }
+    if options.contains(.immediateOrCancel) { text.put(",\"time_in_force\":\"immediate_or_cancel\"") }
     text.collar(collar)
-    text.append("}}")
+    text.put("}}")
     return text.count
   }
 
@@ -165,30 +189,67 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     into memory: UnsafeMutableRawBufferPointer, clientID: UInt64, instrument: InstrumentIndex, price: PriceTicks,
     qty: QtyLots, collar: ThalexCollar = .venueDefault
   ) -> Int {
-    guard Int(instrument) < capacity, templates[Int(instrument)].buyCount > 0 else { return 0 }
-    let grid = templates[Int(instrument)].grid
-    var text = ThalexText(memory)
-    text.append("{\"method\":\"private/amend\",\"id\":")
+    guard Int(instrument) < capacity, var text = ThalexFrame(memory, Self.orderCapacity) else { return 0 }
+    let template = templates + Int(instrument)
+    guard template.pointee.buy.count > 0 else { return 0 }
+    text.put("{\"method\":\"private/amend\",\"id\":")
     text.number(ThalexRequestID.amend(clientID))
-    text.append(",\"params\":{\"client_order_id\":")
+    text.put(",\"params\":{\"client_order_id\":")
     text.number(clientID)
-    text.append(",\"price\":")
-    text.decimal(price.rawValue, grid.tickE8)
-    text.append(",\"amount\":")
-    text.decimal(qty.rawValue, grid.lotE8)
+    text.put(",\"price\":")
+    text.decimal(price.rawValue, template.pointee.grid.tickE8)
+    text.put(",\"amount\":")
+    text.decimal(qty.rawValue, template.pointee.grid.lotE8)
     text.collar(collar)
-    text.append("}}")
+    text.put("}}")
     return text.count
   }
 
   /// `private/cancel` by client order id, under `ThalexRequestID.cancel(clientID)`.
   public func cancel(into memory: UnsafeMutableRawBufferPointer, clientID: UInt64) -> Int {
-    var text = ThalexText(memory)
-    text.append("{\"method\":\"private/cancel\",\"id\":")
+    guard var text = ThalexFrame(memory, Self.orderCapacity) else { return 0 }
+    text.put("{\"method\":\"private/cancel\",\"id\":")
     text.number(ThalexRequestID.cancel(clientID))
-    text.append(",\"params\":{\"client_order_id\":")
+    text.put(",\"params\":{\"client_order_id\":")
     text.number(clientID)
-    text.append("}}")
+    text.put("}}")
+    return text.count
+  }
+
+  /// `private/mass_quote`, post-only, in the ladder form, which replaces each side that it names as a whole
+  /// (protocol reference 6.5).
+  ///
+  /// - Parameters:
+  ///   - quotes: At most 100, each of an instrument that is set, with at most 10 levels a side.
+  /// - Returns: 0 also if `quotes` is empty or one of them is not as said.
+  public func massQuote(
+    into memory: UnsafeMutableRawBufferPointer, id: UInt64, quotes: UnsafeBufferPointer<ThalexMassQuote>
+  ) -> Int {
+    guard (1...100).contains(quotes.count) else { return 0 }
+    var levels = 0
+    for quote in quotes {
+      let bids = quote.bids?.count ?? 0
+      let asks = quote.asks?.count ?? 0
+      guard Int(quote.instrument) < capacity, templates[Int(quote.instrument)].quoted.count > 0, bids <= 10, asks <= 10
+      else { return 0 }
+      levels += bids + asks
+    }
+    let bytes = Self.massQuoteBytes
+    guard
+      var text = ThalexFrame(memory, bytes.itself + quotes.count * bytes.instrument + levels * bytes.level)
+    else { return 0 }
+    text.put("{\"method\":\"private/mass_quote\",\"id\":")
+    text.number(id)
+    text.put(",\"params\":{\"quotes\":[")
+    for quote in quotes {
+      let template = templates + Int(quote.instrument)
+      text.put(template.pointee.quoted)
+      if let bids = quote.bids { text.levels(",\"b\":[", bids, template.pointee.grid) }
+      if let asks = quote.asks { text.levels(",\"a\":[", asks, template.pointee.grid) }
+      text.put("},")
+    }
+    text.takeBack(1)
+    text.put(massQuoteEnd)
     return text.count
   }
 

@@ -1,0 +1,116 @@
+import CSupport
+import Glibc
+
+/// A constant part of a frame, in memory that may be read in whole vectors beyond its end.
+struct ThalexPiece {
+  fileprivate let bytes: UnsafeMutableRawPointer?
+  let count: Int
+
+  /// Empty.
+  init() {
+    bytes = nil
+    count = 0
+  }
+
+  /// Cold: allocates.
+  init(_ text: String) {
+    let utf8 = Array(text.utf8)
+    count = utf8.count
+    guard count > 0 else {
+      bytes = nil
+      return
+    }
+    let room = (count + 31) / 32 * 32
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: room, alignment: 32)
+    memset(memory, 0x20, room)
+    memory.copyMemory(from: utf8, byteCount: count)
+    bytes = memory
+  }
+
+  func free() { bytes?.deallocate() }
+}
+
+/// A frame being put together from constant parts and numbers, without a look at the room for each: whoever makes
+/// one knows how long it can get.
+///
+/// Copies and numbers are stored in whole words and vectors; up to 31 bytes behind the text are overwritten.
+struct ThalexFrame {
+  private let start: UnsafeMutableRawPointer
+  private var at: UnsafeMutableRawPointer
+  /// A product of steps left 64 bits: such a number cannot be written.
+  private var isBroken = false
+
+  /// - Parameter capacity: the most that will be written, overwritten bytes included.
+  /// - Returns: `nil` if `memory` is smaller.
+  @inline(__always)
+  init?(_ memory: UnsafeMutableRawBufferPointer, _ capacity: Int) {
+    guard let base = memory.baseAddress, memory.count >= capacity else { return nil }
+    start = base
+    at = base
+  }
+
+  /// Bytes written; 0 if a number could not be.
+  var count: Int {
+    @inline(__always) get { isBroken ? 0 : at - start }
+  }
+
+  /// A literal of known length: a few stores.
+  @inline(__always)
+  mutating func put(_ text: StaticString) {
+    at.copyMemory(from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
+    at += text.utf8CodeUnitCount
+  }
+
+  @inline(__always)
+  mutating func put(_ piece: ThalexPiece) {
+    guard let bytes = piece.bytes else { return }
+    var offset = 0
+    repeat {
+      at.advanced(by: offset).storeBytes(
+        of: bytes.advanced(by: offset).loadUnaligned(as: SIMD32<UInt8>.self), as: SIMD32<UInt8>.self)
+      offset += 32
+    } while offset < piece.count
+    at += piece.count
+  }
+
+  @inline(__always)
+  mutating func number(_ value: UInt64) {
+    at += apus_decimal_write_u64(value, at.assumingMemoryBound(to: CChar.self))
+  }
+
+  /// `steps * stepE8` as the shortest decimal.
+  @inline(__always)
+  mutating func decimal(_ steps: Int64, _ stepE8: Int64) {
+    let count = apus_decimal_write(steps, stepE8, at.assumingMemoryBound(to: CChar.self))
+    if count == 0 { isBroken = true }
+    at += count
+  }
+
+  @inline(__always)
+  mutating func collar(_ collar: ThalexCollar) {
+    switch collar {
+    case .venueDefault: break
+    case .ignore: put(",\"collar\":\"ignore\"")
+    case .reject: put(",\"collar\":\"reject\"")
+    case .clamp: put(",\"collar\":\"clamp\"")
+    }
+  }
+
+  /// One side of a mass quote: `[[price,amount],…]` behind `name`.
+  @inline(__always)
+  mutating func levels(_ name: StaticString, _ quotes: UnsafeBufferPointer<Quote>, _ grid: InstrumentGrid) {
+    put(name)
+    for quote in quotes {
+      put("[")
+      decimal(quote.price.rawValue, grid.tickE8)
+      put(",")
+      decimal(quote.qty.rawValue, grid.lotE8)
+      put("],")
+    }
+    if !quotes.isEmpty { takeBack(1) }
+    put("]")
+  }
+
+  @inline(__always)
+  mutating func takeBack(_ count: Int) { at -= count }
+}
