@@ -18,6 +18,7 @@ import Testing
     #expect(configuration.engine == EngineSection(name: "desk_1", dataDirectory: "data"))
     #expect(configuration.engine.core == .automatic)
     #expect(configuration.engine.journal)
+    #expect(configuration.engine.rehearsal)
     #expect(
       configuration.venue
         == VenueSection(url: "wss://testnet.thalex.com/ws/api/v2", keyID: "K1", privateKeyFile: "key.pem"))
@@ -68,7 +69,7 @@ import Testing
   /// Every member differs from its default.
   private static let everything = Configuration(
     engine: EngineSection(
-      name: "a_1", core: .core(3), idle: .park, dataDirectory: "a \"b\" \\ c#: ü\t", journal: false),
+      name: "a_1", core: .core(3), idle: .park, rehearsal: false, dataDirectory: "a \"b\" \\ c#: ü\t", journal: false),
     venue: VenueSection(
       url: "wss://[::1]:8765/ws", keyID: "K-1._", privateKeyEnv: "KEY", account: "0012", caFile: "ca.pem",
       cancelOnDisconnectSeconds: 7, reserveMessages: 0, requestTimeoutMs: 100),

@@ -150,7 +150,7 @@ import Testing
     }
     #expect(
       reduce
-        == #"{"method":"private/insert","id":9007199254740985,"params":{"direction":"sell","instrument_name":"BTC-PERPETUAL","amount":0.001,"price":-3,"client_order_id":1125899906842623,"label":"mm","reduce_only":true,"collar":"reject"}}"#
+        == #"{"method":"private/insert","id":5629499534213111,"params":{"direction":"sell","instrument_name":"BTC-PERPETUAL","amount":0.001,"price":-3,"client_order_id":562949953421311,"label":"mm","reduce_only":true,"collar":"reject"}}"#
     )
     let unset = Self.text {
       encoder.insert(into: $0, clientID: 1, instrument: 0, side: .buy, price: price, qty: QtyLots(1))

@@ -51,23 +51,27 @@ public struct EngineSection: Codable, Equatable, Sendable {
   /// `auto`, `none`, or a core's number.
   public var core: CoreChoice
   public var idle: IdleStrategy
+  /// Whether the lane runs its whole code on a made-up session before it connects.
+  public var rehearsal: Bool
   /// Where journal and telemetry file go; made if missing.
   public var dataDirectory: String
   public var journal: Bool
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case name, core, idle
+    case name, core, idle, rehearsal
     case dataDirectory = "data_directory"
     case journal
   }
 
   public init(
-    name: String, core: CoreChoice = .automatic, idle: IdleStrategy = .spin, dataDirectory: String,
+    name: String, core: CoreChoice = .automatic, idle: IdleStrategy = .spin, rehearsal: Bool = true,
+    dataDirectory: String,
     journal: Bool = true
   ) {
     self.name = name
     self.core = core
     self.idle = idle
+    self.rehearsal = rehearsal
     self.dataDirectory = dataDirectory
     self.journal = journal
   }

@@ -86,6 +86,10 @@ extension EngineSection: DescribedSection {
       CodingKeys.idle, \.idle, .choice, .defaulted,
       "How the lane waits: spin uses a whole core, yield lets others run in between, park sleeps."),
     .init(
+      CodingKeys.rehearsal, \.rehearsal, .flag, .defaulted,
+      "Whether the lane runs its code on a session that is only memory before it connects, so that the first tick finds "
+        + "it warm; about 50 ms, and one strategy more is made and thrown away."),
+    .init(
       CodingKeys.dataDirectory, \.dataDirectory,
       .path("a directory", advice: "give the path of a directory"), .required,
       "Where journal and telemetry file go; made if missing. Relative to the working directory."),

@@ -127,8 +127,14 @@ public final class Engine: Sendable {
     var telemetryFile = try TelemetryWriter(
       path: telemetryPath, name: configuration.engine.name, bootEpoch: bootEpoch, now: start, keepStop: false)
     let telemetryLane = telemetryFile.openLane(0, name: venue.kind.rawValue, now: start)
-    let updates = try Ring(capacity: 1024)
-    let directives = try Ring(capacity: 256)
+    // What the lane touches on each tick lies in memory of its own node, locked, touched before the first tick,
+    // and in huge pages where the kernel has some.
+    let node = core.flatMap { try? CPU.node(ofCore: $0) }
+    func laneMemory(_ bytes: Int) throws(SystemError) -> LockedMemory {
+      try LockedMemory(count: bytes, node: node, wishes: [.locked, .hugePages, .notDumped])
+    }
+    let updates = try Ring(capacity: 1024, in: laneMemory(Ring.byteCount(capacity: 1024) ?? 0))
+    let directives = try Ring(capacity: 256, in: laneMemory(Ring.byteCount(capacity: 256) ?? 0))
 
     let names = configuration.instruments.map(\.name)
     let settings = laneSettings(address: address, bootEpoch: bootEpoch)
@@ -139,12 +145,12 @@ public final class Engine: Sendable {
     let output = LaneOutput(
       endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: journalWriter.take()))
     let issuedAt = IssuedAtSource()
-    // The orders lie in memory of the lane's own node, locked and touched before the first tick.
-    let node = core.flatMap { try? CPU.node(ofCore: $0) }
-    let orderMemory = try LockedMemory(
-      count: OrderSlab.memoryBytes(capacity: settings.orderCapacity), node: node, wishes: [.locked, .notDumped])
+    let orderMemory = try laneMemory(OrderSlab.memoryBytes(capacity: settings.orderCapacity))
+    let bookMemory = try laneMemory(
+      LaneCore.bookBytes(instrumentCount: names.count, bookLevels: Lane<ThalexAdapter>.bookLevels))
     let lane = try Lane(
       settings: settings, adapter: adapter, output: output, orderMemory: .some(orderMemory),
+      bookMemory: .some(bookMemory),
       makeToken: {
         let time = issuedAt.next(wallClock: EngineClock.now() + EngineClock.wallOffset())
         // An empty token is refused by the venue, which names the cause to the operator.
@@ -165,7 +171,12 @@ public final class Engine: Sendable {
       manager: StrategyManager(settings: managerSettings, instrumentsPerLane: [names.count]),
       updates: updates.consumer, directives: directives.producer)
     let helperThread = try EngineThread(name: "apus-helper") { helper.run() }
-    let laneThread = try EngineThread(name: "apus-lane-0", core: core) { box.run() }
+    let rehearses = configuration.engine.rehearsal
+    let laneThread = try EngineThread(name: "apus-lane-0", core: core) { [makeStrategy] in
+      // A rehearsal that cannot be held, for lack of memory, is no reason not to trade.
+      if rehearses { _ = try? LaneRehearsal.run(settings: settings, makeStrategy: makeStrategy) }
+      box.run()
+    }
     laneThread.join()
     helper.stop()
     helperThread.join()

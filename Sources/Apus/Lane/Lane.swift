@@ -32,9 +32,13 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   private(set) var ordersSent = 0
   private(set) var messagesSent = 0
 
+  /// Levels that a book keeps beyond its window.
+  static var bookLevels: Int { 1024 }
+
   init(
     settings: LaneSettings, adapter: consuming Adapter, output: consuming LaneOutput,
-    orderMemory: consuming LockedMemory? = nil, makeToken: @escaping () -> String,
+    orderMemory: consuming LockedMemory? = nil, bookMemory: consuming LockedMemory? = nil,
+    makeToken: @escaping () -> String,
     makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
   ) throws {
     let count = settings.instruments.count
@@ -45,7 +49,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       instrumentCapacity: count, orderCapacity: settings.orderCapacity, ordersPerSide: perSide, idBits: 32,
       firstGeneration: settings.firstGeneration, tradeMemory: 1 << 16, slabMemory: orderMemory)
     let core = try LaneCore(
-      instrumentCount: count, tracker: tracker, bookLevels: 1024,
+      instrumentCount: count, tracker: tracker, bookLevels: Self.bookLevels, bookMemory: bookMemory,
       refusalProof: Adapter.proof, isThrottle: Adapter.isThrottle)
     self.core = core
     orderBudget = TokenBucket(least)

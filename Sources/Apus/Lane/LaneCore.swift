@@ -28,6 +28,8 @@ public struct LaneCounters: Sendable {
 struct LaneCore: ~Copyable, VenueEventSink {
   var tracker: StateTracker
   let markets: UnsafeMutablePointer<MarketState>
+  /// The memory of all books, if it was given: it lives as long as they do.
+  private let bookMemory: LockedMemory?
   let instrumentCount: Int
   var counters = LaneCounters()
   var now: Nanoseconds = 0
@@ -77,7 +79,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
   private(set) var fillCount = 0
 
   init(
-    instrumentCount: Int, tracker: consuming StateTracker, bookLevels: Int,
+    instrumentCount: Int, tracker: consuming StateTracker, bookLevels: Int, bookMemory: consuming LockedMemory? = nil,
     refusalProof: @escaping (RequestKind, Int64) -> RefusalProof, isThrottle: @escaping (Int64) -> Bool
   ) throws(CapacityError) {
     self.instrumentCount = instrumentCount
@@ -87,8 +89,10 @@ struct LaneCore: ~Copyable, VenueEventSink {
     dirty = DirtySet(count: instrumentCount)
     markets = .allocate(capacity: instrumentCount)
     for index in 0..<instrumentCount {
-      (markets + index).initialize(to: try MarketState(bookLevels: bookLevels))
+      (markets + index).initialize(
+        to: try MarketState(bookLevels: bookLevels, memory: Self.block(index, of: bookMemory, bookLevels)))
     }
+    self.bookMemory = bookMemory
     stated = .allocate(capacity: instrumentCount)
     stated.initialize(repeating: nil, count: instrumentCount)
     differences = .allocate(capacity: instrumentCount)
@@ -100,6 +104,24 @@ struct LaneCore: ~Copyable, VenueEventSink {
     events = .allocate(capacity: Self.eventCapacity)
     orphanIDs = .allocate(capacity: Self.orphanCapacity)
     fills = .allocate(capacity: Self.fillCapacity)
+  }
+
+  /// Bytes of the memory for the books of so many instruments.
+  static func bookBytes(instrumentCount: Int, bookLevels: Int) -> Int { instrumentCount * bookStride(bookLevels) }
+
+  private static func bookStride(_ bookLevels: Int) -> Int {
+    (Book.memoryBytes(tailLevels: bookLevels) + Book.memoryAlignment - 1) / Book.memoryAlignment * Book.memoryAlignment
+  }
+
+  private static func block(_ index: Int, of memory: borrowing LockedMemory?, _ bookLevels: Int)
+    -> UnsafeMutableRawBufferPointer?
+  {
+    switch memory {
+    case .some(let memory):
+      UnsafeMutableRawBufferPointer(
+        start: memory.base + index * bookStride(bookLevels), count: Book.memoryBytes(tailLevels: bookLevels))
+    case .none: nil
+    }
   }
 
   deinit {

@@ -17,6 +17,13 @@ public struct LaneProbe: ~Copyable {
   ///   - strategy: a copy of it for each instrument.
   /// - Throws: if memory or the settings do not do, or the session did not become ready.
   public init(settings: LaneSettings, strategy: some Strategy & Sendable) throws {
+    try self.init(settings: settings) { _, _, _ in StrategyBox(strategy) }
+  }
+
+  /// As above, with what makes the engine's strategies.
+  init(
+    settings: LaneSettings, makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+  ) throws {
     let adapter = try ThalexAdapter(
       instruments: settings.instruments.map { .init(name: $0.name, bookDepth: $0.bookDepth) },
       account: settings.account, labelPrefix: settings.labelPrefix, label: settings.label,
@@ -25,8 +32,7 @@ public struct LaneProbe: ~Copyable {
     var venue = try ScriptedVenue(
       path: settings.path, instruments: settings.instruments.map(\.name), label: settings.label)
     var lane = try Lane(
-      settings: settings, adapter: adapter, output: output, makeToken: { "a.b.c" },
-      makeStrategy: { _, _, _ in StrategyBox(strategy) })
+      settings: settings, adapter: adapter, output: output, makeToken: { "a.b.c" }, makeStrategy: makeStrategy)
     try lane.connected(key: Array(1...16), maskSeed: settings.seed, now: 0)
     try Self.start(&lane, &venue)
     self.lane = lane

@@ -24,8 +24,8 @@ public struct MarketState: ~Copyable {
   /// A ticker has arrived since the last silence.
   var isFresh = false
 
-  init(bookLevels: Int) throws(CapacityError) {
-    book = try Book(tailLevels: bookLevels)
+  init(bookLevels: Int, memory: UnsafeMutableRawBufferPointer? = nil) throws(CapacityError) {
+    book = try Book(tailLevels: bookLevels, memory: memory)
   }
 
   /// The connection is gone: nothing of the market is known until the next snapshot (R23).

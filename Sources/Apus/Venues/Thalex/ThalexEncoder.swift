@@ -162,13 +162,13 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     let template = templates + Int(instrument)
     guard template.pointee.buy.count > 0 else { return 0 }
     text.put("{\"method\":\"private/insert\",\"id\":")
-    text.number(ThalexRequestID.insert(clientID))
+    let digits = text.id(clientID, ThalexRequestID.insertOperation)
     text.put(side == .buy ? template.pointee.buy : template.pointee.sell)
     text.decimal(qty.rawValue, template.pointee.grid.lotE8)
     text.put(",\"price\":")
     text.decimal(price.rawValue, template.pointee.grid.tickE8)
     text.put(",\"client_order_id\":")
-    text.number(clientID)
+    text.put(digits)
     if options == .postOnly, collar == .venueDefault {
       text.put(postOnlyEnd)
       return text.count
@@ -193,9 +193,9 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     let template = templates + Int(instrument)
     guard template.pointee.buy.count > 0 else { return 0 }
     text.put("{\"method\":\"private/amend\",\"id\":")
-    text.number(ThalexRequestID.amend(clientID))
+    let digits = text.id(clientID, ThalexRequestID.amendOperation)
     text.put(",\"params\":{\"client_order_id\":")
-    text.number(clientID)
+    text.put(digits)
     text.put(",\"price\":")
     text.decimal(price.rawValue, template.pointee.grid.tickE8)
     text.put(",\"amount\":")
@@ -209,9 +209,9 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
   public func cancel(into memory: UnsafeMutableRawBufferPointer, clientID: UInt64) -> Int {
     guard var text = ThalexFrame(memory, Self.orderCapacity) else { return 0 }
     text.put("{\"method\":\"private/cancel\",\"id\":")
-    text.number(ThalexRequestID.cancel(clientID))
+    let digits = text.id(clientID, ThalexRequestID.cancelOperation)
     text.put(",\"params\":{\"client_order_id\":")
-    text.number(clientID)
+    text.put(digits)
     text.put("}}")
     return text.count
   }

@@ -78,6 +78,30 @@ struct ThalexFrame {
     at += apus_decimal_write_u64(value, at.assumingMemoryBound(to: CChar.self))
   }
 
+  /// Digits that have been written and will be needed again; at most 16 of them.
+  struct Digits {
+    fileprivate let start: UnsafeMutableRawPointer
+    fileprivate let count: Int
+  }
+
+  /// The id of an order request, `clientID × 10 + operation` (see `ThalexRequestID`).
+  ///
+  /// - Returns: the client id's digits.
+  @inline(__always)
+  mutating func id(_ clientID: UInt64, _ operation: UInt64) -> Digits {
+    let digits = Digits(start: at, count: apus_decimal_write_u64(clientID, at.assumingMemoryBound(to: CChar.self)))
+    at += digits.count
+    at.storeBytes(of: 0x30 + UInt8(truncatingIfNeeded: operation), as: UInt8.self)
+    at += 1
+    return digits
+  }
+
+  @inline(__always)
+  mutating func put(_ digits: Digits) {
+    at.storeBytes(of: digits.start.loadUnaligned(as: SIMD16<UInt8>.self), as: SIMD16<UInt8>.self)
+    at += digits.count
+  }
+
   /// `steps * stepE8` as the shortest decimal.
   @inline(__always)
   mutating func decimal(_ steps: Int64, _ stepE8: Int64) {

@@ -1,11 +1,12 @@
 /// The `id` of a request to Thalex: what it is about and what it does, so that a reply explains itself.
 ///
-/// `id = operand << 3 | operation`. The operand of an order request is the client order id, 1 ... 2⁵⁰ − 1; that
-/// of a session request is `SessionRequest.rawValue | serial << 8`. Ids stay below 2⁵³, so no JSON library that
-/// reads numbers as floating point can change one.
+/// `id = operand × 10 + operation`: in decimal the operand's digits and one more, so that a frame with both is
+/// written with one conversion, and a person sees which order a request was about. The operand of an order request is
+/// the client order id, 1 ... 2⁴⁹ − 1; that of a session request is `SessionRequest.rawValue | serial << 8`. Ids stay
+/// below 2⁵³, so no JSON library that reads numbers as floating point can change one.
 public enum ThalexRequestID {
   /// Largest operand.
-  public static let operandLimit: UInt64 = (1 << 50) - 1
+  public static let operandLimit: UInt64 = (1 << 49) - 1
 
   static let sessionOperation: UInt64 = 0
   static let insertOperation: UInt64 = 1
@@ -15,22 +16,22 @@ public enum ThalexRequestID {
   /// - Parameter serial: Tells repetitions apart; its lowest 32 bits are used.
   @inlinable @inline(always)
   public static func session(_ request: SessionRequest, serial: UInt64 = 0) -> UInt64 {
-    (UInt64(request.rawValue) | (serial & 0xFFFF_FFFF) << 8) << 3
+    (UInt64(request.rawValue) | (serial & 0xFFFF_FFFF) << 8) * 10
   }
 
   /// - Parameter clientID: 1 ... `operandLimit`.
   @inlinable @inline(always)
-  public static func insert(_ clientID: UInt64) -> UInt64 { clientID << 3 | 1 }
+  public static func insert(_ clientID: UInt64) -> UInt64 { clientID * 10 + 1 }
   @inlinable @inline(always)
-  public static func amend(_ clientID: UInt64) -> UInt64 { clientID << 3 | 2 }
+  public static func amend(_ clientID: UInt64) -> UInt64 { clientID * 10 + 2 }
   @inlinable @inline(always)
-  public static func cancel(_ clientID: UInt64) -> UInt64 { clientID << 3 | 3 }
+  public static func cancel(_ clientID: UInt64) -> UInt64 { clientID * 10 + 3 }
 
   /// What the request with this id was; `.unknown` for an id that none of the functions above makes.
   public static func kind(of id: UInt64) -> RequestKind {
-    let operand = id >> 3
+    let (operand, operation) = id.quotientAndRemainder(dividingBy: 10)
     guard operand != 0, operand <= operandLimit else { return .unknown }
-    switch id & 7 {
+    switch operation {
     case sessionOperation:
       guard operand >> 40 == 0, let request = SessionRequest(rawValue: UInt8(operand & 0xFF)) else { return .unknown }
       return .session(request)
@@ -42,5 +43,5 @@ public enum ThalexRequestID {
   }
 
   /// The serial of a session request's id.
-  public static func serial(of id: UInt64) -> UInt64 { id >> 11 }
+  public static func serial(of id: UInt64) -> UInt64 { id / 10 >> 8 }
 }
