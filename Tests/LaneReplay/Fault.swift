@@ -19,6 +19,7 @@ struct FaultyStrategy: Strategy, Sendable {
   private var inner: LadderStrategy
   private let fault: Fault
   private var calls = 0
+  private var waste: UInt64 = 1
 
   init(_ inner: LadderStrategy, fault: Fault) {
     self.inner = inner
@@ -34,8 +35,10 @@ struct FaultyStrategy: Strategy, Sendable {
     case .allocate: if calls == 10 { allocate(calls) }
     case .lock: if calls == 10 { lock.withLock {} }
     case .work:
-      var again = ladders
-      inner.quote(view, into: &again)
+      for _ in 0..<100 {
+        waste ^= waste << 13
+        waste ^= waste >> 7
+      }
     }
   }
 

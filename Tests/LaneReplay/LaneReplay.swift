@@ -12,7 +12,7 @@ import Foundation
     replay  records each scenario with one lane and feeds it to another; the second must write the same bytes,
             and in a build with RealtimeSanitizer it must neither allocate nor lock nor block. One line a scenario.
     live    runs the engine against the simulated venue over loopback for N seconds.
-    list    prints the scenarios and the level of SIMD that this machine and this program use.
+    list    prints the scenarios.
 
     --checked  fail unless this is a build with RealtimeSanitizer
     --fault    what the strategy does wrong, to see a guard fail: \(Fault.allCases.map(\.rawValue).joined(separator: ", "))
@@ -68,7 +68,7 @@ import Foundation
       }
       for scenario in chosen {
         let played = try scenario.play(fault: fault)
-        print("\(played.measured)\t\(played.outputBytes)\t\(scenario.name)")
+        print("\(played.measured)\t\(played.looks)\t\(played.outputBytes)\t\(scenario.name)")
       }
     case "live":
       guard let seconds, let time = Double(seconds), time > 0 else {

@@ -96,31 +96,34 @@ final class LaneScript {
   }
 
   /// Consents to what the lane has asked for, until it is silent.
-  private func answer(isMeasured: Bool) {
-    var requests = takeRequests()
-    while !requests.isEmpty {
-      for request in requests {
-        guard let text = probe.acknowledgement(of: request) else { continue }
-        keepBooks(request)
-        feed(text, isMeasured: isMeasured)
+  private func answer(isMeasured: Bool) throws {
+    var waiting = takeRequests()[...]
+    var count = 0
+    while let request = waiting.popFirst() {
+      guard let text = probe.acknowledgement(of: request) else { continue }
+      keepBooks(request)
+      feed(text, isMeasured: isMeasured)
+      waiting += takeRequests()
+      count += 1
+      if count > 1000 {
+        throw ReplayError(description: "the lane does not come to rest; its last request was \(request)")
       }
-      requests = takeRequests()
     }
   }
 
   enum Measured { case message, answers, nothing }
 
-  func receive(_ text: String, _ measured: Measured) {
+  func receive(_ text: String, _ measured: Measured) throws {
     now += 1_000_000
     feed(text, isMeasured: measured == .message)
-    answer(isMeasured: measured == .answers)
+    try answer(isMeasured: measured == .answers)
   }
 
-  func direct(_ directive: Directive, _ measured: Measured) {
+  func direct(_ directive: Directive, _ measured: Measured) throws {
     now += 1_000_000
     probe.direct(directive, instrument: 0, now: now)
     note(Step(action: .direct, isMeasured: measured == .message, now: now, directive: directive))
-    answer(isMeasured: measured == .answers)
+    try answer(isMeasured: measured == .answers)
   }
 
   func tick(after time: Nanoseconds) {
@@ -131,11 +134,11 @@ final class LaneScript {
   }
 
   /// A ticker and a book of ten levels a side; the lane's quotes stand afterwards.
-  func begin() {
-    receive(Venue.ticker(mark: 100_000, last: 99_000), .nothing)
+  func begin() throws {
+    try receive(Venue.ticker(mark: 100_000, last: 99_000), .nothing)
     let bids = (0..<10).map { "[\(99_990 - $0),1.5,1.5]" }.joined(separator: ",")
     let asks = (0..<10).map { "[\(100_010 + $0),1.5,1.5]" }.joined(separator: ",")
-    receive(Venue.book(bids: bids, asks: asks, isSnapshot: true), .nothing)
+    try receive(Venue.book(bids: bids, asks: asks, isSnapshot: true), .nothing)
   }
 
   private func keepBooks(_ request: String) {
@@ -160,18 +163,18 @@ final class LaneScript {
   }
 
   /// The feed's report of an order as it stands.
-  func reportOrder(_ id: String) {
+  func reportOrder(_ id: String) throws {
     guard let order = orders[id] else { return }
-    receive(Venue.orderUpdate(id, order, lots: 0), .message)
+    try receive(Venue.orderUpdate(id, order, lots: 0), .message)
   }
 
   /// One lot of an order trades.
-  func fill(_ id: String) {
+  func fill(_ id: String) throws {
     guard var order = orders[id] else { return }
     order.filledLots += 1
     order.fills += 1
     orders[id] = order
-    receive(Venue.orderUpdate(id, order, lots: 1), .message)
+    try receive(Venue.orderUpdate(id, order, lots: 1), .message)
   }
 }
 

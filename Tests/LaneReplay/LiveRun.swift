@@ -14,11 +14,11 @@ enum LiveRun {
       atPath: room, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     defer { try? FileManager.default.removeItem(atPath: room) }
     let key = try SigningKey.generate()
-    try key.withPrivatePEM { bytes in
-      let isMade = FileManager.default.createFile(
+    let isMade = try key.withPrivatePEM { bytes in
+      FileManager.default.createFile(
         atPath: "\(room)/key.pem", contents: Data(bytes), attributes: [.posixPermissions: 0o600])
-      if !isMade { throw ReplayError(description: "cannot write \(room)/key.pem") }
     }
+    guard isMade else { throw ReplayError(description: "cannot write \(room)/key.pem") }
 
     var serverSettings = VenueServerConfiguration()
     serverSettings.port = 0
@@ -59,8 +59,12 @@ enum LiveRun {
     switch fault {
     case .none: engine = Engine(configuration)
     default:
-      engine = Engine(configuration) { _, _, info in
-        FaultyStrategy(LadderStrategy(configuration.instruments[0].ladder.parameters(on: info.grid)), fault: fault)
+      engine = Engine(configuration) { _, _, _ in
+        FaultyStrategy(
+          LadderStrategy(
+            LadderParameters(
+              levels: 3, halfSpreadCentiBps: 30, stepTicks: 2, size: QtyLots(rawValue: 20), skewCentiBps: 150)),
+          fault: fault)
       }
     }
     return try engine.run(seconds: seconds)

@@ -6,9 +6,8 @@ struct ReplayError: Error, CustomStringConvertible {
   var description: String
 }
 
-/// One measured message: callgrind counts what happens in here and nothing else.
-@inline(never)
-func measuredStep(_ probe: inout LaneProbe, _ step: Step, _ bytes: UnsafeRawBufferPointer) {
+@inline(__always)
+private func perform(_ step: Step, _ bytes: UnsafeRawBufferPointer, on probe: inout LaneProbe) {
   switch step.action {
   case .receive: probe.receive(bytes, now: step.now)
   case .tick: probe.tick(now: step.now)
@@ -16,14 +15,10 @@ func measuredStep(_ probe: inout LaneProbe, _ step: Step, _ bytes: UnsafeRawBuff
   }
 }
 
-/// One message that leads up to the measured ones.
+/// One measured message: callgrind counts what happens in here and nothing else.
 @inline(never)
-func otherStep(_ probe: inout LaneProbe, _ step: Step, _ bytes: UnsafeRawBufferPointer) {
-  switch step.action {
-  case .receive: probe.receive(bytes, now: step.now)
-  case .tick: probe.tick(now: step.now)
-  case .direct: probe.direct(step.directive, instrument: 0, now: step.now)
-  }
+private func measuredStep(_ probe: inout LaneProbe, _ step: Step, _ bytes: UnsafeRawBufferPointer) {
+  perform(step, bytes, on: &probe)
 }
 
 /// What a replay did: how many messages were measured, and the first step whose output differed.
@@ -31,6 +26,8 @@ struct Played {
   var measured = 0
   var outputBytes = 0
   var silent = 0
+  /// Measured messages after which the lane looked at its quotes.
+  var looks = 0
   var different: Int?
 }
 
@@ -47,11 +44,13 @@ func replaySteps(_ probe: inout LaneProbe, _ steps: UnsafeBufferPointer<Step>, _
     let piece = UnsafeRawBufferPointer(rebasing: bytes[step.start..<step.start + step.count])
     if step.isMeasured {
       played.measured += 1
+      let looksBefore = probe.looks
       measuredStep(&probe, step, piece)
+      if probe.looks != looksBefore { played.looks += 1 }
       played.outputBytes += probe.outputCount
       if probe.outputCount == 0 { played.silent += 1 }
     } else {
-      otherStep(&probe, step, piece)
+      perform(step, piece, on: &probe)
     }
     if played.different == nil, probe.outputCount != step.outputCount || hash(probe.output) != step.outputHash {
       played.different = index
