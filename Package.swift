@@ -71,6 +71,10 @@ let package = Package(
     .executableTarget(
       name: "OwnStrategy", dependencies: ["Apus", "CSupport"], path: "Sources/Examples/OwnStrategy",
       swiftSettings: swiftSettings),
+    // The lane under the eyes of the guards: sanitizer, machine code, instruction counts.
+    .executableTarget(
+      name: "LaneReplay", dependencies: ["Apus", "ApusExchange", "CSupport"], path: "Tests/LaneReplay",
+      exclude: ["instructions.json"], swiftSettings: swiftSettings),
     .testTarget(name: "CoreTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "WireTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "ThalexTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),

@@ -5,6 +5,7 @@
  * the second lock on that door. */
 #define _GNU_SOURCE
 #include "apus_driver_internal.h"
+#include "apus_realtime.h"
 
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -78,6 +79,7 @@ static int enter(driver *d, unsigned min_complete, unsigned flags, int64_t wait_
     struct io_uring_getevents_arg argument = {.sigmask_sz = 0, .ts = (uint64_t)(uintptr_t)&time};
     d->counters.enters++;
     int result;
+    apus_realtime_allow_begin();
     if (min_complete != 0) {
         result = io_uring_enter2((unsigned)d->ring.enter_ring_fd, pending, min_complete,
                                  flags | d->enter_flags | IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
@@ -85,6 +87,7 @@ static int enter(driver *d, unsigned min_complete, unsigned flags, int64_t wait_
     } else {
         result = io_uring_enter2((unsigned)d->ring.enter_ring_fd, pending, 0, flags | d->enter_flags, NULL, 0);
     }
+    apus_realtime_allow_end();
     if (sq->sqe_tail == __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE)) {
         d->front.attention &= ~(unsigned)ATTENTION_SUBMIT;
     }
@@ -207,9 +210,11 @@ static void free_slot(driver *d, connection *c)
 static void dispose(driver *d, connection *c)
 {
     if (c->fd >= 0) {
+        apus_realtime_allow_begin();
         const int none = -1;
         (void)io_uring_register_files_update(&d->ring, slot_of(d, c), &none, 1);
         close(c->fd);
+        apus_realtime_allow_end();
         c->fd = -1;
     }
     if (c->told) {

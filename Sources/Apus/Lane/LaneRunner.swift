@@ -77,7 +77,13 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   /// Runs until the lane has stopped or cannot go on.
   mutating func run() {
-    while !lane.isStopped, failure == nil { turn() }
+    while !lane.isStopped, failure == nil {
+      // The turns of a ready session are what RealtimeSanitizer's build checks.
+      let isReady = lane.adapter.phase == .ready
+      if isReady { apus_realtime_enter() }
+      turn()
+      if isReady { apus_realtime_exit() }
+    }
     finish()
   }
 
@@ -305,6 +311,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       }
     case .up:
       guard lane.session.closeReason != .none else { return }
+      apus_realtime_allow_begin()
+      defer { apus_realtime_allow_end() }
       let reason = lane.session.closeReason
       send()
       if lane.isRefusalFinal {
@@ -318,6 +326,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   /// The connection is gone or is given up.
   @inline(never)
   private mutating func lost(_ reason: String, _ now: Nanoseconds) {
+    apus_realtime_allow_begin()
+    defer { apus_realtime_allow_end() }
     lastError = reason
     if link != .down { driver.abort(connection) }
     link = .down

@@ -67,7 +67,8 @@ class AnyStrategy {
 /// Inlinable, so that a strategy of another module is specialised there.
 @usableFromInline
 final class StrategyBox<S: Strategy>: AnyStrategy {
-  @usableFromInline var strategy: S
+  // Unchecked: called by the lane alone, and a strategy cannot reach its own box.
+  @exclusivity(unchecked) @usableFromInline final var strategy: S
 
   @inlinable init(_ strategy: S) {
     self.strategy = strategy

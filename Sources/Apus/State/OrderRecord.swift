@@ -42,8 +42,9 @@ extension OrderRecord {
     switch phaseValue {
     case .free: return .zero
     case .dead: return max(reported_lots - filled_lots, .zero)
-    case .inserting, .live, .unknown:
-      // Settled orders have their own size as target.
+    default:
+      // Not listed one by one: with all cases of a C enum, every switch first asks for the type's metadata.
+      // Inserting, live or unknown. Settled orders have their own size as target.
       return max(max(qty_lots, target_lots) - filled_lots, .zero)
     }
   }

@@ -142,7 +142,7 @@ public struct StateTracker: ~Copyable {
     switch order.pointee.inFlightValue {
     case .insert: end(order, reported: .zero, now: now)
     case .amend, .cancel: settle(order, now: now)
-    case .none: break
+    default: break
     }
   }
 
