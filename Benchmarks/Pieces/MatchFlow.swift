@@ -36,13 +36,11 @@ struct MatchTally {
   var trades: Int64 = 0
   var quantity: Int64 = 0
   var value: Int64 = 0
-  var resting: Int64 = 0
 }
 
 /// Two million messages of one scenario, the same in every run: half new orders, a third cancels, the rest modifies.
 final class MatchFlow: Sendable {
   static let count = 2_000_000
-  static let warmCount = 100_000
   static let numbers = 16_384
   private static let price: Int64 = 600_000
 
@@ -66,11 +64,11 @@ final class MatchFlow: Sendable {
   var input: [UInt8] { messages.withUnsafeBytes { Array($0) } }
 
   /// Feeds the messages `first ..< end` to the engine and reads all reports.
-  func play(_ engine: inout MatchingEngine, from first: Int, to end: Int) -> MatchTally {
-    var tally = MatchTally()
-    let handles = UnsafeMutablePointer<UInt64>.allocate(capacity: Self.numbers)
-    defer { handles.deallocate() }
-    handles.initialize(repeating: 0, count: Self.numbers)
+  ///
+  /// - Parameter handles: of the orders by their numbers.
+  func play(
+    _ engine: inout MatchingEngine, _ handles: inout [UInt64], from first: Int, to end: Int, _ tally: inout MatchTally
+  ) {
     messages.withUnsafeBufferPointer { messages in
       for index in first..<end {
         let message = messages[index]
@@ -94,7 +92,6 @@ final class MatchFlow: Sendable {
         }
       }
     }
-    return tally
   }
 
   @inline(__always)

@@ -59,6 +59,9 @@ public struct Piece: Sendable {
     case batch(Int)
     /// The same, with a second thread on another core.
     case crossCore(Int)
+    /// So many operations are timed together, and a run goes on where the one before ended, up to a total; then it
+    /// begins again.
+    case flow(total: Int, step: Int)
     /// Each step of a script is timed alone.
     case samples
   }

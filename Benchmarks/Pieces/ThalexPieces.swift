@@ -94,9 +94,9 @@ private struct CountingSink: VenueEventSink {
 
 /// Collects what was delivered as plain numbers, for the comparison with peers:
 /// - a ticker: mark, index (10⁻⁸), bid price, bid size, ask price, ask size (ticks, lots), last price (ticks),
-///   lower and upper collar (10⁻⁸), funding rate (10⁻¹²), time of the mark (ns)
+///   lower and upper collar (10⁻⁸), funding rate (10⁻¹²), time of the mark (µs, which is what a double can hold)
 /// - a book level: side (0 buy, 1 sell), price, size
-/// - an order: side, price, size, executed, remaining (ticks, lots), client id, is it live, time of making (ns)
+/// - an order: side, price, size, executed, remaining (ticks, lots), client id, is it live, time of making (µs)
 private struct FieldSink: VenueEventSink {
   var fields: [Int64] = []
   var problems = 0
@@ -104,7 +104,7 @@ private struct FieldSink: VenueEventSink {
   mutating func ticker(_ instrument: InstrumentIndex, _ t: Ticker) {
     fields += [
       t.markE8, t.indexE8, t.bidPrice.rawValue, t.bidQty.rawValue, t.askPrice.rawValue, t.askQty.rawValue,
-      t.lastPrice.rawValue, t.collarLowE8, t.collarHighE8, t.fundingRateE12, t.venueTime,
+      t.lastPrice.rawValue, t.collarLowE8, t.collarHighE8, t.fundingRateE12, (t.venueTime + 500) / 1000,
     ]
   }
   mutating func bookBegin(_ instrument: InstrumentIndex, isSnapshot: Bool) {}
@@ -121,7 +121,7 @@ private struct FieldSink: VenueEventSink {
   mutating func order(_ r: OrderReport) {
     fields += [
       r.side == .buy ? 0 : 1, r.price.rawValue, r.qty.rawValue, r.filled.rawValue, r.remaining.rawValue,
-      Int64(r.clientID), r.status.isLive ? 1 : 0, r.createTime,
+      Int64(r.clientID), r.status.isLive ? 1 : 0, (r.createTime + 500) / 1000,
     ]
   }
   mutating func fill(_ report: FillReport) {}

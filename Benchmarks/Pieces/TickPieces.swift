@@ -12,13 +12,13 @@ let tickPieces: [Piece] = [
   piece("tick.book.6") { try .moving(levels: 3) },
   piece("tick.book.20") { try .moving(levels: 10) },
   piece("tick.unchanged.ticker") {
-    try .standing { ThalexSamples.ticker(mark: "100000.41", last: 99_000 + $0 % 7) }
+    try .standing { ThalexSamples.ticker(mark: "100100.0", last: 99_000 + $0 % 7) }
   },
   piece("tick.unchanged.book") {
     try .standing { ThalexSamples.book(bids: "[99900,\(1 + $0 % 3),1]", asks: "") }
   },
   piece("tick.unchanged.look") {
-    try .standing { ThalexSamples.ticker(mark: "10000\($0 % 2).41", last: 99_000) }
+    try .standing { ThalexSamples.ticker(mark: "10010\($0 % 2).0", last: 99_000) }
   },
 ]
 
@@ -116,10 +116,14 @@ private struct TickScript {
     }
   }
 
+  /// The middle of the market at the start. Half the spread, one basis point, is then a little more than ten ticks
+  /// wherever a script goes, so that no rounding is a tie.
+  private static let middle = 100_100
+
   private mutating func begin() throws {
-    try record(ThalexSamples.ticker(mark: "100000.41", last: 99_000), isTimed: false, orders: nil)
-    let bids = (0..<10).map { "[\(99_990 - $0),1.5,1.5]" }.joined(separator: ",")
-    let asks = (0..<10).map { "[\(100_010 + $0),1.5,1.5]" }.joined(separator: ",")
+    try record(ThalexSamples.ticker(mark: "\(Self.middle).0", last: 99_000), isTimed: false, orders: nil)
+    let bids = (0..<10).map { "[\(Self.middle - 10 - $0),1.5,1.5]" }.joined(separator: ",")
+    let asks = (0..<10).map { "[\(Self.middle + 10 + $0),1.5,1.5]" }.joined(separator: ",")
     try record(ThalexSamples.book(bids: bids, asks: asks, isSnapshot: true), isTimed: false, orders: nil)
   }
 
@@ -134,9 +138,7 @@ private struct TickScript {
       let next = half + (isRising ? 1 : -1)
       let orders = tick < 0 ? nil : 1
       if byMark {
-        // A quarter of a tick off, so that neither side's rounding is ever a tie.
-        let quarters = 4 * 100_000 + 2 * next + 1
-        let mark = "\(quarters / 4).\(quarters % 4 * 25)"
+        let mark = "\((2 * middle + next) / 2).\((2 * middle + next) % 2 * 5)"
         try script.record(
           ThalexSamples.ticker(mark: mark, last: 99_000), isTimed: tick >= warmTicks, orders: orders)
       } else {
@@ -149,8 +151,8 @@ private struct TickScript {
 
   /// The side whose turn it is moves by one tick: odd halves have the ask one tick further up than the bid.
   private static func walkedBook(from half: Int, to next: Int) -> String {
-    func bid(_ half: Int) -> Int { 99_990 + floorHalf(half) }
-    func ask(_ half: Int) -> Int { 100_010 + floorHalf(half + 1) }
+    func bid(_ half: Int) -> Int { middle - 10 + half / 2 }
+    func ask(_ half: Int) -> Int { middle + 10 + (half + 1) / 2 }
     let (oldBid, newBid) = (bid(half), bid(next))
     let (oldAsk, newAsk) = (ask(half), ask(next))
     if newBid > oldBid { return ThalexSamples.book(bids: "[\(newBid),1.5,1.5],[\(oldBid - 9),0,0]", asks: "") }
@@ -159,13 +161,11 @@ private struct TickScript {
     return ThalexSamples.book(bids: "", asks: "[\(newAsk),1.5,1.5],[\(oldAsk + 9),0,0]")
   }
 
-  private static func floorHalf(_ value: Int) -> Int { value >= 0 ? value / 2 : -((1 - value) / 2) }
-
   /// Each tick takes the old best away and sets a new one, on both sides: all quotes of both sides move.
   static func moving(levels: Int) throws -> TickScript {
     var script = try TickScript(levels: levels)
     try script.begin()
-    var bid = 99_990
+    var bid = middle - 10
     for tick in 0..<warmTicks + timedTicks {
       let next = bid + (tick / 50 % 2 == 0 ? 1 : -1)
       let worst = next > bid ? bid - 9 : next - 9

@@ -7,24 +7,22 @@ import Pieces
 struct Effort {
   var rounds: Int
   var sampleRounds: Int
-  /// Rounds of a batch above a millisecond.
-  var longRounds: Int
+  /// How often a flow is played from beginning to end.
+  var flowRounds: Int
   var crossRounds: Int
   /// Tries of a cross-core run before it counts as not measurable.
   var crossTries: Int
   var gapSeconds: Double
 
   static let full = Effort(
-    rounds: 41, sampleRounds: 25, longRounds: 7, crossRounds: 31, crossTries: 400, gapSeconds: 1)
+    rounds: 41, sampleRounds: 25, flowRounds: 7, crossRounds: 31, crossTries: 400, gapSeconds: 1)
   static let quick = Effort(
-    rounds: 7, sampleRounds: 5, longRounds: 3, crossRounds: 7, crossTries: 100, gapSeconds: 0.2)
+    rounds: 7, sampleRounds: 5, flowRounds: 3, crossRounds: 7, crossTries: 100, gapSeconds: 0.2)
 }
 
 /// The figures of one piece, before they are rows.
 struct PieceResult {
-  var ours: [Double] = []
   var samples: [Int64] = []
-  var oursName = "ours"
   var oursMedian: Double?
   var spread: Double?
   var peers: [(name: String, median: Double?)] = []
@@ -39,9 +37,6 @@ struct Measurement {
   let effort: Effort
   /// Something that did not work, named; the run goes on.
   var problems: [String] = []
-  /// The last bounces of a line that were not out of the ordinary.
-  private(set) var bounces: [Double] = []
-
   /// How far the bounce may be from its median, and before a run from after it.
   static let tolerance = 0.15
 
@@ -54,8 +49,23 @@ struct Measurement {
   mutating func measure(_ piece: Piece) throws -> PieceResult {
     switch piece.measure {
     case .samples: return try sample(piece)
-    case .batch(let count): return try interleave(piece, count, isCrossCore: false)
-    case .crossCore(let count): return try interleave(piece, count, isCrossCore: true)
+    case .batch(let count):
+      return try interleave(piece) { measurement, contenders, result in
+        try measurement.time(contenders, count, &result)
+      }
+    case .flow(let total, let step):
+      return try interleave(piece) { measurement, contenders, result in
+        try measurement.timeFlow(contenders, total, step, &result)
+      }
+    case .crossCore(let count):
+      guard cores.other != nil else {
+        var result = PieceResult()
+        result.conditions = ["not measurable: the process may use one core only"]
+        return result
+      }
+      return try interleave(piece) { measurement, contenders, result in
+        try measurement.timeAcross(contenders, count, &result)
+      }
     }
   }
 
@@ -74,12 +84,9 @@ struct Measurement {
     return result
   }
 
-  private mutating func interleave(_ piece: Piece, _ count: Int, isCrossCore: Bool) throws -> PieceResult {
-    if isCrossCore, cores.other == nil {
-      var result = PieceResult()
-      result.conditions = ["not measurable: the process may use one core only"]
-      return result
-    }
+  private mutating func interleave(
+    _ piece: Piece, _ time: (inout Measurement, [Contender], inout PieceResult) throws -> Void
+  ) throws -> PieceResult {
     let input = try piece.input()
     return try input.withUnsafeBytes { input in
       var contenders = [Self.contender("ours", try piece.make(cores))]
@@ -91,12 +98,7 @@ struct Measurement {
       problems += found.map { "\(piece.key): \($0)" }
       contenders = try agreeing(contenders, on: piece.key)
       var result = PieceResult()
-      if isCrossCore {
-        try timeAcross(contenders, count, &result)
-      } else {
-        try time(contenders, count, &result)
-      }
-      result.ours = contenders[0].rounds
+      try time(&self, contenders, &result)
       result.oursMedian = contenders[0].median
       result.spread = contenders[0].spread
       result.peers += contenders.dropFirst().map { ($0.name, $0.median) }
@@ -130,21 +132,40 @@ struct Measurement {
   }
 
   private func time(_ contenders: [Contender], _ count: Int, _ result: inout PieceResult) throws {
-    // Warm, and long enough to see what a round costs.
-    var longest = 0.0
-    for contender in contenders { longest = max(longest, try contender.run(count) * Double(count)) }
-    let rounds = longest > 5e6 ? effort.longRounds : effort.rounds
-    for round in 0..<rounds {
+    for contender in contenders { _ = try contender.run(count) }
+    for round in 0..<effort.rounds {
       for offset in contenders.indices {
         // Each round begins with another one, so that nobody always follows the same neighbour.
         let contender = contenders[(round + offset) % contenders.count]
         sched_yield()
         // A tenth untimed: the caches and the predictors are the contender's own again.
-        if longest <= 5e6 { _ = try contender.run(max(1, count / 10)) }
+        _ = try contender.run(max(1, count / 10))
         contender.rounds.append(try contender.run(count))
       }
     }
-    result.conditions.append("median of \(rounds) rounds of \(count)")
+    result.conditions.append("median of \(effort.rounds) rounds of \(count)")
+  }
+
+  /// A flow is played from its beginning to its end in steps, and each step's time is the median of that same step
+  /// over the rounds: a step in which somebody else ran does not count.
+  private func timeFlow(_ contenders: [Contender], _ total: Int, _ step: Int, _ result: inout PieceResult) throws {
+    let steps = total / step
+    var times = contenders.map { _ in [[Double]](repeating: [], count: steps) }
+    for round in 0..<effort.flowRounds {
+      for offset in contenders.indices {
+        let index = (round + offset) % contenders.count
+        for place in 0..<steps {
+          if place % 10 == 0 { sched_yield() }
+          times[index][place].append(try contenders[index].run(step))
+        }
+      }
+    }
+    for (contender, times) in zip(contenders, times) {
+      let medians = times.map { Statistics.percentile(50, of: $0) }
+      contender.rounds = [medians.reduce(0, +) / Double(steps)]
+    }
+    result.conditions.append(
+      "\(total) operations in steps of \(step), of each step the median of \(effort.flowRounds) rounds")
   }
 
   /// Each run stands between two bounces of a bare cache line: if they differ from each other or from the usual one,

@@ -105,6 +105,7 @@ func run(_ options: Options) throws -> Bool {
       throw TableError("\(path) cannot be written: \(error.localizedDescription)")
     }
   }
+  fflush(nil)
   for problem in problems { tell("bench: \(problem)") }
   return problems.isEmpty
 }
