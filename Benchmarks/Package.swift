@@ -34,7 +34,7 @@ let package = Package(
       ],
       path: "Benchmarks/Hot",
       plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]
-    )
+    ),
   ],
   swiftLanguageModes: [.v6]
 )

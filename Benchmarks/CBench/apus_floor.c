@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <time.h>
 
 static int64_t now_ns(void)
@@ -33,6 +34,13 @@ apus_gaps apus_gaps_measure(int64_t duration_ns, int64_t threshold_ns)
     }
     gaps.elapsed_ns = last - start;
     return gaps;
+}
+
+int64_t apus_forced_switches(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_nivcsw;
 }
 
 int apus_partner_start(int32_t core, void *(*body)(void *), void *context, uint64_t *handle)

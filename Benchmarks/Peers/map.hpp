@@ -144,7 +144,8 @@ private:
     void churn(uint64_t count)
     {
         for (uint64_t i = 0; i < count; i++) {
-            const size_t place = places_[step_++ & (places_.size() - 1)];
+            const size_t place = places_[step_];
+            if (++step_ == places_.size()) step_ = 0;
             const uint64_t id = next_++;
             map_.emplace(id, pool_.take(id));
             const auto old = map_.find(ids_[place]);
@@ -196,7 +197,8 @@ private:
     void churn(uint64_t count)
     {
         for (uint64_t i = 0; i < count; i++) {
-            const size_t place = places_[step_++ & (places_.size() - 1)];
+            const size_t place = places_[step_];
+            if (++step_ == places_.size()) step_ = 0;
             const uint32_t number = numbers_[place];
             map_.emplace(venue_key(number ^ 1), pool_.take(place));
             const auto old = map_.find(venue_key(number));
@@ -242,8 +244,10 @@ private:
     uint64_t find(uint64_t count)
     {
         uint64_t found = 0;
+        size_t step = 0;
         for (uint64_t i = 0; i < count; i++) {
-            found += map_.find(venue_key(2 * places_[i & (places_.size() - 1)])) != map_.end();
+            found += map_.find(venue_key(2 * places_[step])) != map_.end();
+            if (++step == places_.size()) step = 0;
         }
         return found;
     }
@@ -257,11 +261,12 @@ private:
 template <class ByID, class ByVenueID> struct MapEntries {
     MapEntries(const char *name, int32_t kind)
         : find(entry<MapFind<ByID>>("slab.find", name, kind)), churn(entry<MapChurn<ByID>>("slab.churn", name, kind)),
+          fifo(entry<MapChurn<ByID>>("slab.churn.fifo", name, kind)),
           venue(entry<MapVenueChurn<ByVenueID>>("slab.venue", name, kind)),
           venue_find(entry<MapVenueFind<ByVenueID>>("slab.venue.find", name, kind))
     {
     }
-    Entry find, churn, venue, venue_find;
+    Entry find, churn, fifo, venue, venue_find;
 };
 
 } // namespace peer

@@ -4,7 +4,7 @@ import CSupport
 let bucketPieces: [Piece] = [
   Piece("bucket.single", .batch(20_000)) { _ in Timed(try SingleBucket()) },
   Piece("bucket.shared", .batch(20_000)) { _ in Timed(try SharedBucket()) },
-  Piece("bucket.contended", .crossCore(10_000)) { cores in Timed(ContendedBucket(cores: cores)) },
+  Piece("bucket.contended", .crossCore(5000)) { cores in Timed(ContendedBucket(cores: cores)) },
   Piece("bucket.refused", .batch(20_000)) { _ in Timed(try RefusedBucket()) },
 ]
 

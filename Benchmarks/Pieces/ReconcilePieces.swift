@@ -6,11 +6,11 @@ import Apus
 /// apart, bids from 99,990 down, asks from 100,010 up, size 10; moved quotes are one tick above and below in turn.
 /// Check: the number of commands.
 let reconcilePieces: [Piece] = [
-  piece("reconcile.10.standing", levels: 10, moved: false, batch: 5000),
-  piece("reconcile.10.moved", levels: 10, moved: true, batch: 2000),
-  piece("reconcile.100.moved", levels: 100, moved: true, batch: 200),
-  piece("reconcile.500.moved", levels: 500, moved: true, batch: 50),
-  piece("reconcile.1000.moved", levels: 1000, moved: true, batch: 25),
+  piece("reconcile.10.standing", levels: 10, moved: false, batch: 1000),
+  piece("reconcile.10.moved", levels: 10, moved: true, batch: 400),
+  piece("reconcile.100.moved", levels: 100, moved: true, batch: 40),
+  piece("reconcile.500.moved", levels: 500, moved: true, batch: 8),
+  piece("reconcile.1000.moved", levels: 1000, moved: true, batch: 4),
 ]
 
 private func piece(_ key: String, levels: Int, moved: Bool, batch: Int) -> Piece {

@@ -3,8 +3,8 @@ import CSupport
 
 let ringPieces: [Piece] = [
   Piece("ring.same", .batch(20_000)) { _ in Timed(try RingSameThread(burst: 1)) },
-  Piece("ring.trip", .crossCore(2000)) { cores in Timed(RingTrip(cores: cores)) },
-  Piece("ring.stream", .crossCore(50_000)) { cores in Timed(RingStream(cores: cores)) },
+  Piece("ring.trip", .crossCore(500)) { cores in Timed(RingTrip(cores: cores)) },
+  Piece("ring.stream", .crossCore(20_000)) { cores in Timed(RingStream(cores: cores)) },
   Piece("ring.burst", .batch(20_000)) { _ in Timed(try RingSameThread(burst: 50)) },
 ]
 

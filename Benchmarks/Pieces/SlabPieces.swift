@@ -4,26 +4,31 @@ import CSupport
 /// 10,000 live orders.
 let slabPieces: [Piece] = [
   Piece("slab.find", .batch(20_000), input: { try SlabFind.input() }) { _ in Timed(try SlabFind()) },
-  Piece("slab.churn", .batch(10_000), input: { Places.input }) { _ in Timed(try SlabChurn(order: .random)) },
-  Piece("slab.venue", .batch(10_000), input: { Places.input }) { _ in Timed(try SlabVenueChurn()) },
-  Piece("slab.venue.find", .batch(20_000), input: { Places.input }) { _ in Timed(try SlabVenueFind()) },
-  Piece("slab.churn.fifo", .batch(10_000)) { _ in Timed(try SlabChurn(order: .oldestFirst)) },
+  Piece("slab.churn", .batch(5000), input: { Places.random.input }) { _ in Timed(try SlabChurn(.random)) },
+  Piece("slab.churn.fifo", .batch(10_000), input: { Places.inOrder.input }) { _ in Timed(try SlabChurn(.inOrder)) },
+  Piece("slab.venue", .batch(5000), input: { Places.random.input }) { _ in Timed(try SlabVenueChurn()) },
+  Piece("slab.venue.find", .batch(20_000), input: { Places.random.input }) { _ in Timed(try SlabVenueFind()) },
 ]
 
 private let liveCount = 10_000
 
 private func makeSlab() throws -> OrderSlab { try OrderSlab(capacity: 16_384, idBits: 32, firstGeneration: 1) }
 
-/// Which of the live orders is next: the same random places for us and for the peers.
+/// Which of the live orders is next: the same places for us and for the peers, over and over.
 ///
-/// Input of the rows that use them: 16,384 32-bit integers, 0 ..< 10,000.
-private enum Places {
-  static let mask = 16_383
-  static let all: [UInt32] = {
+/// Input of the rows that use them: 10,000 32-bit integers, 0 ..< 10,000.
+private struct Places {
+  let all: [UInt32]
+
+  /// Each place as often as chance has it.
+  static let random: Places = {
     var random = Random(seed: 99)
-    return (0...mask).map { _ in UInt32(random.below(liveCount)) }
+    return Places(all: (0..<liveCount).map { _ in UInt32(random.below(liveCount)) })
   }()
-  static var input: [UInt8] { all.flatMap { withUnsafeBytes(of: $0, Array.init) } }
+  /// One place after the other: the oldest order is next.
+  static let inOrder = Places(all: (0..<UInt32(liveCount)).map { $0 })
+
+  var input: [UInt8] { all.flatMap { withUnsafeBytes(of: $0, Array.init) } }
 }
 
 /// A venue's order id of 16 characters, made of a number in a few instructions, so that no table of texts is in the way.
@@ -50,7 +55,7 @@ private struct SlabFind: Operation, ~Copyable {
     var slab = try makeSlab()
     let live = try Self.fill(&slab)
     self.slab = slab
-    ids = Places.all.prefix(liveCount).map { live[Int($0)] }
+    ids = Places.random.all.map { live[Int($0)] }
   }
 
   static func input() throws -> [UInt8] {
@@ -58,7 +63,7 @@ private struct SlabFind: Operation, ~Copyable {
     let live = try fill(&slab)
     var bytes: [UInt8] = []
     for id in live { bytes.append(raw: id) }
-    for place in Places.all.prefix(liveCount) { bytes.append(raw: live[Int(place)]) }
+    for place in Places.random.all { bytes.append(raw: live[Int(place)]) }
     return bytes
   }
 
@@ -95,14 +100,12 @@ private struct SlabFind: Operation, ~Copyable {
 
 /// A new order, and the end of a live one that is found by its id. Check: live orders after 50,000 of them.
 private struct SlabChurn: Operation, ~Copyable {
-  enum Order { case random, oldestFirst }
-
   private var slab: OrderSlab
   private var ids: [UInt64] = []
   private let places: [UInt32]
   private var step = 0
 
-  init(order: Order) throws {
+  init(_ places: Places) throws {
     var slab = try makeSlab()
     let live = try (0..<liveCount).map { _ in
       guard let order = slab.insert() else { throw PieceError("the slab is full") }
@@ -110,7 +113,7 @@ private struct SlabChurn: Operation, ~Copyable {
     }
     self.slab = slab
     ids = live
-    places = order == .random ? Places.all : (0..<UInt32(liveCount)).map { $0 }
+    self.places = places.all
   }
 
   private mutating func churn(_ count: Int) {
@@ -170,11 +173,12 @@ private struct SlabVenueChurn: Operation, ~Copyable {
   }
 
   private mutating func churn(_ count: Int) {
-    let places = Places.all
+    let places = Places.random.all
     numbers.withUnsafeMutableBufferPointer { numbers in
       for _ in 0..<count {
-        let place = Int(places[step & Places.mask])
+        let place = Int(places[step])
         step += 1
+        if step == liveCount { step = 0 }
         let number = numbers[place]
         guard let new = slab.insert(), slab.bind(new, venueID: venueID(number ^ 1)) else { return }
         if let old = slab.find(venueID: venueID(number)) { slab.erase(old) }
@@ -184,11 +188,10 @@ private struct SlabVenueChurn: Operation, ~Copyable {
   }
 
   mutating func run(_ count: Int) throws -> Nanoseconds {
-    let before = step
     let start = EngineClock.now()
     churn(count)
     let time = EngineClock.now() - start
-    guard slab.count == liveCount, step - before == count else {
+    guard slab.count == liveCount else {
       throw PieceError("\(slab.count) orders live, not \(liveCount)")
     }
     return time
@@ -200,7 +203,7 @@ private struct SlabVenueChurn: Operation, ~Copyable {
   }
 }
 
-/// Random finds by the venue's id, that of number 2p at place p. Check: finds of 16,384.
+/// Random finds by the venue's id, that of number 2p at place p. Check: finds of 10,000.
 private struct SlabVenueFind: Operation, ~Copyable {
   private var slab: OrderSlab
 
@@ -208,8 +211,13 @@ private struct SlabVenueFind: Operation, ~Copyable {
 
   private func find(_ count: Int) -> Int {
     var found = 0
-    Places.all.withUnsafeBufferPointer { places in
-      for step in 0..<count where slab.find(venueID: venueID(2 * places[step & Places.mask])) != nil { found += 1 }
+    Places.random.all.withUnsafeBufferPointer { places in
+      var step = 0
+      for _ in 0..<count {
+        if slab.find(venueID: venueID(2 * places[step])) != nil { found += 1 }
+        step += 1
+        if step == liveCount { step = 0 }
+      }
     }
     return found
   }
@@ -222,5 +230,5 @@ private struct SlabVenueFind: Operation, ~Copyable {
     return time
   }
 
-  mutating func check() throws -> [Int64] { [Int64(find(Places.mask + 1))] }
+  mutating func check() throws -> [Int64] { [Int64(find(liveCount))] }
 }

@@ -3,18 +3,18 @@ import CSupport
 
 /// Decoding and encoding of the venue's text.
 let thalexPieces: [Piece] = [
-  decode("decode.ticker", ThalexSamples.ticker(mark: "100000.41", last: 99_000)),
-  decode("decode.book", ThalexSamples.book(levels: 20)),
-  decode("decode.orders", ThalexSamples.orders(10)),
-  decode("decode.book10", ThalexSamples.book(levels: 10)),
-  decode("decode.order", ThalexSamples.insert),
-  Piece("encode.insert", .batch(20_000), input: { InsertEncode.input() }) { _ in Timed(try InsertEncode()) },
-  Piece("encode.amend", .batch(20_000)) { _ in Timed(try AmendEncode()) },
+  decode("decode.ticker", 400, ThalexSamples.ticker(mark: "100000.41", last: 99_000)),
+  decode("decode.book", 100, ThalexSamples.book(levels: 20)),
+  decode("decode.orders", 50, ThalexSamples.orders(10)),
+  decode("decode.book10", 200, ThalexSamples.book(levels: 10)),
+  decode("decode.order", 400, ThalexSamples.insert),
+  Piece("encode.insert", .batch(4096), input: { InsertEncode.input() }) { _ in Timed(try InsertEncode()) },
+  Piece("encode.amend", .batch(4096)) { _ in Timed(try AmendEncode()) },
 ]
 
 /// Input: the text. Check: every number that was delivered, in the order of `FieldSink`.
-private func decode(_ key: String, _ text: String) -> Piece {
-  Piece(key, .batch(2000), input: { Array(text.utf8) }) { _ in Timed(try Decode(Array(text.utf8))) }
+private func decode(_ key: String, _ batch: Int, _ text: String) -> Piece {
+  Piece(key, .batch(batch), input: { Array(text.utf8) }) { _ in Timed(try Decode(Array(text.utf8))) }
 }
 
 private struct Decode: Operation, ~Copyable {

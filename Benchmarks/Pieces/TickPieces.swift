@@ -133,8 +133,8 @@ private struct TickScript {
     try script.begin()
     var half = 0
     for tick in -10..<warmTicks + timedTicks {
-      // A triangle, so that prices stay within the collar and the digits change.
-      let isRising = (tick + 10) / 60 % 2 == 0
+      // A triangle of eight ticks, so that a quote round the mark never reaches the other side of the book.
+      let isRising = (tick + 10) / 16 % 2 == 0
       let next = half + (isRising ? 1 : -1)
       let orders = tick < 0 ? nil : 1
       if byMark {

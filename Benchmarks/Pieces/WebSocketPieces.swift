@@ -7,7 +7,7 @@ let webSocketPieces: [Piece] = [
   Piece("ws.build", .batch(20_000), input: { payload(300) }) { _ in Timed(FrameBuild(payload(300))) },
   Piece("ws.receive", .batch(5000), input: { serverFrame(700) }) { _ in Timed(try EndpointReceive(serverFrame(700))) },
   Piece("ws.send", .batch(5000)) { _ in Timed(try EndpointSend()) },
-  Piece("tls.300", .batch(500)) { _ in Timed(try TLSPair()) },
+  Piece("tls.300", .batch(50)) { _ in Timed(try TLSPair()) },
 ]
 
 private func payload(_ count: Int) -> [UInt8] { (0..<count).map { 0x20 + UInt8($0 % 90) } }

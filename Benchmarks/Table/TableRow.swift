@@ -48,7 +48,9 @@ struct TableRow {
     if case .millionsPerSecond = row.statistic { isMoreBetter = true }
     peers = result.peers.map { Peer(name: $0.name, value: shown($0.median)) }
     var conditions = result.conditions
-    if let spread = result.spread, spread > 0 { conditions.append("half the quartile distance \(Self.percent(spread))") }
+    if let spread = result.spread, spread > 0 {
+      conditions.append("half the quartile distance \(Self.percent(spread))")
+    }
     if !row.note.isEmpty { conditions.insert(row.note, at: 0) }
     self.conditions = conditions.joined(separator: "; ")
     addEarlier(row)

@@ -16,6 +16,9 @@ typedef struct apus_gaps {
 /* Spins for `duration_ns` on the calling thread's core. */
 apus_gaps apus_gaps_measure(int64_t duration_ns, int64_t threshold_ns);
 
+/* How often the system has taken a core from a thread of this process that wanted to go on. */
+int64_t apus_forced_switches(void);
+
 /* Sends one cache line to a thread on `other_core` and back `trips` times, after as many warm ones; returns the
  * nanoseconds of one round trip, or a negative number if the thread could not be had. */
 double apus_bounce_ns(int32_t other_core, uint64_t trips);
