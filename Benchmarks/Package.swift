@@ -10,17 +10,31 @@ let package = Package(
     .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []),
   ],
   targets: [
-    // One target a room; one file a piece, listed in the room's own file.
+    // The machine's own floor (gaps, a bounced cache line), and what a peer in C or C++ looks like.
+    .target(name: "CBench", path: "CBench"),
+    // What is measured: one operation a row, used by Hot and by Table alike.
+    .target(
+      name: "Pieces",
+      dependencies: [
+        "CBench",
+        .product(name: "Apus", package: "apus"),
+        .product(name: "ApusExchange", package: "apus"),
+      ],
+      path: "Pieces"
+    ),
+    // Ours beside the peers, interleaved, as one table: tools/bench runs it.
+    .executableTarget(name: "Table", dependencies: ["CBench", "Pieces"], path: "Table"),
+    // The same pieces under the ordo-one benchmark library: swift package benchmark.
     .executableTarget(
       name: "Hot",
       dependencies: [
+        "Pieces",
         .product(name: "Apus", package: "apus"),
-        .product(name: "ApusExchange", package: "apus"),
         .product(name: "Benchmark", package: "benchmark"),
       ],
       path: "Benchmarks/Hot",
       plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]
-    )
+    ),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,131 @@
+// simdjson, on-demand: members are found in the order in which they stand, numbers are read as doubles and rounded.
+// needs: libsimdjson-dev
+// links: simdjson
+#include <simdjson.h>
+
+#include "decode.hpp"
+
+using namespace simdjson;
+using namespace peer;
+
+namespace {
+
+struct Base {
+    explicit Base(const apus_peer_input &input) : text(static_cast<const char *>(input.bytes), input.count) {}
+    padded_string text;
+    ondemand::parser parser;
+};
+
+struct Ticker : Base {
+    using Base::Base;
+    template <class Sink> bool decode(Sink &sink)
+    {
+        ondemand::document doc;
+        if (parser.iterate(text).get(doc)) return false;
+        std::string_view channel;
+        if (doc.find_field("channel_name").get(channel) || channel.substr(0, 7) != "ticker.") return false;
+        ondemand::object t;
+        if (doc.find_field("notification").get(t)) return false;
+        double mark{}, time{}, bid{}, bid_qty{}, ask{}, ask_qty{}, last{}, index{}, low{}, high{}, funding{};
+        if (t.find_field("mark_price").get(mark) || t.find_field("mark_timestamp").get(time)
+            || t.find_field("best_bid_price").get(bid) || t.find_field("best_bid_amount").get(bid_qty)
+            || t.find_field("best_ask_price").get(ask) || t.find_field("best_ask_amount").get(ask_qty)
+            || t.find_field("last_price").get(last) || t.find_field("index").get(index)
+            || t.find_field("collar_low").get(low) || t.find_field("collar_high").get(high)
+            || t.find_field("funding_rate").get(funding))
+            return false;
+        sink(scaled(mark, e8));
+        sink(scaled(index, e8));
+        sink(scaled(bid, ticks));
+        sink(scaled(bid_qty, lots));
+        sink(scaled(ask, ticks));
+        sink(scaled(ask_qty, lots));
+        sink(scaled(last, ticks));
+        sink(scaled(low, e8));
+        sink(scaled(high, e8));
+        sink(scaled(funding, e12));
+        sink(scaled(time, micros));
+        return true;
+    }
+};
+
+struct Book : Base {
+    using Base::Base;
+    template <class Sink> static bool side(ondemand::array levels, int64_t side, Sink &sink)
+    {
+        for (auto item : levels) {
+            ondemand::array level;
+            if (item.get(level)) return false;
+            double numbers[3]{};
+            int place = 0;
+            for (auto number : level) {
+                if (place < 3 && number.get(numbers[place])) return false;
+                place++;
+            }
+            if (place != 3) return false;
+            sink(side);
+            sink(scaled(numbers[0], ticks));
+            sink(scaled(numbers[1], lots));
+        }
+        return true;
+    }
+    template <class Sink> bool decode(Sink &sink)
+    {
+        ondemand::document doc;
+        if (parser.iterate(text).get(doc)) return false;
+        std::string_view channel;
+        if (doc.find_field("channel_name").get(channel) || channel.substr(0, 5) != "book.") return false;
+        ondemand::object book;
+        if (doc.find_field("notification").get(book)) return false;
+        ondemand::array bids, asks;
+        if (book.find_field("bid_changes").get(bids) || !side(bids, 0, sink)) return false;
+        return !book.find_field("ask_changes").get(asks) && side(asks, 1, sink);
+    }
+};
+
+struct Orders : Base {
+    using Base::Base;
+    template <class Sink> bool decode(Sink &sink)
+    {
+        ondemand::document doc;
+        if (parser.iterate(text).get(doc)) return false;
+        std::string_view channel;
+        if (doc.find_field("channel_name").get(channel) || channel != "session.orders") return false;
+        ondemand::array list;
+        if (doc.find_field("notification").get(list)) return false;
+        for (auto item : list) {
+            ondemand::object o;
+            if (item.get(o)) return false;
+            std::string_view id, instrument, direction, label, status, reason;
+            double price{}, amount{}, filled{}, remaining{}, time{};
+            uint64_t client{};
+            bool persistent{};
+            if (o.find_field("order_id").get(id) || o.find_field("instrument_name").get(instrument)
+                || o.find_field("direction").get(direction) || o.find_field("price").get(price)
+                || o.find_field("amount").get(amount) || o.find_field("filled_amount").get(filled)
+                || o.find_field("remaining_amount").get(remaining) || o.find_field("label").get(label)
+                || o.find_field("client_order_id").get(client) || o.find_field("status").get(status)
+                || o.find_field("change_reason").get(reason) || o.find_field("create_time").get(time)
+                || o.find_field("persistent").get(persistent) || instrument != "BTC-PERPETUAL" || id.size() > 39)
+                return false;
+            sink(direction == "buy" ? 0 : 1);
+            sink(scaled(price, ticks));
+            sink(scaled(amount, lots));
+            sink(scaled(filled, lots));
+            sink(scaled(remaining, lots));
+            sink(static_cast<int64_t>(client));
+            sink(status == "open" || status == "partially_filled" ? 1 : 0);
+            sink(scaled(time, micros));
+        }
+        return true;
+    }
+};
+
+const char name[] = "simdjson on-demand";
+const Entry ticker(entry<Decode<Ticker>>("decode.ticker", name));
+const Entry book(entry<Decode<Book>>("decode.book", name));
+const Entry book10(entry<Decode<Book>>("decode.book10", name));
+const Entry orders(entry<Decode<Orders>>("decode.orders", name));
+const Entry order(entry<Decode<Orders>>("decode.order", name));
+
+} // namespace

@@ -1,0 +1,100 @@
+// Writing an order with the language's own means: std::to_chars and memcpy, and snprintf.
+#include <charconv>
+#include <cstdio>
+
+#include "peer.hpp"
+
+using namespace peer;
+
+namespace {
+
+struct Order {
+    uint64_t request, client;
+    int64_t price, qty;
+};
+
+struct ToChars {
+    template <size_t Size> static char *text(char *out, const char (&literal)[Size])
+    {
+        std::memcpy(out, literal, Size - 1);
+        return out + Size - 1;
+    }
+    // Thousandths without trailing zeros.
+    static char *thousandths(char *out, int64_t value)
+    {
+        out = std::to_chars(out, out + 20, value / 1000).ptr;
+        int64_t rest = value % 1000;
+        if (rest == 0) return out;
+        *out++ = '.';
+        *out++ = static_cast<char>('0' + rest / 100);
+        *out++ = static_cast<char>('0' + rest / 10 % 10);
+        *out++ = static_cast<char>('0' + rest % 10);
+        while (out[-1] == '0') out--;
+        return out;
+    }
+    static size_t write(char *memory, const Order &order)
+    {
+        char *out = text(memory, "{\"method\":\"private/insert\",\"id\":");
+        out = std::to_chars(out, out + 20, order.request).ptr;
+        out = text(out, ",\"params\":{\"direction\":\"buy\",\"instrument_name\":\"BTC-PERPETUAL\",\"amount\":");
+        out = thousandths(out, order.qty);
+        out = text(out, ",\"price\":");
+        out = std::to_chars(out, out + 20, order.price).ptr;
+        out = text(out, ",\"client_order_id\":");
+        out = std::to_chars(out, out + 20, order.client).ptr;
+        out = text(out, ",\"label\":\"apus-bench-12345\",\"post_only\":true}}");
+        return static_cast<size_t>(out - memory);
+    }
+};
+
+struct Printf {
+    static size_t write(char *memory, const Order &order)
+    {
+        // As many decimals as the size needs.
+        const int decimals = order.qty % 1000 == 0 ? 0 : order.qty % 100 == 0 ? 1 : order.qty % 10 == 0 ? 2 : 3;
+        return static_cast<size_t>(std::snprintf(
+            memory, 1024,
+            "{\"method\":\"private/insert\",\"id\":%llu,\"params\":{\"direction\":\"buy\",\"instrument_name\":"
+            "\"BTC-PERPETUAL\",\"amount\":%.*f,\"price\":%lld,\"client_order_id\":%llu,\"label\":"
+            "\"apus-bench-12345\",\"post_only\":true}}",
+            static_cast<unsigned long long>(order.request), decimals, static_cast<double>(order.qty) / 1000,
+            static_cast<long long>(order.price), static_cast<unsigned long long>(order.client)));
+    }
+};
+
+template <class Writer> class Insert {
+public:
+    explicit Insert(const apus_peer_input &input) : orders_(items<Order>(input)), memory_(1024) {}
+
+    int64_t run(uint64_t count)
+    {
+        size_t sum = 0;
+        const int64_t start = now_ns();
+        for (uint64_t i = 0; i < count; i++) {
+            sum += Writer::write(memory_.data(), orders_[i % orders_.size()]);
+            keep(memory_.data());
+        }
+        const int64_t time = now_ns() - start;
+        keep(sum);
+        return time;
+    }
+
+    size_t check(int64_t *out, size_t capacity)
+    {
+        Numbers numbers{out, capacity};
+        for (const Order &order : orders_) {
+            const size_t count = Writer::write(memory_.data(), order);
+            numbers(hash(memory_.data(), count));
+        }
+        return numbers.count;
+    }
+
+private:
+    std::vector<Order> orders_;
+    std::vector<char> memory_;
+};
+
+const Entry to_chars(entry<Insert<ToChars>>("encode.insert", "to_chars + memcpy", APUS_PEER_SYSTEM));
+const Entry print(entry<Insert<Printf>>("encode.insert", "snprintf", APUS_PEER_SYSTEM));
+
+} // namespace

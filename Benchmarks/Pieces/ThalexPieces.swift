@@ -1,0 +1,233 @@
+import Apus
+import CSupport
+
+/// Decoding and encoding of the venue's text.
+let thalexPieces: [Piece] = [
+  decode("decode.ticker", 400, ThalexSamples.ticker(mark: "100000.41", last: 99_000)),
+  decode("decode.book", 100, ThalexSamples.book(levels: 20)),
+  decode("decode.orders", 50, ThalexSamples.orders(10)),
+  decode("decode.book10", 200, ThalexSamples.book(levels: 10)),
+  decode("decode.order", 400, ThalexSamples.insert),
+  Piece("encode.insert", .batch(4096), input: { InsertEncode.input() }) { _ in Timed(try InsertEncode()) },
+  Piece("encode.amend", .batch(4096)) { _ in Timed(try AmendEncode()) },
+]
+
+/// Input: the text. Check: every number that was delivered, in the order of `FieldSink`.
+private func decode(_ key: String, _ batch: Int, _ text: String) -> Piece {
+  Piece(key, .batch(batch), input: { Array(text.utf8) }) { _ in Timed(try Decode(Array(text.utf8))) }
+}
+
+private struct Decode: Operation, ~Copyable {
+  private var decoder: ThalexDecoder
+  private let bytes: [UInt8]
+
+  init(_ bytes: [UInt8]) throws {
+    self.bytes = bytes
+    var decoder = try ThalexDecoder(instrumentCapacity: 1, channelCapacity: 8, labelPrefix: "mm")
+    let instrument = try decoder.want(instrument: "BTC-PERPETUAL")
+    try decoder.register(channel: "ticker.BTC-PERPETUAL.raw", kind: .ticker, instrument: instrument)
+    try decoder.register(channel: "book.BTC-PERPETUAL.none.10.raw", kind: .book, instrument: instrument)
+    try decoder.register(channel: "session.orders", kind: .sessionOrders)
+    var sink = FieldSink()
+    let listing = Array(
+      ("{\"id\":\(ThalexRequestID.session(.instruments)),\"result\":[{\"instrument_name\":\"BTC-PERPETUAL\","
+        + "\"tick_size\":1,\"volume_tick_size\":0.001,\"min_order_amount\":0.001,\"type\":\"perpetual\"}]}").utf8)
+    listing.withUnsafeBytes { decoder.decode($0, into: &sink) }
+    self.decoder = decoder
+  }
+
+  mutating func run(_ count: Int) throws -> Nanoseconds {
+    var sink = CountingSink()
+    let time = bytes.withUnsafeBytes { bytes in
+      let start = EngineClock.now()
+      for _ in 0..<count { decoder.decode(bytes, into: &sink) }
+      return EngineClock.now() - start
+    }
+    guard sink.problems == 0, sink.events >= count else {
+      throw PieceError("\(sink.events) events and \(sink.problems) problems in \(count) decodings")
+    }
+    keep(sink.sum)
+    return time
+  }
+
+  mutating func check() throws -> [Int64] {
+    var sink = FieldSink()
+    bytes.withUnsafeBytes { decoder.decode($0, into: &sink) }
+    guard sink.problems == 0 else { throw PieceError("the sample was refused \(sink.problems) times") }
+    return sink.fields
+  }
+}
+
+/// Uses every event a little, so that nothing is optimised away.
+private struct CountingSink: VenueEventSink {
+  var events = 0
+  var problems = 0
+  var sum: Int64 = 0
+
+  mutating func ticker(_ instrument: InstrumentIndex, _ ticker: Ticker) {
+    events += 1
+    sum &+= ticker.markE8 &+ ticker.bidPrice.rawValue
+  }
+  mutating func bookBegin(_ instrument: InstrumentIndex, isSnapshot: Bool) { events += 1 }
+  mutating func bookLevel(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks, _ qty: QtyLots) {
+    sum &+= price.rawValue &+ qty.rawValue
+  }
+  mutating func bookEnd(_ instrument: InstrumentIndex) {}
+  mutating func publicTrade(
+    _ instrument: InstrumentIndex, aggressor: Side, price: PriceTicks, qty: QtyLots, time: Nanoseconds
+  ) {}
+  mutating func indexPrice(_ valueE8: Int64) {}
+  mutating func snapshotBegin(_ kind: SnapshotKind) {}
+  mutating func snapshotEnd(_ kind: SnapshotKind) {}
+  mutating func order(_ report: OrderReport) {
+    events += 1
+    sum &+= report.price.rawValue
+  }
+  mutating func fill(_ report: FillReport) {}
+  mutating func position(_ report: PositionReport) {}
+  mutating func instrument(_ info: InstrumentInfo, isListed: Bool) {}
+  mutating func replied(_ request: RequestKind, value: Int64) {}
+  mutating func refused(_ request: RequestKind, code: Int64) { problems += 1 }
+  mutating func reconnectRequested() {}
+  mutating func refusedAtEdge(_ problem: DecodeProblem) { problems += 1 }
+}
+
+/// Collects what was delivered as plain numbers, for the comparison with peers:
+/// - a ticker: mark, index (10⁻⁸), bid price, bid size, ask price, ask size (ticks, lots), last price (ticks),
+///   lower and upper collar (10⁻⁸), funding rate (10⁻¹²), time of the mark (µs, which is what a double can hold)
+/// - a book level: side (0 buy, 1 sell), price, size
+/// - an order: side, price, size, executed, remaining (ticks, lots), client id, is it live, time of making (µs)
+private struct FieldSink: VenueEventSink {
+  var fields: [Int64] = []
+  var problems = 0
+
+  mutating func ticker(_ instrument: InstrumentIndex, _ t: Ticker) {
+    fields += [
+      t.markE8, t.indexE8, t.bidPrice.rawValue, t.bidQty.rawValue, t.askPrice.rawValue, t.askQty.rawValue,
+      t.lastPrice.rawValue, t.collarLowE8, t.collarHighE8, t.fundingRateE12, (t.venueTime + 500) / 1000,
+    ]
+  }
+  mutating func bookBegin(_ instrument: InstrumentIndex, isSnapshot: Bool) {}
+  mutating func bookLevel(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks, _ qty: QtyLots) {
+    fields += [side == .buy ? 0 : 1, price.rawValue, qty.rawValue]
+  }
+  mutating func bookEnd(_ instrument: InstrumentIndex) {}
+  mutating func publicTrade(
+    _ instrument: InstrumentIndex, aggressor: Side, price: PriceTicks, qty: QtyLots, time: Nanoseconds
+  ) {}
+  mutating func indexPrice(_ valueE8: Int64) {}
+  mutating func snapshotBegin(_ kind: SnapshotKind) {}
+  mutating func snapshotEnd(_ kind: SnapshotKind) {}
+  mutating func order(_ r: OrderReport) {
+    fields += [
+      r.side == .buy ? 0 : 1, r.price.rawValue, r.qty.rawValue, r.filled.rawValue, r.remaining.rawValue,
+      Int64(r.clientID), r.status.isLive ? 1 : 0, (r.createTime + 500) / 1000,
+    ]
+  }
+  mutating func fill(_ report: FillReport) {}
+  mutating func position(_ report: PositionReport) {}
+  mutating func instrument(_ info: InstrumentInfo, isListed: Bool) {}
+  mutating func replied(_ request: RequestKind, value: Int64) {}
+  mutating func refused(_ request: RequestKind, code: Int64) { problems += 1 }
+  mutating func reconnectRequested() {}
+  mutating func refusedAtEdge(_ problem: DecodeProblem) { problems += 1 }
+}
+
+private let label = "apus-bench-12345"
+
+private func makeEncoder() throws -> ThalexEncoder {
+  var encoder = try ThalexEncoder(instrumentCapacity: 1, label: label)
+  try encoder.setInstrument(
+    0, name: "BTC-PERPETUAL",
+    grid: InstrumentGrid(tickE8: 100_000_000, lotE8: 100_000, minimumLots: QtyLots(rawValue: 1)))
+  return encoder
+}
+
+/// Orders whose numbers change from one to the next. 64 of them: client id, price in ticks of 1, size in lots of 0.001.
+private struct OrderNumbers {
+  static let count = 64
+  let all: [(clientID: UInt64, price: PriceTicks, qty: QtyLots)]
+
+  init() {
+    all = (0..<Self.count).map { index in
+      (
+        UInt64(index) * 7919 + 1_000_000, PriceTicks(rawValue: 76_280 + Int64(index)),
+        QtyLots(rawValue: 100 + 13 * Int64(index))
+      )
+    }
+  }
+}
+
+/// A post-only buy with a label of 16 bytes.
+///
+/// Input: 64 times four 64-bit integers: request id, client id, price (whole), size (thousandths). The text is
+/// `{"method":"private/insert","id":…,"params":{"direction":"buy","instrument_name":"BTC-PERPETUAL","amount":…,
+/// "price":…,"client_order_id":…,"label":"apus-bench-12345","post_only":true}}`, the size without trailing zeros.
+/// Check: FNV-1a of each of the 64 texts.
+private struct InsertEncode: Operation, ~Copyable {
+  private let encoder: ThalexEncoder
+  private let numbers = OrderNumbers()
+  private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1024, alignment: 64)
+
+  init() throws { encoder = try makeEncoder() }
+
+  deinit { memory.deallocate() }
+
+  static func input() -> [UInt8] {
+    var bytes: [UInt8] = []
+    for order in OrderNumbers().all {
+      bytes.append(raw: ThalexRequestID.insert(order.clientID))
+      bytes.append(raw: order.clientID)
+      bytes.append(raw: order.price.rawValue)
+      bytes.append(raw: order.qty.rawValue)
+    }
+    return bytes
+  }
+
+  @inline(__always)
+  private func encode(_ order: (clientID: UInt64, price: PriceTicks, qty: QtyLots)) -> Int {
+    encoder.insert(
+      into: memory, clientID: order.clientID, instrument: 0, side: .buy, price: order.price, qty: order.qty,
+      options: .postOnly)
+  }
+
+  mutating func run(_ count: Int) throws -> Nanoseconds {
+    var sum = 0
+    let time = numbers.all.withUnsafeBufferPointer { orders in
+      let start = EngineClock.now()
+      for index in 0..<count { sum &+= encode(orders[index % OrderNumbers.count]) }
+      return EngineClock.now() - start
+    }
+    guard sum > 200 * count else { throw PieceError("inserts of \(sum / count) bytes") }
+    keep(Int64(sum))
+    return time
+  }
+
+  mutating func check() throws -> [Int64] { numbers.all.map { order in hash(of: memory.prefix(encode(order))) } }
+}
+
+private struct AmendEncode: Operation, ~Copyable {
+  private let encoder: ThalexEncoder
+  private let numbers = OrderNumbers()
+  private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1024, alignment: 64)
+
+  init() throws { encoder = try makeEncoder() }
+
+  deinit { memory.deallocate() }
+
+  mutating func run(_ count: Int) throws -> Nanoseconds {
+    var sum = 0
+    let time = numbers.all.withUnsafeBufferPointer { orders in
+      let start = EngineClock.now()
+      for index in 0..<count {
+        let order = orders[index % OrderNumbers.count]
+        sum &+= encoder.amend(
+          into: memory, clientID: order.clientID, instrument: 0, price: order.price, qty: order.qty)
+      }
+      return EngineClock.now() - start
+    }
+    guard sum > 90 * count else { throw PieceError("amends of \(sum / count) bytes") }
+    keep(Int64(sum))
+    return time
+  }
+}
