@@ -1,0 +1,28 @@
+import Apus
+import Foundation
+import WireC
+
+@main struct Wire {
+  static func main() throws {
+    if CommandLine.arguments.count == 3, CommandLine.arguments[1] == EngineProcess.argument {
+      EngineProcess.run(CommandLine.arguments[2])
+    }
+    EngineClock.start()
+    let cores = try CPU.allowedCores()
+    let tls = CommandLine.arguments.contains("--tls")
+    let dir = "/tmp/wire-dev"
+    try FileManager.default.createDirectory(atPath: dir, withIntermediateDirectories: true)
+    let rig = try Rig(tls: tls, core: cores[1], directory: dir)
+    let echo = try EchoPeer(tls: tls, core: cores[1], directory: dir, names: rig.names)
+    try CPU.pinCurrentThread(to: cores[0])
+    for (gap, count, rounds) in [(20_000 as Int64, 1000, 10), (2_000_000, 100, 10)] {
+      let outcome = try WireToWire(tls: tls, gap: gap, rounds: rounds, count: count).run(rig: rig, echo: echo, cores: (0, 1))
+      for (name, s) in [("ours", outcome.ours), ("echo", outcome.echo)] {
+        print(name, gap, s.count, [50, 99, 99.9].map { microseconds(s.percentile($0)) }, microseconds(s.max))
+      }
+      print("ratio", median(outcome.p50Ratios), median(outcome.p99Ratios), outcome.tickBytes, outcome.orderBytes, outcome.acknowledgementBytes, outcome.gapsPerSecond, outcome.largestGap, outcome.cipher)
+    }
+    let report = try rig.end()
+    print(report.amends, report.inserts, report.isStopVerified, report.rejects, report.tickToFrame, report.tickToOrder)
+  }
+}
