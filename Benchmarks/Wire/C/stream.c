@@ -113,6 +113,7 @@ wire_tls *wire_tls_server(char *pem, size_t capacity)
     X509_free(certificate);
     EVP_PKEY_free(key);
     BIO_free(text);
+    ERR_clear_error(); /* what is left in the queue would be taken for the next read's */
     if (!made) {
         SSL_CTX_free(context);
         free(tls);

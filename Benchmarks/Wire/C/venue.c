@@ -36,7 +36,7 @@ struct wire_venue {
     order *orders;
     char (*names)[NAME_BYTES];
     uint32_t name_count;
-    bool has_subscribed, has_asked_orders;
+    bool is_open, has_subscribed, has_asked_orders;
     wire_counts counts;
     wire_bytes last_orders, last_acknowledgements;
     char problem[256];
@@ -599,6 +599,7 @@ void wire_venue_adopt(wire_venue *v, const wire_venue *other)
 {
     memcpy(v->orders, other->orders, ORDERS * sizeof *v->orders);
     v->counts = other->counts;
+    v->is_open = true;
     v->has_subscribed = other->has_subscribed;
     v->has_asked_orders = other->has_asked_orders;
 }
@@ -653,21 +654,20 @@ int wire_venue_serve(wire_venue *v, int64_t quiet_ns, int64_t timeout_ns)
     int64_t now = wire_now_ns();
     const int64_t deadline = now + timeout_ns;
     int64_t heard = now;
-    bool open = v->has_subscribed || v->counts.other > 0;
     while (now - heard < quiet_ns) {
         if (now > deadline) {
             (void)snprintf(v->problem, sizeof v->problem, "the client did not come to rest in time");
             return -ETIMEDOUT;
         }
         ssize_t count;
-        if (open) {
+        if (v->is_open) {
             count = receive(v);
         } else {
             count = wire_stream_read(&v->stream, v->in + v->end, IN_BYTES / 2 - v->end);
             v->end += count > 0 ? (size_t)count : 0;
             int result = 0;
             if (count > 0 && upgrade(v, &result)) {
-                open = true;
+                v->is_open = true;
                 if (result < 0) {
                     return result;
                 }
@@ -679,7 +679,7 @@ int wire_venue_serve(wire_venue *v, int64_t quiet_ns, int64_t timeout_ns)
         now = wire_now_ns();
         if (count > 0) {
             heard = now;
-            const int handled = open ? handle(v) : 0;
+            const int handled = v->is_open ? handle(v) : 0;
             const int flushed = flush(v);
             if (handled < 0 || flushed < 0) {
                 return handled < 0 ? handled : flushed;

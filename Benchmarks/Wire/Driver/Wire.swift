@@ -2,6 +2,7 @@ import Apus
 import Foundation
 import WireC
 
+func print(_ a: Any...) { FileHandle.standardOutput.write(Data((a.map { "\($0)" }.joined(separator: " ") + "\n").utf8)) }
 @main struct Wire {
   static func main() throws {
     if CommandLine.arguments.count == 3, CommandLine.arguments[1] == EngineProcess.argument {
@@ -15,10 +16,11 @@ import WireC
     let rig = try Rig(tls: tls, core: cores[1], directory: dir)
     let echo = try EchoPeer(tls: tls, core: cores[1], directory: dir, names: rig.names)
     try CPU.pinCurrentThread(to: cores[0])
+    FileHandle.standardError.write(Data("up\n".utf8))
     for (gap, count, rounds) in [(20_000 as Int64, 1000, 10), (2_000_000, 100, 10)] {
       let outcome = try WireToWire(tls: tls, gap: gap, rounds: rounds, count: count).run(rig: rig, echo: echo, cores: (0, 1))
       for (name, s) in [("ours", outcome.ours), ("echo", outcome.echo)] {
-        print(name, gap, s.count, [50, 99, 99.9].map { microseconds(s.percentile($0)) }, microseconds(s.max))
+        print("\(Date())", name, gap, s.count, [50, 99, 99.9].map { microseconds(s.percentile($0)) }, microseconds(s.max))
       }
       print("ratio", median(outcome.p50Ratios), median(outcome.p99Ratios), outcome.tickBytes, outcome.orderBytes, outcome.acknowledgementBytes, outcome.gapsPerSecond, outcome.largestGap, outcome.cipher)
     }
