@@ -121,6 +121,8 @@ final class Rig {
   let listener: VenueListener
   let engine: EngineProcess
   let venue: Venue
+  /// Where in the script of the moving book the market stands.
+  var position = 0
 
   init(
     tls: Bool, core: Int, directory: String, instruments: Int = 1, followsMark: Bool = false, journal: Bool = true,

@@ -14,15 +14,16 @@ func print(_ a: Any...) { FileHandle.standardOutput.write(Data((a.map { "\($0)" 
     let dir = "/tmp/wire-dev"
     try FileManager.default.createDirectory(atPath: dir, withIntermediateDirectories: true)
     let rig = try Rig(tls: tls, core: cores[1], directory: dir)
-    let echo = try EchoPeer(tls: tls, core: cores[1], directory: dir, names: rig.names)
+    let bare = try BareEcho(tls: tls, core: cores[1], directory: dir, names: rig.names)
+    let driver = try DriverEcho(tls: tls, core: cores[1], directory: dir, names: rig.names)
     try CPU.pinCurrentThread(to: cores[0])
-    FileHandle.standardError.write(Data("up\n".utf8))
-    for (gap, count, rounds) in [(20_000 as Int64, 1000, 10), (2_000_000, 100, 10)] {
-      let outcome = try WireToWire(tls: tls, gap: gap, rounds: rounds, count: count).run(rig: rig, echo: echo, cores: (0, 1))
-      for (name, s) in [("ours", outcome.ours), ("echo", outcome.echo)] {
-        print("\(Date())", name, gap, s.count, [50, 99, 99.9].map { microseconds(s.percentile($0)) }, microseconds(s.max))
+    for (gap, count, rounds) in [(20_000 as Int64, 400, 30), (2_000_000, 100, 10)] {
+      let outcome = try WireToWire(tls: tls, gap: gap, rounds: rounds, count: count).run(rig: rig, peers: [bare, driver])
+      for (name, s) in [("ours", outcome.ours), ("bare", outcome.peers[0].samples), ("driver", outcome.peers[1].samples)] {
+        print(name, gap, s.count, [50, 99, 99.9].map { microseconds(s.percentile($0)) }, microseconds(s.max))
       }
-      print("ratio", median(outcome.p50Ratios), median(outcome.p99Ratios), outcome.tickBytes, outcome.orderBytes, outcome.acknowledgementBytes, outcome.gapsPerSecond, outcome.largestGap, outcome.cipher)
+      for p in outcome.peers { print("ratio", median(p.p50Ratios), median(p.p99Ratios)) }
+      print(outcome.tickBytes, outcome.orderBytes, outcome.acknowledgementBytes, outcome.gapsPerSecond, outcome.largestGap, outcome.cipher)
     }
     let report = try rig.end()
     print(report.amends, report.inserts, report.isStopVerified, report.rejects, report.tickToFrame, report.tickToOrder)

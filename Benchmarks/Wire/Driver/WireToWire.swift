@@ -9,12 +9,17 @@ struct WireToWire {
   var rounds: Int
   var count: Int
 
-  struct Outcome {
-    var ours: Samples
-    var echo: Samples
-    /// Of each round.
+  /// One of those that answered.
+  struct Peer {
+    var samples = Samples([])
+    /// The engine's percentiles by this one's, of each round.
     var p50Ratios: [Double] = []
     var p99Ratios: [Double] = []
+  }
+
+  struct Outcome {
+    var ours = Samples([])
+    var peers: [Peer] = []
     var tickBytes = 0
     var orderBytes = 0
     var acknowledgementBytes = 0
@@ -23,18 +28,17 @@ struct WireToWire {
     var cipher = ""
   }
 
-  /// - Parameter cores: the venue's, and the one that engine and echo share in turn.
-  func run(rig: Rig, echo: EchoPeer, cores: (venue: Int, other: Int)) throws -> Outcome {
+  /// Round by round: the engine, then each of the others on the same core.
+  func run(rig: Rig, peers: [any Far]) throws -> Outcome {
     let ticks = FrameStore(Script.movingBook(rig.names[0]))
     let warmUp = min(200, count)
     var ours: [Int64] = []
-    var bare: [Int64] = []
-    var outcome = Outcome(ours: Samples([]), echo: Samples([]))
-    var position = 0
+    var others: [[Int64]] = Array(repeating: [], count: peers.count)
+    var outcome = Outcome(peers: Array(repeating: Peer(), count: peers.count))
+    var position = rig.position
     var gaps: UInt64 = 0
     var gapTime = 0.0
 
-    /// Both of them have now been left at the same place of the script.
     func measured(_ venue: Venue) throws -> [Int64] {
       // Warm up with short gaps, whatever the gap of the measurement.
       _ = try venue.round(ticks, first: position, frames: 2, count: warmUp, gap: 20_000)
@@ -43,25 +47,31 @@ struct WireToWire {
 
     // The bytes of an exchange, from the engine itself.
     rig.engine.resume()
-    _ = try rig.venue.round(ticks, first: 0, frames: 2, count: warmUp, gap: 20_000)
-    position = warmUp
-    echo.learn(tick: ticks.frames[0].count, from: rig.venue)
+    _ = try rig.venue.round(ticks, first: position, frames: 2, count: warmUp, gap: 20_000)
+    position += warmUp
+    let orders = wire_last_orders(rig.venue.venue)
     outcome.tickBytes = ticks.frames[0].count
-    outcome.orderBytes = echo.replyBytes
-    outcome.acknowledgementBytes = echo.acknowledgementBytes
+    outcome.orderBytes = orders.count
+    outcome.acknowledgementBytes = wire_last_acknowledgements(rig.venue.venue).count
+    for peer in peers {
+      peer.learn(
+        tick: outcome.tickBytes, orders: orders, acknowledgement: outcome.acknowledgementBytes, from: rig.venue)
+    }
 
     for _ in 0..<rounds {
       rig.engine.resume()
-      let first = Samples(try measured(rig.venue))
+      let engine = Samples(try measured(rig.venue))
       rig.engine.pause()
-      echo.run(true)
-      let second = Samples(try measured(echo.venue))
-      echo.run(false)
+      ours += engine.values
+      for (index, peer) in peers.enumerated() {
+        try peer.run(true)
+        let samples = Samples(try measured(peer.venue))
+        try peer.run(false)
+        others[index] += samples.values
+        outcome.peers[index].p50Ratios.append(Double(engine.percentile(50)) / Double(samples.percentile(50)))
+        outcome.peers[index].p99Ratios.append(Double(engine.percentile(99)) / Double(samples.percentile(99)))
+      }
       position += warmUp + count
-      ours += first.values
-      bare += second.values
-      outcome.p50Ratios.append(Double(first.percentile(50)) / Double(second.percentile(50)))
-      outcome.p99Ratios.append(Double(first.percentile(99)) / Double(second.percentile(99)))
       var found: UInt64 = 0
       var largest: Int64 = 0
       wire_gaps(20_000_000, 10_000, &found, &largest)
@@ -70,22 +80,30 @@ struct WireToWire {
       outcome.largestGap = max(outcome.largestGap, largest)
     }
     rig.engine.resume()
+    rig.position = position
     outcome.ours = Samples(ours)
-    outcome.echo = Samples(bare)
+    for index in peers.indices { outcome.peers[index].samples = Samples(others[index]) }
     outcome.gapsPerSecond = Double(gaps) / gapTime
     outcome.cipher = rig.venue.cipher
     return outcome
   }
 }
 
-/// The bare echo on the engine's core, with a venue of its own that does what the engine's does.
-final class EchoPeer {
+/// Who answers from the other core: the engine's stand-ins, each with a venue of its own that does the same.
+protocol Far: AnyObject {
+  var venue: Venue { get }
+  /// Takes over the bytes of `other`'s last exchange.
+  func learn(tick: Int, orders: wire_bytes, acknowledgement: Int, from other: Venue)
+  /// Spins on its core, or leaves it.
+  func run(_ runs: Bool) throws
+}
+
+/// The bare echo.
+final class BareEcho: Far {
   let listener: VenueListener
   let venue: Venue
   private let echo: OpaquePointer
   private let client: OpaquePointer?
-  private(set) var replyBytes = 0
-  private(set) var acknowledgementBytes = 0
 
   init(tls: Bool, core: Int, directory: String, names: [String]) throws {
     listener = try VenueListener(tls: tls, directory: directory)
@@ -102,13 +120,9 @@ final class EchoPeer {
     wire_tls_free(client)
   }
 
-  /// Takes over the bytes of the other venue's last exchange.
-  func learn(tick: Int, from other: Venue) {
+  func learn(tick: Int, orders: wire_bytes, acknowledgement: Int, from other: Venue) {
     wire_venue_adopt(venue.venue, other.venue)
-    let orders = wire_last_orders(other.venue)
-    replyBytes = orders.count
-    acknowledgementBytes = wire_last_acknowledgements(other.venue).count
-    wire_echo_set(echo, tick, orders, acknowledgementBytes)
+    wire_echo_set(echo, tick, orders, acknowledgement)
   }
 
   func run(_ runs: Bool) { wire_echo_run(echo, runs) }
