@@ -24,11 +24,17 @@ int64_t wire_now_ns(void)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
+static cpu_set_t all_cores;
+
+__attribute__((constructor)) static void note_cores(void) { (void)sched_getaffinity(0, sizeof all_cores, &all_cores); }
+
 int wire_pin(int core)
 {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((size_t)core, &set);
+    cpu_set_t set = all_cores;
+    if (core >= 0) {
+        CPU_ZERO(&set);
+        CPU_SET((size_t)core, &set);
+    }
     return sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : -errno;
 }
 

@@ -58,10 +58,10 @@ enum Script {
 
   static let wideBid = 190_000
   static let wideAsk = 220_000
-  /// Marks of one instrument repeat after so many messages: more than may ever be unanswered.
-  static let marks = 2048
+  /// Marks of one instrument repeat after so many messages: more than should ever be unanswered.
+  static func marks(instruments: Int) -> Int { instruments == 1 ? 4096 : 512 }
 
-  static func mark(_ step: Int) -> Int { 200_000 + 4 * (step % marks) }
+  static func mark(_ step: Int) -> Int { 200_000 + 4 * step }
 
   static func wideBook(_ name: String) -> String {
     book(name, bids: "[\(wideBid),1.5,1.5]", asks: "[\(wideAsk),1.5,1.5]", isSnapshot: true)

@@ -121,8 +121,13 @@ final class Rig {
   let listener: VenueListener
   let engine: EngineProcess
   let venue: Venue
-  /// Where in the script of the moving book the market stands.
+  /// Where in its script the market stands.
   var position = 0
+  /// Of each instrument one ticker for each mark, one instrument after the other.
+  private(set) lazy var tickers = FrameStore(
+    names.flatMap { name in
+      (0..<Script.marks(instruments: names.count)).map { Script.movingTicker(name, step: $0) }
+    })
 
   init(
     tls: Bool, core: Int, directory: String, instruments: Int = 1, followsMark: Bool = false, journal: Bool = true,

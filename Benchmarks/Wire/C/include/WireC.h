@@ -18,7 +18,7 @@
 
 /* CLOCK_MONOTONIC. */
 int64_t wire_now_ns(void);
-/* Binds the calling thread. */
+/* Binds the calling thread to one core, or with -1 to those that this process had at its start. */
 int wire_pin(int core);
 /* This process is killed when its parent ends. */
 void wire_die_with_parent(void);
