@@ -181,7 +181,9 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   private mutating func subscribe(
     _ channels: [String], isPrivate: Bool, _ request: SessionRequest, _ output: inout LaneOutput
   ) {
-    guard let buffer = output.begin() else { return }
+    // Quotes and a comma for each name, and the request around them.
+    let room = channels.reduce(256) { $0 + $1.utf8.count + 3 }
+    guard let buffer = output.begin(capacity: max(room, LaneOutput.frameCapacity)) else { return }
     let count = encoder.subscribe(
       into: buffer, id: ThalexRequestID.session(request), channels: channels, isPrivate: isPrivate)
     _ = finish(count, buffer, &output)
