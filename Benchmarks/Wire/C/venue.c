@@ -805,9 +805,8 @@ int wire_open_loop(wire_venue *v, wire_message *messages, size_t count, int64_t 
             result->largest_backlog = v->backlog > result->largest_backlog ? v->backlog : result->largest_backlog;
             result->sends++;
             status = flush(v);
-            const int64_t sent = wire_now_ns() - v->loop_start;
             for (size_t i = first; i < next; i++) {
-                messages[i].sent_ns = sent;
+                messages[i].sent_ns = now - v->loop_start;
             }
         }
         const ssize_t got = receive(v);

@@ -88,7 +88,8 @@ final class LaneScript: @unchecked Sendable {
 
   private func feed(_ message: Message, to box: ProbeBox) {
     bytes.withUnsafeBytes {
-      box.probe.receive(UnsafeRawBufferPointer(rebasing: $0[message.offset..<message.offset + message.count]), now: message.now)
+      box.probe.receive(
+        UnsafeRawBufferPointer(rebasing: $0[message.offset..<message.offset + message.count]), now: message.now)
     }
   }
 

@@ -8,7 +8,8 @@ struct Schedule {
 
   static func steady(perSecond rate: Int, seconds: Double) -> Schedule {
     let count = max(1, Int(Double(rate) * seconds))
-    return Schedule(name: "\(thousands(rate)) ticks/s", due: (0..<count).map { Nanoseconds($0) * 1_000_000_000 / Nanoseconds(rate) })
+    return Schedule(
+      name: "\(thousands(rate)) ticks/s", due: (0..<count).map { Nanoseconds($0) * 1_000_000_000 / Nanoseconds(rate) })
   }
 
   /// `rate` ticks a second, and in every tenth of `period` ten times as many.
@@ -22,7 +23,8 @@ struct Schedule {
       time += time % period < period / 10 ? step / 10 : step
     }
     return Schedule(
-      name: "\(thousands(rate)) ticks/s, bursts of \(thousands(10 * rate)) for \(text(Double(period) / 1e7, 0)) ms each \(period / 1_000_000) ms",
+      name:
+        "\(thousands(rate)) ticks/s, bursts of \(thousands(10 * rate)) for \(Statistics.text(Double(period) / 1e7, 0)) ms each \(period / 1_000_000) ms",
       due: due)
   }
 }

@@ -25,15 +25,18 @@ func median(_ values: [Double]) -> Double {
   return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-func text(_ value: Double, _ decimals: Int) -> String {
-  var scale = 1.0
-  for _ in 0..<decimals { scale *= 10 }
-  let whole = Int64((value * scale).rounded())
-  guard decimals > 0 else { return String(whole) }
-  let digits = String(abs(whole))
-  let padded = String(repeating: "0", count: Swift.max(0, decimals + 1 - digits.count)) + digits
-  return (whole < 0 ? "-" : "") + padded.dropLast(decimals) + "." + padded.suffix(decimals)
-}
+enum Statistics {
+  /// Without Foundation's formats, which follow the locale.
+  static func text(_ value: Double, _ decimals: Int) -> String {
+    var scale = 1.0
+    for _ in 0..<decimals { scale *= 10 }
+    let whole = Int64((value * scale).rounded())
+    guard decimals > 0 else { return String(whole) }
+    let digits = String(abs(whole))
+    let padded = String(repeating: "0", count: Swift.max(0, decimals + 1 - digits.count)) + digits
+    return (whole < 0 ? "-" : "") + padded.dropLast(decimals) + "." + padded.suffix(decimals)
+  }
 
-/// Nanoseconds as microseconds.
-func microseconds(_ value: Int64) -> String { text(Double(value) / 1000, value < 100_000 ? 2 : 0) }
+  /// Nanoseconds as microseconds.
+  static func microseconds(_ value: Int64) -> String { text(Double(value) / 1000, value < 100_000 ? 2 : 0) }
+}

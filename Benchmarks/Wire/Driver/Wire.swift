@@ -2,61 +2,135 @@ import Apus
 import Foundation
 import WireC
 
-func print(_ a: Any...) { FileHandle.standardOutput.write(Data((a.map { "\($0)" }.joined(separator: " ") + "\n").utf8)) }
+/// What was asked for on the command line.
+struct Options {
+  enum Group: String, CaseIterable {
+    case tcp, tls, memory, sockets, growth
+
+    var text: String {
+      switch self {
+      case .tcp: "wire to wire over loopback TCP, beside a bare echo: back to back, and with 2 ms between ticks"
+      case .tls: "the same over TLS 1.3 (AES-128-GCM), beside a bare OpenSSL echo"
+      case .memory: "open loop on one lane in memory: steady rates, and bursts of ten times the peak"
+      case .sockets: "open loop on the engine over loopback: the same, and what is conflated"
+      case .growth: "1, 8, 64, 512 instruments and 1, 2, 4 lanes in memory; 1, 8, 64 instruments over loopback"
+      }
+    }
+  }
+
+  var isQuick = false
+  var json: String?
+  var svg: String?
+  var python: String?
+  var groups = Group.allCases
+
+  static let help = """
+    Wire: the engine over sockets and under load, timed from the other end.
+
+    Usage: Wire [--quick] [--json FILE] [--svg FILE] [--only GROUP,...] [--python INTERPRETER] [--rows] [--help]
+
+      --quick        under half a minute instead of four; fewer samples
+      --json FILE    also write the rows as JSON
+      --svg FILE     also draw growth and queueing (groups memory, sockets and growth)
+      --only LIST    some of the groups, by name, with commas in between
+      --python PATH  also measure the venue's official Python client; PATH is what tools/python-env prints
+      --rows         name the groups, and end
+
+    Needs two cores, spins on both, and uses loopback only. The last core is the engine's, the one before it the
+    venue's. Exit codes: 0 done, whether targets are met or not; 1 something went wrong; 64 wrong arguments.
+    """
+
+  init(_ arguments: [String]) throws {
+    var rest = arguments[...]
+    func value(_ option: String) throws -> String {
+      guard let value = rest.popFirst() else { throw WireError("\(option) needs a value; see --help") }
+      return value
+    }
+    while let word = rest.popFirst() {
+      switch word {
+      case "--quick": isQuick = true
+      case "--json": json = try value(word)
+      case "--svg": svg = try value(word)
+      case "--python": python = try value(word)
+      case "--only":
+        groups = try value(word).split(separator: ",").map { name in
+          guard let group = Group(rawValue: String(name)) else {
+            let names = Group.allCases.map(\.rawValue).joined(separator: ", ")
+            throw WireError("there is no group \(name): choose from \(names)")
+          }
+          return group
+        }
+      case "--help", "-h":
+        say(Self.help)
+        exit(0)
+      case "--rows":
+        for group in Group.allCases { say("\(group.rawValue): \(group.text)") }
+        exit(0)
+      default: throw WireError("\(word) is not an option; see --help")
+      }
+    }
+  }
+}
+
 @main struct Wire {
-  static func main() throws {
-    if CommandLine.arguments.count == 3, CommandLine.arguments[1] == EngineProcess.argument {
-      EngineProcess.run(CommandLine.arguments[2])
+  static func main() {
+    let arguments = CommandLine.arguments.dropFirst()
+    if arguments.count == 2, arguments.first == EngineProcess.argument { EngineProcess.run(arguments.last!) }
+    do {
+      let options = try Options(Array(arguments))
+      do {
+        try run(options)
+      } catch {
+        fail("\(error)", code: 1)
+      }
+    } catch {
+      fail("\(error)", code: 64)
+    }
+  }
+
+  private static func fail(_ text: String, code: Int32) -> Never {
+    FileHandle.standardError.write(Data("wire: \(text)\n".utf8))
+    exit(code)
+  }
+
+  private static func run(_ options: Options) throws {
+    let cores = try CPU.allowedCores()
+    guard cores.count >= 2 else {
+      throw WireError("this needs two cores, and this process may use only core \(cores.first ?? 0)")
     }
     EngineClock.start()
-    let cores = try CPU.allowedCores()
-    let tls = CommandLine.arguments.contains("--tls")
-    let dir = "/tmp/wire-dev"
-    try FileManager.default.createDirectory(atPath: dir, withIntermediateDirectories: true)
-    if CommandLine.arguments.contains("--mem") {
-      for n in [1, 8, 64, 512] {
-        do {
-        let script = try LaneScript(instruments: n, ticks: 20000)
-        for l in [1, 2, 4] {
-          let o = try MemoryLoad.run(script: script, lanes: l, cores: cores, schedule: .steady(perSecond: 20000, seconds: 0.5))
-          print(n, l, "latency", [50, 99, 99.9, 99.99].map { microseconds(o.latency.percentile($0)) }, microseconds(o.latency.max), "service", [50, 99, 99.9].map { microseconds(o.service.percentile($0)) }, o.lateShare)
-        }
-        } catch { print(n, error) }
-      }
-      let script = try LaneScript(instruments: 1, ticks: 60000)
-      for s in [Schedule.steady(perSecond: 20000, seconds: 0.5), .steady(perSecond: 100000, seconds: 0.5), .bursts(perSecond: 50000, period: 20_000_000, seconds: 0.5)] {
-          let o = try MemoryLoad.run(script: script, lanes: 1, cores: cores, schedule: s)
-          print(s.name, s.due.count, "latency", [50, 99, 99.9, 99.99].map { microseconds(o.latency.percentile($0)) }, microseconds(o.latency.max), "service", [50, 99, 99.9].map { microseconds(o.service.percentile($0)) }, o.lateShare)
-      }
-      return
+    var template = Array("\(NSTemporaryDirectory())/apus-wire-XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else {
+      throw WireError("cannot make a temporary directory: \(String(cString: strerror(errno)))")
     }
-    if CommandLine.arguments.contains("--sock") {
-      for n in [1, 8, 64] {
-        wire_pin(-1)
-        let rig = try Rig(tls: tls, core: cores[1], directory: dir, instruments: n, followsMark: true)
-        wire_pin(0)
-        for s in [Schedule.steady(perSecond: 5000, seconds: 0.5), .steady(perSecond: 20000, seconds: 0.5), .bursts(perSecond: 20000, period: 50_000_000, seconds: 0.5)] {
-          let o = try SocketLoad.run(rig: rig, schedule: s)
-          print(n, s.name, s.due.count, "own", o.own.count, [50, 99, 99.9, 99.99].map { microseconds(o.own.percentile($0)) }, microseconds(o.own.max), "all", [50, 99, 99.9].map { microseconds(o.all.percentile($0)) }, "late", [50, 99, 99.9].map { microseconds(o.lateness.percentile($0)) }, o.unanswered, o.unmatched, o.conflatedShare, o.largestBacklog)
-        }
-        let r = try rig.end()
-        print(r.unknownOrders, r.ordersLeft, r.isStopVerified, r.amends, rig.venue.counts)
-      }
-      return
+    let directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+
+    let machine = Machine.current(core: cores[cores.count - 1])
+    say(machine.text)
+    if machine.load > 1 {
+      say(
+        "other work is running here (load \(Statistics.text(machine.load, 1))): high percentiles are its, not the engine's"
+      )
     }
-    let rig = try Rig(tls: tls, core: cores[1], directory: dir)
-    let bare = try BareEcho(tls: tls, core: cores[1], directory: dir, names: rig.names)
-    let driver = try DriverEcho(tls: tls, core: cores[1], directory: dir, names: rig.names)
-    try CPU.pinCurrentThread(to: cores[0])
-    for (gap, count, rounds) in [(20_000 as Int64, 400, 30), (2_000_000, 100, 10)] {
-      let outcome = try WireToWire(tls: tls, gap: gap, rounds: rounds, count: count).run(rig: rig, peers: [bare, driver])
-      for (name, s) in [("ours", outcome.ours), ("bare", outcome.peers[0].samples), ("driver", outcome.peers[1].samples)] {
-        print(name, gap, s.count, [50, 99, 99.9].map { microseconds(s.percentile($0)) }, microseconds(s.max))
-      }
-      for p in outcome.peers { print("ratio", median(p.p50Ratios), median(p.p99Ratios)) }
-      print(outcome.tickBytes, outcome.orderBytes, outcome.acknowledgementBytes, outcome.gapsPerSecond, outcome.largestGap, outcome.cipher)
+    var bench = Bench(
+      options: options, cores: (venue: cores[cores.count - 2], engine: cores[cores.count - 1]), allCores: cores,
+      directory: directory, machine: machine)
+    for group in options.groups { try bench.run(group) }
+    say("\n" + bench.summary)
+    if let json = options.json {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+      try write(try encoder.encode(bench.rows), to: json)
     }
-    let report = try rig.end()
-    print(report.amends, report.inserts, report.isStopVerified, report.rejects, report.tickToFrame, report.tickToOrder)
+    if let svg = options.svg { try write(Data(bench.chart.svg.utf8), to: svg) }
+  }
+
+  private static func write(_ data: Data, to path: String) throws {
+    do {
+      try data.write(to: URL(fileURLWithPath: path), options: .atomic)
+    } catch {
+      throw WireError("could not write \(path): \(error.localizedDescription)")
+    }
   }
 }

@@ -112,7 +112,7 @@ typedef struct wire_message {
     int64_t due_ns;      /* from the start */
     uint32_t instrument; /* < the venue's count */
     int32_t low, high;   /* a bid at a price of this range, ticks, has seen this message */
-    int64_t sent_ns;     /* out: from the start; when its bytes were handed to the kernel */
+    int64_t sent_ns;     /* out: from the start; when its sending began */
     int64_t answered_ns; /* out: when an order that has seen this message, or a later one, was received; -1 never */
     uint32_t own;        /* out: 1 if the order was its own, 0 if a later message's order answered for it */
     uint32_t next;       /* for this code */
