@@ -28,7 +28,7 @@ struct Chart {
   private static let width = 560.0
   private static let height = 400.0
   private static let legendLine = 17.0
-  private static let margin = (left: 62.0, right: 18.0, top: 44.0, bottom: 52.0)
+  private static let margin = (left: 62.0, right: 28.0, top: 44.0, bottom: 52.0)
 
   var svg: String {
     let legend = Double(panels.map(\.curves.count).max() ?? 0) * Self.legendLine + 14
@@ -37,11 +37,12 @@ struct Chart {
       <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(Int(total.width)) \(Int(total.height))" \
       font-family="system-ui, sans-serif" font-size="12" role="img" aria-label="Latency curves">
       <style>
-      text { fill: #1f2328 } .axis, .grid { stroke: #8b949e; fill: none } .grid { opacity: .28 }
+      text { fill: #6e7781 } .axis, .grid { stroke: #8b949e; fill: none } .grid { opacity: .28 }
       .title { font-size: 14px; font-weight: 600 } .small { font-size: 11px }
       .curve { fill: none; stroke-width: 2 } .dashed { stroke-dasharray: 5 4 }
       .c0 { stroke: #0969da } .c1 { stroke: #bc4c00 } .c2 { stroke: #1a7f37 } .c3 { stroke: #8250df } .c4 { stroke: #cf222e }
       .c5 { stroke: #7d6b00 } .c6 { stroke: #0a7e8c }
+      @media (prefers-color-scheme: light) { text { fill: #1f2328 } }
       @media (prefers-color-scheme: dark) {
       text { fill: #e6edf3 } .c0 { stroke: #58a6ff } .c1 { stroke: #f0883e } .c2 { stroke: #3fb950 } .c3 { stroke: #bc8cff }
       .c4 { stroke: #ff7b72 } .c5 { stroke: #d4b72c } .c6 { stroke: #39c5cf } }

@@ -22,7 +22,8 @@ struct Machine {
     let parts = [
       model ?? "unknown processor", "\(cores) cores", "kernel \(words(facts.release))",
       "governor \(governor.isEmpty ? "unknown" : governor)", "isolated cores \(isolated.isEmpty ? "none" : isolated)",
-      "clock \(EngineClock.source)", "load \(Statistics.text(averages[0], 1))",
+      "clock \(EngineClock.source == .counter ? "processor counter" : "kernel")",
+      "load \(Statistics.text(averages[0], 1))",
     ]
     return Machine(text: parts.joined(separator: ", "), load: averages[0])
   }

@@ -125,12 +125,15 @@ struct MemoryLoad {
   private final class Worker: @unchecked Sendable {
     let core: Int
     let lanes: [ProbeBox]
+    /// By how much each lane's schedule begins later: lanes are not due all at once.
+    let offsets: [Nanoseconds]
     var latency: [Int64] = []
     var service: [Int64] = []
     var late = 0
-    init(core: Int, lanes: [ProbeBox]) {
+    init(core: Int, lanes: [ProbeBox], offsets: [Nanoseconds]) {
       self.core = core
       self.lanes = lanes
+      self.offsets = offsets
     }
   }
 
@@ -139,10 +142,12 @@ struct MemoryLoad {
   ///   - schedule: of each lane.
   static func run(script: LaneScript, lanes: Int, cores: [Int], schedule: Schedule) throws -> Outcome {
     let used = Array(cores.suffix(min(lanes, cores.count)))
+    let interval = schedule.due.count > 1 ? schedule.due[1] - schedule.due[0] : 0
     let workers = try used.indices.map { place in
-      Worker(
-        core: used[place],
-        lanes: try (0..<lanes).filter { $0 % used.count == place }.map { _ in try script.makeLane() })
+      let own = (0..<lanes).filter { $0 % used.count == place }
+      return Worker(
+        core: used[place], lanes: try own.map { _ in try script.makeLane() },
+        offsets: own.map { interval * Nanoseconds($0) / Nanoseconds(lanes) })
     }
     let ticks = min(schedule.due.count, script.messages.count / 3)
     // The acknowledgements are due half-way to the next tick, at most 5 µs later.
@@ -182,7 +187,7 @@ struct MemoryLoad {
       while left > 0 {
         for (lane, box) in worker.lanes.enumerated() where next[lane] < due.count {
           let index = next[lane]
-          let when = start + due[index]
+          let when = start + worker.offsets[lane] + due[index]
           let begin = EngineClock.now()
           guard begin >= when else { continue }
           let message = script.messages[index]
