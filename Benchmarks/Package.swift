@@ -5,6 +5,7 @@ import PackageDescription
 // A package of its own, so that the engine never depends on the benchmark library.
 let package = Package(
   name: "apus-benchmarks",
+  products: [.executable(name: "Wire", targets: ["Wire"])],
   dependencies: [
     .package(name: "apus", path: ".."),
     .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []),
@@ -34,6 +35,20 @@ let package = Package(
       ],
       path: "Benchmarks/Hot",
       plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]
+    ),
+    // The engine over sockets, and its queueing: no benchmark library, a program of its own.
+    .executableTarget(
+      name: "Wire",
+      dependencies: [.product(name: "Apus", package: "apus"), "WireC"],
+      path: "Wire/Driver",
+      swiftSettings: [.treatAllWarnings(as: .error)]
+    ),
+    // The thin venue and the bare echoes beside it.
+    .target(
+      name: "WireC",
+      path: "Wire/C",
+      cSettings: [.enableWarning("all"), .enableWarning("extra"), .enableWarning("conversion")],
+      linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]
     ),
   ],
   swiftLanguageModes: [.v6]

@@ -1,0 +1,129 @@
+import Apus
+import Foundation
+import WireC
+
+/// Tick on the venue's wire to order on the venue's wire, beside a bare echo of the same bytes.
+struct WireToWire {
+  var tls: Bool
+  var gap: Nanoseconds
+  var rounds: Int
+  var count: Int
+
+  /// One of those that answered.
+  struct Peer {
+    var samples = Samples([])
+    /// The engine's percentiles by this one's, of each round.
+    var p50Ratios: [Double] = []
+    var p99Ratios: [Double] = []
+  }
+
+  struct Outcome {
+    var ours = Samples([])
+    var peers: [Peer] = []
+    var tickBytes = 0
+    var orderBytes = 0
+    var acknowledgementBytes = 0
+    var gapsPerSecond = 0.0
+    var largestGap: Int64 = 0
+    var cipher = ""
+  }
+
+  /// Round by round: the engine, then each of the others on the same core.
+  func run(rig: Rig, peers: [any Far]) throws -> Outcome {
+    let ticks = FrameStore(Script.movingBook(rig.names[0]))
+    let warmUp = min(200, count)
+    var ours: [Int64] = []
+    var others: [[Int64]] = Array(repeating: [], count: peers.count)
+    var outcome = Outcome(peers: Array(repeating: Peer(), count: peers.count))
+    var position = rig.position
+    var gaps: UInt64 = 0
+    var gapTime = 0.0
+
+    func measured(_ venue: Venue) throws -> [Int64] {
+      // Warm up with short gaps, whatever the gap of the measurement.
+      _ = try venue.round(ticks, first: position, frames: 2, count: warmUp, gap: 20_000)
+      return try venue.round(ticks, first: position + warmUp, frames: 2, count: count, gap: gap)
+    }
+
+    // The bytes of an exchange, from the engine itself.
+    rig.engine.resume()
+    _ = try rig.venue.round(ticks, first: position, frames: 2, count: warmUp, gap: 20_000)
+    position += warmUp
+    let orders = wire_last_orders(rig.venue.venue)
+    outcome.tickBytes = ticks.frames[0].count
+    outcome.orderBytes = orders.count
+    outcome.acknowledgementBytes = wire_last_acknowledgements(rig.venue.venue).count
+    for peer in peers {
+      peer.learn(
+        tick: outcome.tickBytes, orders: orders, acknowledgement: outcome.acknowledgementBytes, from: rig.venue)
+    }
+
+    for _ in 0..<rounds {
+      rig.engine.resume()
+      let engine = Samples(try measured(rig.venue))
+      rig.engine.pause()
+      ours += engine.values
+      for (index, peer) in peers.enumerated() {
+        try peer.run(true)
+        let samples = Samples(try measured(peer.venue))
+        try peer.run(false)
+        others[index] += samples.values
+        outcome.peers[index].p50Ratios.append(Double(engine.percentile(50)) / Double(samples.percentile(50)))
+        outcome.peers[index].p99Ratios.append(Double(engine.percentile(99)) / Double(samples.percentile(99)))
+      }
+      position += warmUp + count
+      var found: UInt64 = 0
+      var largest: Int64 = 0
+      wire_gaps(20_000_000, 10_000, &found, &largest)
+      gaps += found
+      gapTime += 0.02
+      outcome.largestGap = max(outcome.largestGap, largest)
+    }
+    rig.engine.resume()
+    rig.position = position
+    outcome.ours = Samples(ours)
+    for index in peers.indices { outcome.peers[index].samples = Samples(others[index]) }
+    outcome.gapsPerSecond = Double(gaps) / gapTime
+    outcome.cipher = rig.venue.cipher
+    return outcome
+  }
+}
+
+/// Who answers from the other core: the engine's stand-ins, each with a venue of its own that does the same.
+protocol Far: AnyObject {
+  var venue: Venue { get }
+  /// Takes over the bytes of `other`'s last exchange.
+  func learn(tick: Int, orders: wire_bytes, acknowledgement: Int, from other: Venue)
+  /// Spins on its core, or leaves it.
+  func run(_ runs: Bool) throws
+}
+
+/// The bare echo.
+final class BareEcho: Far {
+  let listener: VenueListener
+  let venue: Venue
+  private let echo: OpaquePointer
+  private let client: OpaquePointer?
+
+  init(tls: Bool, core: Int, directory: String, names: [String]) throws {
+    listener = try VenueListener(tls: tls, directory: directory)
+    client = tls ? wire_tls_client() : nil
+    guard let echo = wire_echo_start(listener.port, client, Int32(core)) else {
+      throw WireError("could not start the echo's thread")
+    }
+    self.echo = echo
+    venue = try listener.accept(names: names)
+  }
+
+  deinit {
+    wire_echo_stop(echo)
+    wire_tls_free(client)
+  }
+
+  func learn(tick: Int, orders: wire_bytes, acknowledgement: Int, from other: Venue) {
+    wire_venue_adopt(venue.venue, other.venue)
+    wire_echo_set(echo, tick, orders, acknowledgement)
+  }
+
+  func run(_ runs: Bool) { wire_echo_run(echo, runs) }
+}
