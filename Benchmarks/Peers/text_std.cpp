@@ -94,6 +94,86 @@ private:
     std::vector<char> memory_;
 };
 
+// Ten options, one level a side: bid and ask of each in turn.
+struct Level {
+    int64_t price, qty;
+};
+constexpr size_t levels_a_message = 20;
+
+struct MassToChars {
+    static size_t write(char *memory, const Level *levels)
+    {
+        char *out = ToChars::text(memory, "{\"method\":\"private/mass_quote\",\"id\":22,\"params\":{\"quotes\":[");
+        for (size_t i = 0; i < levels_a_message; i += 2) {
+            out = ToChars::text(out, "{\"i\":\"BTC-24APR26-");
+            out = std::to_chars(out, out + 20, 80000 + 500 * i).ptr;
+            out = ToChars::text(out, "-C\",\"b\":[[");
+            out = std::to_chars(out, out + 20, levels[i].price).ptr;
+            *out++ = ',';
+            out = ToChars::thousandths(out, levels[i].qty);
+            out = ToChars::text(out, "]],\"a\":[[");
+            out = std::to_chars(out, out + 20, levels[i + 1].price).ptr;
+            *out++ = ',';
+            out = ToChars::thousandths(out, levels[i + 1].qty);
+            out = ToChars::text(out, "]]},");
+        }
+        out = ToChars::text(out - 1, "],\"label\":\"apus-bench-12345\",\"post_only\":true}}");
+        return static_cast<size_t>(out - memory);
+    }
+};
+
+struct MassPrintf {
+    static int decimals(int64_t qty) { return qty % 1000 == 0 ? 0 : qty % 100 == 0 ? 1 : qty % 10 == 0 ? 2 : 3; }
+    static size_t write(char *memory, const Level *levels)
+    {
+        char *out = memory + std::sprintf(memory, "{\"method\":\"private/mass_quote\",\"id\":%d,\"params\":{\"quotes\":[", 22);
+        for (size_t i = 0; i < levels_a_message; i += 2) {
+            const Level &bid = levels[i], &ask = levels[i + 1];
+            out += std::sprintf(
+                out, "%s{\"i\":\"BTC-24APR26-%zu-C\",\"b\":[[%lld,%.*f]],\"a\":[[%lld,%.*f]]}", i == 0 ? "" : ",",
+                80000 + 500 * i, static_cast<long long>(bid.price), decimals(bid.qty),
+                static_cast<double>(bid.qty) / 1000, static_cast<long long>(ask.price), decimals(ask.qty),
+                static_cast<double>(ask.qty) / 1000);
+        }
+        out += std::sprintf(out, "],\"label\":\"apus-bench-12345\",\"post_only\":true}}");
+        return static_cast<size_t>(out - memory);
+    }
+};
+
+template <class Writer> class Mass {
+public:
+    explicit Mass(const apus_peer_input &input) : levels_(items<Level>(input)), memory_(8192) {}
+
+    int64_t run(uint64_t count)
+    {
+        const size_t messages = levels_.size() / levels_a_message;
+        size_t sum = 0;
+        const int64_t start = now_ns();
+        for (uint64_t i = 0; i < count; i++) {
+            sum += Writer::write(memory_.data(), &levels_[i % messages * levels_a_message]);
+            keep(memory_.data());
+        }
+        const int64_t time = now_ns() - start;
+        keep(sum);
+        return time;
+    }
+
+    size_t check(int64_t *out, size_t capacity)
+    {
+        Numbers numbers{out, capacity};
+        for (size_t i = 0; i < levels_.size(); i += levels_a_message) {
+            numbers(hash(memory_.data(), Writer::write(memory_.data(), &levels_[i])));
+        }
+        return numbers.count;
+    }
+
+private:
+    std::vector<Level> levels_;
+    std::vector<char> memory_;
+};
+
+const Entry mass_to_chars(entry<Mass<MassToChars>>("encode.massquote", "to_chars + memcpy", APUS_PEER_SYSTEM));
+const Entry mass_print(entry<Mass<MassPrintf>>("encode.massquote", "snprintf", APUS_PEER_SYSTEM));
 const Entry to_chars(entry<Insert<ToChars>>("encode.insert", "to_chars + memcpy", APUS_PEER_SYSTEM));
 const Entry print(entry<Insert<Printf>>("encode.insert", "snprintf", APUS_PEER_SYSTEM));
 

@@ -10,6 +10,7 @@ let thalexPieces: [Piece] = [
   decode("decode.order", 400, ThalexSamples.insert),
   Piece("encode.insert", .batch(4096), input: { InsertEncode.input() }) { _ in Timed(try InsertEncode()) },
   Piece("encode.amend", .batch(4096)) { _ in Timed(try AmendEncode()) },
+  Piece("encode.massquote", .batch(1024), input: { MassQuoteEncode.input() }) { _ in Timed(try MassQuoteEncode()) },
 ]
 
 /// Input: the text. Check: every number that was delivered, in the order of `FieldSink`.
@@ -230,4 +231,85 @@ private struct AmendEncode: Operation, ~Copyable {
     keep(Int64(sum))
     return time
   }
+}
+
+/// One level a side on ten options, with a label of 16 bytes.
+///
+/// Input: 16 messages, each 20 times two 64-bit integers: price (whole) and size (thousandths) of the bid and the ask of
+/// each option in turn. The text is `{"method":"private/mass_quote","id":22,"params":{"quotes":[{"i":
+/// "BTC-24APR26-80000-C","b":[[price,size]],"a":[[price,size]]},…],"label":"apus-bench-12345","post_only":true}}`, the
+/// strikes 1,000 apart, sizes without trailing zeros. Check: FNV-1a of each of the 16 texts.
+private struct MassQuoteEncode: Operation, ~Copyable {
+  private static let messages = 16
+  private static let options = 10
+  private let encoder: ThalexEncoder
+  private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 8192, alignment: 64)
+  private let levels = UnsafeMutableBufferPointer<Quote>.allocate(capacity: messages * options * 2)
+  private let quotes = UnsafeMutableBufferPointer<ThalexMassQuote>.allocate(capacity: messages * options)
+
+  private static func quote(_ message: Int, _ option: Int, isAsk: Bool) -> Quote {
+    Quote(
+      price: PriceTicks(rawValue: Int64(200 + 37 * option + 3 * message + (isAsk ? 20 : 0))),
+      qty: QtyLots(rawValue: Int64(100 + 13 * message + 50 * option)))
+  }
+
+  init() throws {
+    var encoder = try ThalexEncoder(instrumentCapacity: Self.options, label: label)
+    for option in 0..<Self.options {
+      try encoder.setInstrument(
+        InstrumentIndex(option), name: "BTC-24APR26-\(80_000 + 1000 * option)-C",
+        grid: InstrumentGrid(tickE8: 100_000_000, lotE8: 100_000, minimumLots: QtyLots(rawValue: 1)))
+    }
+    self.encoder = encoder
+    for message in 0..<Self.messages {
+      for option in 0..<Self.options {
+        let place = message * Self.options + option
+        levels.initializeElement(at: 2 * place, to: Self.quote(message, option, isAsk: false))
+        levels.initializeElement(at: 2 * place + 1, to: Self.quote(message, option, isAsk: true))
+        quotes.initializeElement(
+          at: place,
+          to: ThalexMassQuote(
+            instrument: InstrumentIndex(option), bids: UnsafeBufferPointer(rebasing: levels[2 * place...2 * place]),
+            asks: UnsafeBufferPointer(rebasing: levels[2 * place + 1...2 * place + 1])))
+      }
+    }
+  }
+
+  deinit {
+    memory.deallocate()
+    levels.deallocate()
+    quotes.deallocate()
+  }
+
+  static func input() -> [UInt8] {
+    var bytes: [UInt8] = []
+    for message in 0..<messages {
+      for option in 0..<options {
+        for isAsk in [false, true] {
+          bytes.append(raw: quote(message, option, isAsk: isAsk).price.rawValue)
+          bytes.append(raw: quote(message, option, isAsk: isAsk).qty.rawValue)
+        }
+      }
+    }
+    return bytes
+  }
+
+  @inline(__always)
+  private func encode(_ message: Int) -> Int {
+    let first = message * Self.options
+    return encoder.massQuote(
+      into: memory, id: 22, quotes: UnsafeBufferPointer(rebasing: quotes[first..<first + Self.options]))
+  }
+
+  mutating func run(_ count: Int) throws -> Nanoseconds {
+    var sum = 0
+    let start = EngineClock.now()
+    for index in 0..<count { sum &+= encode(index % Self.messages) }
+    let time = EngineClock.now() - start
+    guard sum > 500 * count else { throw PieceError("mass quotes of \(sum / max(count, 1)) bytes") }
+    keep(Int64(sum))
+    return time
+  }
+
+  mutating func check() throws -> [Int64] { (0..<Self.messages).map { hash(of: memory.prefix(encode($0))) } }
 }
