@@ -97,7 +97,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     if count > 0 {
       for index in 0..<count { handle(driver.event(at: index), now) }
     } else if count < 0 {
-      failure = LaneFailure(.system, "the socket driver failed: error \(-count)")
+      driverFailed(-count)
       return
     } else if idle == .yield {
       sched_yield()
@@ -109,14 +109,18 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     }
     if control.isStopRequested { lane.requestStop(now: now) }
     lane.tick(now: now)
-    let isTick = count > 0 && lane.ordersSent != ordersBefore
-    // The order's frame is written; what follows is TLS and the kernel.
-    if isTick { telemetry.noteTickToFrame(EngineClock.now() - now) }
-    send()
     if lane.ordersSent != ordersBefore {
-      // t1: the order is with the kernel.
+      // The order's frame is written; what follows is TLS and the kernel. Recorded when it has left.
+      let framed = EngineClock.now()
+      send()
       driver.flush()
-      if isTick { telemetry.noteTickToOrder(EngineClock.now() - now) }
+      // t1: the order is with the kernel.
+      if count > 0 {
+        telemetry.noteTickToFrame(framed - now)
+        telemetry.noteTickToOrder(EngineClock.now() - now)
+      }
+    } else {
+      send()
     }
     mindLink(now)
     if now >= nextPublishAt, telemetry.publish(&lane, error: lastError, now: now) { nextPublishAt = now + 50_000_000 }
@@ -153,6 +157,11 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   }
 
   // What concerns the link itself is cold, and kept out of the turn: it makes texts, and so allocates.
+
+  @inline(never)
+  private mutating func driverFailed(_ error: Int) {
+    failure = LaneFailure(.system, "the socket driver failed: error \(error)")
+  }
 
   @inline(never)
   private mutating func linkChanged(_ kind: SocketEventKind, error: Int32, _ now: Nanoseconds) {

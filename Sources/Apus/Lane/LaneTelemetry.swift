@@ -160,11 +160,11 @@ struct LaneTelemetry: ~Copyable {
     guard self.lane != nil else { return }
     var shown = grids[index] ?? InstrumentTelemetry(name: names[index], grid: info.grid)
     grids[index] = shown
-    if let bid = market.pointee.bestOfOthers(.buy, own: state.pointee.bids) {
+    if let bid = market.pointee.book.bestOfOthers(.buy, own: state.pointee.bids) {
       shown.bid_ticks = bid.price
       shown.bid_lots = bid.qty
     }
-    if let ask = market.pointee.bestOfOthers(.sell, own: state.pointee.asks) {
+    if let ask = market.pointee.book.bestOfOthers(.sell, own: state.pointee.asks) {
       shown.ask_ticks = ask.price
       shown.ask_lots = ask.qty
     }

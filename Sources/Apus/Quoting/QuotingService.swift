@@ -133,8 +133,8 @@ public struct QuotingService: ~Copyable {
     guard now - market.pointee.tickerTime <= staleAfter else { return .staleMarket }
     guard market.pointee.ticker.markE8 > 0 || info.kind == .combination else { return .noMark }
     guard !market.pointee.book.isCrossed else { return .crossedBook }
-    guard let bid = market.pointee.bestOfOthers(.buy, own: state.pointee.bids),
-      let ask = market.pointee.bestOfOthers(.sell, own: state.pointee.asks)
+    guard let bid = market.pointee.book.bestOfOthers(.buy, own: state.pointee.bids),
+      let ask = market.pointee.book.bestOfOthers(.sell, own: state.pointee.asks)
     else { return .oneSidedBook }
     lastBests = (bid.price, ask.price)
     let directive = directives[Int(instrument)]

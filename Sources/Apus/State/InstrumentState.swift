@@ -54,6 +54,7 @@ public struct InstrumentState: ~Copyable {
 
   /// Room for another buy (or sell) before the worst case reaches `limit`; may be negative. As long as
   /// the venue's count differs from ours, the worse of both counts (R07).
+  @inline(__always)
   public func room(for side: Side, limit: QtyLots) -> QtyLots {
     let ours = position ?? .zero
     let other = stated ?? ours

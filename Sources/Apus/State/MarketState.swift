@@ -49,11 +49,13 @@ public struct MarketState: ~Copyable {
     crossedSince = since
     return now - since
   }
+}
 
+extension Book {
   /// The best quote of others: the best level whose size is more than what we have there.
   @inline(__always)
   func bestOfOthers(_ side: Side, own: borrowing SideOrders) -> Quote? {
-    guard let top = book.best(side) else { return nil }
+    guard let top = best(side) else { return nil }
     let left = top.qty_lots - own.restingLots(at: top.price_ticks)
     return left > .zero ? Quote(price: top.price_ticks, qty: left) : bestBehindOwn(side, own: own)
   }
@@ -61,8 +63,8 @@ public struct MarketState: ~Copyable {
   /// The best level is ours alone.
   @inline(never)
   private func bestBehindOwn(_ side: Side, own: borrowing SideOrders) -> Quote? {
-    var walk = book.walk(side)
-    while let level = book.next(&walk) {
+    var walk = self.walk(side)
+    while let level = next(&walk) {
       let left = level.qty_lots - own.restingLots(at: level.price_ticks)
       if left > .zero { return Quote(price: level.price_ticks, qty: left) }
     }
