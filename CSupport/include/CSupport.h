@@ -14,6 +14,7 @@
 #include "apus_names.h"
 #include "apus_order.h"
 #include "apus_process.h"
+#include "apus_scan.h"
 #include "apus_slab.h"
 #include "apus_bucket.h"
 #include "apus_clock.h"
