@@ -118,6 +118,11 @@ int apus_json_shape_create(const char *const *keys, uint32_t count, apus_json_sh
         memcpy(shape->keys[i].text, text, sizeof text);
         memcpy(shape->keys[i].mask, mask, sizeof mask);
         shape->keys[i].count = (uint32_t)length + 3;
+        apus_json_shape_line *const line = &shape->lines[i];
+        line->text[0] = ',';
+        memcpy(line->text + 1, text, length + 3);
+        line->count = (uint32_t)length + 4;
+        line->mask = UINT32_MAX >> (32 - line->count);
         /* The first guess is that members come in the order in which the keys were given. */
         shape->next[i] = (uint8_t)i;
     }
@@ -125,6 +130,12 @@ int apus_json_shape_create(const char *const *keys, uint32_t count, apus_json_sh
     shape->count = count;
     *out = shape;
     return 0;
+}
+
+void apus_json_shape_want(apus_json_shape *shape, uint32_t key)
+{
+    APUS_ASSERT(key < shape->count);
+    shape->lines[key].is_wanted = true;
 }
 
 void apus_json_shape_destroy(apus_json_shape *shape)

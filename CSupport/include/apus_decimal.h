@@ -234,9 +234,17 @@ APUS_HOT apus_decimal_outcome apus_decimal_to_scaled(const apus_decimal *APUS_NO
                                                      int64_t *APUS_NONNULL out)
 {
     uint64_t value = number->mantissa;
+    const int32_t shift = number->exponent + places;
+    if (APUS_LIKELY((uint32_t)shift <= 18 && !number->truncated)) {
+        /* No more decimals than places: nearly always. */
+        if (APUS_UNLIKELY(__builtin_mul_overflow(value, apus_pow10[shift], &value) || value > (uint64_t)INT64_MAX)) {
+            return APUS_DECIMAL_OVERFLOW;
+        }
+        *out = number->negative ? -(int64_t)value : (int64_t)value;
+        return APUS_DECIMAL_EXACT;
+    }
     bool inexact = number->truncated && (number->next_digit != 0 || number->sticky);
     if (value != 0) {
-        const int32_t shift = number->exponent + places;
         if (shift > 0) {
             /* Truncated: 19 digits times 10 or more is out of range by itself. */
             if (shift > 18 || number->truncated || __builtin_mul_overflow(value, apus_pow10[shift], &value)) {

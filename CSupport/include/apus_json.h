@@ -25,6 +25,7 @@
 typedef struct APUS_NAME(JSONCursor) apus_json {
     const char *APUS_NONNULL at;
     const char *APUS_NONNULL end;
+    const char *APUS_NONNULL start; /* bytes from here on may be looked at again */
     bool failed; /* a defect was met; `at` equals `end` then */
 } apus_json;
 
@@ -48,7 +49,7 @@ typedef struct APUS_NAME(JSONText) apus_json_text {
 
 APUS_HOT apus_json apus_json_begin(const char *APUS_NONNULL text, size_t count)
 {
-    return (apus_json){text, text + count, false};
+    return (apus_json){text, text + count, text, false};
 }
 
 /* Always false, for `return`. */
@@ -65,6 +66,38 @@ APUS_HOT void apus_json_space(apus_json *APUS_NONNULL json)
            (*json->at == ' ' || *json->at == '\n' || *json->at == '\r' || *json->at == '\t')) {
         json->at++;
     }
+}
+
+/* Whether `count` bytes are the same at both places. Reads nothing else; words that overlap, so that a count known when
+ * this is compiled costs a few instructions and no call. */
+APUS_HOT bool apus_json_same(const char *APUS_NONNULL a, const char *APUS_NONNULL b, size_t count)
+{
+    uint64_t x, y;
+    if (count >= 8) {
+        uint64_t difference = 0;
+        for (size_t i = 0; i + 8 < count; i += 8) {
+            memcpy(&x, a + i, 8);
+            memcpy(&y, b + i, 8);
+            difference |= x ^ y;
+        }
+        memcpy(&x, a + count - 8, 8);
+        memcpy(&y, b + count - 8, 8);
+        return (difference | (x ^ y)) == 0;
+    }
+    if (count >= 4) {
+        uint32_t first[2], last[2];
+        memcpy(&first[0], a, 4);
+        memcpy(&first[1], b, 4);
+        memcpy(&last[0], a + count - 4, 4);
+        memcpy(&last[1], b + count - 4, 4);
+        return first[0] == first[1] && last[0] == last[1];
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (a[i] != b[i]) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Steps over white space and then `byte`; false, without failing, if something else is there. */
@@ -463,7 +496,7 @@ int64_t apus_json_unescape(const char *APUS_NONNULL bytes, size_t count, char *A
 /* The known keys of one kind of object, with a memory of the order in which they came last time. A member that
  * comes where it came before is recognised by comparing four words; anything else is looked up. */
 #define APUS_JSON_SHAPE_KEYS 32
-#define APUS_JSON_KEY_BYTES 29 /* longest key that fits `"key":` into four words */
+#define APUS_JSON_KEY_BYTES 28 /* longest key that fits `,"key":` into four words */
 
 typedef struct apus_json_shape_key {
     uint64_t text[4]; /* "key": with its quotes and colon */
@@ -471,8 +504,17 @@ typedef struct apus_json_shape_key {
     uint32_t count; /* bytes of text */
 } apus_json_shape_key;
 
+/* The same for comparisons of 32 bytes at once (apus_scan.h): ,"key": with the comma before it. */
+typedef struct apus_json_shape_line {
+    alignas(APUS_CACHE_LINE) char text[32];
+    uint32_t mask; /* bit i: byte i of text counts */
+    uint32_t count;
+    bool is_wanted; /* a number is converted, not only checked */
+} apus_json_shape_line;
+
 typedef struct apus_json_shape {
     alignas(APUS_CACHE_LINE) apus_json_shape_key keys[APUS_JSON_SHAPE_KEYS];
+    apus_json_shape_line lines[APUS_JSON_SHAPE_KEYS];
     uint8_t next[APUS_JSON_SHAPE_KEYS + 1]; /* expected after key i - 1; [0] at the start of the object */
     uint32_t count;
 } apus_json_shape;
@@ -492,6 +534,9 @@ typedef struct APUS_NAME(JSONWalk) apus_json_walk {
 int apus_json_shape_create(const char *APUS_NONNULL const *APUS_NONNULL keys, uint32_t count,
                            apus_json_shape *APUS_NULLABLE *APUS_NONNULL out);
 void apus_json_shape_destroy(apus_json_shape *APUS_NULLABLE shape);
+
+/* Marks a key whose numbers apus_members_scan converts. Cold. */
+void apus_json_shape_want(apus_json_shape *APUS_NONNULL shape, uint32_t key);
 
 /* The slow half of apus_json_next_field. */
 int32_t apus_json_lookup_field(apus_json *APUS_NONNULL json, apus_json_shape *APUS_NONNULL shape,

@@ -140,7 +140,7 @@ struct Bench: ~Copyable {
     ("account.summary", .other, .max),
   ]
 
-  init(isListed: Bool = true) throws {
+  init(isListed: Bool = true, level: ScanLevel? = nil) throws {
     let listings = [
       Self.reply(.instruments, result: try Self.result(of: "res-instruments")),
       Self.reply(
@@ -149,7 +149,7 @@ struct Bench: ~Copyable {
           #"[{"instrument_name":"BTC-26JUN26","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.001,"type":"future"},{"instrument_name":"BTC-21APR26","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.001,"type":"future"}]"#
       ),
     ]
-    var decoder = try ThalexDecoder(instrumentCapacity: 8, channelCapacity: 32, labelPrefix: "mm")
+    var decoder = try ThalexDecoder(instrumentCapacity: 8, channelCapacity: 32, labelPrefix: "mm", scanLevel: level)
     for name in ["BTC-PERPETUAL", "BTC-24APR26", "BTC-26JUN26", "BTC-21APR26-75000-P", "BTC-21APR26"] {
       _ = try decoder.want(instrument: name)
     }
@@ -169,6 +169,12 @@ struct Bench: ~Copyable {
     memory.copyBytes(from: bytes)
     decoder.decode(UnsafeRawBufferPointer(memory), into: &recorder)
     memory.deallocate()
+    return recorder
+  }
+  /// Decodes bytes where they lie.
+  mutating func record(_ text: UnsafeRawBufferPointer) -> Recorder {
+    var recorder = Recorder()
+    decoder.decode(text, into: &recorder)
     return recorder
   }
   mutating func decode(_ bytes: [UInt8]) -> [String] { record(bytes).lines }

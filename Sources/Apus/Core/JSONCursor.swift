@@ -5,8 +5,10 @@ import Glibc
 struct JSONShape: ~Copyable {
   let pointer: OpaquePointer
 
-  /// - Parameter keys: At most 32 texts of 1...29 bytes; their positions are what `field` returns.
-  init(_ keys: [String]) throws(TableError) {
+  /// - Parameters:
+  ///   - keys: At most 32 texts of 1...28 bytes; their positions are what `field` returns.
+  ///   - wanted: Bit i: numbers of key i are converted by a `MemberTable`, and not only checked.
+  init(_ keys: [String], wanted: UInt32 = 0) throws(TableError) {
     var created: OpaquePointer?
     let copies = keys.map { strdup($0) }
     defer { copies.forEach { free($0) } }
@@ -19,9 +21,39 @@ struct JSONShape: ~Copyable {
       throw outcome == -EINVAL ? .unusableName(keys.joined(separator: ",")) : .outOfMemory
     }
     pointer = created
+    for key in 0..<UInt32(keys.count) where wanted >> key & 1 == 1 { apus_json_shape_want(created, key) }
   }
 
   deinit { apus_json_shape_destroy(pointer) }
+}
+
+/// Where the values of a frame may end, and which kernels look for them.
+struct ScanIndex: ~Copyable {
+  let pointer: OpaquePointer
+
+  init(_ level: ScanLevel) throws(TableError) {
+    var created: OpaquePointer?
+    let outcome = apus_index_create(level, &created)
+    guard outcome == 0, let created else {
+      throw outcome == -EINVAL ? .unusableName("scan level \(level.rawValue)") : .outOfMemory
+    }
+    pointer = created
+  }
+
+  deinit { apus_index_destroy(pointer) }
+}
+
+/// The members of one object, read in one call. What it holds is valid until the next object is read into it.
+struct MemberTable: ~Copyable {
+  let pointer: OpaquePointer
+
+  init() throws(TableError) {
+    var created: OpaquePointer?
+    guard apus_members_create(&created) == 0, let created else { throw .outOfMemory }
+    pointer = created
+  }
+
+  deinit { apus_members_destroy(pointer) }
 }
 
 /// Reading typed members. A member of another type than asked for is stepped over and noted in `wrong`, so that
@@ -29,6 +61,16 @@ struct JSONShape: ~Copyable {
 extension JSONCursor {
   @inline(always)
   mutating func isNext(_ kind: JSONKind) -> Bool { apus_json_peek(&self) == kind }
+
+  /// Steps over `text` if it stands here.
+  @inline(always)
+  mutating func accept(_ text: StaticString) -> Bool {
+    let count = text.utf8CodeUnitCount
+    let bytes = UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)
+    guard end - at >= count, apus_json_same(at, bytes, count) else { return false }
+    at += count
+    return true
+  }
 
   @inline(always)
   mutating func skip() { _ = apus_json_step(&self) }
@@ -96,6 +138,6 @@ extension JSONText {
   @inline(always)
   func equals(_ word: StaticString) -> Bool {
     guard let bytes, count == word.utf8CodeUnitCount else { return false }
-    return memcmp(bytes, word.utf8Start, count) == 0
+    return apus_json_same(bytes, UnsafeRawPointer(word.utf8Start).assumingMemoryBound(to: CChar.self), count)
   }
 }

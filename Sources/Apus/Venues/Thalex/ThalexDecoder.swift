@@ -56,7 +56,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     init() throws(TableError) {
       // Locals first: a noncopyable field must not be left behind half-way by a throw.
       let envelope = try JSONShape(EnvelopeField.keys)
-      let ticker = try JSONShape(TickerField.keys)
+      let ticker = try JSONShape(TickerField.keys, wanted: TickerField.wanted)
       let lightTicker = try JSONShape(LightTickerField.keys)
       let book = try JSONShape(BookField.keys)
       let order = try JSONShape(OrderField.keys)
@@ -80,14 +80,19 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
 
   /// Bytes for strings with escapes, reused for each item.
   static let scratchCapacity = 1024
+  /// Levels of both sides of a book message that is read in one pass; a longer one is read in two.
+  static let levelCapacity = 512
 
   let shapes: Shapes
+  let index: ScanIndex
+  let tickerMembers: MemberTable
   var instrumentNames: NameTable
   var channelNames: NameTable
   let listings: UnsafeMutablePointer<Listing>
   let channels: UnsafeMutablePointer<ChannelEntry>
   let scratch: UnsafeMutablePointer<CChar>
   var scratchCount = 0
+  let levels: UnsafeMutablePointer<ScannedLevel>
   let labelPrefix: UnsafeMutableBufferPointer<CChar>
 
   /// The names in the order in which they were declared; the position is the index.
@@ -111,17 +116,27 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   ///   - instrumentCapacity: How many instruments can be wanted, 1 ... 65_535.
   ///   - channelCapacity: How many channels can be registered.
   ///   - labelPrefix: Orders whose label starts with it are ours; empty means that no label is.
-  public init(instrumentCapacity: Int, channelCapacity: Int, labelPrefix: String) throws(TableError) {
+  ///   - scanLevel: Which kernels read the text; all of them deliver the same. `nil` takes the fastest that this
+  ///     processor runs, and another choice is for tests and benchmarks.
+  public init(
+    instrumentCapacity: Int, channelCapacity: Int, labelPrefix: String, scanLevel: ScanLevel? = nil
+  ) throws(TableError) {
     guard (1..<Int(InstrumentIndex.max)).contains(instrumentCapacity) else { throw .capacity(instrumentCapacity) }
+    let level = scanLevel ?? apus_scan_best()
     let shapes = try Shapes()
+    let index = try ScanIndex(level)
+    let tickerMembers = try MemberTable()
     let instrumentNames = try NameTable(capacity: instrumentCapacity)
     let channelNames = try NameTable(capacity: channelCapacity)
     self.shapes = shapes
+    self.index = index
+    self.tickerMembers = tickerMembers
     self.instrumentNames = instrumentNames
     self.channelNames = channelNames
     listings = .allocate(capacity: instrumentCapacity)
     channels = .allocate(capacity: channelCapacity)
     scratch = .allocate(capacity: Self.scratchCapacity)
+    levels = .allocate(capacity: Self.levelCapacity)
     let prefix = UnsafeMutableBufferPointer<CChar>.allocate(capacity: labelPrefix.utf8.count)
     _ = prefix.initialize(from: labelPrefix.utf8.lazy.map { CChar(bitPattern: $0) })
     self.labelPrefix = prefix
@@ -131,6 +146,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     listings.deallocate()
     channels.deallocate()
     scratch.deallocate()
+    levels.deallocate()
     labelPrefix.deallocate()
   }
 
@@ -218,24 +234,21 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
       return
     }
     scratchCount = 0
+    apus_index_clear(index.pointer)
     var json = apus_json_begin(base.assumingMemoryBound(to: CChar.self), text.count)
     // What Thalex writes starts with one of these (protocol reference 2.2); all else takes the general way.
-    if Self.starts(json, "{\"channel_name\":\"") {
-      json.at += 17
+    if json.accept("{\"channel_name\":\"") {
       var name = JSONText()
-      if apus_json_string_rest(&json, &name), !name.has_escapes, Self.starts(json, ",\"notification\":") {
-        json.at += 16
+      if apus_json_string_rest(&json, &name), !name.has_escapes, json.accept(",\"notification\":") {
         notification(name, &json, into: &sink)
         return
       }
-    } else if Self.starts(json, "{\"id\":") {
-      json.at += 6
+    } else if json.accept("{\"id\":") {
       var number = ScannedDecimal()
-      if json.isNext(.number), apus_json_number(&json, &number), Self.starts(json, ",\"result\":") {
+      if json.isNext(.number), apus_json_number(&json, &number), json.accept(",\"result\":") {
         let request = kind(of: number)
         switch request {
         case .insert, .amend, .cancel:
-          json.at += 10
           orderReply(request, &json, isOpen: true, into: &sink)
           return
         default: break
@@ -243,12 +256,6 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
       }
     }
     general(apus_json_begin(base.assumingMemoryBound(to: CChar.self), text.count), into: &sink)
-  }
-
-  @inline(always)
-  static func starts(_ json: JSONCursor, _ prefix: StaticString) -> Bool {
-    json.end - json.at >= prefix.utf8CodeUnitCount
-      && memcmp(json.at, prefix.utf8Start, prefix.utf8CodeUnitCount) == 0
   }
 
   /// Remembers the id and says what the request was.
@@ -265,31 +272,35 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   private mutating func notification<Sink: VenueEventSink & ~Copyable>(
     _ name: JSONText, _ json: inout JSONCursor, into sink: inout Sink
   ) {
-    if let bytes = name.bytes, let index = channelNames.find(bytes, name.count) {
-      let entry = channels[Int(index)]
-      switch entry.kind {
-      case .ticker:
-        ticker(entry.instrument, &json, isOpen: true, into: &sink)
-        return
-      case .lightTicker:
-        lightTicker(entry.instrument, &json, isOpen: true, into: &sink)
-        return
-      default:
-        // The snapshot flag stands behind the value: look at it first.
-        apus_json_space(&json)
-        let start = json.at
-        _ = apus_json_leap(&json)
-        let value = apus_json_begin(start, json.failed ? 0 : json.at - start)
-        guard let isSnapshot = closeEnvelope(&json) else {
-          sink.refusedAtEdge(.malformed)
-          return
-        }
-        notification(entry, value, isSnapshot: isSnapshot, into: &sink)
-        return
-      }
+    guard let bytes = name.bytes, let channel = channelNames.find(bytes, name.count) else {
+      json.skip()
+      sink.refusedAtEdge(closeEnvelope(&json) == nil ? .malformed : .unknownName)
+      return
     }
-    json.skip()
-    sink.refusedAtEdge(closeEnvelope(&json) == nil ? .malformed : .unknownName)
+    let entry = channels[Int(channel)]
+    switch entry.kind {
+    case .ticker:
+      apus_index_build(index.pointer, json.at, json.end - json.at)
+      ticker(entry.instrument, &json, isOpen: true, into: &sink)
+      return
+    case .lightTicker:
+      lightTicker(entry.instrument, &json, isOpen: true, into: &sink)
+      return
+    case .book:
+      apus_index_build(index.pointer, json.at, json.end - json.at)
+      if plainBook(entry.instrument, json, into: &sink) { return }
+    default: break
+    }
+    // The snapshot flag stands behind the value: look at it first.
+    apus_json_space(&json)
+    let start = json.at
+    _ = apus_json_leap(&json)
+    let value = apus_json_begin(start, json.failed ? 0 : json.at - start)
+    guard let isSnapshot = closeEnvelope(&json) else {
+      sink.refusedAtEdge(.malformed)
+      return
+    }
+    notification(entry, value, isSnapshot: isSnapshot, into: &sink)
   }
 
   /// A notification whose value stands alone.
@@ -321,12 +332,20 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   }
 
   /// Reads what is left of an open envelope to the end of the frame; the snapshot flag, or `nil` if this is no JSON.
-  func closeEnvelope(_ json: inout JSONCursor) -> Bool? {
+  ///
+  /// Mutating, like all that is called for every frame: a borrow of this noncopyable value would copy it.
+  @inline(always)
+  mutating func closeEnvelope(_ json: inout JSONCursor) -> Bool? {
     if json.end - json.at == 1, json.at.pointee == 0x7D { return false }
+    return Self.closeEnvelope(&json, shapes.envelope.pointer)
+  }
+
+  @inline(never)
+  private static func closeEnvelope(_ json: inout JSONCursor, _ shape: OpaquePointer) -> Bool? {
     var walk = JSONWalk(last: UInt32(EnvelopeField.notification.rawValue) + 1, started: true)
     var isSnapshot = false
     while true {
-      let field = apus_json_next_field(&json, shapes.envelope.pointer, &walk)
+      let field = apus_json_next_field(&json, shape, &walk)
       if field == APUS_JSON_FIELD_END { break }
       if field == EnvelopeField.snapshot.rawValue, json.isNext(.bool) {
         _ = apus_json_bool(&json, &isSnapshot)
@@ -339,7 +358,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
 
   /// Whether the frame ends well behind a value that has been read.
   @inline(always)
-  func ends(_ json: inout JSONCursor, isOpen: Bool) -> Bool {
+  mutating func ends(_ json: inout JSONCursor, isOpen: Bool) -> Bool {
     isOpen ? closeEnvelope(&json) != nil : apus_json_finish(&json)
   }
 
@@ -420,7 +439,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   }
 
   /// The label says that the order is this engine's (R14).
-  func isOurs(_ label: JSONText) -> Bool {
+  mutating func isOurs(_ label: JSONText) -> Bool {
     guard let bytes = label.bytes, let prefix = labelPrefix.baseAddress, !labelPrefix.isEmpty else { return false }
     return label.count >= labelPrefix.count && memcmp(bytes, prefix, labelPrefix.count) == 0
   }
@@ -429,10 +448,10 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
 extension ThalexDecoder.Listing {
   /// A price on the grid; positive, except for combinations, which may cost nothing or less.
   @inline(always)
-  func price(_ number: inout ScannedDecimal, _ out: inout PriceTicks) -> DecodeProblem? {
+  func price(_ number: UnsafePointer<ScannedDecimal>, _ out: inout PriceTicks) -> DecodeProblem? {
     var tick = tick
     var ticks: Int64 = 0
-    let outcome = apus_decimal_to_steps(&number, &tick, &ticks)
+    let outcome = apus_decimal_to_steps(number, &tick, &ticks)
     if outcome == .offGrid || outcome == .overflow { return .offGrid }
     if ticks <= 0, info.kind != .combination { return .impossible }
     out = PriceTicks(rawValue: ticks)
@@ -441,16 +460,16 @@ extension ThalexDecoder.Listing {
 
   /// A size on the grid, 0 or more.
   @inline(always)
-  func size(_ number: inout ScannedDecimal, _ out: inout QtyLots) -> DecodeProblem? {
-    let problem = signedSize(&number, &out)
+  func size(_ number: UnsafePointer<ScannedDecimal>, _ out: inout QtyLots) -> DecodeProblem? {
+    let problem = signedSize(number, &out)
     return problem ?? (out < QtyLots.zero ? .impossible : nil)
   }
 
   @inline(always)
-  func signedSize(_ number: inout ScannedDecimal, _ out: inout QtyLots) -> DecodeProblem? {
+  func signedSize(_ number: UnsafePointer<ScannedDecimal>, _ out: inout QtyLots) -> DecodeProblem? {
     var lot = lot
     var lots: Int64 = 0
-    let outcome = apus_decimal_to_steps(&number, &lot, &lots)
+    let outcome = apus_decimal_to_steps(number, &lot, &lots)
     if outcome == .offGrid || outcome == .overflow { return .offGrid }
     out = QtyLots(rawValue: lots)
     return nil

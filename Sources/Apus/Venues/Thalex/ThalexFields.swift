@@ -8,6 +8,10 @@ protocol ThalexField: RawRepresentable, CaseIterable where RawValue == Int32 {
 
 extension ThalexField {
   static var keys: [String] { allCases.map(\.key) }
+
+  /// The member's place in the sets of a `MemberTable`.
+  @inline(always)
+  var bit: UInt32 { 1 << UInt32(bitPattern: rawValue) }
 }
 
 enum EnvelopeField: Int32, ThalexField {
@@ -54,6 +58,13 @@ enum TickerField: Int32, ThalexField {
     case .realisedFunding: "realised_funding_24h"
     case .averageFunding: "average_funding_rate_24h"
     }
+  }
+
+  /// The members that are read; each is a number or null.
+  @inline(always)
+  static var wanted: UInt32 {
+    markPrice.bit | markTimestamp.bit | bidPrice.bit | bidAmount.bit | askPrice.bit | askAmount.bit | lastPrice.bit
+      | index.bit | collarLow.bit | collarHigh.bit | fundingRate.bit
   }
 }
 

@@ -7,94 +7,102 @@ extension ThalexDecoder {
   mutating func ticker<Sink: VenueEventSink & ~Copyable>(
     _ instrument: InstrumentIndex, _ json: inout JSONCursor, isOpen: Bool, into sink: inout Sink
   ) {
-    var ticker = Ticker()
-    var problem: DecodeProblem?
-    var wrong = false
-    var lastIsOffGrid = false
-    var number = ScannedDecimal()
-    var bidPrice = ScannedDecimal(), bidQty = ScannedDecimal(), askPrice = ScannedDecimal(), askQty = ScannedDecimal()
-    var hasBidPrice = false, hasBidQty = false, hasAskPrice = false, hasAskQty = false
-    var hasLow = false, hasHigh = false
-    let listing = listing(instrument)
-    var walk = JSONWalk()
-    if !json.isNext(.object) {
-      wrong = true
+    guard json.isNext(.object) else {
       json.skip()
-      walk.started = true
-    } else {
-      json.at += 1
-      while true {
-        let index = apus_json_next_field(&json, shapes.ticker.pointer, &walk)
-        guard let field = TickerField(rawValue: index) else {
-          if index == APUS_JSON_FIELD_END { break }
-          json.skip()
-          continue
-        }
-        switch field {
-        case .markPrice:
-          if json.number(&number, wrong: &wrong) {
-            ticker.fields.formUnion(scaled(&number, 8, &ticker.markE8, .mark, &problem))
-          }
-        case .markTimestamp:
-          if json.number(&number, wrong: &wrong) { _ = apus_decimal_to_ns(&number, &ticker.venueTime) }
-        case .bidPrice: hasBidPrice = json.number(&bidPrice, wrong: &wrong)
-        case .bidAmount: hasBidQty = json.number(&bidQty, wrong: &wrong)
-        case .askPrice: hasAskPrice = json.number(&askPrice, wrong: &wrong)
-        case .askAmount: hasAskQty = json.number(&askQty, wrong: &wrong)
-        case .lastPrice:
-          if json.number(&number, wrong: &wrong), let listing {
-            if listing.pointee.price(&number, &ticker.lastPrice) == nil {
-              ticker.fields.insert(.last)
-            } else {
-              lastIsOffGrid = true
-            }
-          }
-        case .index:
-          if json.number(&number, wrong: &wrong) {
-            ticker.fields.formUnion(scaled(&number, 8, &ticker.indexE8, .index, &problem))
-          }
-        case .collarLow:
-          if json.number(&number, wrong: &wrong) {
-            hasLow = !scaled(&number, 8, &ticker.collarLowE8, .collars, &problem).isEmpty
-          }
-        case .collarHigh:
-          if json.number(&number, wrong: &wrong) {
-            hasHigh = !scaled(&number, 8, &ticker.collarHighE8, .collars, &problem).isEmpty
-          }
-        case .fundingRate:
-          if json.number(&number, wrong: &wrong) {
-            ticker.fields.formUnion(scaled(&number, 12, &ticker.fundingRateE12, .funding, &problem))
-          }
-        case .impliedVolatility, .delta, .volume, .value, .low, .high, .change, .forward, .openInterest,
-          .fundingMark, .realisedFunding, .averageFunding:
-          json.skip()
-        }
-      }
+      sink.refusedAtEdge(ends(&json, isOpen: isOpen) ? .missingMember : .malformed)
+      return
     }
-    guard ends(&json, isOpen: isOpen) else {
+    json.at += 1
+    let members = tickerMembers.pointer
+    guard apus_members_scan(&json, shapes.ticker.pointer, members, index.pointer), ends(&json, isOpen: isOpen) else {
       sink.refusedAtEdge(.malformed)
       return
     }
-    if wrong || hasBidPrice != hasBidQty || hasAskPrice != hasAskQty { problem = problem ?? .missingMember }
-    if let listing {
-      if hasLow, hasHigh { ticker.fields.insert(.collars) }
-      if hasBidPrice, hasBidQty {
-        level(
-          listing, &bidPrice, &bidQty, .bid, &ticker.bidPrice, &ticker.bidQty, &ticker.fields, &problem)
-      }
-      if hasAskPrice, hasAskQty {
-        level(
-          listing, &askPrice, &askQty, .ask, &ticker.askPrice, &ticker.askQty, &ticker.fields, &problem)
-      }
-    } else {
-      problem = problem ?? .unknownName
+    let numbers = apus_members_numbers(members)
+    let wrong = apus_members_texts(members) | apus_members_others(members)
+    var ticker = Ticker()
+    var isTooLarge = false
+    if numbers & TickerField.markPrice.bit != 0 {
+      isTooLarge = Self.scaled(members, .markPrice, 8, &ticker.markE8) || isTooLarge
+      ticker.fields.insert(.mark)
     }
-    if let problem {
-      sink.refusedAtEdge(problem)
+    if numbers & TickerField.index.bit != 0 {
+      isTooLarge = Self.scaled(members, .index, 8, &ticker.indexE8) || isTooLarge
+      ticker.fields.insert(.index)
+    }
+    if numbers & TickerField.collarLow.bit != 0 {
+      isTooLarge = Self.scaled(members, .collarLow, 8, &ticker.collarLowE8) || isTooLarge
+    }
+    if numbers & TickerField.collarHigh.bit != 0 {
+      isTooLarge = Self.scaled(members, .collarHigh, 8, &ticker.collarHighE8) || isTooLarge
+    }
+    let collars = TickerField.collarLow.bit | TickerField.collarHigh.bit
+    if numbers & collars == collars { ticker.fields.insert(.collars) }
+    if numbers & TickerField.fundingRate.bit != 0 {
+      isTooLarge = Self.scaled(members, .fundingRate, 12, &ticker.fundingRateE12) || isTooLarge
+      ticker.fields.insert(.funding)
+    }
+    if numbers & TickerField.markTimestamp.bit != 0 { _ = Self.scaled(members, .markTimestamp, 9, &ticker.venueTime) }
+    if isTooLarge {
+      sink.refusedAtEdge(.impossible)
       return
     }
-    if lastIsOffGrid { sink.refusedAtEdge(.offGrid) }
+    let bid = TickerField.bidPrice.bit | TickerField.bidAmount.bit
+    let ask = TickerField.askPrice.bit | TickerField.askAmount.bit
+    let hasBid = numbers & bid == bid, hasAsk = numbers & ask == ask
+    if wrong & TickerField.wanted != 0 || !hasBid && numbers & bid != 0 || !hasAsk && numbers & ask != 0 {
+      sink.refusedAtEdge(.missingMember)
+      return
+    }
+    guard let listing = listing(instrument) else {
+      sink.refusedAtEdge(.unknownName)
+      return
+    }
+    if hasBid {
+      let problem = Self.level(
+        listing, members, .bidPrice, .bidAmount, .bid, &ticker.bidPrice, &ticker.bidQty, &ticker.fields)
+      if let problem {
+        sink.refusedAtEdge(problem)
+        return
+      }
+    }
+    if hasAsk {
+      let problem = Self.level(
+        listing, members, .askPrice, .askAmount, .ask, &ticker.askPrice, &ticker.askQty, &ticker.fields)
+      if let problem {
+        sink.refusedAtEdge(problem)
+        return
+      }
+    }
+    if numbers & TickerField.lastPrice.bit != 0 {
+      let last = apus_members_decimal(members, TickerField.lastPrice.rawValue)
+      if listing.pointee.price(last, &ticker.lastPrice) == nil {
+        ticker.fields.insert(.last)
+      } else {
+        sink.refusedAtEdge(.offGrid)
+      }
+    }
     sink.ticker(instrument, ticker)
+  }
+
+  /// A model value rounded to `places` decimals; whether it was too large.
+  @inline(always)
+  private static func scaled(
+    _ members: OpaquePointer, _ field: TickerField, _ places: Int32, _ out: inout Int64
+  ) -> Bool {
+    apus_decimal_to_scaled(apus_members_decimal(members, field.rawValue), places, &out) == .overflow
+  }
+
+  /// One side of a ticker; a size of 0 means that the side is empty.
+  @inline(always)
+  private static func level(
+    _ listing: UnsafePointer<Listing>, _ members: OpaquePointer, _ price: TickerField, _ qty: TickerField,
+    _ bit: TickerFields, _ priceOut: inout PriceTicks, _ qtyOut: inout QtyLots, _ fields: inout TickerFields
+  ) -> DecodeProblem? {
+    if let problem = listing.pointee.price(apus_members_decimal(members, price.rawValue), &priceOut) { return problem }
+    if let problem = listing.pointee.size(apus_members_decimal(members, qty.rawValue), &qtyOut) { return problem }
+    if qtyOut > QtyLots.zero { fields.insert(bit) }
+    return nil
   }
 
   /// A light ticker: `m`, `b` and `a` as `[price, amount, outright amount]`, `l`.
@@ -166,10 +174,10 @@ extension ThalexDecoder {
   /// A model value rounded to `places` decimals; the bit if it fits.
   @inline(always)
   func scaled(
-    _ number: inout ScannedDecimal, _ places: Int32, _ out: inout Int64, _ bit: TickerFields,
+    _ number: UnsafePointer<ScannedDecimal>, _ places: Int32, _ out: inout Int64, _ bit: TickerFields,
     _ problem: inout DecodeProblem?
   ) -> TickerFields {
-    if apus_decimal_to_scaled(&number, places, &out) == .overflow {
+    if apus_decimal_to_scaled(number, places, &out) == .overflow {
       problem = problem ?? .impossible
       return []
     }
@@ -179,11 +187,12 @@ extension ThalexDecoder {
   /// One side of a ticker; a size of 0 means that the side is empty.
   @inline(always)
   func level(
-    _ listing: UnsafePointer<Listing>, _ price: inout ScannedDecimal, _ qty: inout ScannedDecimal, _ bit: TickerFields,
+    _ listing: UnsafePointer<Listing>, _ price: UnsafePointer<ScannedDecimal>, _ qty: UnsafePointer<ScannedDecimal>,
+    _ bit: TickerFields,
     _ priceOut: inout PriceTicks, _ qtyOut: inout QtyLots, _ fields: inout TickerFields,
     _ problem: inout DecodeProblem?
   ) {
-    if let found = listing.pointee.price(&price, &priceOut) ?? listing.pointee.size(&qty, &qtyOut) {
+    if let found = listing.pointee.price(price, &priceOut) ?? listing.pointee.size(qty, &qtyOut) {
       problem = problem ?? found
     } else if qtyOut > QtyLots.zero {
       fields.insert(bit)
@@ -217,6 +226,68 @@ extension ThalexDecoder {
       }
     }
     return count
+  }
+
+  /// A book message as Thalex writes it, inside an envelope that is still open: read in one pass, and delivered when all
+  /// of it has been seen. False if it is written in another way or if something in it has to be refused; nothing has
+  /// been delivered then, and the general way reads it again.
+  mutating func plainBook<Sink: VenueEventSink & ~Copyable>(
+    _ instrument: InstrumentIndex, _ frame: JSONCursor, into sink: inout Sink
+  ) -> Bool {
+    guard let listing = listing(instrument) else { return false }
+    var json = frame
+    guard apus_json_accept(&json, 0x7B) else { return false }
+    var tick = listing.pointee.tick, lot = listing.pointee.lot
+    var trades: JSONCursor?
+    var bids = Int32(-1), asks = Int32(-1)
+    var bidsStart = 0, asksStart = 0
+    var used = 0
+    var walk = JSONWalk()
+    while true {
+      let found = apus_json_next_field(&json, shapes.book.pointer, &walk)
+      guard let field = BookField(rawValue: found) else {
+        if found == APUS_JSON_FIELD_END { break }
+        json.skip()
+        continue
+      }
+      switch field {
+      case .trades:
+        guard bids < 0, asks < 0, trades == nil else { return false }
+        trades = json.checkedSlice()
+      case .bids:
+        guard bids < 0 else { return false }
+        bids = apus_levels_scan(
+          &json, index.pointer, &tick, &lot, levels + used, UInt32(truncatingIfNeeded: Self.levelCapacity - used))
+        guard bids >= 0 else { return false }
+        bidsStart = used
+        used += Int(bids)
+      case .asks:
+        guard asks < 0 else { return false }
+        asks = apus_levels_scan(
+          &json, index.pointer, &tick, &lot, levels + used, UInt32(truncatingIfNeeded: Self.levelCapacity - used))
+        guard asks >= 0 else { return false }
+        asksStart = used
+        used += Int(asks)
+      case .totalBid, .totalAsk, .time: json.skip()
+      }
+    }
+    guard !json.failed, let isSnapshot = closeEnvelope(&json) else { return false }
+    sink.bookBegin(instrument, isSnapshot: isSnapshot)
+    if !isSnapshot, var trades { publicTrades(instrument, listing, &trades, into: &sink) }
+    // Both sides in the order of the wire.
+    let middle = asksStart < bidsStart ? bidsStart : max(asksStart, Int(max(bids, 0)))
+    let first: Side = asksStart < bidsStart ? .sell : .buy
+    for i in 0..<middle {
+      sink.bookLevel(
+        instrument, first, PriceTicks(rawValue: levels[i].ticks), QtyLots(rawValue: levels[i].lots))
+    }
+    let second: Side = asksStart < bidsStart ? .buy : .sell
+    for i in middle..<used {
+      sink.bookLevel(
+        instrument, second, PriceTicks(rawValue: levels[i].ticks), QtyLots(rawValue: levels[i].lots))
+    }
+    sink.bookEnd(instrument)
+    return true
   }
 
   /// A book message. Trades come where the wire has them; those of a snapshot may be old and are left out.

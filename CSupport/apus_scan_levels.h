@@ -1,0 +1,87 @@
+/* apus_scan_levels.h: apus_levels_scan number by number, compiled once for each instruction set that has no better way.
+ *
+ * The including file gives APUS_LEVELS (the name), and what apus_scan_members.h needs, and includes that first. The ends
+ * of all numbers are known from the index, so the numbers do not wait for one another.
+ */
+
+/* The number between `start` and `end`; false if it is not plain: up to 18 digits, one of them before all else. */
+APUS_KERNEL bool level_number(const char *APUS_NONNULL start, const char *APUS_NONNULL end, bool is_wanted,
+                              uint64_t *APUS_NONNULL mantissa, uint32_t *APUS_NONNULL decimals)
+{
+    const uint32_t count = (uint32_t)(end - start);
+    if (APUS_UNLIKELY(count - 1 >= 19 || (uint8_t)(*start - '0') > 9)) {
+        return false;
+    }
+    const apus_block block = block_load(end - 32);
+    uint32_t odd;
+    if (APUS_UNLIKELY(number_faults(start, block, count, &odd) != 0)) {
+        return false;
+    }
+    if (is_wanted) {
+        const uint32_t places = block_decimals(odd);
+        const uint32_t digits = count - (odd != 0);
+        *mantissa = block_value(block, end, digits, places);
+        *decimals = places & 31;
+        return digits <= 18;
+    }
+    return true;
+}
+
+APUS_TARGET int32_t APUS_LEVELS(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
+                                const apus_step *APUS_NONNULL tick, const apus_step *APUS_NONNULL lot,
+                                apus_level *APUS_NONNULL out, uint32_t max)
+{
+    if (APUS_UNLIKELY(!apus_index_covers(index, json) || json->end - json->at < 4 || *json->at != '[')) {
+        return -1;
+    }
+    const char *const base = index->base;
+    const char *at = json->at;
+    const uint16_t *ends = index->ends + index->next;
+    const uint16_t *const last = index->ends + index->count;
+    while (*ends <= at - base) {
+        ends++;
+    }
+    int32_t count = 0;
+    if (at[1] == ']') {
+        at += 2;
+        ends++;
+    } else {
+        if (at[1] != '[') {
+            return -1;
+        }
+        at += 2; /* the first number of a level */
+        for (;;) {
+            const char *const p = base + ends[0];
+            const char *const q = base + ends[1];
+            const char *const r = base + ends[2];
+            /* The four bytes behind the third number, too. */
+            if (APUS_UNLIKELY(last - ends < 4 || r + 4 > json->end || (uint32_t)count == max || *p != ',' || *q != ',')) {
+                return -1;
+            }
+            uint32_t behind;
+            memcpy(&behind, r, 4);
+            uint64_t price = 0, size = 0, unused = 0;
+            uint32_t price_decimals = 0, size_decimals = 0, unused_decimals = 0;
+            if (APUS_UNLIKELY(!level_number(at, p, true, &price, &price_decimals) ||
+                              !level_number(p + 1, q, true, &size, &size_decimals) ||
+                              !level_number(q + 1, r, false, &unused, &unused_decimals) ||
+                              !apus_level_steps(price, price_decimals, tick, &out[count].ticks) ||
+                              !apus_level_steps(size, size_decimals, lot, &out[count].lots) || out[count].ticks == 0)) {
+                return -1;
+            }
+            count++;
+            ends += 4;
+            if (APUS_LIKELY((behind & 0xFFFFFF) == 0x5B2C5D)) { /* ],[ */
+                at = r + 3;
+            } else if ((behind & 0xFFFF) == 0x5D5D) { /* ]] */
+                at = r + 2;
+                break;
+            } else {
+                return -1;
+            }
+        }
+    }
+    index->next = (uint32_t)(ends - index->ends);
+    json->at = at;
+    return count;
+}
