@@ -25,6 +25,7 @@ int apus_bucket_rate_make(uint32_t capacity, uint32_t tokens, int64_t period_ns,
 void apus_shared_bucket_init(apus_shared_bucket *bucket, apus_bucket_rate rate)
 {
     atomic_init(&bucket->packed_rate, apus_bucket_pack(rate));
+    atomic_init(&bucket->ahead_ns, 0);
     atomic_init(&bucket->full_at_ns, 0);
 }
 
@@ -48,10 +49,15 @@ static apus_bucket_rate rate_of(const apus_shared_bucket *bucket)
     return apus_bucket_unpack(atomic_load_explicit(&bucket->packed_rate, memory_order_acquire));
 }
 
+static int64_t ahead_of(const apus_shared_bucket *bucket)
+{
+    return atomic_load_explicit(&bucket->ahead_ns, memory_order_acquire);
+}
+
 uint32_t apus_shared_bucket_available(const apus_shared_bucket *bucket, int64_t now_ns)
 {
     const int64_t full_at_ns = atomic_load_explicit(&bucket->full_at_ns, memory_order_acquire);
-    return apus_bucket_available_at(full_at_ns, rate_of(bucket), now_ns);
+    return apus_bucket_available_at(full_at_ns, rate_of(bucket), now_ns + ahead_of(bucket));
 }
 
 int64_t apus_shared_bucket_ready_ns(const apus_shared_bucket *bucket, uint32_t n, int64_t now_ns)
@@ -61,7 +67,7 @@ int64_t apus_shared_bucket_ready_ns(const apus_shared_bucket *bucket, uint32_t n
     if (full_at_ns == APUS_BUCKET_CHANGING && n <= rate.capacity) {
         return now_ns + rate.interval_ns;
     }
-    return apus_bucket_ready_at(full_at_ns, rate, n, 0, now_ns);
+    return apus_bucket_ready_at(full_at_ns - ahead_of(bucket), rate, n, 0, now_ns);
 }
 
 void apus_shared_bucket_lower(apus_shared_bucket *bucket, uint32_t tokens, int64_t at_ns)
@@ -72,7 +78,7 @@ void apus_shared_bucket_lower(apus_shared_bucket *bucket, uint32_t tokens, int64
             sched_yield();
             continue;
         }
-        const int64_t lowered_ns = apus_bucket_lowered(full_at_ns, rate_of(bucket), tokens, at_ns);
+        const int64_t lowered_ns = apus_bucket_lowered(full_at_ns, rate_of(bucket), tokens, at_ns + ahead_of(bucket));
         /* Relaxed, as in apus_shared_bucket_try_take_keeping. */
         if (atomic_compare_exchange_weak_explicit(&bucket->full_at_ns, &full_at_ns, lowered_ns, memory_order_relaxed,
                                                   memory_order_relaxed)) {
@@ -84,11 +90,19 @@ void apus_shared_bucket_lower(apus_shared_bucket *bucket, uint32_t tokens, int64
 void apus_shared_bucket_reconfigure(apus_shared_bucket *bucket, apus_bucket_rate rate, int64_t now_ns)
 {
     const apus_bucket_rate old = rate_of(bucket);
-    const int64_t full_at_ns =
-        atomic_exchange_explicit(&bucket->full_at_ns, APUS_BUCKET_CHANGING, memory_order_acq_rel);
-    /* Release: who sees this rate also sees that the old state is gone. */
+    const int64_t old_ahead_ns = ahead_of(bucket);
+    const int64_t stored_ns = atomic_exchange_explicit(&bucket->full_at_ns, APUS_BUCKET_CHANGING, memory_order_acq_rel);
+    const int64_t full_at_ns = apus_bucket_carried(stored_ns - old_ahead_ns, old, rate, now_ns);
+    /* Just as much ahead as makes the stored time rise; nothing once time itself has passed it. At the limit, 73
+     * years, the bucket waits instead of going further ahead. */
+    const int64_t wanted_ns = stored_ns + 1 - full_at_ns;
+    const int64_t ahead_ns = wanted_ns < 0 ? 0
+                             : wanted_ns > APUS_BUCKET_MAX_AHEAD_NS ? APUS_BUCKET_MAX_AHEAD_NS
+                                                                    : wanted_ns;
+    const int64_t next_ns = full_at_ns + ahead_ns > stored_ns ? full_at_ns + ahead_ns : stored_ns + 1;
+    /* Release, twice: who sees this rate, or how far ahead, also sees that the old state is gone. */
     atomic_store_explicit(&bucket->packed_rate, apus_bucket_pack(rate), memory_order_release);
+    atomic_store_explicit(&bucket->ahead_ns, ahead_ns, memory_order_release);
     /* Release: who sees this state sees the rate that it was computed for. */
-    atomic_store_explicit(&bucket->full_at_ns, apus_bucket_carried(full_at_ns, old, rate, now_ns),
-                          memory_order_release);
+    atomic_store_explicit(&bucket->full_at_ns, next_ns, memory_order_release);
 }

@@ -270,7 +270,8 @@ static void enter(apus_journal *journal, apus_journal_segment *segment)
     journal->base = segment->base;
     journal->limit_bytes = segment->bytes - SEAL_BYTES;
     atomic_store_explicit(&journal->segment_number, segment->number, memory_order_relaxed);
-    atomic_store_explicit(&journal->used_bytes, sizeof(apus_journal_file_header), memory_order_relaxed);
+    /* Release, pairs with sync_current: who sees the new segment's count sees that the old one is retired. */
+    atomic_store_explicit(&journal->used_bytes, sizeof(apus_journal_file_header), memory_order_release);
     /* Release, pairs with the helper's acquire: whoever sees this segment sees its used_bytes, and
      * the segment that was retired before it. */
     atomic_store_explicit(&journal->current, segment, memory_order_release);
@@ -353,8 +354,11 @@ static int sync_current(apus_journal *journal, int64_t now_ns)
     if (result != 0) {
         return result;
     }
-    if (atomic_load_explicit(&journal->current, memory_order_acquire) != current) {
-        return 0; /* `used` may have been that of the next segment */
+    /* `used` may have been that of the next segment. Of the three stores of a switch, `retired`, `used_bytes` and
+     * `current`, the first is what tells: the lane may be held up between the other two, and then `current` is
+     * still the old one while `used` is the new one's 128 bytes. */
+    if (atomic_load_explicit(&journal->retired, memory_order_relaxed) != NULL) {
+        return 0;
     }
     journal->synced_segment = current->number;
     journal->synced_bytes = used;

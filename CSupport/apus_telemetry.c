@@ -350,12 +350,15 @@ static void write_request(apus_telemetry_control *control, uint32_t level, const
 {
     char text[APUS_TELEMETRY_TEXT_BYTES];
     copy_text(text, sizeof text, cause);
-    /* A requester that was killed in the middle left it odd. */
-    uint64_t sequence = atomic_load_explicit(&control->sequence, memory_order_relaxed);
-    if ((sequence & 1) != 0) {
-        atomic_store_explicit(&control->sequence, sequence + 1, memory_order_relaxed);
+    /* A requester that was killed in the middle left it odd. It stays odd: an even number, for however short a
+     * time, would vouch for the half of a text that is there. */
+    uint64_t odd = atomic_load_explicit(&control->sequence, memory_order_relaxed);
+    if ((odd & 1) == 0) {
+        odd = apus_telemetry_begin(&control->sequence);
+    } else {
+        /* Release fence, as in apus_telemetry_begin. */
+        atomic_thread_fence(memory_order_release);
     }
-    const uint64_t odd = apus_telemetry_begin(&control->sequence);
     store_words(control->cause, text, APUS_TELEMETRY_TEXT_WORDS);
     atomic_store_explicit(&control->requested_wall_ns, wall_ns(), memory_order_relaxed);
     atomic_store_explicit(&control->requester_process_id, getpid(), memory_order_relaxed);

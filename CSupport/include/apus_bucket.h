@@ -157,15 +157,24 @@ APUS_HOT void apus_bucket_reconfigure(apus_bucket *APUS_NONNULL bucket, apus_buc
 
 /* ---- any number of threads ---- */
 
-/* The rate is one word too, so that a take reads it whole: interval in the upper 40 bits. */
+/* The rate is one word too, so that a take reads it whole: interval in the upper 40 bits.
+ *
+ * Tests/Models/bucket.pml is a model of this bucket that Spin verifies (tools/models): keep the two alike.
+ *
+ * full_at_ns is stored ahead_ns late. A change of rate may bring the true time back to one that it had before; the
+ * stored one only ever rises. Otherwise a take that was judged under an older rate could find its state unchanged
+ * and pay that rate's price (the model's mutation STATE_MAY_RETURN: ten tokens for the price of one). */
 typedef struct apus_shared_bucket {
     alignas(APUS_CACHE_LINE) _Atomic int64_t full_at_ns;
     _Atomic uint64_t packed_rate;
+    _Atomic int64_t ahead_ns; /* 0 ... APUS_BUCKET_MAX_AHEAD_NS; changes with the rate only */
 } apus_shared_bucket;
 static_assert(sizeof(apus_shared_bucket) == APUS_CACHE_LINE, "a line of its own");
 
 /* full_at_ns while the rate is being changed: nothing is granted. */
 #define APUS_BUCKET_CHANGING INT64_MAX
+/* With time and burst at their limits a stored time stays below APUS_BUCKET_CHANGING. */
+#define APUS_BUCKET_MAX_AHEAD_NS (INT64_C(1) << 61)
 
 APUS_HOT uint64_t apus_bucket_pack(apus_bucket_rate rate)
 {
@@ -201,11 +210,14 @@ APUS_HOT apus_take apus_shared_bucket_try_take_keeping(apus_shared_bucket *APUS_
         if (APUS_UNLIKELY(wanted > rate.capacity)) {
             return APUS_TAKE_NEVER;
         }
-        const int64_t base_ns = full_at_ns > now_ns ? full_at_ns : now_ns;
-        if (base_ns - now_ns > (int64_t)(rate.capacity - wanted) * rate.interval_ns) {
+        /* Acquire: as the rate. */
+        const int64_t stored_now_ns = now_ns + atomic_load_explicit(&bucket->ahead_ns, memory_order_acquire);
+        const int64_t base_ns = full_at_ns > stored_now_ns ? full_at_ns : stored_now_ns;
+        if (base_ns - stored_now_ns > (int64_t)(rate.capacity - wanted) * rate.interval_ns) {
             return APUS_TAKE_NOT_YET;
         }
-        /* Relaxed: the word publishes nothing but itself. */
+        /* Relaxed: the word publishes nothing but itself. Unchanged means that no take and no change of rate
+         * came in between: the stored time never returns to a value that it has had. */
         if (APUS_LIKELY(atomic_compare_exchange_weak_explicit(&bucket->full_at_ns, &full_at_ns,
                                                               base_ns + (int64_t)n * rate.interval_ns,
                                                               memory_order_relaxed, memory_order_relaxed))) {
@@ -228,7 +240,7 @@ int64_t apus_shared_bucket_ready_ns(const apus_shared_bucket *APUS_NONNULL bucke
 void apus_shared_bucket_lower(apus_shared_bucket *APUS_NONNULL bucket, uint32_t tokens, int64_t at_ns);
 
 /* As apus_bucket_reconfigure. One thread at a time; takers meanwhile hear "not yet", for as long as
- * this thread needs for three stores. Cold. */
+ * this thread needs for four stores. Cold. */
 void apus_shared_bucket_reconfigure(apus_shared_bucket *APUS_NONNULL bucket, apus_bucket_rate rate, int64_t now_ns);
 
 #endif

@@ -9,6 +9,8 @@
  *
  * Threads: apus_clock_now_ns from any thread, lock-free; apus_clock_start and apus_clock_refit take a
  *          lock of their own, which no reader touches.
+ *          Tests/Models/clock.pml is a model of the hand-over that Spin verifies (tools/models): keep the two
+ *          alike.
  * Without a usable counter, or before apus_clock_start, readings come from clock_gettime.
  */
 #ifndef APUS_CLOCK_H

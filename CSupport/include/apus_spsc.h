@@ -10,6 +10,8 @@
  *            NUMA node, locked) and owns nothing.
  * Bounds:    capacity is a power of two and never changes. A full ring refuses; nothing here
  *            blocks, allocates or calls the kernel.
+ * Proof:     Tests/Models/ring.pml is a model of this ring that Spin verifies, the memory orders included
+ *            (tools/models): keep the two alike.
  */
 #ifndef APUS_SPSC_H
 #define APUS_SPSC_H

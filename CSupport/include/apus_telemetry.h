@@ -3,7 +3,8 @@
  * Threads:   each lane's block has one writer, its lane; heartbeat and identity one, the engine. Any number
  *            of processes read. Only the control page may be written by others.
  * Hot path:  inline relaxed stores; a text or an instrument goes under its own sequence lock, which
- *            never makes the writer wait and lets a reader notice that it saw half.
+ *            never makes the writer wait and lets a reader notice that it saw half (modelled in
+ *            Tests/Models/telemetry.pml and verified by tools/models: keep the two alike).
  * Clock:     every *_ns here is CLOCK_MONOTONIC, which all processes of a machine share, except
  *            start_wall_ns (nanoseconds since 1970 UTC).
  * Life:      the file is built beside its place and renamed into it, so nobody opens half of one. The writer

@@ -9,7 +9,7 @@ import Testing
     // Sendable by what is tested: one writer, any readers.
     struct Shared: @unchecked Sendable { let histogram: UnsafeMutablePointer<apus_histogram> }
     let shared = unsafe Shared(histogram: memory.base.assumingMemoryBound(to: apus_histogram.self))
-    let count: UInt64 = 2_000_000
+    let count = UInt64(max(10_000, 1_000_000 * StressTime.seconds))
     let mistakes = Tally()
     runTogether([
       {
@@ -42,7 +42,7 @@ import Testing
 @Suite struct ClockStressTests {
   @Test func `time handed from thread to thread never runs backwards while the clock is refitted`() throws {
     EngineClock.start()
-    let end = EngineClock.now() + 2_000_000_000
+    let end = EngineClock.now() + Nanoseconds(max(1, StressTime.seconds) * 1e9)
     // Each thread passes its reading on; the other's next reading must not be earlier.
     let there = try Ring(capacity: 1)
     let back = try Ring(capacity: 1)

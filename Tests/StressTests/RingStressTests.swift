@@ -4,9 +4,10 @@ import Glibc
 import Testing
 
 @Suite struct RingStressTests {
-  @Test(arguments: [1, 2, 64, 4096])
+  @Test(arguments: [1, 2, 4, 8, 64, 4096])
   func `R33_ between two threads nothing is lost, repeated, reordered or torn`(capacity: Int) throws {
-    let count: UInt64 = capacity == 1 ? 20_000 : 400_000
+    // At least three laps; then until the time is over, which the last record says.
+    let end = StressTime.end(part: 0.5)
     let ring = try Ring(capacity: capacity)
     let producer = Parcel(ring.producer)
     let consumer = Parcel(ring.consumer)
@@ -17,11 +18,15 @@ import Testing
       {
         var producer = producer.take()
         var refused: Int64 = 0
-        for number in 0..<count {
-          while !producer.push(RingRecord(words: (number, ~number, number, 1, 2, number &* 5, number))) {
+        var number: UInt64 = 0
+        var isLast = false
+        while !isLast {
+          isLast = number >= 3 * UInt64(capacity) && number % 64 == 0 && StressTime.now >= end
+          while !producer.push(RingRecord(words: (number, ~number, number, isLast ? 1 : 0, 2, number &* 5, number))) {
             refused += 1
             sched_yield()
           }
+          number += 1
         }
         refusals.value = refused
         counted.value = Int64(producer.statistics.refused)
@@ -30,7 +35,8 @@ import Testing
         var consumer = consumer.take()
         var bad: Int64 = 0
         var number: UInt64 = 0
-        while number < count {
+        var isLast = false
+        while !isLast {
           guard let record = consumer.pop() else {
             sched_yield()
             continue
@@ -38,6 +44,7 @@ import Testing
           let w = record.words
           if w.0 != number || w.1 != ~number || w.2 != number || w.5 != number &* 5 || w.6 != number { bad += 1 }
           number += 1
+          isLast = w.3 == 1
           if consumer.statistics.depth > capacity { bad += 1 }
         }
         if consumer.pop() != nil as RingRecord? { bad += 1 }
@@ -49,7 +56,7 @@ import Testing
   }
 
   @Test func `records filled and read in place arrive whole`() throws {
-    let count: UInt64 = 300_000
+    let count = UInt64(200_000 * StressTime.seconds)
     let ring = try Ring(capacity: 16)
     let producer = Parcel(ring.producer)
     let consumer = Parcel(ring.consumer)

@@ -70,7 +70,7 @@ public struct Book: ~Copyable, @unchecked Sendable {
   /// Whether both sides have levels and the best bid is at or above the best ask: a locked book
   /// counts as crossed.
   @inlinable public var isCrossed: Bool {
-    @inline(always) get { unsafe apus_book_crossed(book) }
+    @inline(always) @_noLocks get { unsafe apus_book_crossed(book) }
   }
 
   /// Number of levels of a side.
@@ -108,7 +108,7 @@ public struct Book: ~Copyable, @unchecked Sendable {
 
   /// Levels dropped since `init`, because a tail was full or a price out of range.
   @inlinable public var droppedCount: UInt64 {
-    @inline(always) get { unsafe apus_book_dropped(book) }
+    @inline(always) @_noLocks get { unsafe apus_book_dropped(book) }
   }
 
   /// Whether no level of the side was dropped for lack of room since it was cleared.

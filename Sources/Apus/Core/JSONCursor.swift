@@ -59,7 +59,7 @@ struct MemberTable: ~Copyable {
 /// Reading typed members. A member of another type than asked for is stepped over and noted in `wrong`, so that
 /// one odd item leaves the rest of an array readable; only text that is no JSON makes the cursor fail.
 extension JSONCursor {
-  @inline(always)
+  @inline(always) @_noLocks
   mutating func isNext(_ kind: JSONKind) -> Bool { apus_json_peek(&self) == kind }
 
   /// Steps over `text` if it stands here.

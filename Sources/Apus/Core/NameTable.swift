@@ -79,7 +79,7 @@ public struct NameTable: ~Copyable {
   }
 
   /// The value of the bytes, or `nil`. Hot.
-  @inlinable @inline(always)
+  @inlinable @inline(always) @_noLocks
   public borrowing func find(_ text: UnsafePointer<CChar>, _ count: Int) -> UInt32? {
     let value = apus_names_find(table, text, count)
     return value == UInt32.max ? nil : value

@@ -68,13 +68,13 @@ public struct OrderSlab: ~Copyable, @unchecked Sendable {
 
   deinit { unsafe apus_slab_destroy(slab) }
 
-  @inlinable public var capacity: Int { @inline(always) get { Int(unsafe apus_slab_capacity(slab)) } }
+  @inlinable public var capacity: Int { @inline(always) @_noLocks get { Int(unsafe apus_slab_capacity(slab)) } }
 
   /// Records in use.
-  @inlinable public var count: Int { @inline(always) get { Int(unsafe apus_slab_count(slab)) } }
+  @inlinable public var count: Int { @inline(always) @_noLocks get { Int(unsafe apus_slab_count(slab)) } }
 
   /// The client id that the next insert will give; 0 if the slab is full.
-  @inlinable public var nextClientID: UInt64 { @inline(always) get { unsafe apus_slab_next_id(slab) } }
+  @inlinable public var nextClientID: UInt64 { @inline(always) @_noLocks get { unsafe apus_slab_next_id(slab) } }
 
   /// A record with its client id set and all else zero, or `nil` if the slab is full.
   @inlinable @inline(always) @_noLocks

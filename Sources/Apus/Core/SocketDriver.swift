@@ -51,7 +51,7 @@ extension SocketDriverConfiguration {
 
 extension ConnectionHandle {
   /// Index for the owner's own table, 0 ..< the configured number of connections.
-  @inlinable @inline(always) public var slot: Int { Int(apus_connection_slot(self)) }
+  @inlinable public var slot: Int { @inline(always) @_noLocks get { Int(apus_connection_slot(self)) } }
 }
 
 extension SocketEvent {

@@ -49,7 +49,7 @@ public struct TokenBucket: ~Copyable, Sendable {
   }
 
   /// The first time from `now` on at which `count` tokens are there and `kept` would remain; `nil` if never.
-  @inlinable
+  @inlinable @_noLocks
   public func readyTime(for count: UInt32 = 1, keeping kept: UInt32 = 0, now: Nanoseconds) -> Nanoseconds? {
     let ready = apus_bucket_ready_at(bucket.full_at_ns, bucket.rate, count, kept, now)
     return ready == .max ? nil : ready
@@ -57,11 +57,13 @@ public struct TokenBucket: ~Copyable, Sendable {
 
   /// Makes sure that no more than `count` tokens are there at `time`: what the venue says remains
   /// (`time` is now), or a ban until `time` (`count` is 0). Never adds tokens.
+  @_noLocks
   public mutating func lower(to count: UInt32, at time: Nanoseconds) {
     unsafe apus_bucket_lower(&bucket, count, time)
   }
 
   /// Changes the rate; tokens taken and not yet refilled stay taken.
+  @_noLocks
   public mutating func reconfigure(_ rate: BucketRate, now: Nanoseconds) {
     unsafe apus_bucket_reconfigure(&bucket, rate, now)
   }

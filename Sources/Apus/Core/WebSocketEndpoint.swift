@@ -185,16 +185,19 @@ public struct WebSocketEndpoint: ~Copyable, @unchecked Sendable {
     unsafe apus_ws_endpoint_consumed(endpoint, count)
   }
 
-  @inlinable @inline(always)
-  public var state: WebSocketState { unsafe apus_ws_endpoint_state(endpoint) }
+  @inlinable public var state: WebSocketState {
+    @inline(always) @_noLocks get { unsafe apus_ws_endpoint_state(endpoint) }
+  }
 
   /// Frames received on this connection, control frames and fragments included.
-  @inlinable @inline(always)
-  public var framesIn: UInt64 { unsafe apus_ws_endpoint_frames_in(endpoint) }
+  @inlinable public var framesIn: UInt64 {
+    @inline(always) @_noLocks get { unsafe apus_ws_endpoint_frames_in(endpoint) }
+  }
 
   /// Frames queued on this connection, control frames included.
-  @inlinable @inline(always)
-  public var framesOut: UInt64 { unsafe apus_ws_endpoint_frames_out(endpoint) }
+  @inlinable public var framesOut: UInt64 {
+    @inline(always) @_noLocks get { unsafe apus_ws_endpoint_frames_out(endpoint) }
+  }
 
   /// The first value of a field in the head that the peer sent, `Retry-After` of a refusal say; `nil` if
   /// it is missing or empty. Cold.
