@@ -105,7 +105,9 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       failure = LaneFailure(.system, "the socket driver failed: error \(-count)")
       return
     } else if idle == .yield {
+      apus_realtime_allow_begin()
       sched_yield()
+      apus_realtime_allow_end()
     }
     if directives != nil {
       while let message = directives!.pop(as: DirectiveMessage.self) {
