@@ -20,6 +20,7 @@ struct FaultyStrategy: Strategy, Sendable {
   private let fault: Fault
   private var calls = 0
   private var waste: UInt64 = 1
+  private var kept: [Int] = []
 
   init(_ inner: LadderStrategy, fault: Fault) {
     self.inner = inner
@@ -32,7 +33,7 @@ struct FaultyStrategy: Strategy, Sendable {
     inner.quote(view, into: &ladders)
     switch fault {
     case .none: break
-    case .allocate: if calls == 10 { allocate(calls) }
+    case .allocate: if calls == 10 { kept = Array(repeating: calls, count: calls) }
     case .lock: if calls == 10 { lock.withLock {} }
     case .work:
       for _ in 0..<100 {
@@ -41,6 +42,4 @@ struct FaultyStrategy: Strategy, Sendable {
       }
     }
   }
-
-  @inline(never) private func allocate(_ count: Int) { malloc(count).map { free($0) } }
 }

@@ -22,7 +22,7 @@ struct Scenario {
   }
 
   /// Messages of each kind.
-  static let count = 200
+  static let count = 100
 
   private static func moving(_ measured: LaneScript.Measured) -> (LaneScript) throws -> Void {
     { script in

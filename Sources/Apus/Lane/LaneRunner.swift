@@ -100,7 +100,9 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       driverFailed(-count)
       return
     } else if idle == .yield {
+      apus_realtime_allow_begin()
       sched_yield()
+      apus_realtime_allow_end()
     }
     if directives != nil {
       while let message = directives!.pop(as: DirectiveMessage.self) {
