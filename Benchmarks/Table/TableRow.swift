@@ -1,6 +1,37 @@
 import Foundation
 import Pieces
 
+/// A row in the JSON of another program: `row` and `unit` are needed, the rest may be missing or null.
+struct OtherRow: Decodable {
+  struct Peer: Decodable {
+    var name: String
+    var value: Double?
+  }
+
+  /// A number, or a text that says it.
+  enum Target: Decodable {
+    case number(Double)
+    case text(String)
+
+    init(from decoder: any Decoder) throws {
+      let container = try decoder.singleValueContainer()
+      if let number = try? container.decode(Double.self) {
+        self = .number(number)
+      } else {
+        self = .text(try container.decode(String.self))
+      }
+    }
+  }
+
+  var row: String
+  var unit: String
+  var ours: Double?
+  var target: Target?
+  var met: Bool?
+  var peers: [Peer]?
+  var conditions: String?
+}
+
 /// One printed line, from this program or from another one's JSON file.
 struct TableRow {
   struct Peer {
@@ -108,27 +139,23 @@ struct TableRow {
 
   // MARK: JSON
 
-  /// A row of another program: `row` and `unit` are needed, the rest may be missing or null.
-  init(json: Any, file: String) throws {
-    guard let object = json as? [String: Any], let row = object["row"] as? String,
-      let unit = object["unit"] as? String
-    else { throw TableError("\(file): an element without the members row and unit") }
-    self.row = row
-    self.unit = unit
-    ours = Self.double(object["ours"])
-    targetValue = Self.double(object["target"])
-    target = object["target"] as? String ?? targetValue.map { Self.number($0) }
-    met = object["met"] as? Bool
-    peers = (object["peers"] as? [[String: Any]] ?? []).compactMap { peer in
-      (peer["name"] as? String).map { Peer(name: $0, value: Self.double(peer["value"])) }
+  /// A row of another program.
+  init(_ other: OtherRow) {
+    row = other.row
+    unit = other.unit
+    ours = other.ours
+    isMoreBetter = other.unit.hasSuffix("/s")
+    switch other.target {
+    case .number(let number)?:
+      targetValue = number
+      target = (isMoreBetter ? "≥ " : "≤ ") + Self.number(number)
+    case .text(let text)?: target = text
+    case nil: break
     }
-    conditions = object["conditions"] as? String ?? ""
+    met = other.met
+    peers = (other.peers ?? []).map { Peer(name: $0.name, value: $0.value) }
+    conditions = other.conditions ?? ""
     remark = ours == nil && !conditions.isEmpty ? conditions : nil
-    isMoreBetter = unit.hasSuffix("/s")
-  }
-
-  private static func double(_ value: Any?) -> Double? {
-    value is Bool ? nil : (value as? NSNumber)?.doubleValue
   }
 
   func json(machine: String) -> [String: Any] {

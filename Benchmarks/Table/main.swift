@@ -55,14 +55,12 @@ func measureAll(_ options: Options, _ cores: Cores, _ library: PeerLibrary) -> (
 
 func merge(_ files: [String], _ options: Options) throws -> [TableRow] {
   try files.flatMap { file -> [TableRow] in
-    let parsed: Any
     do {
-      parsed = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: file)))
+      let data = try Data(contentsOf: URL(fileURLWithPath: file))
+      return try JSONDecoder().decode([OtherRow].self, from: data).map { TableRow($0) }.filter { options.wants($0.row) }
     } catch {
-      throw TableError("\(file) cannot be read as JSON: \(error.localizedDescription)")
+      throw TableError("\(file) is no JSON array of rows: \(error)")
     }
-    guard let list = parsed as? [Any] else { throw TableError("\(file) is no JSON array of rows") }
-    return try list.map { try TableRow(json: $0, file: file) }.filter { options.wants($0.row) }
   }
 }
 
