@@ -63,53 +63,6 @@ static int map_send_memory(driver *d)
     return result;
 }
 
-static int set_up_ring(driver *d)
-{
-    const uint32_t connections = d->config.max_connections;
-    struct io_uring_params parameters = {
-        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG
-            | IORING_SETUP_R_DISABLED | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
-        .cq_entries = (uint32_t)power_of_two_from(4 * (uint64_t)connections + d->config.receive_buffer_count + 128),
-    };
-    int result = io_uring_queue_init_params((unsigned)power_of_two_from(2 * (uint64_t)connections + 64), &d->ring,
-                                            &parameters);
-    if (result < 0) {
-        d->ring.ring_fd = -1;
-        return result == -EINVAL ? -EOPNOTSUPP : result;
-    }
-    for (unsigned i = 0; i < *d->ring.sq.kring_entries; i++) {
-        d->ring.sq.array[i] = i;
-    }
-    d->cq_mask = *d->ring.cq.kring_entries - 1;
-    d->front.cq_tail = d->ring.cq.ktail;
-    d->front.sq_flags = d->ring.sq.kflags;
-    d->front.cq_head = *d->ring.cq.khead;
-    d->front.attention_mask = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
-    d->front.attention = ATTENTION_START;
-
-    result = io_uring_register_files_sparse(&d->ring, connections);
-    if (result < 0) {
-        return result == -EINVAL ? -EOPNOTSUPP : result;
-    }
-    struct io_uring_buf_reg registration = {
-        .ring_addr = (uint64_t)(uintptr_t)d->buffer_ring,
-        .ring_entries = d->config.receive_buffer_count,
-        .bgid = BUFFER_GROUP,
-    };
-    result = io_uring_register_buf_ring(&d->ring, &registration, 0);
-    if (result < 0) {
-        return result == -EINVAL ? -EOPNOTSUPP : result;
-    }
-    io_uring_buf_ring_init(d->buffer_ring);
-    for (uint32_t i = 0; i < d->config.receive_buffer_count; i++) {
-        io_uring_buf_ring_add(d->buffer_ring, d->receive_memory + (size_t)i * d->config.receive_buffer_bytes,
-                              d->config.receive_buffer_bytes, (uint16_t)i, (int)d->config.receive_buffer_count - 1,
-                              (int)i);
-    }
-    io_uring_buf_ring_advance(d->buffer_ring, (int)d->config.receive_buffer_count);
-    return 0;
-}
-
 static int set_up_memory(driver *d)
 {
     const uint32_t connections = d->config.max_connections;
@@ -128,11 +81,9 @@ static int set_up_memory(driver *d)
     if (d->waker->fd < 0) {
         return -errno;
     }
-    d->buffer_ring_bytes = d->config.receive_buffer_count * sizeof(struct io_uring_buf);
     d->receive_bytes = (size_t)d->config.receive_buffer_count * d->config.receive_buffer_bytes;
-    d->buffer_ring = (struct io_uring_buf_ring *)(void *)map_anonymous(d->buffer_ring_bytes);
     d->receive_memory = map_anonymous(d->receive_bytes);
-    if (d->buffer_ring == NULL || d->receive_memory == NULL) {
+    if (d->receive_memory == NULL) {
         return -ENOMEM;
     }
     if (madvise(d->receive_memory, d->receive_bytes, MADV_DONTDUMP) != 0) {
@@ -153,6 +104,34 @@ static int set_up_memory(driver *d)
     return 0;
 }
 
+static int set_up_kind(driver *d, const driver_kind *kind)
+{
+    d->kind = kind;
+    return kind->set_up(d);
+}
+
+/* The system's answers that mean "not here", as opposed to "not now" or "not so much". */
+static bool means_unavailable(int error)
+{
+    return error == -ENOSYS || error == -EPERM || error == -EACCES || error == -EOPNOTSUPP;
+}
+
+static int choose_kind(driver *d)
+{
+    if (d->config.kind == APUS_DRIVER_EPOLL) {
+        return set_up_kind(d, &apus_driver_epoll_);
+    }
+    const int result = set_up_kind(d, &apus_driver_uring_);
+    if (d->config.kind == APUS_DRIVER_IO_URING || !means_unavailable(result)) {
+        return result;
+    }
+    apus_driver_uring_.tear_down(d);
+    memset(&d->front, 0, sizeof d->front);
+    memset(&d->uring, 0, sizeof d->uring);
+    d->refusal = result;
+    return set_up_kind(d, &apus_driver_epoll_);
+}
+
 int apus_driver_create(const apus_driver_config *asked, apus_driver **out)
 {
     *out = NULL;
@@ -166,7 +145,8 @@ int apus_driver_create(const apus_driver_config *asked, apus_driver **out)
     if (config->max_connections < 1 || config->max_connections > 8192 || config->receive_buffer_bytes < 64
         || config->receive_buffer_bytes > 1 << 20 || config->receive_buffer_count < 2
         || config->receive_buffer_count > 32768 || __builtin_popcount(config->receive_buffer_count) != 1
-        || config->send_buffer_bytes < 1 || config->send_buffer_bytes > 16 << 20 || config->close_timeout_ns <= 0) {
+        || config->send_buffer_bytes < 1 || config->send_buffer_bytes > 16 << 20 || config->close_timeout_ns <= 0
+        || config->kind > APUS_DRIVER_EPOLL) {
         return -EINVAL;
     }
     const uint64_t send_bytes = power_of_two_from(config->send_buffer_bytes < 4096 ? 4096 : config->send_buffer_bytes);
@@ -183,19 +163,14 @@ int apus_driver_create(const apus_driver_config *asked, apus_driver **out)
     memset(d, 0, sizeof *d);
     d->config = *config;
     d->send_mask = each - 1;
-    d->close_time.tv_sec = config->close_timeout_ns / 1000000000;
-    d->close_time.tv_nsec = config->close_timeout_ns % 1000000000;
-    d->retry_time.tv_nsec = 100000000;
-    d->ring.ring_fd = -1;
     int result = set_up_memory(d);
     if (result == 0) {
-        result = set_up_ring(d);
+        result = choose_kind(d);
     }
     if (result < 0) {
         apus_driver_destroy(&d->front);
         return result;
     }
-    apus_driver_start_wake_(d);
     *out = &d->front;
     return 0;
 }
@@ -206,7 +181,7 @@ void apus_driver_destroy(apus_driver *front)
     if (d == NULL) {
         return;
     }
-    /* The ring holds its own references to the sockets and lets go of them a little after it is closed:
+    /* A ring holds its own references to the sockets and lets go of them a little after it is closed:
      * shutting them down frees the ports and tells the peers now. */
     for (uint32_t i = 0; i < d->listener_count; i++) {
         (void)shutdown(d->listeners[i], SHUT_RDWR);
@@ -218,11 +193,8 @@ void apus_driver_destroy(apus_driver *front)
             close(d->connections[i].fd);
         }
     }
-    if (d->ring.ring_fd >= 0) {
-        io_uring_queue_exit(&d->ring);
-    }
-    if (d->buffer_ring != NULL) {
-        munmap(d->buffer_ring, d->buffer_ring_bytes);
+    if (d->kind != NULL) {
+        d->kind->tear_down(d);
     }
     if (d->receive_memory != NULL) {
         munmap(d->receive_memory, d->receive_bytes);
@@ -265,15 +237,12 @@ static socklen_t address_bytes(const union address *address)
     return address->any.sa_family == AF_INET6 ? sizeof address->v6 : sizeof address->v4;
 }
 
-void apus_driver_start_accept_(driver *d, uint16_t listener, bool later)
+/* io_uring waits in the kernel for what would block; epoll is told. */
+static int open_socket(const driver *d, const union address *address)
 {
-    struct io_uring_sqe *sqe = apus_driver_entry_(d);
-    if (later) {
-        io_uring_prep_timeout(sqe, &d->retry_time, 0, 0);
-    } else {
-        io_uring_prep_multishot_accept(sqe, d->listeners[listener], NULL, NULL, SOCK_CLOEXEC);
-    }
-    sqe->user_data = (uint64_t)(later ? OP_ACCEPT_RETRY : OP_ACCEPT) << 56 | (uint64_t)listener << 32;
+    const int extra = d->kind->name == APUS_DRIVER_EPOLL ? SOCK_NONBLOCK : 0;
+    const int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | extra, 0);
+    return fd < 0 ? -errno : fd;
 }
 
 int apus_driver_listen(apus_driver *front, const char *host, uint16_t port, uint16_t *bound_port)
@@ -286,9 +255,9 @@ int apus_driver_listen(apus_driver *front, const char *host, uint16_t port, uint
     if (d->listener_count == APUS_DRIVER_MAX_LISTENERS) {
         return -ENOSPC;
     }
-    const int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int fd = open_socket(d, &address);
     if (fd < 0) {
-        return -errno;
+        return fd;
     }
     const int on = 1;
     socklen_t bytes = address_bytes(&address);
@@ -302,9 +271,14 @@ int apus_driver_listen(apus_driver *front, const char *host, uint16_t port, uint
     if (bound_port != NULL) {
         *bound_port = ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
     }
-    const uint16_t listener = (uint16_t)d->listener_count++;
+    const uint16_t listener = (uint16_t)d->listener_count;
     d->listeners[listener] = fd;
-    apus_driver_start_accept_(d, listener, false);
+    const int result = d->kind->start_accept(d, listener);
+    if (result < 0) {
+        close(fd);
+        return result;
+    }
+    d->listener_count++;
     return listener;
 }
 
@@ -313,36 +287,23 @@ int apus_driver_listen(apus_driver *front, const char *host, uint16_t port, uint
 int apus_driver_try_address_(driver *d, connection *c)
 {
     const union address *address = &c->addresses[c->address_next++];
-    const uint32_t slot = (uint32_t)(c - d->connections);
     if (c->fd >= 0) {
+        d->kind->forget_socket(d, c);
         close(c->fd);
     }
-    c->fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    c->fd = open_socket(d, address);
     if (c->fd < 0) {
-        return -errno;
+        const int error = c->fd;
+        c->fd = -1;
+        return error;
     }
     const int on = 1;
     if (setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0
         || (c->has_local && bind(c->fd, &c->local.any, address_bytes(&c->local)) != 0)) {
         return -errno;
     }
-    const int result = io_uring_register_files_update(&d->ring, slot, &c->fd, 1);
-    if (result != 1) {
-        return result < 0 ? result : -EIO;
-    }
     c->state = SLOT_CONNECTING;
-    c->timed_out = false;
-    c->in_flight += 2;
-    apus_driver_reserve_(d, 2); /* a link must not be cut in two by a submission */
-    struct io_uring_sqe *sqe = apus_driver_entry_(d);
-    io_uring_prep_connect(sqe, (int)slot, &address->any, address_bytes(address));
-    sqe->flags |= IOSQE_FIXED_FILE | IOSQE_IO_LINK;
-    const uint64_t identity = (uint64_t)slot << 32 | c->generation;
-    sqe->user_data = (uint64_t)OP_CONNECT << 56 | identity;
-    sqe = apus_driver_entry_(d);
-    io_uring_prep_link_timeout(sqe, &c->connect_time, 0);
-    sqe->user_data = (uint64_t)OP_CONNECT_LIMIT << 56 | identity;
-    return 0;
+    return d->kind->start_connect(d, c, address, address_bytes(address));
 }
 
 static int resolve(const char *host, uint16_t port, connection *c)
@@ -398,32 +359,25 @@ int apus_driver_connect(apus_driver *front, const char *host, uint16_t port, con
     c->address_count = scratch.address_count;
     c->local = scratch.local;
     c->has_local = local_host != NULL;
-    c->connect_time.tv_sec = timeout_ns / 1000000000;
-    c->connect_time.tv_nsec = timeout_ns % 1000000000;
+    c->connect_timeout_ns = timeout_ns;
     do {
         result = apus_driver_try_address_(d, c);
     } while (result < 0 && c->address_next < c->address_count);
     if (result < 0) {
         if (c->fd >= 0) {
+            d->kind->forget_socket(d, c);
             close(c->fd);
             c->fd = -1;
         }
         c->state = SLOT_FREE;
-        d->free_slots[d->free_count++] = (uint32_t)(c - d->connections);
+        d->free_slots[d->free_count++] = slot_of(d, c);
         return result;
     }
-    *out = apus_driver_handle_(d, c);
+    *out = handle_of(d, c);
     return 0;
 }
 
 /* ---- waking ---- */
-
-void apus_driver_start_wake_(driver *d)
-{
-    struct io_uring_sqe *sqe = apus_driver_entry_(d);
-    io_uring_prep_read(sqe, d->waker->fd, &d->wake_value, sizeof d->wake_value, 0);
-    sqe->user_data = (uint64_t)OP_WAKE << 56;
-}
 
 apus_waker *apus_driver_waker(apus_driver *front)
 {

@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <sys/utsname.h>
 
-void apus_driver_explain_create(int error, char *out, size_t capacity)
+/* Completes `what`; `way_out` is what else one may do about a missing io_uring. */
+static void explain(const char *what, int error, const char *way_out, char *out, size_t capacity)
 {
     struct utsname kernel;
     const char *release = uname(&kernel) == 0 ? kernel.release : "unknown";
-    const char *what = "could not create the socket driver: ";
     switch (-error) {
     case EINVAL:
         snprintf(out, capacity, "%sconfiguration out of range (connections 1 to 8192; receive buffers 64 B to 1 MiB each, "
@@ -18,14 +18,15 @@ void apus_driver_explain_create(int error, char *out, size_t capacity)
         break;
     case ENOSYS:
         snprintf(out, capacity, "%sthis kernel (%s) has no io_uring, or a container's seccomp profile hides it; use Linux 6.1 "
-                 "or later and allow io_uring_setup, io_uring_enter and io_uring_register in the profile", what, release);
+                 "or later and allow io_uring_setup, io_uring_enter and io_uring_register in the profile%s", what, release,
+                 way_out);
         break;
     case EPERM: case EACCES:
         snprintf(out, capacity, "%sio_uring is forbidden here; set kernel.io_uring_disabled=0 (sysctl), and in a container "
-                 "allow io_uring_setup, io_uring_enter and io_uring_register in its seccomp profile", what);
+                 "allow io_uring_setup, io_uring_enter and io_uring_register in its seccomp profile%s", what, way_out);
         break;
     case EOPNOTSUPP:
-        snprintf(out, capacity, "%skernel %s lacks an io_uring feature it needs; use Linux 6.1 or later", what, release);
+        snprintf(out, capacity, "%skernel %s lacks an io_uring feature it needs; use Linux 6.1 or later%s", what, release, way_out);
         break;
     case ENOMEM:
         snprintf(out, capacity, "%snot enough memory, or the locked-memory limit is reached; raise it (ulimit -l, "
@@ -38,6 +39,16 @@ void apus_driver_explain_create(int error, char *out, size_t capacity)
     default:
         snprintf(out, capacity, "%s%s (error %d, kernel %s)", what, strerror(-error), -error, release);
     }
+}
+
+void apus_driver_explain_create(int error, char *out, size_t capacity)
+{
+    explain("could not create the socket driver: ", error, "; or set the driver to auto or epoll", out, capacity);
+}
+
+void apus_driver_explain_refusal(int error, char *out, size_t capacity)
+{
+    explain("using epoll: ", error, " (or set the driver to epoll, and this is not said again)", out, capacity);
 }
 
 static const char *open_bracket(const char *host) { return strchr(host, ':') != NULL ? "[" : ""; }

@@ -1,14 +1,15 @@
-/* apus_driver.h: TCP sockets through one io_uring, for clients and servers. The owner polls; nothing calls back.
+/* apus_driver.h: TCP sockets through io_uring or epoll, for clients and servers. The owner polls; nothing calls back.
  *
+ * Kinds:     io_uring by choice: an idle turn costs nothing, and stays so with many connections. epoll where
+ *            io_uring is forbidden or too old. Events, handles and errors are the same.
  * Ownership: apus_driver_create allocates everything; nothing allocates afterwards, except name
  *            resolution inside apus_driver_connect. Destroy closes every socket at once.
  * Threads:   one thread owns a driver. The first call of apus_driver_poll or apus_driver_flush binds
- *            it to the calling thread (IORING_SETUP_SINGLE_ISSUER); another thread's is refused, and until
- *            then it may be moved. Only apus_waker_wake may be called from other threads.
+ *            it to the calling thread; another thread's is refused, and until then it may be moved. Only apus_waker_wake may be called from other threads.
  * Handles:   every connection that was asked for or accepted ends with exactly one CLOSED or
  *            CONNECT_FAILED event. From then on its handle is stale and is refused everywhere, also
  *            after its slot has been given to a new connection.
- * Kernel:    6.1 or later (deferred task work, multishot receive, provided-buffer rings).
+ * Kernel:    io_uring needs 6.1 or later (deferred task work, multishot receive, provided-buffer rings).
  */
 #ifndef APUS_DRIVER_H
 #define APUS_DRIVER_H
@@ -34,6 +35,12 @@ APUS_HOT uint32_t apus_connection_slot(apus_connection connection)
     return (uint32_t)connection;
 }
 
+typedef enum APUS_CLOSED_ENUM APUS_NAME(SocketDriverKind) apus_driver_kind {
+    APUS_DRIVER_AUTO APUS_NAME(automatic) = 0, /* io_uring, or epoll if the system does not let us have it */
+    APUS_DRIVER_IO_URING APUS_NAME(ioUring),
+    APUS_DRIVER_EPOLL APUS_NAME(epoll),
+} apus_driver_kind;
+
 /* A field that is 0 takes the default in brackets. */
 typedef struct APUS_NAME(SocketDriverConfiguration) apus_driver_config {
     uint32_t max_connections;      /* [16] 1 ... 8192, open, opening and closing ones together */
@@ -41,6 +48,7 @@ typedef struct APUS_NAME(SocketDriverConfiguration) apus_driver_config {
     uint32_t receive_buffer_count; /* [256] a power of two, 2 ... 32768, shared by all connections */
     uint32_t send_buffer_bytes;    /* [256 KiB] 1 ... 16 MiB for each connection, rounded up to a power of two of at
                                       least 4 KiB; all together at most 4 GiB */
+    apus_driver_kind kind;         /* [auto] */
     int64_t close_timeout_ns;      /* [1 s] > 0: how long an orderly close may wait for the peer */
 } apus_driver_config;
 
@@ -68,7 +76,7 @@ static_assert(sizeof(apus_driver_event) == 32, "two events a cache line");
 
 /* Since creation; for telemetry and tests. */
 typedef struct APUS_NAME(SocketDriverCounters) apus_driver_counters {
-    uint64_t enters;            /* system calls made to submit, reap or wait */
+    uint64_t enters;            /* system calls made to send, receive, accept, submit, reap or wait */
     uint64_t short_sends;       /* sends that the kernel took only in part, or not at once */
     uint64_t buffer_exhausted;  /* receives that found no provided buffer */
     uint64_t accept_refused;    /* accepted and closed at once: no free slot */
@@ -76,7 +84,8 @@ typedef struct APUS_NAME(SocketDriverCounters) apus_driver_counters {
     uint64_t stale_completions; /* completions for a connection that no longer exists: expected 0 */
 } apus_driver_counters;
 
-/* The front part of a driver, visible so that an idle turn stays inline. */
+/* The front part of a driver, visible so that an idle turn stays inline. With epoll there is always attention: only a
+ * system call can tell whether something has arrived. */
 typedef struct apus_driver {
     alignas(APUS_CACHE_LINE) const unsigned *APUS_NONNULL cq_tail; /* the kernel writes it */
     const unsigned *APUS_NONNULL sq_flags;                         /* the kernel writes it */
@@ -85,9 +94,15 @@ typedef struct apus_driver {
     uint32_t attention;                                            /* not 0: user-space work is waiting */
 } apus_driver;
 
-/* 0 with *out, or -errno: -EINVAL (configuration out of range), -ENOMEM, -ENOSYS or -EPERM (io_uring
- * not available), -EOPNOTSUPP (kernel too old), -EMFILE. apus_driver_explain_create says what to do. Cold. */
+/* 0 with *out, or -errno: -EINVAL (configuration out of range), -ENOMEM, -EMFILE, and if io_uring was asked for by
+ * name -ENOSYS, -EPERM or -EACCES (not available) or -EOPNOTSUPP (kernel too old). apus_driver_explain_create says
+ * what to do. Cold. */
 int apus_driver_create(const apus_driver_config *APUS_NONNULL config, apus_driver *APUS_NULLABLE *APUS_NONNULL out);
+
+/* What it became: never APUS_DRIVER_AUTO. Any thread. */
+apus_driver_kind apus_driver_kind_of(const apus_driver *APUS_NONNULL driver);
+/* Why `auto` did not become io_uring: the -errno of the refusal; 0 if it did or was not asked for. Any thread. */
+int apus_driver_refusal(const apus_driver *APUS_NONNULL driver);
 
 /* Closes every socket and frees everything. Pending output is dropped. Any thread, after the owner has
  * let go. NULL is fine. Cold. */
@@ -96,6 +111,8 @@ void apus_driver_destroy(apus_driver *APUS_NULLABLE driver);
 /* One sentence for an operator about a failed create, listen or connect; `error` is the negative
  * return value. NUL-terminated, cut to `capacity`. Any thread. Cold. */
 void apus_driver_explain_create(int error, char *APUS_NONNULL out, size_t capacity);
+/* The same about apus_driver_refusal: that epoll is used, why, and what to change. */
+void apus_driver_explain_refusal(int error, char *APUS_NONNULL out, size_t capacity);
 void apus_driver_explain_listen(int error, const char *APUS_NONNULL host, uint16_t port, char *APUS_NONNULL out,
                                 size_t capacity);
 /* `error` as returned by connect (negative) or as in CONNECT_FAILED (positive). */
@@ -127,7 +144,8 @@ int apus_driver_abort(apus_driver *APUS_NONNULL driver, apus_connection connecti
 APUS_DRIVER_CALL int apus_driver_turn(apus_driver *APUS_NONNULL driver, apus_driver_event *APUS_NONNULL events,
                                       uint32_t max, int64_t wait_ns);
 
-/* Whether a poll would find nothing: looks at two words shared with the kernel and one of our own. */
+/* Whether a poll would find nothing, without asking the kernel: looks at two words shared with it and one of our
+ * own. Never true with epoll. */
 APUS_HOT bool apus_driver_idle(const apus_driver *APUS_NONNULL driver)
 {
     /* Acquire, pairs with the kernel's release of the completions below the tail. Relaxed for the
@@ -138,9 +156,9 @@ APUS_HOT bool apus_driver_idle(const apus_driver *APUS_NONNULL driver)
 }
 
 /* Submits what is pending and writes up to `max` > 0 events. Returns how many, or a negative errno if
- * the ring itself failed (-EEXIST: polled from a second thread). `wait_ns` 0: never blocks, and enters
- * the kernel only if there is something to submit or to reap; > 0: may sleep that long, ends early with
- * the first event, a wake or a signal (possibly with 0 events). */
+ * the ring or the epoll set itself failed (-EEXIST: polled from a second thread). `wait_ns` 0: never blocks, and
+ * with io_uring enters the kernel only if there is something to submit or to reap; > 0: may sleep that long,
+ * ends early with the first event, a wake or a signal (possibly with 0 events). */
 APUS_HOT int apus_driver_poll(apus_driver *APUS_NONNULL driver, apus_driver_event *APUS_NONNULL events, uint32_t max,
                               int64_t wait_ns)
 {
@@ -168,7 +186,7 @@ APUS_DRIVER_CALL int apus_driver_commit(apus_driver *APUS_NONNULL driver, apus_c
 /* Queues a copy. */
 APUS_DRIVER_CALL int apus_driver_send(apus_driver *APUS_NONNULL driver, apus_connection connection,
                                       const uint8_t *APUS_NONNULL bytes, uint32_t count);
-/* Submits now. 0 or -errno of the ring. */
+/* Submits now. 0 or -errno as from poll. */
 APUS_DRIVER_CALL int apus_driver_flush(apus_driver *APUS_NONNULL driver);
 
 /* Bytes queued and not yet taken by the kernel; 0 for a stale handle. */

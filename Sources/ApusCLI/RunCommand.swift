@@ -48,7 +48,7 @@ struct RunCommand: AsyncParsableCommand {
     }
     let result: EngineReport
     do {
-      result = try engine.run()
+      result = try engine.run { if !quiet { say("apus: \($0)") } }
     } catch {
       throw Exit.fail(Exit.code(of: error.kind), error.description)
     }

@@ -68,6 +68,9 @@ struct VenueCommand: AsyncParsableCommand {
   @Option(help: "What to do between messages: park sleeps in the kernel, spin uses a core.")
   var idle = IdleArgument.park
 
+  @Option(help: "What the sockets go through: auto takes io_uring, or epoll where the system does not allow io_uring.")
+  var driver = DriverChoice.automatic
+
   @Option(help: ArgumentHelp("Pin the server's thread to this core.", valueName: "n"))
   var core: Int?
 
@@ -123,6 +126,7 @@ struct VenueCommand: AsyncParsableCommand {
       let server = try makeServer()
       try SignalWatcher.start { server.stop() }
       say("listening on \(server.url)")
+      if let refusal = server.driverRefusal { say(refusal) }
       if key.isEmpty { say("no key is registered: every key may log in (register one with --key ID=FILE)") }
       let report = try await serve(server)
       if let books { try Self.write(report.books, to: books) }
@@ -143,6 +147,7 @@ struct VenueCommand: AsyncParsableCommand {
     server.host = host
     server.port = port
     server.idle = idle == .park ? .park : .spin
+    server.driver = driver
     server.waitsForClient = waitForClient
     server.stopsAtEnd = exitAtEnd
     if !feed.isEmpty { server.noteEnd = { say(VenueCommand.endOfFeed) } }
@@ -305,3 +310,5 @@ struct KeyArgument: ExpressibleByArgument {
 }
 
 enum IdleArgument: String, ExpressibleByArgument, CaseIterable { case park, spin }
+
+extension DriverChoice: ExpressibleByArgument {}

@@ -25,6 +25,9 @@ import Testing
         "A request without an answer for this long has an unknown outcome.",
       ])
     #expect(row("idle")[1...4] == ["word", "–", "spin, yield, park", "spin"])
+    #expect(row("idle_spin_us")[1...4] == ["whole number", "us", "0 to 1000000", "50"])
+    #expect(row("idle_yield_us")[1...4] == ["whole number", "us", "0 to 10000000", "0"])
+    #expect(row("driver")[1...4] == ["word", "–", "auto, io_uring, epoll", "auto"])
     #expect(row("ca_file")[4] == "none")
     #expect(row("core")[4] == "auto")
     #expect(row("keep_size")[4] == "1")

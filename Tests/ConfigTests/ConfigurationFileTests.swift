@@ -69,7 +69,8 @@ import Testing
   /// Every member differs from its default.
   private static let everything = Configuration(
     engine: EngineSection(
-      name: "a_1", core: .core(3), idle: .park, rehearsal: false, dataDirectory: "a \"b\" \\ c#: ü\t", journal: false),
+      name: "a_1", core: .core(3), idle: .park, idleSpinUs: 0, idleYieldUs: 10_000_000, driver: .epoll,
+      rehearsal: false, dataDirectory: "a \"b\" \\ c#: ü\t", journal: false),
     venue: VenueSection(
       url: "wss://[::1]:8765/ws", keyID: "K-1._", privateKeyEnv: "KEY", account: "0012", caFile: "ca.pem",
       cancelOnDisconnectSeconds: 7, reserveMessages: 0, requestTimeoutMs: 100),

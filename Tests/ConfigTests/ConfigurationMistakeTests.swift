@@ -119,6 +119,15 @@ import Testing
       "name: desk_1", "name: desk_1\n  idle: spinn",
       "a.yaml:3:9: engine.idle is \"spinn\", but must be one of spin, yield, park: did you mean spin?"),
     Mistake(
+      "name: desk_1", "name: desk_1\n  driver: iouring",
+      "a.yaml:3:11: engine.driver is \"iouring\", but must be one of auto, io_uring, epoll: did you mean io_uring?"),
+    Mistake(
+      "name: desk_1", "name: desk_1\n  driver: kqueue",
+      "a.yaml:3:11: engine.driver is \"kqueue\", but must be one of auto, io_uring, epoll: choose one of them"),
+    Mistake(
+      "name: desk_1", "name: desk_1\n  idle_spin_us: -1",
+      "a.yaml:3:17: engine.idle_spin_us is -1, but must be a whole number from 0 to 1000000: raise it to 0 or more"),
+    Mistake(
       "name: desk_1", "name: desk_1\n  idle: sleep",
       "a.yaml:3:9: engine.idle is \"sleep\", but must be one of spin, yield, park: choose one of them"),
     Mistake(

@@ -5,8 +5,22 @@ import Synchronization
 import Testing
 
 @Suite struct DriverTests {
-  @Test func `what is sent is received and comes back`() throws {
-    var driver = try SocketDriver()
+  @Test func `automatic is io_uring where there is io_uring, and a kind by name is kept`() throws {
+    for kind in driverKinds {
+      let driver = try SocketDriver(kind)
+      let became = driver.kind
+      #expect(became == kind)
+      let refusal = driver.refusal
+      #expect(refusal == nil)
+    }
+    let automatic = try SocketDriver()
+    let became = automatic.kind
+    let refusal = automatic.refusal
+    #expect((became == .ioUring) == (refusal == nil))
+  }
+
+  @Test(arguments: driverKinds) func `what is sent is received and comes back`(kind: SocketDriverKind) throws {
+    var driver = try SocketDriver(kind)
     let pair = try driver.makePair()
     #expect(driver.send(Array("ping".utf8), on: pair.client) == .queued)
     var answer: [UInt8] = []
@@ -26,11 +40,12 @@ import Testing
     #expect(counters.stale_completions == 0)
   }
 
-  @Test func `client and server on two threads exchange messages`() throws {
+  @Test(arguments: driverKinds) func `client and server on two threads exchange messages`(kind: SocketDriverKind) throws
+  {
     let port = Mutex<UInt16>(0)
     let served = Mutex<Int>(-1)
     let server = LoopbackWorker {
-      guard var driver = try? SocketDriver(), let bound = try? driver.listen(host: "127.0.0.1").port else { return }
+      guard var driver = try? SocketDriver(kind), let bound = try? driver.listen(host: "127.0.0.1").port else { return }
       port.withLock { $0 = bound }
       var bytes = 0
       _ = pump(&driver) { driver, event in
@@ -45,7 +60,7 @@ import Testing
     }
     let patience = Date().addingTimeInterval(10)
     while port.withLock({ $0 }) == 0, Date() < patience { usleep(1000) }
-    var driver = try SocketDriver()
+    var driver = try SocketDriver(kind)
     let connection = try driver.connect(host: "localhost", port: port.withLock { $0 })
     var rounds = 0
     var wrong = 0
@@ -78,10 +93,10 @@ import Testing
     #expect(served.withLock { $0 } == 500 * 300)
   }
 
-  @Test func `many connections keep their streams apart`() throws {
+  @Test(arguments: driverKinds) func `many connections keep their streams apart`(kind: SocketDriverKind) throws {
     let count = 100
     var driver = try SocketDriver(
-      SocketDriverConfiguration(connections: 2 * count, receiveBufferBytes: 512, receiveBuffers: 64))
+      SocketDriverConfiguration(connections: 2 * count, receiveBufferBytes: 512, receiveBuffers: 64, kind: kind))
     let port = try driver.listen(host: "127.0.0.1").port
     var key: [UInt64: Int] = [:]
     for i in 0..<count { key[try driver.connect(host: "127.0.0.1", port: port).rawValue] = i }
@@ -110,9 +125,12 @@ import Testing
     #expect(wrong.isEmpty)
   }
 
-  @Test func `a big transfer survives sends that the kernel takes in part`() throws {
+  @Test(arguments: driverKinds) func `a big transfer survives sends that the kernel takes in part`(
+    kind: SocketDriverKind
+  ) throws {
     var driver = try SocketDriver(
-      SocketDriverConfiguration(connections: 4, receiveBufferBytes: 4096, receiveBuffers: 32, sendBufferBytes: 8 << 20))
+      SocketDriverConfiguration(
+        connections: 4, receiveBufferBytes: 4096, receiveBuffers: 32, sendBufferBytes: 8 << 20, kind: kind))
     let pair = try driver.makePair()
     let total = 24 << 20
     let data = [UInt8](stream: 3, count: 1 << 16)  // repeated: its period divides nothing else here
@@ -151,9 +169,10 @@ import Testing
     #expect(shortSends > 0)
   }
 
-  @Test func `single bytes arrive in order`() throws {
+  @Test(arguments: driverKinds) func `single bytes arrive in order`(kind: SocketDriverKind) throws {
     var driver = try SocketDriver(
-      SocketDriverConfiguration(connections: 4, receiveBufferBytes: 64, receiveBuffers: 4, sendBufferBytes: 4096))
+      SocketDriverConfiguration(
+        connections: 4, receiveBufferBytes: 64, receiveBuffers: 4, sendBufferBytes: 4096, kind: kind))
     let pair = try driver.makePair()
     let data = [UInt8](stream: 1, count: 700)
     var got: [UInt8] = []
@@ -170,8 +189,8 @@ import Testing
     #expect(got == data)
   }
 
-  @Test func `a peer's reset is told with its errno`() throws {
-    var driver = try SocketDriver()
+  @Test(arguments: driverKinds) func `a peer's reset is told with its errno`(kind: SocketDriverKind) throws {
+    var driver = try SocketDriver(kind)
     let pair = try driver.makePair()
     driver.abort(pair.client)
     var ends: [UInt64: Int32] = [:]
@@ -187,8 +206,10 @@ import Testing
     #expect(left == 0)
   }
 
-  @Test func `a refused connection is an event that tells the operator what to look at`() throws {
-    var driver = try SocketDriver()
+  @Test(arguments: driverKinds) func `a refused connection is an event that tells the operator what to look at`(
+    kind: SocketDriverKind
+  ) throws {
+    var driver = try SocketDriver(kind)
     var port: UInt16 = 0
     do { port = try PlainSocket.listening(backlog: 1).port }  // free again
     let connection = try driver.connect(host: "127.0.0.1", port: port)
@@ -208,11 +229,11 @@ import Testing
     #expect(left == 0)
   }
 
-  @Test func `a peer that does not answer is given up in time`() throws {
+  @Test(arguments: driverKinds) func `a peer that does not answer is given up in time`(kind: SocketDriverKind) throws {
     let listener = try PlainSocket.listening(backlog: 0)
     // One place in the queue: with it taken, the kernel drops further attempts.
     let first = try PlainSocket.connected(to: listener.port)
-    var driver = try SocketDriver()
+    var driver = try SocketDriver(kind)
     var failures: [Int32] = []
     for _ in 0..<3 { _ = try driver.connect(host: "127.0.0.1", port: listener.port, timeout: 150_000_000) }
     let start = Date()
@@ -226,10 +247,12 @@ import Testing
     withExtendedLifetime(first) {}
   }
 
-  @Test func `giving up a connection that is being made ends it with one event`() throws {
+  @Test(arguments: driverKinds) func `giving up a connection that is being made ends it with one event`(
+    kind: SocketDriverKind
+  ) throws {
     let listener = try PlainSocket.listening(backlog: 0)
     let first = try PlainSocket.connected(to: listener.port)
-    var driver = try SocketDriver()
+    var driver = try SocketDriver(kind)
     var connections: Set<UInt64> = []
     for _ in 0..<4 { connections.insert(try driver.connect(host: "127.0.0.1", port: listener.port).rawValue) }
     for (i, connection) in connections.enumerated() {
@@ -249,8 +272,10 @@ import Testing
     withExtendedLifetime(first) {}
   }
 
-  @Test func `a stale handle never touches the connection that took its slot`() throws {
-    var driver = try SocketDriver(SocketDriverConfiguration(connections: 2, sendBufferBytes: 4096))
+  @Test(arguments: driverKinds) func `a stale handle never touches the connection that took its slot`(
+    kind: SocketDriverKind
+  ) throws {
+    var driver = try SocketDriver(SocketDriverConfiguration(connections: 2, sendBufferBytes: 4096, kind: kind))
     let port = try driver.listen(host: "127.0.0.1").port
     var stale: [ConnectionHandle] = []
     for round in 0..<50 {
@@ -287,9 +312,11 @@ import Testing
     #expect(unexpected == 0)
   }
 
-  @Test func `a full send buffer refuses whole messages and says when there is room again`() throws {
+  @Test(arguments: driverKinds) func `a full send buffer refuses whole messages and says when there is room again`(
+    kind: SocketDriverKind
+  ) throws {
     let listener = try PlainSocket.listening(backlog: 4)
-    var driver = try SocketDriver(SocketDriverConfiguration(connections: 1, sendBufferBytes: 65_536))
+    var driver = try SocketDriver(SocketDriverConfiguration(connections: 1, sendBufferBytes: 65_536, kind: kind))
     let connection = try driver.connect(host: "127.0.0.1", port: listener.port)
     try #require(pump(&driver) { _, event in event.kind == .connected })
     let peer = PlainSocket(accept(listener.socket.fd, nil, nil))
@@ -325,8 +352,8 @@ import Testing
     #expect(received == sent + [1, 2, 3])
   }
 
-  @Test func `an orderly close sends what was queued before`() throws {
-    var driver = try SocketDriver(SocketDriverConfiguration(connections: 2, sendBufferBytes: 1 << 20))
+  @Test(arguments: driverKinds) func `an orderly close sends what was queued before`(kind: SocketDriverKind) throws {
+    var driver = try SocketDriver(SocketDriverConfiguration(connections: 2, sendBufferBytes: 1 << 20, kind: kind))
     let pair = try driver.makePair()
     let data = [UInt8](stream: 9, count: 1 << 20)
     #expect(driver.send(data, on: pair.client) == .queued)
@@ -344,8 +371,10 @@ import Testing
     #expect(ends == [pair.client.rawValue: 0, pair.server.rawValue: 0])
   }
 
-  @Test func `a peer that closed its half still gets what was queued`() throws {
-    var driver = try SocketDriver(SocketDriverConfiguration(connections: 2, sendBufferBytes: 8 << 20))
+  @Test(arguments: driverKinds) func `a peer that closed its half still gets what was queued`(kind: SocketDriverKind)
+    throws
+  {
+    var driver = try SocketDriver(SocketDriverConfiguration(connections: 2, sendBufferBytes: 8 << 20, kind: kind))
     let port = try driver.listen(host: "127.0.0.1").port
     let peer = try PlainSocket.connected(to: port)
     var server: ConnectionHandle?
@@ -378,10 +407,12 @@ import Testing
     #expect(received == data)
   }
 
-  @Test func `a close that the peer does not let finish is cut at its time limit`() throws {
+  @Test(arguments: driverKinds) func `a close that the peer does not let finish is cut at its time limit`(
+    kind: SocketDriverKind
+  ) throws {
     let listener = try PlainSocket.listening(backlog: 4)
     var driver = try SocketDriver(
-      SocketDriverConfiguration(connections: 1, sendBufferBytes: 16 << 20, closeTimeout: 100_000_000))
+      SocketDriverConfiguration(connections: 1, sendBufferBytes: 16 << 20, closeTimeout: 100_000_000, kind: kind))
     let connection = try driver.connect(host: "127.0.0.1", port: listener.port)
     try #require(pump(&driver) { _, event in event.kind == .connected })
     #expect(driver.send([UInt8](repeating: 1, count: 16 << 20), on: connection) == .queued)
@@ -395,9 +426,11 @@ import Testing
     #expect(error == ETIMEDOUT)
   }
 
-  @Test func `receiving goes on after all buffers were lent out`() throws {
+  @Test(arguments: driverKinds) func `receiving goes on after all buffers were lent out`(kind: SocketDriverKind) throws
+  {
     var driver = try SocketDriver(
-      SocketDriverConfiguration(connections: 4, receiveBufferBytes: 64, receiveBuffers: 4, sendBufferBytes: 65_536))
+      SocketDriverConfiguration(
+        connections: 4, receiveBufferBytes: 64, receiveBuffers: 4, sendBufferBytes: 65_536, kind: kind))
     let pair = try driver.makePair()
     let data = [UInt8](stream: 2, count: 10_000)
     #expect(driver.send(data, on: pair.client) == .queued)
@@ -422,8 +455,10 @@ import Testing
     #expect(exhausted > 0)
   }
 
-  @Test func `connections beyond the limit are turned away and later ones accepted again`() throws {
-    var driver = try SocketDriver(SocketDriverConfiguration(connections: 1))
+  @Test(arguments: driverKinds) func `connections beyond the limit are turned away and later ones accepted again`(
+    kind: SocketDriverKind
+  ) throws {
+    var driver = try SocketDriver(SocketDriverConfiguration(connections: 1, kind: kind))
     let port = try driver.listen(host: "127.0.0.1").port
     let first = try PlainSocket.connected(to: port)
     var accepted: ConnectionHandle?
@@ -444,8 +479,8 @@ import Testing
     withExtendedLifetime((first, third)) {}
   }
 
-  @Test func `another thread wakes a waiting poll`() throws {
-    var driver = try SocketDriver()
+  @Test(arguments: driverKinds) func `another thread wakes a waiting poll`(kind: SocketDriverKind) throws {
+    var driver = try SocketDriver(kind)
     _ = driver.poll()
     let waker = driver.makeWaker()
     for _ in 0..<20 {
@@ -461,13 +496,13 @@ import Testing
     }
   }
 
-  @Test func `a waker may outlive its driver`() throws {
-    let waker = try SocketDriver().makeWaker()
+  @Test(arguments: driverKinds) func `a waker may outlive its driver`(kind: SocketDriverKind) throws {
+    let waker = try SocketDriver(kind).makeWaker()
     waker.wake()
   }
 
-  @Test func `a waiting poll ends when its time is over`() throws {
-    var driver = try SocketDriver()
+  @Test(arguments: driverKinds) func `a waiting poll ends when its time is over`(kind: SocketDriverKind) throws {
+    var driver = try SocketDriver(kind)
     let start = Date()
     let count = driver.poll(wait: 30_000_000)
     #expect(count == 0)
@@ -475,7 +510,20 @@ import Testing
   }
 
   @Test func `an idle poll does not enter the kernel`() throws {
-    var driver = try SocketDriver()
+    let (events, calls) = try idlePolls(.ioUring)
+    #expect(events == 0)
+    #expect(calls == 0)
+  }
+
+  @Test func `with epoll an idle poll is one system call`() throws {
+    let (events, calls) = try idlePolls(.epoll)
+    #expect(events == 0)
+    #expect((100_000...110_000).contains(calls))
+  }
+
+  /// 100,000 polls of two open connections on which nothing happens: events and system calls.
+  private func idlePolls(_ kind: SocketDriverKind) throws -> (events: Int, calls: UInt64) {
+    var driver = try SocketDriver(kind)
     let pair = try driver.makePair()
     settle(&driver)
     for _ in 0..<10 { _ = driver.poll() }
@@ -483,17 +531,16 @@ import Testing
     var events = 0
     for _ in 0..<100_000 { events += driver.poll() }
     let after = driver.counters.enters
-    #expect(events == 0)
-    #expect(after == before)
     #expect(driver.unsent(pair.client) == 0)
+    return (events, after - before)
   }
 
-  @Test func `a second polling thread is refused`() throws {
+  @Test(arguments: driverKinds) func `a second polling thread is refused`(kind: SocketDriverKind) throws {
     final class Box: @unchecked Sendable {  // one thread at a time, by the join below
       var driver: SocketDriver
-      init() throws { driver = try SocketDriver() }
+      init(_ kind: SocketDriverKind) throws { driver = try SocketDriver(kind) }
     }
-    let box = try Box()
+    let box = try Box(kind)
     let first = box.driver.poll(wait: 1)
     #expect(first == 0)
     let result = Mutex(0)
@@ -505,9 +552,10 @@ import Testing
     #expect(result.withLock { $0 } == -Int(EEXIST))
   }
 
-  @Test func `giving a buffer back twice traps`() async {
-    await #expect(processExitsWith: .failure) {
-      var driver = try SocketDriver()
+  @Test(arguments: driverKinds) func `giving a buffer back twice traps`(kind: SocketDriverKind) async {
+    let raw = kind.rawValue
+    await #expect(processExitsWith: .failure) { [raw = raw as UInt32] in
+      var driver = try SocketDriver(try #require(SocketDriverKind(rawValue: raw)))
       let event = SocketEvent(
         connection: ConnectionHandle(rawValue: 0), bytes: nil, count: 0, error: 0, kind: .received, buffer: 0,
         listener: 0)
@@ -515,8 +563,10 @@ import Testing
     }
   }
 
-  @Test func `an operator reads what is wrong with an address or a size`() throws {
-    var driver = try SocketDriver()
+  @Test(arguments: driverKinds) func `an operator reads what is wrong with an address or a size`(kind: SocketDriverKind)
+    throws
+  {
+    var driver = try SocketDriver(kind)
     let name = #expect(throws: SocketError.self) { _ = try driver.listen(host: "localhost", port: 1) }
     #expect(
       name?.description
@@ -527,17 +577,22 @@ import Testing
     #expect(taken?.code == EADDRINUSE)
     let unknown = #expect(throws: SocketError.self) { _ = try driver.connect(host: "no such host", port: 1) }
     #expect(unknown?.code == ENOENT)
-    let size = #expect(throws: SocketError.self) { _ = try SocketDriver(SocketDriverConfiguration(connections: 9000)) }
+    let size = #expect(throws: SocketError.self) {
+      _ = try SocketDriver(SocketDriverConfiguration(connections: 9000, kind: kind))
+    }
     #expect(size?.description.hasPrefix("could not create the socket driver: configuration out of range") == true)
   }
 
-  @Test func `random traffic, closes and aborts keep every stream whole`() throws {
+  @Test(arguments: driverKinds) func `random traffic, closes and aborts keep every stream whole`(kind: SocketDriverKind)
+    throws
+  {
     let seed = UInt64.random(in: 0..<1_000_000)
     print("driver random traffic seed \(seed)")
     var random = LoopbackRandom(state: seed)
     var driver = try SocketDriver(
       SocketDriverConfiguration(
-        connections: 40, receiveBufferBytes: 256, receiveBuffers: 8, sendBufferBytes: 8192, closeTimeout: 300_000_000))
+        connections: 40, receiveBufferBytes: 256, receiveBuffers: 8, sendBufferBytes: 8192, closeTimeout: 300_000_000,
+        kind: kind))
     let port = try driver.listen(host: "127.0.0.1").port
 
     struct End {

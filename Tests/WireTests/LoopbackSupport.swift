@@ -3,13 +3,36 @@ import CSupport
 import Foundation
 import Testing
 
+/// Every test of the driver's contract runs on both.
+let driverKinds: [SocketDriverKind] = [.ioUring, .epoll]
+
+extension SocketDriver {
+  /// With the driver's defaults.
+  init(_ kind: SocketDriverKind) throws(SocketError) {
+    try self.init(SocketDriverConfiguration(connections: 0, kind: kind))
+  }
+}
+
+extension SocketDriverKind: @retroactive CustomTestStringConvertible {
+  public var testDescription: String {
+    switch self {
+    case .automatic: "automatic"
+    case .ioUring: "io_uring"
+    case .epoll: "epoll"
+    }
+  }
+}
+
 /// Polls until `step` returns true (done) or 10 s have passed; received buffers are given back after each step.
 func pump(
   _ driver: inout SocketDriver, seconds: Double = 10, _ step: (inout SocketDriver, SocketEvent) throws -> Bool
 ) rethrows -> Bool {
   let end = Date().addingTimeInterval(seconds)
+  var turns = 0
   while Date() < end {
-    let count = driver.poll(wait: 1_000_000)
+    // Sleeping and spinning take different ways through a driver.
+    turns += 1
+    let count = driver.poll(wait: turns % 4 == 0 ? 0 : 1_000_000)
     guard count >= 0 else { return false }
     var done = false
     for i in 0..<count {

@@ -250,8 +250,8 @@ struct TLSPair: ~Copyable {
     #expect(states == [.ready, .ready])
   }
 
-  @Test func `TLS runs over the socket driver`() throws {
-    var driver = try SocketDriver(SocketDriverConfiguration(connections: 2, receiveBufferBytes: 700))
+  @Test(arguments: driverKinds) func `TLS runs over the socket driver`(kind: SocketDriverKind) throws {
+    var driver = try SocketDriver(SocketDriverConfiguration(connections: 2, receiveBufferBytes: 700, kind: kind))
     let (context, pem) = try TLSContext.selfSignedServer(names: ["127.0.0.1"])
     var server = try TLSSession(server: context)
     var client = try TLSSession(client: try TLSContext.client(trusting: .pem(pem)), host: "127.0.0.1")

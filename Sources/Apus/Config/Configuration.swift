@@ -31,10 +31,18 @@ public struct Configuration: Codable, Equatable, Sendable {
 public enum IdleStrategy: String, Codable, CaseIterable, Sendable {
   /// Never gives up the core: lowest latency, one core fully used.
   case spin
-  /// Spins, but lets other threads run in between.
+  /// Spins for a while after each event, then lets other threads run in between, then, if so configured, sleeps.
   case yield
-  /// Sleeps in the kernel until something arrives.
+  /// Sleeps in the kernel until something arrives, another thread wakes it, or a timer is due.
   case park
+}
+
+/// What the sockets go through.
+public enum DriverChoice: String, Codable, CaseIterable, Sendable {
+  /// io_uring, or epoll where the system does not allow it.
+  case automatic = "auto"
+  case ioUring = "io_uring"
+  case epoll
 }
 
 /// The core that the lane's thread is pinned to.
@@ -53,24 +61,35 @@ public struct EngineSection: Codable, Equatable, Sendable {
   public var idle: IdleStrategy
   /// Whether the lane runs its whole code on a made-up session before it connects.
   public var rehearsal: Bool
+  /// `yield`: spins this long after an event before it lets others run, microseconds.
+  public var idleSpinUs: Int
+  /// `yield`: after this much longer it sleeps as `park` does, microseconds; 0 = never.
+  public var idleYieldUs: Int
+  public var driver: DriverChoice
   /// Where journal and telemetry file go; made if missing.
   public var dataDirectory: String
   public var journal: Bool
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case name, core, idle, rehearsal
+    case name, core, idle
+    case idleSpinUs = "idle_spin_us"
+    case idleYieldUs = "idle_yield_us"
+    case driver, rehearsal
     case dataDirectory = "data_directory"
     case journal
   }
 
   public init(
-    name: String, core: CoreChoice = .automatic, idle: IdleStrategy = .spin, rehearsal: Bool = true,
-    dataDirectory: String,
+    name: String, core: CoreChoice = .automatic, idle: IdleStrategy = .spin, idleSpinUs: Int = 50,
+    idleYieldUs: Int = 0, driver: DriverChoice = .automatic, rehearsal: Bool = true, dataDirectory: String,
     journal: Bool = true
   ) {
     self.name = name
     self.core = core
     self.idle = idle
+    self.idleSpinUs = idleSpinUs
+    self.idleYieldUs = idleYieldUs
+    self.driver = driver
     self.rehearsal = rehearsal
     self.dataDirectory = dataDirectory
     self.journal = journal

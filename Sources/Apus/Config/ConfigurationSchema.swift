@@ -86,6 +86,15 @@ extension EngineSection: DescribedSection {
       CodingKeys.idle, \.idle, .choice, .defaulted,
       "How the lane waits: spin uses a whole core, yield lets others run in between, park sleeps."),
     .init(
+      CodingKeys.idleSpinUs, \.idleSpinUs, .whole(0...1_000_000), .defaulted, unit: "us",
+      "With idle: yield, how long it spins after an event before it lets others run."),
+    .init(
+      CodingKeys.idleYieldUs, \.idleYieldUs, .whole(0...10_000_000), .defaulted, unit: "us",
+      "With idle: yield, how much longer until it sleeps as park does; 0 never sleeps."),
+    .init(
+      CodingKeys.driver, \.driver, .choice, .defaulted,
+      "What the sockets go through: auto takes io_uring, or epoll where the system does not allow io_uring."),
+    .init(
       CodingKeys.rehearsal, \.rehearsal, .flag, .defaulted,
       "Whether the lane runs its code on a session that is only memory before it connects, so that the first tick finds "
         + "it warm; about 50 ms, and one strategy more is made and thrown away."),

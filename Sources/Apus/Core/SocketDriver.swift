@@ -38,14 +38,25 @@ extension SocketDriverConfiguration {
   ///   - receiveBuffers: Their number, a power of two from 2 to 32768.
   ///   - sendBufferBytes: For each connection, up to 16 MiB; rounded up to a power of two, at least 4 KiB.
   ///   - closeTimeout: How long an orderly close may wait for the peer, > 0.
+  ///   - kind: `automatic` takes io_uring, or epoll if the system does not let us have it.
   public init(
     connections: Int, receiveBufferBytes: Int = 0, receiveBuffers: Int = 0, sendBufferBytes: Int = 0,
-    closeTimeout: Nanoseconds = 0
+    closeTimeout: Nanoseconds = 0, kind: SocketDriverKind = .automatic
   ) {
     self.init(
       max_connections: UInt32(clamping: connections), receive_buffer_bytes: UInt32(clamping: receiveBufferBytes),
       receive_buffer_count: UInt32(clamping: receiveBuffers), send_buffer_bytes: UInt32(clamping: sendBufferBytes),
-      close_timeout_ns: closeTimeout)
+      kind: kind, close_timeout_ns: closeTimeout)
+  }
+}
+
+extension DriverChoice {
+  public var kind: SocketDriverKind {
+    switch self {
+    case .automatic: .automatic
+    case .ioUring: .ioUring
+    case .epoll: .epoll
+    }
   }
 }
 
@@ -60,12 +71,12 @@ extension SocketEvent {
   public var payload: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(start: bytes, count: Int(count)) }
 }
 
-/// TCP sockets through one io_uring: the owner polls, nothing calls back, nothing allocates after set-up.
+/// TCP sockets through io_uring or epoll: the owner polls, nothing calls back, nothing allocates after set-up.
 ///
 /// One thread owns a driver. The first `poll` or `flush` binds it to the calling thread; until then it
 /// may be moved. Every connection ends with exactly one `closed` or `connectFailed` event, after which
 /// its handle is refused everywhere.
-// Sendable: noncopyable, so it has one owner at a time; the kernel refuses a second polling thread.
+// Sendable: noncopyable, so it has one owner at a time; a second polling thread is refused.
 public struct SocketDriver: ~Copyable, @unchecked Sendable {
   @usableFromInline let driver: OpaquePointer
   /// The events of the last poll.
@@ -86,6 +97,16 @@ public struct SocketDriver: ~Copyable, @unchecked Sendable {
     driver = created
     events = .allocate(capacity: eventsPerPoll)
     eventCapacity = UInt32(eventsPerPoll)
+  }
+
+  /// What it became: `ioUring` or `epoll`.
+  public var kind: SocketDriverKind { apus_driver_kind_of(driver) }
+
+  /// Why `automatic` did not become io_uring, and what to change: one sentence for an operator; `nil` if it did, or if
+  /// a kind was asked for by name.
+  public var refusal: String? {
+    let error = apus_driver_refusal(driver)
+    return error == 0 ? nil : sentence { apus_driver_explain_refusal(error, $0, $1) }
   }
 
   /// Closes every socket at once; pending output is dropped.
@@ -138,9 +159,10 @@ public struct SocketDriver: ~Copyable, @unchecked Sendable {
 
   /// Submits what is pending and collects events; read them with `event(at:)` before the next poll.
   ///
-  /// - Parameter wait: 0 never blocks, and an idle turn stays in user space; > 0 may sleep that long,
-  ///   and ends early with a completion, a wake or a signal (possibly without an event).
-  /// - Returns: How many events, or a negative `errno` if the ring itself failed (`-EEXIST`: polled from a second thread).
+  /// - Parameter wait: 0 never blocks, and with io_uring an idle turn stays in user space; > 0 may sleep that long,
+  ///   and ends early with an event, a wake or a signal (possibly without an event).
+  /// - Returns: How many events, or a negative `errno` if the ring or the epoll set itself failed (`-EEXIST`: polled
+  ///   from a second thread).
   @inlinable @inline(always) @_noLocks
   public mutating func poll(wait: Nanoseconds = 0) -> Int {
     Int(apus_driver_poll(driver, events, eventCapacity, wait))

@@ -60,14 +60,16 @@ public final class Engine: Sendable {
 
   /// Runs until stopped, and reports. The lane runs on a thread of its own, pinned if so configured.
   ///
+  /// - Parameter notice: Takes sentences for an operator about how this run differs from what one may expect, for
+  ///   example that it does without io_uring. On the caller's thread, before the lane starts.
   /// - Throws: if the venue could not be reached or refused the session at the start, or the system
   ///   refused something. Nothing of ours is at the venue then.
-  public func run() throws(EngineError) -> EngineReport {
+  public func run(notice: (String) -> Void = { _ in }) throws(EngineError) -> EngineReport {
     guard hasRun.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged else {
       throw EngineError(.system, "an engine runs once; make a new one")
     }
     do {
-      return try assemble()
+      return try assemble(notice)
     } catch let error as EngineError {
       throw error
     } catch {
@@ -100,7 +102,7 @@ public final class Engine: Sendable {
 
   // MARK: - Putting it together
 
-  private func assemble() throws -> EngineReport {
+  private func assemble(_ notice: (String) -> Void) throws -> EngineReport {
     EngineClock.start()
     let start = EngineClock.now()
     let wallStart = start + EngineClock.wallOffset()
@@ -158,18 +160,25 @@ public final class Engine: Sendable {
       }, makeStrategy: makeStrategy)
     let driver = try SocketDriver(
       SocketDriverConfiguration(
-        connections: 8, receiveBufferBytes: 64 * 1024, receiveBuffers: 64, sendBufferBytes: 1 << 20))
+        connections: 8, receiveBufferBytes: 64 * 1024, receiveBuffers: 64, sendBufferBytes: 1 << 20,
+        kind: configuration.engine.driver.kind))
+    if let refusal = driver.refusal { notice(refusal) }
+    let idle = IdleWait(
+      configuration.engine.idle, spinTime: Nanoseconds(configuration.engine.idleSpinUs) * 1000,
+      yieldTime: Nanoseconds(configuration.engine.idleYieldUs) * 1000)
+    let waker = idle.maySleep ? driver.makeWaker() : nil
+    if let waker { control.attach(waker) }
     let tls = address.isEncrypted ? try tlsContext() : nil
     let runner = LaneRunner(
       lane: lane, driver: driver, tlsContext: tls, host: address.host, port: address.port,
-      idle: configuration.engine.idle, control: control, directives: .some(directives.consumer),
+      idle: idle, control: control, directives: .some(directives.consumer),
       telemetry: LaneTelemetry(
         file: .some(telemetryFile), lane: telemetryLane, instrumentNames: names, updates: .some(updates.producer)))
 
     let box = LaneBox(runner)
     helper.manager = ManagerWork(
       manager: StrategyManager(settings: managerSettings, instrumentsPerLane: [names.count]),
-      updates: updates.consumer, directives: directives.producer)
+      updates: updates.consumer, directives: directives.producer, waker: waker)
     let helperThread = try EngineThread(name: "apus-helper") { helper.run() }
     let rehearses = configuration.engine.rehearsal
     let laneThread = try EngineThread(name: "apus-lane-0", core: core) { [makeStrategy] in
@@ -362,18 +371,25 @@ private final class ManagerWork {
   private var manager: StrategyManager
   private var updates: RingConsumer
   private var directives: RingProducer
+  private let waker: DriverWaker?
   private var pending: [DirectiveMessage] = []
 
-  init(manager: StrategyManager, updates: consuming RingConsumer, directives: consuming RingProducer) {
+  /// - Parameter waker: Of the lane's driver, if the lane may be asleep when a directive comes.
+  init(
+    manager: StrategyManager, updates: consuming RingConsumer, directives: consuming RingProducer, waker: DriverWaker?
+  ) {
     self.manager = manager
     self.updates = updates
     self.directives = directives
+    self.waker = waker
   }
 
   func turn() {
     while let update = updates.pop(as: LaneUpdate.self) { manager.note(update, lane: 0) }
     if manager.decide() { pending = manager.directives(lane: 0) }
     // A full ring keeps the rest for the next turn: a directive is never dropped.
+    guard !pending.isEmpty else { return }
     while let message = pending.first, directives.push(message) { pending.removeFirst() }
+    waker?.wake()
   }
 }

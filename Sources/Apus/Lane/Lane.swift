@@ -139,6 +139,9 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     lookAll(now)
   }
 
+  /// When `tick` next has something to do.
+  var nextDueAt: Nanoseconds { min(nextTimerAt, budgetReadyAt) }
+
   mutating func setTime(_ now: Nanoseconds) {
     core.now = now
     output.now = now

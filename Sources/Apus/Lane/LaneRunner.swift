@@ -5,8 +5,16 @@ import Synchronization
 /// What other threads may ask of a lane's thread, and what it tells them.
 final class LaneControl: Sendable {
   private let stopWord = Atomic<Bool>(false)
+  /// Cold: the lane itself never takes this lock.
+  private let waker = Mutex<DriverWaker?>(nil)
 
-  func requestStop() { stopWord.store(true, ordering: .relaxed) }
+  func requestStop() {
+    // Relaxed: the wake, if the lane sleeps, makes it look at the word.
+    stopWord.store(true, ordering: .relaxed)
+    waker.withLock { $0?.wake() }
+  }
+  /// For a lane that may sleep; before it runs.
+  func attach(_ waker: DriverWaker) { self.waker.withLock { $0 = waker } }
   /// Relaxed: the flag carries no other data.
   var isStopRequested: Bool { stopWord.load(ordering: .relaxed) }
 }
@@ -39,7 +47,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   private let tlsContext: TLSContext?
   private let host: String
   private let port: UInt16
-  private let idle: IdleStrategy
+  private var idle: IdleWait
+  private var nextStep = IdleWait.Step.spin
   private let control: LaneControl
   private var directives: RingConsumer?
   private(set) var telemetry: LaneTelemetry
@@ -58,7 +67,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   init(
     lane: consuming Lane<Adapter>, driver: consuming SocketDriver, tlsContext: TLSContext?, host: String,
-    port: UInt16, idle: IdleStrategy, control: LaneControl, directives: consuming RingConsumer?,
+    port: UInt16, idle: IdleWait, control: LaneControl, directives: consuming RingConsumer?,
     telemetry: consuming LaneTelemetry
   ) {
     self.lane = lane
@@ -89,8 +98,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   /// One turn: what has arrived, what is due, what is to be sent.
   private mutating func turn() {
-    let wait: Nanoseconds = idle == .park ? LaneSession.timerInterval : 0
-    let count = driver.poll(wait: wait)
+    let count = driver.poll(wait: nextStep == .park ? sleepTime() : 0)
     // t0: the completion has been reaped.
     let now = EngineClock.now()
     let ordersBefore = lane.ordersSent
@@ -99,7 +107,9 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     } else if count < 0 {
       driverFailed(-count)
       return
-    } else if idle == .yield {
+    }
+    nextStep = idle.step(after: count, now: now)
+    if nextStep == .yield {
       apus_realtime_allow_begin()
       sched_yield()
       apus_realtime_allow_end()
@@ -126,6 +136,12 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     }
     mindLink(now)
     if now >= nextPublishAt, telemetry.publish(&lane, error: lastError, now: now) { nextPublishAt = now + 50_000_000 }
+  }
+
+  /// Until the next timer of the lane or of the telemetry file; 0 if one is due. Everything else that the lane acts on
+  /// is an event or a wake.
+  private func sleepTime() -> Nanoseconds {
+    max(0, min(lane.nextDueAt, nextPublishAt) - EngineClock.now())
   }
 
   private mutating func finish() {

@@ -32,6 +32,10 @@ struct DemoCommand: AsyncParsableCommand {
   @Flag(help: "Use TLS 1.3 between engine and venue.")
   var tls = false
 
+  @Option(
+    help: "What the sockets of both go through: auto takes io_uring, or epoll where the system does not allow it.")
+  var driver = DriverChoice.automatic
+
   @Option(help: "Also write the report as JSON to this file.", completion: .file())
   var report: String?
 
@@ -57,6 +61,7 @@ struct DemoCommand: AsyncParsableCommand {
       throw Exit.fail(Exit.system, "\(error)")
     }
 
+    if driver == .automatic, let refusal = (try? SocketDriver())?.refusal { say("apus: \(refusal)") }
     let room = try workingDirectory()
     defer { if directory == nil { try? FileManager.default.removeItem(atPath: room) } }
     do {
@@ -133,7 +138,7 @@ struct DemoCommand: AsyncParsableCommand {
   private func venueArguments(_ room: String, _ books: String) -> [String] {
     var arguments = [
       "venue", "--port", "0", "--seed", "\(seed)", "--speed", "\(speed)", "--key", "demo=\(room)/public.pem",
-      "--books", books, "--wait-for-client", "--die-with-parent",
+      "--books", books, "--wait-for-client", "--die-with-parent", "--driver", driver.rawValue,
     ]
     if let cores = try? CPU.allowedCores(), cores.count >= 2 { arguments += ["--core", "\(cores[0])"] }
     if let feed { arguments += ["--feed", feed] }
@@ -158,7 +163,8 @@ struct DemoCommand: AsyncParsableCommand {
         maxNotional: DecimalE8(e8: 20_000 * 100_000_000), collarBps: DecimalE8(e8: 100 * 100_000_000), maxOrders: 12))
     return Configuration(
       engine: EngineSection(
-        name: "demo", core: .automatic, idle: coreCount >= 2 ? .spin : .park, dataDirectory: "\(room)/data"),
+        name: "demo", core: .automatic, idle: coreCount >= 2 ? .spin : .park, driver: driver,
+        dataDirectory: "\(room)/data"),
       venue: VenueSection(
         url: url, keyID: "demo", privateKeyFile: "\(room)/key.pem", caFile: tls ? "\(room)/certificate.pem" : nil),
       instruments: [instrument])

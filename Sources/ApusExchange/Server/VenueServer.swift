@@ -25,6 +25,8 @@ public final class VenueServer: @unchecked Sendable {
 
   /// What is listened on; never 0.
   public let port: UInt16
+  /// Why it goes through epoll although io_uring would have been taken; one sentence for an operator.
+  public let driverRefusal: String?
 
   private var connections: [ServerConnection?]
   private var byID: [ConnectionID: ServerConnection] = [:]
@@ -58,13 +60,14 @@ public final class VenueServer: @unchecked Sendable {
       driver = try SocketDriver(
         SocketDriverConfiguration(
           connections: configuration.maximumConnections, sendBufferBytes: 64 * 1024,
-          closeTimeout: configuration.closeTimeout),
+          closeTimeout: configuration.closeTimeout, kind: configuration.driver.kind),
         eventsPerPoll: 256)
     } catch { throw .driver(error) }
     do {
       port = try driver.listen(host: configuration.host, port: configuration.port).port
     } catch { throw .listen(error) }
     waker = driver.makeWaker()
+    driverRefusal = driver.refusal
     self.driver = driver
     connections = Array(repeating: nil, count: configuration.maximumConnections)
     gate = if configuration.waitsForClient, let flow { GatedFlow(flow) } else { nil }

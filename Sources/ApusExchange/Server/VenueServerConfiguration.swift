@@ -12,6 +12,8 @@ public struct VenueServerConfiguration: Sendable {
   public var tls: TLSContext?
   /// `park` sleeps in the kernel until a message or the market is due; the others never sleep.
   public var idle = IdleStrategy.park
+  /// What the sockets go through; `VenueServer.driverRefusal` tells if `automatic` had to take epoll.
+  public var driver = DriverChoice.automatic
 
   /// Connections at once, 1 … 4096; more are accepted and closed at once.
   public var maximumConnections = 256
