@@ -9,6 +9,7 @@
 #define APUS_DRIVER_INTERNAL_H
 
 #include "include/apus_driver.h"
+#include "include/apus_realtime.h"
 
 #include <errno.h>
 #include <liburing.h>
