@@ -67,8 +67,10 @@ static bool is_text_char(char c)
 /* Takes one line off `rest`; false if it does not end in CRLF or holds a control character. */
 static bool take_line(apus_ws_slice *rest, apus_ws_slice *line)
 {
+    const size_t before = rest->count;
     *line = up_to(rest, '\n');
-    if (line->count == 0 || line->text[line->count - 1] != '\r') {
+    const bool has_line_feed = before - rest->count != line->count;
+    if (!has_line_feed || line->count == 0 || line->text[line->count - 1] != '\r') {
         return false;
     }
     line->count--;

@@ -1,5 +1,6 @@
 import Apus
 import CSupport
+import Glibc
 import Testing
 
 @Suite struct WebSocketHandshakeTests {
@@ -49,6 +50,19 @@ import Testing
         X-Token: a: b\r
         \r\n
         """)
+  }
+
+  @Test(arguments: ["A: b", "A: b\r", "A: b\n", "A: b\r\nC: d\r"])
+  func `fields whose last line does not end are refused`(fields: String) {
+    var client: OpaquePointer?
+    let limits = apus_ws_limits(max_message_bytes: 125, output_bytes: 1024)
+    let created = apus_ws_endpoint_create(.client, limits, nil, &client)
+    #expect(created == 0)
+    guard let client else { return }
+    defer { apus_ws_endpoint_destroy(client) }
+    let refused = apus_ws_endpoint_start(client, "localhost", "/", fields, [UInt8](repeating: 7, count: 16), 1)
+    let accepted = apus_ws_endpoint_start(client, "localhost", "/", "A: b\r\n", [UInt8](repeating: 7, count: 16), 1)
+    #expect(refused == -EBADMSG && accepted == 0)
   }
 
   @Test func `the answer of RFC 6455 section 1·3 opens a client`() throws {

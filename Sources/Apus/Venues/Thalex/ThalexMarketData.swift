@@ -196,6 +196,8 @@ extension ThalexDecoder {
       problem = problem ?? found
     } else if qtyOut > QtyLots.zero {
       fields.insert(bit)
+    } else {
+      fields.remove(bit)  // a side that is given twice: the later one counts
     }
   }
 

@@ -1,37 +1,14 @@
-/* Drives the matching engine with arbitrary bytes and checks, after every request, what must always hold.
- *
- *   clang -g -O1 -ICSupport/include -fsanitize=fuzzer,address,undefined tools/fuzz/fuzz_match.c CSupport/apus_match*.c
- *   clang -g -O1 -ICSupport/include -fsanitize=address,undefined -DAPUS_FUZZ_MAIN ...    random bytes: ./a.out runs seed
- */
-#include <stdio.h>
-#include <stdlib.h>
-
+/* Drives the matching engine with arbitrary bytes and checks, after every request, what must always hold. */
 #include "apus_match.h"
+#include "fuzz.h"
 
 enum { REMEMBERED = 64, FUZZ_OWNERS = 3 };
-
-typedef struct {
-    const uint8_t *next, *end;
-} fuzz_bytes;
-
-static uint8_t take(fuzz_bytes *bytes)
-{
-    return bytes->next < bytes->end ? *bytes->next++ : 0;
-}
-
-static void require(bool condition, const char *text)
-{
-    if (!condition) {
-        fprintf(stderr, "apus_match: %s\n", text);
-        abort();
-    }
-}
 
 /* Small prices mostly, so that orders meet; now and then one from anywhere. */
 static apus_price_ticks take_price(fuzz_bytes *bytes)
 {
-    const uint8_t shape = take(bytes);
-    const int8_t offset = (int8_t)take(bytes);
+    const uint8_t shape = fuzz_take(bytes);
+    const int8_t offset = (int8_t)fuzz_take(bytes);
     switch (shape >> 4) {
     case 0: return (apus_price_ticks)offset * ((int64_t)1 << (18 + (shape & 15)));
     case 1: return (apus_price_ticks)offset * ((int64_t)1 << (shape & 15));
@@ -43,9 +20,9 @@ static apus_price_ticks take_price(fuzz_bytes *bytes)
 
 static apus_qty_lots take_qty(fuzz_bytes *bytes)
 {
-    const uint8_t shape = take(bytes);
+    const uint8_t shape = fuzz_take(bytes);
     switch (shape >> 5) {
-    case 0: return (apus_qty_lots)(shape & 31) << (take(bytes) % 56);
+    case 0: return (apus_qty_lots)(shape & 31) << (fuzz_take(bytes) % 56);
     case 1: return APUS_MATCH_QTY_LIMIT - (shape & 31) + 1;
     default: return 1 + shape % 16;
     }
@@ -66,18 +43,16 @@ static __int128 resting_total(const apus_match *match)
     return total;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    fuzz_bytes bytes = {data, data + size};
+    fuzz_bytes bytes = fuzz_begin(data, size);
     apus_match_limits limits = {
-        .max_orders = 1 + take(&bytes) % 200,
-        .max_levels = 1 + take(&bytes) % 40,
+        .max_orders = 1 + fuzz_take(&bytes) % 200,
+        .max_levels = 1 + fuzz_take(&bytes) % 40,
         .min_price_ticks = -APUS_MATCH_PRICE_LIMIT,
         .max_price_ticks = APUS_MATCH_PRICE_LIMIT,
     };
-    if (take(&bytes) % 4 == 0) {
+    if (fuzz_take(&bytes) % 4 == 0) {
         limits.min_price_ticks = 1;
     }
     apus_match *match = NULL;
@@ -85,9 +60,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t handles[REMEMBERED] = {0};
     uint32_t remembered = 0;
     __int128 rests = 0;
-    for (uint64_t tag = 1; bytes.next < bytes.end; tag++) {
-        const uint8_t verb = take(&bytes);
-        uint64_t handle = handles[take(&bytes) % REMEMBERED];
+    for (uint64_t tag = 1; !fuzz_is_empty(&bytes); tag++) {
+        const uint8_t verb = fuzz_take(&bytes);
+        uint64_t handle = handles[fuzz_take(&bytes) % REMEMBERED];
         apus_match_resting before = {0};
         const bool existed = apus_match_find(match, handle, &before);
         apus_qty_lots entered = 0;
@@ -96,12 +71,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             is_new = true;
             const apus_match_order order = {
                 .tag = tag,
-                .owner = take(&bytes) % (FUZZ_OWNERS + 1),
+                .owner = fuzz_take(&bytes) % (FUZZ_OWNERS + 1),
                 .side = verb & 1,
-                .flags = verb < 70 ? 0 : take(&bytes),
+                .flags = verb < 70 ? 0 : fuzz_take(&bytes),
                 .price_ticks = take_price(&bytes),
                 .qty_lots = take_qty(&bytes),
-                .reducible_lots = (int8_t)take(&bytes),
+                .reducible_lots = (int8_t)fuzz_take(&bytes),
             };
             handle = apus_match_new(match, &order);
             if (handle != 0) {
@@ -158,23 +133,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     apus_match_destroy(match);
     return 0;
 }
-
-#ifdef APUS_FUZZ_MAIN
-int main(int argc, char **argv)
-{
-    const long runs = argc > 1 ? atol(argv[1]) : 1000;
-    uint64_t state = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
-    static uint8_t data[16384];
-    for (long run = 0; run < runs; run++) {
-        for (size_t i = 0; i < sizeof data; i++) {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            data[i] = (uint8_t)(state >> 32);
-        }
-        LLVMFuzzerTestOneInput(data, 64 + (size_t)(state % (sizeof data - 64)));
-    }
-    printf("%ld runs, last state %llu\n", runs, (unsigned long long)state);
-    return 0;
-}
-#endif
