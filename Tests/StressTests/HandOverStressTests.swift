@@ -17,7 +17,8 @@ import Testing
     let end = StressTime.end()
     runTogether([
       {
-        var (updates, directives) = (updateOut.take(), directiveIn.take())
+        var updates = updateOut.take()
+        var directives = directiveIn.take()
         var next: UInt64 = 1
         var expected: UInt64 = 1
         var dropped: UInt64 = 0
@@ -41,7 +42,8 @@ import Testing
         }
       },
       {
-        var (updates, directives) = (updateIn.take(), directiveOut.take())
+        var updates = updateIn.take()
+        var directives = directiveOut.take()
         var next: UInt64 = 1
         var latest: UInt64 = 0
         var isOver = false
@@ -68,7 +70,7 @@ import Testing
   }
 
   @Test func `no wake is lost between a sleeping poll and a push`() throws {
-    var driver = try SocketDriver(SocketDriverConfiguration(connections: 1))
+    let driver = try SocketDriver(SocketDriverConfiguration(connections: 1))
     let waker = driver.makeWaker()
     let owner = Parcel(driver)
     let there = try Ring(capacity: 8)
@@ -82,7 +84,8 @@ import Testing
     runTogether([
       {
         var driver = owner.take()
-        var (records, answers) = (atOwner.take(), fromOwner.take())
+        var records = atOwner.take()
+        var answers = fromOwner.take()
         while true {
           // Sleeps until it is woken: a lost wake shows as a poll that waited in vain.
           let begun = StressTime.now
@@ -95,7 +98,8 @@ import Testing
         }
       },
       {
-        var (records, answers) = (toOwner.take(), atWaker.take())
+        var records = toOwner.take()
+        var answers = atWaker.take()
         var number: UInt64 = 0
         while number < 50 || StressTime.now < end {
           // Now and then two wakes close together, so that they merge, or just miss each other.
