@@ -26,8 +26,9 @@ struct wire_echo {
 
 enum { BUFFER_BYTES = 1 << 18, CALL_NONE = 0, CALL_CHANGE = 1, CALL_END = 2 };
 
-/* Spins until `count` bytes have come. 0, -EINTR if the thread is called, or -errno. */
-static int take(wire_echo *echo, wire_stream *stream, uint8_t *buffer, size_t count)
+/* Spins until `count` bytes have come. 0, -EINTR if the thread is called, or -errno. A pause waits for the end of an
+ * exchange, the thread's end does not. */
+static int take(wire_echo *echo, wire_stream *stream, uint8_t *buffer, size_t count, bool is_between)
 {
     size_t have = 0;
     while (have < count) {
@@ -37,9 +38,9 @@ static int take(wire_echo *echo, wire_stream *stream, uint8_t *buffer, size_t co
         }
         have += (size_t)got;
         if (got == 0) {
-            /* Between two exchanges for a pause, anywhere for the end. Relaxed: the lock orders the rest. */
+            /* Relaxed: the lock orders the rest. */
             const int call = atomic_load_explicit(&echo->call, memory_order_relaxed);
-            if (call == CALL_END || (call == CALL_CHANGE && have == 0)) {
+            if (call == CALL_END || (call == CALL_CHANGE && is_between && have == 0)) {
                 return -EINTR;
             }
         }
@@ -96,12 +97,12 @@ static void *run(void *argument)
             break;
         }
         do {
-            result = take(echo, &stream, buffer, echo->tick);
+            result = take(echo, &stream, buffer, echo->tick, true);
             if (result == 0) {
                 result = wire_stream_write(&stream, echo->reply, echo->reply_count);
             }
             if (result == 0) {
-                result = take(echo, &stream, buffer, echo->acknowledgement);
+                result = take(echo, &stream, buffer, echo->acknowledgement, false);
             }
         } while (result == 0);
     }
