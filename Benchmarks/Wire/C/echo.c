@@ -15,7 +15,7 @@ struct wire_echo {
     pthread_cond_t changed;
     bool wants_run, runs, wants_end; /* under the lock */
     int problem;
-    _Atomic bool is_called; /* the spinning thread is to look at the lock: no more than a hint */
+    _Atomic int call; /* for the spinning thread, which then looks under the lock: CALL_... */
     uint16_t port;
     wire_tls *tls;
     int core;
@@ -24,10 +24,11 @@ struct wire_echo {
     size_t reply_count;
 };
 
-enum { BUFFER_BYTES = 1 << 18 };
+enum { BUFFER_BYTES = 1 << 18, CALL_NONE = 0, CALL_CHANGE = 1, CALL_END = 2 };
 
-/* Spins until `count` bytes have come. 0, -EINTR if the thread is called, or -errno. */
-static int take(wire_echo *echo, wire_stream *stream, uint8_t *buffer, size_t count)
+/* Spins until `count` bytes have come. 0, -EINTR if the thread is called, or -errno. A pause waits for the end of an
+ * exchange, the thread's end does not. */
+static int take(wire_echo *echo, wire_stream *stream, uint8_t *buffer, size_t count, bool is_between)
 {
     size_t have = 0;
     while (have < count) {
@@ -36,8 +37,12 @@ static int take(wire_echo *echo, wire_stream *stream, uint8_t *buffer, size_t co
             return (int)got;
         }
         have += (size_t)got;
-        if (got == 0 && have == 0 && atomic_load_explicit(&echo->is_called, memory_order_relaxed)) {
-            return -EINTR;
+        if (got == 0) {
+            /* Relaxed: the lock orders the rest. */
+            const int call = atomic_load_explicit(&echo->call, memory_order_relaxed);
+            if (call == CALL_END || (call == CALL_CHANGE && is_between && have == 0)) {
+                return -EINTR;
+            }
         }
     }
     return 0;
@@ -80,7 +85,7 @@ static void *run(void *argument)
         if (result < 0 && result != -EINTR) {
             echo->problem = result;
         }
-        echo->is_called = false;
+        echo->call = CALL_NONE;
         while (!echo->wants_end && (!echo->wants_run || echo->problem != 0)) {
             set_runs(echo, false);
             pthread_cond_wait(&echo->changed, &echo->lock);
@@ -92,12 +97,12 @@ static void *run(void *argument)
             break;
         }
         do {
-            result = take(echo, &stream, buffer, echo->tick);
+            result = take(echo, &stream, buffer, echo->tick, true);
             if (result == 0) {
                 result = wire_stream_write(&stream, echo->reply, echo->reply_count);
             }
             if (result == 0) {
-                result = take(echo, &stream, buffer, echo->acknowledgement);
+                result = take(echo, &stream, buffer, echo->acknowledgement, false);
             }
         } while (result == 0);
     }
@@ -142,7 +147,7 @@ void wire_echo_run(wire_echo *echo, bool runs)
 {
     pthread_mutex_lock(&echo->lock);
     echo->wants_run = runs;
-    echo->is_called = true;
+    echo->call = CALL_CHANGE;
     pthread_cond_broadcast(&echo->changed);
     while (echo->runs != runs && echo->problem == 0) {
         pthread_cond_wait(&echo->changed, &echo->lock);
@@ -154,7 +159,7 @@ int wire_echo_stop(wire_echo *echo)
 {
     pthread_mutex_lock(&echo->lock);
     echo->wants_end = true;
-    echo->is_called = true;
+    echo->call = CALL_END;
     pthread_cond_broadcast(&echo->changed);
     pthread_mutex_unlock(&echo->lock);
     pthread_join(echo->thread, NULL);

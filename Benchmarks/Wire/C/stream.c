@@ -220,6 +220,7 @@ ssize_t wire_stream_read(wire_stream *stream, uint8_t *out, size_t capacity)
 
 int wire_stream_write(wire_stream *stream, const uint8_t *bytes, size_t count)
 {
+    int64_t deadline = 0;
     while (count > 0) {
         ssize_t taken;
         if (stream->ssl == NULL) {
@@ -241,6 +242,12 @@ int wire_stream_write(wire_stream *stream, const uint8_t *bytes, size_t count)
             bytes += taken;
             count -= (size_t)taken;
         } else {
+            /* A peer that has not read for so long will not read any more. */
+            const int64_t now = wire_now_ns();
+            deadline = deadline == 0 ? now + 5000000000 : deadline;
+            if (now > deadline) {
+                return -ETIMEDOUT;
+            }
             wire_relax();
         }
     }

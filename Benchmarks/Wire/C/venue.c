@@ -730,7 +730,8 @@ static int exchange(wire_venue *v, wire_bytes tick, uint32_t frames, int64_t tim
 int wire_round(wire_venue *v, const wire_round_plan *plan, int64_t *out_ns)
 {
     size_t next = plan->first;
-    for (uint32_t i = 0; i < plan->count; i++) {
+    uint32_t i = 0;
+    for (bool is_last = plan->count == 0; !is_last; i++) {
         make_room(v);
         int result = exchange(v, plan->ticks[next], plan->frames, plan->timeout_ns, &out_ns[i]);
         next = next + 1 == plan->tick_count ? 0 : next + 1;
@@ -738,7 +739,7 @@ int wire_round(wire_venue *v, const wire_round_plan *plan, int64_t *out_ns)
             return result;
         }
         v->last_orders = (wire_bytes){v->in + v->start, v->scanned - v->start};
-        const bool is_last = i + 1 == plan->count;
+        is_last = i + 1 == plan->count || wire_now_ns() > plan->until_ns;
         uint8_t kept[4096];
         const size_t kept_count = v->last_orders.count < sizeof kept ? v->last_orders.count : sizeof kept;
         if (is_last) {
@@ -759,7 +760,7 @@ int wire_round(wire_venue *v, const wire_round_plan *plan, int64_t *out_ns)
         }
         wire_spin_until(wire_now_ns() + plan->gap_ns);
     }
-    return 0;
+    return (int)i;
 }
 
 wire_bytes wire_last_orders(const wire_venue *v) { return v->last_orders; }

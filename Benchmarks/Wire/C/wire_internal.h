@@ -23,7 +23,7 @@ int wire_stream_open(wire_stream *stream, int fd, wire_tls *tls, bool is_server,
 void wire_stream_close(wire_stream *stream);
 /* > 0 bytes, 0 nothing there, < 0 -errno (-ENOTCONN: the peer is gone). */
 ssize_t wire_stream_read(wire_stream *stream, uint8_t *out, size_t capacity);
-/* All of it, spinning while the kernel is full. 0 or -errno. */
+/* All of it, spinning while the kernel is full, for 5 s at most. 0 or -errno. */
 int wire_stream_write(wire_stream *stream, const uint8_t *bytes, size_t count);
 
 static inline void wire_relax(void)

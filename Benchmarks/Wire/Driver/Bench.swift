@@ -67,7 +67,8 @@ struct Bench {
       ("back to back", 20_000 as Nanoseconds, 400, pick(15, 80)), ("2 ms gaps", 2_000_000, 100, pick(3, 15)),
     ] {
       let outcome = try onVenueCore {
-        try WireToWire(tls: tls, gap: gap, rounds: rounds, count: count).run(rig: rig, peers: peers.map(\.far))
+        try WireToWire(tls: tls, gap: gap, rounds: rounds, count: count, seconds: pick(5, 25)).run(
+          rig: rig, peers: peers.map(\.far))
       }
       var table = TextTable(["\(transport), \(name), µs", "p50", "p99", "p99.9", "max", "engine/this p50", "p99"])
       func line(_ title: String, _ samples: Samples, _ ratios: (Double, Double)?) {
@@ -85,7 +86,7 @@ struct Bench {
       let conditions =
         "\(outcome.tickBytes) B book update in, two amends of together \(outcome.orderBytes) B out, answered by "
         + "\(outcome.acknowledgementBytes) B; \(gap / 1000) µs from there to the next tick; venue and engine spin on two "
-        + "cores; \(rounds) rounds of \(count) interleaved"
+        + "cores; \(outcome.rounds) rounds of \(count) interleaved"
         + (outcome.cipher.isEmpty ? "" : "; \(outcome.cipher)")
       let gaps =
         "machine's own gaps over 10 µs: \(Statistics.text(outcome.gapsPerSecond, 0)) a second, "

@@ -102,16 +102,25 @@ final class Venue {
     try serve(quietMilliseconds: 100)
   }
 
-  func round(_ store: FrameStore, first: Int, frames: Int, count: Int, gap: Nanoseconds) throws -> [Int64] {
+  /// Where in the script of the moving book the market stands.
+  private var position = 0
+
+  /// Exchanges one after the other, each with a tick that goes on where the last one stopped.
+  ///
+  /// - Returns: Their times; fewer than `count` if `until` came first.
+  func round(_ store: FrameStore, frames: Int, count: Int, gap: Nanoseconds, until: Nanoseconds = .max) throws
+    -> [Int64]
+  {
     var times = [Int64](repeating: 0, count: count)
-    let code = store.frames.withUnsafeBufferPointer { ticks in
+    let done = store.frames.withUnsafeBufferPointer { ticks in
       var plan = wire_round_plan(
-        ticks: ticks.baseAddress!, tick_count: ticks.count, first: first % ticks.count, frames: UInt32(frames),
-        count: UInt32(count), gap_ns: gap, timeout_ns: 2_000_000_000)
+        ticks: ticks.baseAddress!, tick_count: ticks.count, first: position % ticks.count, frames: UInt32(frames),
+        count: UInt32(count), gap_ns: gap, timeout_ns: 2_000_000_000, until_ns: until)
       return wire_round(venue, &plan, &times)
     }
-    try check(code, "a measured round")
-    return times
+    try check(done, "a measured round")
+    position += Int(done)
+    return Array(times.prefix(Int(done)))
   }
 }
 
@@ -121,7 +130,7 @@ final class Rig {
   let listener: VenueListener
   let engine: EngineProcess
   let venue: Venue
-  /// Where in its script the market stands.
+  /// Where in the script of the moving marks the market stands.
   var position = 0
   /// Of each instrument one ticker for each mark, one instrument after the other.
   private(set) lazy var tickers = FrameStore(

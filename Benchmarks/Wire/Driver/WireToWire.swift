@@ -8,6 +8,8 @@ struct WireToWire {
   var gap: Nanoseconds
   var rounds: Int
   var count: Int
+  /// No round begins after this time, and each one gets at most its share of it.
+  var seconds: Double
 
   /// One of those that answered.
   struct Peer {
@@ -20,6 +22,7 @@ struct WireToWire {
   struct Outcome {
     var ours = Samples([])
     var peers: [Peer] = []
+    var rounds = 0
     var tickBytes = 0
     var orderBytes = 0
     var acknowledgementBytes = 0
@@ -35,21 +38,33 @@ struct WireToWire {
     var ours: [Int64] = []
     var others: [[Int64]] = Array(repeating: [], count: peers.count)
     var outcome = Outcome(peers: Array(repeating: Peer(), count: peers.count))
-    var position = rig.position
     var gaps: UInt64 = 0
     var gapTime = 0.0
+    let begin = wire_now_ns()
+    let share = Nanoseconds(seconds * 1e9) / Nanoseconds(3 * (peers.count + 1))
 
     func measured(_ venue: Venue) throws -> [Int64] {
       // Warm up with short gaps, whatever the gap of the measurement.
-      _ = try venue.round(ticks, first: position, frames: 2, count: warmUp, gap: 20_000)
-      return try venue.round(ticks, first: position + warmUp, frames: 2, count: count, gap: gap)
+      let start = wire_now_ns()
+      _ = try venue.round(ticks, frames: 2, count: warmUp, gap: 20_000, until: start + share / 2)
+      return try venue.round(ticks, frames: 2, count: count, gap: gap, until: start + share)
     }
 
-    // The bytes of an exchange, from the engine itself.
+    // The bytes of an exchange, from the engine itself: one in which it asked for nothing else.
     rig.engine.resume()
-    _ = try rig.venue.round(ticks, first: position, frames: 2, count: warmUp, gap: 20_000)
-    position += warmUp
-    let orders = wire_last_orders(rig.venue.venue)
+    _ = try rig.venue.round(ticks, frames: 2, count: warmUp, gap: 20_000, until: begin + share)
+    var alike = 0
+    var orders = wire_last_orders(rig.venue.venue)
+    while alike < 3 {
+      guard Double(wire_now_ns() - begin) < 20e9 else {
+        throw WireError("the engine's answers to a tick do not settle to one size within 20 s")
+      }
+      let before = (orders.count, wire_last_acknowledgements(rig.venue.venue).count, rig.venue.counts.other)
+      _ = try rig.venue.round(ticks, frames: 2, count: 1, gap: 20_000)
+      orders = wire_last_orders(rig.venue.venue)
+      let after = (orders.count, wire_last_acknowledgements(rig.venue.venue).count, rig.venue.counts.other)
+      alike = before == after ? alike + 1 : 0
+    }
     outcome.tickBytes = ticks.frames[0].count
     outcome.orderBytes = orders.count
     outcome.acknowledgementBytes = wire_last_acknowledgements(rig.venue.venue).count
@@ -58,7 +73,8 @@ struct WireToWire {
         tick: outcome.tickBytes, orders: orders, acknowledgement: outcome.acknowledgementBytes, from: rig.venue)
     }
 
-    for _ in 0..<rounds {
+    while outcome.rounds < rounds, outcome.rounds < 3 || Double(wire_now_ns() - begin) < seconds * 1e9 {
+      outcome.rounds += 1
       rig.engine.resume()
       let engine = Samples(try measured(rig.venue))
       rig.engine.pause()
@@ -71,7 +87,6 @@ struct WireToWire {
         outcome.peers[index].p50Ratios.append(Double(engine.percentile(50)) / Double(samples.percentile(50)))
         outcome.peers[index].p99Ratios.append(Double(engine.percentile(99)) / Double(samples.percentile(99)))
       }
-      position += warmUp + count
       var found: UInt64 = 0
       var largest: Int64 = 0
       wire_gaps(20_000_000, 10_000, &found, &largest)
@@ -80,7 +95,6 @@ struct WireToWire {
       outcome.largestGap = max(outcome.largestGap, largest)
     }
     rig.engine.resume()
-    rig.position = position
     outcome.ours = Samples(ours)
     for index in peers.indices { outcome.peers[index].samples = Samples(others[index]) }
     outcome.gapsPerSecond = Double(gaps) / gapTime

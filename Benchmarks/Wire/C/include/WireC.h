@@ -84,10 +84,11 @@ typedef struct wire_round_plan {
     uint32_t count;     /* exchanges */
     int64_t gap_ns;     /* from the acknowledgements to the next tick */
     int64_t timeout_ns; /* for each exchange */
+    int64_t until_ns;   /* CLOCK_MONOTONIC: no exchange begins after this */
 } wire_round_plan;
 
 /* `count` ticks one after the other: a stamp, send, spin until `frames` whole order frames have been received, a
- * stamp; then, not timed, the orders are read and acknowledged. `out_ns` takes the times. 0 or -errno. */
+ * stamp; then, not timed, the orders are read and acknowledged. `out_ns` takes the times. How many, or -errno. */
 int wire_round(wire_venue *venue, const wire_round_plan *plan, int64_t *out_ns);
 /* The orders' bytes of the last exchange, and the acknowledgements' that followed. Valid until the next one. */
 wire_bytes wire_last_orders(const wire_venue *venue);
