@@ -1,7 +1,7 @@
 /// A JSON value as it is spelled (RFC 8259), by recursive descent over bytes: slow, and obviously right.
 ///
 /// Whether strings are UTF-8 is not its business, as it is not the decoder's.
-indirect enum SlowJSON: Equatable {
+indirect enum SlowJSON: Equatable, Sendable {
   case null
   case bool(Bool)
   /// As spelled.
@@ -11,7 +11,7 @@ indirect enum SlowJSON: Equatable {
   case array([SlowJSON])
   case object([Member])
 
-  struct Member: Equatable {
+  struct Member: Equatable, Sendable {
     /// As spelled, without the quotes.
     var key: [UInt8]
     var value: SlowJSON
@@ -83,7 +83,7 @@ indirect enum SlowJSON: Equatable {
     var rest: ArraySlice<UInt8>
 
     mutating func space() {
-      while let byte = rest.first, [0x20, 0x09, 0x0A, 0x0D].contains(byte) { rest.removeFirst() }
+      while let byte = rest.first, byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D { rest.removeFirst() }
     }
 
     mutating func take(_ byte: Unicode.Scalar) -> Bool {
