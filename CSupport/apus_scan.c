@@ -74,13 +74,16 @@ void apus_index_destroy(apus_index *index)
     free(index);
 }
 
-int apus_members_create(apus_members **out)
+int apus_members_create(uint32_t count, apus_members **out)
 {
-    apus_members *const members = aligned_alloc(APUS_CACHE_LINE, sizeof *members);
+    if (count == 0) {
+        return -EINVAL;
+    }
+    apus_members *const members = aligned_alloc(APUS_CACHE_LINE, count * sizeof *members);
     if (members == NULL) {
         return -ENOMEM;
     }
-    memset(members, 0, sizeof *members);
+    memset(members, 0, count * sizeof *members);
     *out = members;
     return 0;
 }

@@ -63,6 +63,24 @@ APUS_KERNEL bool number_with_exponent(const char *APUS_NONNULL end, uint32_t cou
     return true;
 }
 
+/* How long the value is, if it is true, false, null or []; else 0. `count` bytes stand before the first end, which is the
+ * ']' of an array; at least one more can be read. */
+APUS_KERNEL uint32_t literal_length(const char *APUS_NONNULL value, uint32_t count)
+{
+    uint32_t word;
+    if (count == 1) {
+        return value[0] == '[' && value[1] == ']' ? 2 : 0;
+    }
+    if (count != 4 && count != 5) {
+        return 0;
+    }
+    memcpy(&word, value, 4);
+    if (count == 4) {
+        return word == 0x65757274 || word == 0x6C6C756E ? 4 : 0; /* true, null */
+    }
+    return word == 0x736C6166 && value[4] == 'e' ? 5 : 0; /* false */
+}
+
 APUS_TARGET bool APUS_MEMBERS(apus_json *APUS_NONNULL json, apus_json_shape *APUS_NONNULL shape,
                               apus_members *APUS_NONNULL members, apus_index *APUS_NONNULL index)
 {
@@ -118,7 +136,19 @@ APUS_TARGET bool APUS_MEMBERS(apus_json *APUS_NONNULL json, apus_json_shape *APU
                         goto surprise;
                     }
                     if (*value != '-' || (uint8_t)(value[1] - '0') > 9) {
-                        goto surprise;
+                        const uint32_t length = literal_length(value, count);
+                        if (length == 0 || base + ends[length == 2] != value + length) {
+                            goto surprise;
+                        }
+                        uint32_t *const set = *value == 'n' ? &members->nulls : &members->others;
+                        *set |= (uint32_t)1 << guess;
+                        member->value.bytes = value;
+                        member->value.count = length;
+                        member->value.has_escapes = false;
+                        at = value + length;
+                        ends += 1 + (length == 2);
+                        but = 0;
+                        continue;
                     }
                     sign = 1;
                     count--;

@@ -103,8 +103,14 @@ APUS_HOT void apus_index_clear(apus_index *APUS_NONNULL index)
     index->limit = NULL;
 }
 
-/* 0 or -ENOMEM. Cold. */
-int apus_members_create(apus_members *APUS_NULLABLE *APUS_NONNULL out);
+/* `count` tables in a row. 0, -EINVAL if `count` is 0, or -ENOMEM. Cold. */
+int apus_members_create(uint32_t count, apus_members *APUS_NULLABLE *APUS_NONNULL out);
+
+APUS_HOT apus_members *APUS_NONNULL apus_members_at(apus_members *APUS_NONNULL first, ptrdiff_t i)
+{
+    return first + i;
+}
+
 void apus_members_destroy(apus_members *APUS_NULLABLE members);
 
 /* Reads the object whose '{' has just been passed; the cursor ends behind its '}'. False, with a failed cursor, if

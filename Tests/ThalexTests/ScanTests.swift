@@ -40,7 +40,7 @@ private final class Scanner {
     var index: OpaquePointer?, members: OpaquePointer?, shape: OpaquePointer?
     let keys = Self.keys.map { UnsafePointer(strdup($0)!) }
     defer { keys.forEach { free(UnsafeMutablePointer(mutating: $0)) } }
-    precondition(apus_index_create(level, &index) == 0 && apus_members_create(&members) == 0)
+    precondition(apus_index_create(level, &index) == 0 && apus_members_create(1, &members) == 0)
     precondition(apus_json_shape_create(keys, UInt32(keys.count), &shape) == 0)
     self.index = index!
     self.members = members!

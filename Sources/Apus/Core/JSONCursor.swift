@@ -43,15 +43,19 @@ struct ScanIndex: ~Copyable {
   deinit { apus_index_destroy(pointer) }
 }
 
-/// The members of one object, read in one call. What it holds is valid until the next object is read into it.
+/// The members of one object, read in one call, or of `count` objects. What it holds is valid until the next object is
+/// read into it.
 struct MemberTable: ~Copyable {
   let pointer: OpaquePointer
 
-  init() throws(TableError) {
+  init(count: Int = 1) throws(TableError) {
     var created: OpaquePointer?
-    guard apus_members_create(&created) == 0, let created else { throw .outOfMemory }
+    guard apus_members_create(UInt32(count), &created) == 0, let created else { throw .outOfMemory }
     pointer = created
   }
+
+  @inline(always)
+  subscript(_ position: Int) -> OpaquePointer { apus_members_at(pointer, position) }
 
   deinit { apus_members_destroy(pointer) }
 }

@@ -60,7 +60,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
       let ticker = try JSONShape(TickerField.keys, wanted: TickerField.wanted)
       let lightTicker = try JSONShape(LightTickerField.keys)
       let book = try JSONShape(BookField.keys)
-      let order = try JSONShape(OrderField.keys)
+      let order = try JSONShape(OrderField.keys, wanted: OrderField.numbers)
       let fill = try JSONShape(TradeField.keys)
       let trade = try JSONShape(TradeField.keys)
       let position = try JSONShape(PositionField.keys)
@@ -81,12 +81,15 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
 
   /// Bytes for strings with escapes, reused for each item.
   static let scratchCapacity = 1024
+  /// Orders of a notification that is read in one pass; a longer one is read in two.
+  static let orderCapacity = 16
   /// Levels of both sides of a book message that is read in one pass; a longer one is read in two.
   static let levelCapacity = 512
 
   let shapes: Shapes
   let index: ScanIndex
   let tickerMembers: MemberTable
+  let orderTables: MemberTable
   var instrumentNames: NameTable
   var channelNames: NameTable
   let listings: UnsafeMutablePointer<Listing>
@@ -127,11 +130,13 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     let shapes = try Shapes()
     let index = try ScanIndex(level)
     let tickerMembers = try MemberTable()
+    let orderTables = try MemberTable(count: Self.orderCapacity)
     let instrumentNames = try NameTable(capacity: instrumentCapacity)
     let channelNames = try NameTable(capacity: channelCapacity)
     self.shapes = shapes
     self.index = index
     self.tickerMembers = tickerMembers
+    self.orderTables = orderTables
     self.instrumentNames = instrumentNames
     self.channelNames = channelNames
     listings = .allocate(capacity: instrumentCapacity)
@@ -250,6 +255,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
         let request = kind(of: number)
         switch request {
         case .insert, .amend, .cancel:
+          apus_index_build(index.pointer, json.at, json.end - json.at)
           orderReply(request, &json, isOpen: true, into: &sink)
           return
         default: break
@@ -290,12 +296,18 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     case .book:
       apus_index_build(index.pointer, json.at, json.end - json.at)
       if plainBook(entry.instrument, json, into: &sink) { return }
+    case .sessionOrders, .accountOrders:
+      apus_index_build(index.pointer, json.at, json.end - json.at)
+      let isSession = entry.kind == .sessionOrders
+      if plainOrders(json, snapshot: isSession ? .sessionOrders : .accountOrders, isSession: isSession, into: &sink) {
+        return
+      }
     default: break
     }
-    // The snapshot flag stands behind the value: look at it first.
+    // The snapshot flag stands behind the value: look at it first. Only a book may deliver before all is checked.
     apus_json_space(&json)
     let start = json.at
-    _ = apus_json_leap(&json)
+    _ = entry.kind == .book ? apus_json_leap(&json) : apus_json_skip(&json)
     let value = apus_json_begin(start, json.failed ? 0 : json.at - start)
     guard let isSnapshot = closeEnvelope(&json) else {
       sink.refusedAtEdge(.malformed)

@@ -124,6 +124,16 @@ enum OrderField: Int32, ThalexField {
     case .legs: "legs"
     }
   }
+
+  /// The members that are read, and are strings or null, or numbers or null.
+  @inline(always)
+  static var texts: UInt32 {
+    orderID.bit | instrument.bit | direction.bit | status.bit | change.bit | deletion.bit | label.bit
+  }
+  @inline(always)
+  static var numbers: UInt32 {
+    price.bit | amount.bit | filled.bit | remaining.bit | clientID.bit | createTime.bit
+  }
 }
 
 enum TradeField: Int32, ThalexField {

@@ -2,159 +2,145 @@ import CSupport
 
 /// Orders and their fills, from feeds, snapshots, queries and replies (protocol reference 7.1).
 extension ThalexDecoder {
-  /// The members of one order object as they stand in the frame.
-  struct OrderItem {
-    var orderID = JSONText()
-    var instrument = JSONText()
-    var label = JSONText()
-    var direction = JSONText()
-    var status = JSONText()
-    var change = JSONText()
-    var deletion = JSONText()
-    var price = ScannedDecimal()
-    var amount = ScannedDecimal()
-    var filled = ScannedDecimal()
-    var remaining = ScannedDecimal()
-    var clientID = ScannedDecimal()
-    var createTime = ScannedDecimal()
-    var fills: JSONCursor?
-    var hasID = false, hasInstrument = false, hasDirection = false, hasStatus = false, hasChange = false
-    var hasDeletion = false, hasPrice = false, hasAmount = false, hasFilled = false, hasRemaining = false
-    var hasClientID = false, hasCreateTime = false, isPersistent = false, wrong = false
-  }
-
   /// What became of an item of an array.
   enum ItemOutcome {
     case delivered, ignored, refused
   }
 
-  /// Reads one object completely; the cursor fails if it is no JSON.
-  private mutating func readOrder(_ json: inout JSONCursor, _ item: inout OrderItem) {
-    scratchCount = 0
-    guard json.isNext(.object) else {
-      item.wrong = true
-      json.skip()
-      return
-    }
-    json.at += 1
-    var walk = JSONWalk()
-    while true {
-      let index = apus_json_next_field(&json, shapes.order.pointer, &walk)
-      guard let field = OrderField(rawValue: index) else {
-        if index == APUS_JSON_FIELD_END { break }
-        json.skip()
-        continue
-      }
-      switch field {
-      case .orderID: item.hasID = json.text(&item.orderID, wrong: &item.wrong)
-      case .instrument: item.hasInstrument = json.text(&item.instrument, wrong: &item.wrong)
-      case .direction: item.hasDirection = json.text(&item.direction, wrong: &item.wrong)
-      case .status: item.hasStatus = json.text(&item.status, wrong: &item.wrong)
-      case .change: item.hasChange = json.text(&item.change, wrong: &item.wrong)
-      case .deletion: item.hasDeletion = json.text(&item.deletion, wrong: &item.wrong)
-      case .label:
-        // Documented as a string that "can also be a number"; ours is a string.
-        var isNumber = false
-        _ = json.text(&item.label, wrong: &isNumber)
-      case .price: item.hasPrice = json.number(&item.price, wrong: &item.wrong)
-      case .amount: item.hasAmount = json.number(&item.amount, wrong: &item.wrong)
-      case .filled: item.hasFilled = json.number(&item.filled, wrong: &item.wrong)
-      case .remaining: item.hasRemaining = json.number(&item.remaining, wrong: &item.wrong)
-      case .clientID: item.hasClientID = json.number(&item.clientID, wrong: &item.wrong)
-      case .createTime: item.hasCreateTime = json.number(&item.createTime, wrong: &item.wrong)
-      case .persistent: item.isPersistent = json.flag(wrong: &item.wrong)
-      case .fills: item.fills = json.checkedSlice()
-      case .orderType, .timeInForce, .insertReason, .closeTime, .reduceOnly, .legs: json.skip()
-      }
-    }
-  }
-
   /// Delivers the fills of an order and then its report.
   ///
-  /// - Parameter isSession: The order belongs to this session, so it has to be about a wanted instrument.
+  /// - Parameters:
+  ///   - members: What was read of the order; `nil` if it was no object.
+  ///   - isSession: The order belongs to this session, so it has to be about a wanted instrument.
   private mutating func deliver<Sink: VenueEventSink & ~Copyable>(
-    _ item: inout OrderItem, source: ReportSource, isSession: Bool, into sink: inout Sink
+    _ members: OpaquePointer?, source: ReportSource, isSession: Bool, into sink: inout Sink
   ) -> ItemOutcome {
-    plain(&item.label)
-    plain(&item.instrument)
-    let isOurs = isOurs(item.label)
+    guard let members else {
+      sink.refusedAtEdge(.missingMember)
+      return .refused
+    }
+    scratchCount = 0
+    let numbers = apus_members_numbers(members), texts = apus_members_texts(members)
+    let others = apus_members_others(members)
+    // The label is documented as a string that "can also be a number"; ours is a string.
+    var isWrong =
+      numbers & (OrderField.texts & ~OrderField.label.bit | OrderField.persistent.bit)
+      | texts & (OrderField.numbers | OrderField.persistent.bit)
+      | others & (OrderField.numbers | OrderField.texts & ~OrderField.label.bit) != 0
+    var isPersistent = false
+    if others & OrderField.persistent.bit != 0 {
+      let value = apus_members_value(members, OrderField.persistent.rawValue)
+      isPersistent = value.equals("true")
+      if !isPersistent, !value.equals("false") { isWrong = true }
+    }
+    let isOurs = texts & OrderField.label.bit != 0 && isOurs(text(members, .label))
     // An order of several legs has no instrument of its own.
-    guard item.hasInstrument, let name = item.instrument.bytes,
-      let index = instrumentNames.find(name, item.instrument.count)
-    else {
-      if isSession || isOurs || item.wrong {
-        sink.refusedAtEdge(item.wrong ? .missingMember : .unknownName)
+    guard texts & OrderField.instrument.bit != 0, let index = instrument(text(members, .instrument)) else {
+      if isSession || isOurs || isWrong {
+        sink.refusedAtEdge(isWrong ? .missingMember : .unknownName)
         return .refused
       }
       ignoredItems += 1
       return .ignored
     }
-    guard let listing = listing(InstrumentIndex(index)) else {
+    guard let listing = listing(index) else {
       sink.refusedAtEdge(.unknownName)
       return .refused
     }
     var report = OrderReport()
     report.source = source
-    report.instrument = InstrumentIndex(index)
+    report.instrument = index
     report.isLabelledOurs = isOurs
-    report.isPersistent = item.isPersistent
-    plain(&item.orderID)
-    plain(&item.direction)
-    guard !item.wrong, item.hasID, item.hasDirection, item.hasAmount, item.hasFilled, item.hasRemaining, item.hasStatus,
-      let id = item.orderID.bytes, apus_id_set(&report.venueID, id, item.orderID.count),
-      !item.hasClientID || apus_decimal_to_u64(&item.clientID, &report.clientID)
+    report.isPersistent = isPersistent
+    let neededTexts = OrderField.orderID.bit | OrderField.direction.bit | OrderField.status.bit
+    let neededNumbers = OrderField.amount.bit | OrderField.filled.bit | OrderField.remaining.bit
+    guard !isWrong, texts & neededTexts == neededTexts, numbers & neededNumbers == neededNumbers,
+      setID(&report.venueID, text(members, .orderID)),
+      numbers & OrderField.clientID.bit == 0
+        || apus_decimal_to_u64(apus_members_decimal(members, OrderField.clientID.rawValue), &report.clientID)
     else {
       sink.refusedAtEdge(.missingMember)
       return .refused
     }
-    guard let side = Side(item.direction) else {
+    guard let side = Side(text(members, .direction)) else {
       sink.refusedAtEdge(.unknownWord)
       return .refused
     }
     report.side = side
 
     var hasUnknownWord = false
-    plain(&item.status)
-    plain(&item.change)
-    plain(&item.deletion)
-    if let status = OrderStatus(item.status) { report.status = status } else { hasUnknownWord = true }
-    if item.hasChange {
-      if let change = ChangeReason(item.change) { report.change = change } else { hasUnknownWord = true }
+    if let status = OrderStatus(text(members, .status)) { report.status = status } else { hasUnknownWord = true }
+    if texts & OrderField.change.bit != 0 {
+      if let change = ChangeReason(text(members, .change)) { report.change = change } else { hasUnknownWord = true }
     }
-    if item.hasDeletion {
-      report.deletion = DeleteReason(item.deletion) ?? .other
+    if texts & OrderField.deletion.bit != 0 {
+      report.deletion = DeleteReason(text(members, .deletion)) ?? .other
       if report.deletion == .other { hasUnknownWord = true }
     }
-    if item.hasCreateTime { _ = apus_decimal_to_ns(&item.createTime, &report.createTime) }
-    if let problem = quantities(listing, &item, &report) {
+    if numbers & OrderField.createTime.bit != 0 {
+      _ = apus_decimal_to_ns(apus_members_decimal(members, OrderField.createTime.rawValue), &report.createTime)
+    }
+    if let problem = Self.quantities(listing, members, hasPrice: numbers & OrderField.price.bit != 0, &report) {
       sink.refusedAtEdge(problem)
       return .refused
     }
-    if var fills = item.fills { self.fills(&fills, of: report, listing, into: &sink) }
+    if others & OrderField.fills.bit != 0 {
+      let value = apus_members_value(members, OrderField.fills.rawValue)
+      if let bytes = value.bytes, !value.equals("[]") {
+        var fills = apus_json_begin(bytes, value.count)
+        self.fills(&fills, of: report, listing, into: &sink)
+      }
+    } else if (numbers | texts) & OrderField.fills.bit != 0 {
+      sink.refusedAtEdge(.missingMember)
+    }
     if hasUnknownWord { sink.refusedAtEdge(.unknownWord) }
     sink.order(report)
     return .delivered
+  }
+
+  /// A member that is a string, its escapes resolved.
+  @inline(always)
+  private mutating func text(_ members: OpaquePointer, _ field: OrderField) -> JSONText {
+    var text = apus_members_value(members, field.rawValue)
+    plain(&text)
+    return text
+  }
+
+  /// The index of a wanted instrument.
+  @inline(always)
+  private mutating func instrument(_ name: JSONText) -> InstrumentIndex? {
+    guard let bytes = name.bytes, let index = instrumentNames.find(bytes, name.count) else { return nil }
+    return InstrumentIndex(index)
+  }
+
+  /// Whether the id is neither empty nor too long.
+  @inline(always)
+  private func setID(_ id: inout VenueID, _ text: JSONText) -> Bool {
+    guard let bytes = text.bytes else { return false }
+    return apus_id_set(&id, bytes, text.count)
   }
 
   /// Price and sizes of an order, and whether they can be true together (R05).
   ///
   /// An amend to no more than what was executed kills the order (reference 6.2), and such a dead order may carry
   /// the small amount: its total is then what was executed. Its death must not be lost.
-  private func quantities(
-    _ listing: UnsafePointer<Listing>, _ item: inout OrderItem, _ report: inout OrderReport
+  @inline(always)
+  private static func quantities(
+    _ listing: UnsafePointer<Listing>, _ members: OpaquePointer, hasPrice: Bool, _ report: inout OrderReport
   ) -> DecodeProblem? {
-    if item.hasPrice {
-      if let problem = listing.pointee.price(&item.price, &report.price) { return problem }
+    if hasPrice {
+      let price = apus_members_decimal(members, OrderField.price.rawValue)
+      if let problem = listing.pointee.price(price, &report.price) { return problem }
       report.hasPrice = true
     } else if report.status.isLive {
       return .missingMember
     }
-    if let problem = listing.pointee.size(&item.amount, &report.qty) ?? listing.pointee.size(
-      &item.filled, &report.filled)
-      ?? listing.pointee.size(&item.remaining, &report.remaining)
-    {
-      return problem
-    }
+    let amount = apus_members_decimal(members, OrderField.amount.rawValue)
+    let filled = apus_members_decimal(members, OrderField.filled.rawValue)
+    let remaining = apus_members_decimal(members, OrderField.remaining.rawValue)
+    if let problem = listing.pointee.size(amount, &report.qty) { return problem }
+    if let problem = listing.pointee.size(filled, &report.filled) { return problem }
+    if let problem = listing.pointee.size(remaining, &report.remaining) { return problem }
     if report.status == .cancelledPartiallyFilled, report.qty < report.filled { report.qty = report.filled }
     if report.filled > report.qty || report.remaining > report.qty { return .impossible }
     // By subtraction: a sum could leave 64 bits.
@@ -191,22 +177,60 @@ extension ThalexDecoder {
     }
   }
 
+  /// Reads one object completely; `nil` if it is another value. The cursor fails if it is no JSON.
+  @inline(always)
+  private mutating func readOrder(_ json: inout JSONCursor, into table: Int) -> OpaquePointer? {
+    guard json.isNext(.object) else {
+      json.skip()
+      return nil
+    }
+    json.at += 1
+    let members = orderTables[table]
+    _ = apus_members_scan(&json, shapes.order.pointer, members, index.pointer)
+    return members
+  }
+
   /// A reply to insert, amend or cancel.
   mutating func orderReply<Sink: VenueEventSink & ~Copyable>(
     _ request: RequestKind, _ json: inout JSONCursor, isOpen: Bool, into sink: inout Sink
   ) {
-    var item = OrderItem()
-    readOrder(&json, &item)
+    let members = readOrder(&json, into: 0)
     guard ends(&json, isOpen: isOpen) else {
       sink.refusedAtEdge(.malformed)
       return
     }
-    if deliver(&item, source: .reply, isSession: true, into: &sink) == .delivered {
+    if deliver(members, source: .reply, isSession: true, into: &sink) == .delivered {
       sink.replied(request, value: 0)
     }
   }
 
-  /// An array of orders.
+  /// A notification about a few orders, inside an envelope that is still open: all are read before the first one is
+  /// delivered, because the snapshot flag stands behind them. False if it is anything else or no JSON; nothing has been
+  /// delivered then, and the general way reads it again.
+  mutating func plainOrders<Sink: VenueEventSink & ~Copyable>(
+    _ frame: JSONCursor, snapshot: SnapshotKind, isSession: Bool, into sink: inout Sink
+  ) -> Bool {
+    var json = frame
+    guard apus_json_accept(&json, 0x5B) else { return false }
+    var count = 0
+    var started = false
+    while apus_json_next_element(&json, &started) {
+      guard count < Self.orderCapacity, readOrder(&json, into: count) != nil else { return false }
+      count += 1
+    }
+    guard !json.failed, let isSnapshot = closeEnvelope(&json) else { return false }
+    if isSnapshot { sink.snapshotBegin(snapshot) }
+    var isComplete = true
+    for table in 0..<count {
+      let outcome = deliver(
+        orderTables[table], source: isSnapshot ? .snapshot : .feed, isSession: isSession, into: &sink)
+      if outcome == .refused { isComplete = false }
+    }
+    if isSnapshot, isComplete { sink.snapshotEnd(snapshot) }
+    return true
+  }
+
+  /// An array of orders, which has been checked.
   mutating func orders<Sink: VenueEventSink & ~Copyable>(
     _ json: inout JSONCursor, source: ReportSource, snapshot: SnapshotKind?, isSession: Bool, reply: RequestKind?,
     into sink: inout Sink
@@ -216,10 +240,9 @@ extension ThalexDecoder {
     var isComplete = true
     var started = false
     while apus_json_next_element(&json, &started) {
-      var item = OrderItem()
-      readOrder(&json, &item)
+      let members = readOrder(&json, into: 0)
       if json.failed { break }
-      if deliver(&item, source: source, isSession: isSession, into: &sink) == .refused { isComplete = false }
+      if deliver(members, source: source, isSession: isSession, into: &sink) == .refused { isComplete = false }
     }
     finish(&json, isComplete: isComplete, snapshot: snapshot, reply: reply, value: 0, into: &sink)
   }
