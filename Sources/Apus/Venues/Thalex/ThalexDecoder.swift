@@ -96,6 +96,8 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   let scratch: UnsafeMutablePointer<CChar>
   var scratchCount = 0
   let levels: UnsafeMutablePointer<ScannedLevel>
+  /// By instrument; where the listing has a grid.
+  let grids: UnsafeMutablePointer<LevelGrid>
   let labelPrefix: UnsafeMutableBufferPointer<CChar>
 
   /// The names in the order in which they were declared; the position is the index.
@@ -142,6 +144,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     channels = .allocate(capacity: channelCapacity)
     scratch = .allocate(capacity: Self.scratchCapacity)
     levels = .allocate(capacity: Self.levelCapacity)
+    grids = .allocate(capacity: instrumentCapacity)
     let prefix = UnsafeMutableBufferPointer<CChar>.allocate(capacity: labelPrefix.utf8.count)
     _ = prefix.initialize(from: labelPrefix.utf8.lazy.map { CChar(bitPattern: $0) })
     self.labelPrefix = prefix
@@ -152,6 +155,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     channels.deallocate()
     scratch.deallocate()
     levels.deallocate()
+    grids.deallocate()
     labelPrefix.deallocate()
   }
 
