@@ -11,6 +11,12 @@ bool apus_scan_runs(apus_scan_level level)
     case APUS_SCAN_GENERAL:
     case APUS_SCAN_PORTABLE:
         return true;
+    case APUS_SCAN_NEON:
+#if defined(__aarch64__)
+        return true; /* part of the architecture */
+#else
+        return false;
+#endif
     case APUS_SCAN_AVX2:
 #if defined(__x86_64__)
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
@@ -40,6 +46,13 @@ apus_scan_level apus_scan_best(void)
     return APUS_SCAN_PORTABLE;
 }
 
+static void index_none(apus_index *index, const char *text, size_t count)
+{
+    (void)text;
+    (void)count;
+    apus_index_clear(index);
+}
+
 int apus_index_create(apus_scan_level level, apus_index **out)
 {
     if (!apus_scan_runs(level)) {
@@ -50,8 +63,7 @@ int apus_index_create(apus_scan_level level, apus_index **out)
         return -ENOMEM;
     }
     memset(index, 0, sizeof *index);
-    index->level = level;
-    index->build = apus_index_portable;
+    index->build = index_none;
     index->levels = apus_levels_none;
     index->scan = level == APUS_SCAN_GENERAL ? apus_members_general : apus_members_portable;
 #if defined(__x86_64__)
@@ -63,6 +75,12 @@ int apus_index_create(apus_scan_level level, apus_index **out)
         index->build = apus_index_avx512;
         index->scan = apus_members_avx512;
         index->levels = apus_levels_avx512;
+    }
+#elif defined(__aarch64__)
+    if (level == APUS_SCAN_NEON) {
+        index->build = apus_index_neon;
+        index->scan = apus_members_neon;
+        index->levels = apus_levels_neon;
     }
 #endif
     *out = index;
@@ -100,31 +118,30 @@ const uint8_t apus_lanes[64] = {
     0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
 };
 
-int32_t apus_levels_none(apus_json *json, apus_index *index, const apus_step *tick, const apus_step *lot,
-                         apus_level *out, uint32_t max)
+void apus_level_grid_set(apus_level_grid *grid, const apus_step *price, const apus_step *size)
+{
+    memset(grid, 0, sizeof *grid);
+    grid->price = *price;
+    grid->size = *size;
+    for (int decimals = 0; decimals <= 8; decimals++) {
+        const int64_t unit_e8 = (int64_t)apus_pow10[8 - decimals];
+        if (price->step_e8 > 0 && unit_e8 % price->step_e8 == 0) {
+            grid->price_factor[decimals] = unit_e8 / price->step_e8;
+        }
+        if (size->step_e8 > 0 && unit_e8 % size->step_e8 == 0) {
+            grid->size_factor[decimals] = unit_e8 / size->step_e8;
+        }
+    }
+}
+
+int32_t apus_levels_none(apus_json *json, apus_index *index, const apus_level_grid *grid, apus_level *out, uint32_t max)
 {
     (void)json;
     (void)index;
-    (void)tick;
-    (void)lot;
+    (void)grid;
     (void)out;
     (void)max;
     return -1;
-}
-
-void apus_index_portable(apus_index *index, const char *text, size_t count)
-{
-    count = count > APUS_INDEX_BYTES ? APUS_INDEX_BYTES : count;
-    uint32_t found = 0;
-    for (size_t i = 0; i < count; i++) {
-        index->ends[found] = (uint16_t)i;
-        found += text[i] == ',' || (text[i] | 0x20) == '}';
-    }
-    index->ends[found] = UINT16_MAX;
-    index->base = text;
-    index->limit = text + count;
-    index->next = 0;
-    index->count = found;
 }
 
 /* The value behind a known key, of any kind and however written. */

@@ -116,8 +116,8 @@ static const uint16_t last_16[17] = {0,      0x8000, 0xC000, 0xE000, 0xF000, 0xF
                                      0xFF80, 0xFFC0, 0xFFE0, 0xFFF0, 0xFFF8, 0xFFFC, 0xFFFE, 0xFFFF};
 
 /* The three numbers of a level in three lanes of 16 bytes, checked and converted together. */
-APUS_TARGET int32_t apus_levels_avx512(apus_json *json, apus_index *index, const apus_step *tick, const apus_step *lot,
-                                       apus_level *out, uint32_t max)
+APUS_TARGET int32_t apus_levels_avx512(apus_json *json, apus_index *index, const apus_level_grid *grid, apus_level *out,
+                                       uint32_t max)
 {
     if (APUS_UNLIKELY(!apus_index_covers(index, json) || json->end - json->at < 4 || *json->at != '[')) {
         return -1;
@@ -140,8 +140,6 @@ APUS_TARGET int32_t apus_levels_avx512(apus_json *json, apus_index *index, const
     /* `ends` up to here has four entries, and the bytes behind its third number can be read. */
     const uint16_t *const last = index->ends + index->count - 4;
     const char *const safe = json->end - 4;
-    const apus_step price_step = *tick;
-    const apus_step size_step = *lot;
     const __m512i points = _mm512_broadcast_i32x4(
         _mm_setr_epi8('.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '0'));
     /* Out of the compiler's sight, which would otherwise make the product one of 64 bits, and slow. */
@@ -204,8 +202,8 @@ APUS_TARGET int32_t apus_levels_avx512(apus_json *json, apus_index *index, const
         const uint64_t size = (uint64_t)_mm_cvtsi128_si64(_mm256_extracti128_si256(mantissas, 1));
         uint32_t next;
         memcpy(&next, r, 4);
-        if (APUS_UNLIKELY(!apus_level_steps(price, p_decimals, &price_step, &out[count].ticks) ||
-                          !apus_level_steps(size, q_decimals, &size_step, &out[count].lots) || price == 0)) {
+        if (APUS_UNLIKELY(!apus_level_count(price, p_decimals, grid->price_factor, &grid->price, &out[count].ticks) ||
+                          !apus_level_count(size, q_decimals, grid->size_factor, &grid->size, &out[count].lots) || price == 0)) {
             return -1;
         }
         count++;

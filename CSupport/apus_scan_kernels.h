@@ -17,7 +17,6 @@ bool apus_members_avx512(apus_json *APUS_NONNULL json, apus_json_shape *APUS_NON
 bool apus_members_rest(apus_json *APUS_NONNULL json, apus_json_shape *APUS_NONNULL shape,
                        apus_members *APUS_NONNULL members, apus_json_walk walk);
 
-void apus_index_portable(apus_index *APUS_NONNULL index, const char *APUS_NONNULL text, size_t count);
 void apus_index_avx2(apus_index *APUS_NONNULL index, const char *APUS_NONNULL text, size_t count);
 void apus_index_avx512(apus_index *APUS_NONNULL index, const char *APUS_NONNULL text, size_t count);
 
@@ -27,6 +26,10 @@ APUS_HOT const char *APUS_NONNULL apus_opaque(const char *APUS_NONNULL at)
     __asm__("" : "+r"(at));
     return at;
 }
+
+bool apus_members_neon(apus_json *APUS_NONNULL json, apus_json_shape *APUS_NONNULL shape,
+                       apus_members *APUS_NONNULL members, apus_index *APUS_NONNULL index);
+void apus_index_neon(apus_index *APUS_NONNULL index, const char *APUS_NONNULL text, size_t count);
 
 /* Where a kernel stands in an object. */
 typedef struct apus_members_state {
@@ -52,13 +55,15 @@ apus_members_next apus_members_surprise(apus_json *APUS_NONNULL json, apus_json_
 bool apus_members_rest(apus_json *APUS_NONNULL json, apus_json_shape *APUS_NONNULL shape,
                        apus_members *APUS_NONNULL members, apus_json_walk walk);
 
-int32_t apus_levels_none(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index, const apus_step *APUS_NONNULL tick,
-                         const apus_step *APUS_NONNULL lot, apus_level *APUS_NONNULL out, uint32_t max);
-int32_t apus_levels_avx2(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index, const apus_step *APUS_NONNULL tick,
-                         const apus_step *APUS_NONNULL lot, apus_level *APUS_NONNULL out, uint32_t max);
+int32_t apus_levels_none(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
+                    const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out, uint32_t max);
+int32_t apus_levels_avx2(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
+                    const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out, uint32_t max);
 int32_t apus_levels_avx512(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
-                           const apus_step *APUS_NONNULL tick, const apus_step *APUS_NONNULL lot,
-                           apus_level *APUS_NONNULL out, uint32_t max);
+                    const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out, uint32_t max);
+
+int32_t apus_levels_neon(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
+                         const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out, uint32_t max);
 
 /* mantissa * 10^-decimals as a count of steps; false if it is none, or the general reader has to say. `mantissa` is below
  * 10^18. */
@@ -73,6 +78,17 @@ APUS_HOT bool apus_level_steps(uint64_t mantissa, uint32_t decimals, const apus_
     const uint64_t count = ((uint64_t)value_e8 >> step->shift) * step->inverse;
     *out = (int64_t)count;
     return count <= step->limit && ((uint64_t)value_e8 & (((uint64_t)1 << step->shift) - 1)) == 0;
+}
+
+/* The same, with the factors of the grid first: nearly every number is a multiple of the step by its decimals alone. */
+APUS_HOT bool apus_level_count(uint64_t mantissa, uint32_t decimals, const int64_t *APUS_NONNULL factors,
+                               const apus_step *APUS_NONNULL step, int64_t *APUS_NONNULL out)
+{
+    const int64_t factor = factors[decimals & 15];
+    if (APUS_LIKELY(factor != 0)) {
+        return !__builtin_mul_overflow((int64_t)mantissa, factor, out);
+    }
+    return apus_level_steps(mantissa, decimals, step, out);
 }
 
 /* Whether `index` lists the text at the cursor, and the kernels may look at the 40 bytes before it. */

@@ -22,14 +22,13 @@ APUS_KERNEL bool level_number(const char *APUS_NONNULL start, const char *APUS_N
         const uint32_t digits = count - (odd != 0);
         *mantissa = block_value(block, end, digits, places);
         *decimals = places & 31;
-        return digits <= 18;
+        return digits <= 18 && *decimals < 16;
     }
     return true;
 }
 
 APUS_TARGET int32_t APUS_LEVELS(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
-                                const apus_step *APUS_NONNULL tick, const apus_step *APUS_NONNULL lot,
-                                apus_level *APUS_NONNULL out, uint32_t max)
+                                const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out, uint32_t max)
 {
     if (APUS_UNLIKELY(!apus_index_covers(index, json) || json->end - json->at < 4 || *json->at != '[')) {
         return -1;
@@ -65,8 +64,9 @@ APUS_TARGET int32_t APUS_LEVELS(apus_json *APUS_NONNULL json, apus_index *APUS_N
             if (APUS_UNLIKELY(!level_number(at, p, true, &price, &price_decimals) ||
                               !level_number(p + 1, q, true, &size, &size_decimals) ||
                               !level_number(q + 1, r, false, &unused, &unused_decimals) ||
-                              !apus_level_steps(price, price_decimals, tick, &out[count].ticks) ||
-                              !apus_level_steps(size, size_decimals, lot, &out[count].lots) || out[count].ticks == 0)) {
+                              !apus_level_count(price, price_decimals, grid->price_factor, &grid->price, &out[count].ticks) ||
+                              !apus_level_count(size, size_decimals, grid->size_factor, &grid->size, &out[count].lots) ||
+                              out[count].ticks == 0)) {
                 return -1;
             }
             count++;

@@ -169,6 +169,40 @@ static inline const char *APUS_NULLABLE apus_decimal_scan_slow(const char *APUS_
     return at;
 }
 
+/* Steps over a JSON number without reading its value; NULL if there is none. */
+static inline const char *APUS_NULLABLE apus_decimal_skip(const char *APUS_NONNULL at, const char *APUS_NONNULL end)
+{
+    at += at < end && *at == '-';
+    const char *start = at;
+    while (at < end && (uint8_t)(*at - '0') < 10) {
+        at++;
+    }
+    if (at == start || (*start == '0' && at - start > 1)) {
+        return NULL;
+    }
+    if (at < end && *at == '.') {
+        start = ++at;
+        while (at < end && (uint8_t)(*at - '0') < 10) {
+            at++;
+        }
+        if (at == start) {
+            return NULL;
+        }
+    }
+    if (at < end && (*at | 0x20) == 'e') {
+        at++;
+        at += at < end && (*at == '+' || *at == '-');
+        start = at;
+        while (at < end && (uint8_t)(*at - '0') < 10) {
+            at++;
+        }
+        if (at == start) {
+            return NULL;
+        }
+    }
+    return at;
+}
+
 /* Appends the digits at `at` to `*mantissa`, at most 16 and only where 8 bytes can be read for each 8 digits;
  * returns how many. Fewer than there are means that the general reader must look. */
 APUS_HOT uint32_t apus_digits_take(const char *APUS_NONNULL at, const char *APUS_NONNULL end,

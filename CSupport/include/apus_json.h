@@ -351,8 +351,16 @@ static inline bool apus_json_step(apus_json *APUS_NONNULL json)
     if (APUS_LIKELY(json->at < json->end)) {
         const char byte = *json->at;
         if ((uint8_t)(byte - '0') < 10 || byte == '-') {
-            apus_decimal number;
-            return apus_json_number(json, &number);
+            if (APUS_LIKELY(json->end - json->at >= 32)) {
+                apus_decimal number;
+                return apus_json_number(json, &number);
+            }
+            const char *const behind = apus_decimal_skip(json->at, json->end);
+            if (APUS_UNLIKELY(behind == NULL)) {
+                return apus_json_fail(json);
+            }
+            json->at = behind;
+            return true;
         }
         if (byte == '"') {
             apus_json_text text;

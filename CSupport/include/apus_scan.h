@@ -19,16 +19,30 @@
 typedef enum APUS_CLOSED_ENUM APUS_NAME(ScanLevel) apus_scan_level {
     APUS_SCAN_GENERAL APUS_NAME(general) = 0,   /* no guess at all: what the others are checked against */
     APUS_SCAN_PORTABLE APUS_NAME(portable) = 1, /* guesses keys; eight bytes at a time */
-    APUS_SCAN_AVX2 APUS_NAME(avx2) = 2,         /* and BMI1, BMI2, LZCNT, POPCNT */
-    APUS_SCAN_AVX512 APUS_NAME(avx512) = 3,     /* and F, BW, DQ, VL, VBMI2 */
+    APUS_SCAN_NEON APUS_NAME(neon) = 2,
+    APUS_SCAN_AVX2 APUS_NAME(avx2) = 3,         /* and BMI1, BMI2, LZCNT, POPCNT */
+    APUS_SCAN_AVX512 APUS_NAME(avx512) = 4,     /* and F, BW, DQ, VL, VBMI2 */
 } apus_scan_level;
-#define APUS_SCAN_LEVELS 4
+#define APUS_SCAN_LEVELS 5
 
 /* Whether this build has the kernels and this processor runs them. */
 bool apus_scan_runs(apus_scan_level level);
 
 /* The fastest that runs. */
 apus_scan_level apus_scan_best(void);
+
+/* Both grids of an instrument. `price_factor[d]` ticks are one unit of the d-th decimal, if that is a whole number, else
+ * 0; so is `size_factor`. */
+typedef struct APUS_NAME(LevelGrid) apus_level_grid {
+    apus_step price;
+    apus_step size;
+    int64_t price_factor[16];
+    int64_t size_factor[16];
+} apus_level_grid;
+
+/* Cold. */
+void apus_level_grid_set(apus_level_grid *APUS_NONNULL grid, const apus_step *APUS_NONNULL price,
+                         const apus_step *APUS_NONNULL size);
 
 /* How much of a frame is listed; what lies behind it is read by the general reader. */
 #define APUS_INDEX_BYTES 8192
@@ -48,13 +62,12 @@ struct apus_index {
     const char *APUS_NULLABLE limit;                         /* bytes before it are listed */
     uint32_t next;                                           /* the first entry that was not used yet */
     uint32_t count;
-    apus_scan_level level;
     void (*APUS_NONNULL build)(apus_index *APUS_NONNULL index, const char *APUS_NONNULL text, size_t count);
     bool (*APUS_NONNULL scan)(apus_json *APUS_NONNULL json, apus_json_shape *APUS_NONNULL shape,
                               apus_members *APUS_NONNULL members, apus_index *APUS_NONNULL index);
     int32_t (*APUS_NONNULL levels)(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
-                                   const apus_step *APUS_NONNULL tick, const apus_step *APUS_NONNULL lot,
-                                   apus_level *APUS_NONNULL out, uint32_t max);
+                                   const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out,
+                                   uint32_t max);
     /* Distances from base, rising, then UINT16_MAX; the kernels write up to 64 more. */
     alignas(APUS_CACHE_LINE) uint16_t ends[APUS_INDEX_BYTES + 128];
 };
@@ -79,7 +92,7 @@ struct apus_members {
 int apus_index_create(apus_scan_level level, apus_index *APUS_NULLABLE *APUS_NONNULL out);
 void apus_index_destroy(apus_index *APUS_NULLABLE index);
 
-/* Lists [text, text + count), or as much of it as fits. */
+/* Lists [text, text + count), or as much of it as fits; nothing at the levels that do without a list. */
 APUS_HOT void apus_index_build(apus_index *APUS_NONNULL index, const char *APUS_NONNULL text, size_t count)
 {
     index->build(index, text, count);
@@ -125,10 +138,9 @@ APUS_HOT bool apus_members_scan(apus_json *APUS_NONNULL json, apus_json_shape *A
  * cursor ends behind its ']'. Returns how many there are, or -1 with the cursor where it was: the
  * text is another, longer than `max`, or not listed in `index`, and the general reader has to look. */
 APUS_HOT int32_t apus_levels_scan(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
-                                  const apus_step *APUS_NONNULL tick, const apus_step *APUS_NONNULL lot,
-                                  apus_level *APUS_NONNULL out, uint32_t max)
+                                  const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out, uint32_t max)
 {
-    return index->levels(json, index, tick, lot, out, max);
+    return index->levels(json, index, grid, out, max);
 }
 
 APUS_HOT const apus_decimal *APUS_NONNULL apus_members_decimal(const apus_members *APUS_NONNULL members, int32_t key)

@@ -71,6 +71,15 @@ private func scan(_ text: String, behind: String = "") -> (number: ScannedDecima
   return (number, end - UnsafePointer(memory))
 }
 
+/// Steps over text that ends where its memory ends, or that other bytes follow; how many bytes it is.
+private func skip(_ text: String, behind: String = "") -> Int? {
+  let bytes = Array((text + behind).utf8)
+  return bytes.withUnsafeBytes { bytes in
+    let start = bytes.baseAddress.map { $0.assumingMemoryBound(to: CChar.self) }
+    return start.flatMap { apus_decimal_skip($0, $0 + bytes.count) }.map { $0 - start! }
+  }
+}
+
 private func write(_ steps: Int64, _ stepE8: Int64) -> String? {
   let memory = UnsafeMutablePointer<CChar>.allocate(capacity: Int(APUS_DECIMAL_TEXT_CAPACITY))
   defer { memory.deallocate() }
@@ -86,7 +95,9 @@ private func write(_ steps: Int64, _ stepE8: Int64) -> String? {
     for _ in 0..<40_000 {
       let text = SlowDecimal.randomText(&random)
       for behind in ["", ",", "                                   ]"] {
-        guard let scanned = scan(text, behind: behind), scanned.count == text.utf8.count else {
+        guard let scanned = scan(text, behind: behind), scanned.count == text.utf8.count,
+          skip(text, behind: behind) == scanned.count
+        else {
           mismatches.append("\(text): not read")
           continue
         }
@@ -202,6 +213,7 @@ private func write(_ steps: Int64, _ stepE8: Int64) -> String? {
       for behind in ["", "                                     "] {
         let result = scan(text, behind: behind)
         #expect(result == nil, "\(text)")
+        #expect(skip(text, behind: behind) == nil, "\(text)")
       }
     }
   }

@@ -94,6 +94,18 @@ private func isValid(_ bytes: [UInt8]) -> Bool {
     #expect(mismatches == 0)
   }
 
+  @Test func `texts are the same when every byte is`() {
+    for count in 0..<48 {
+      let bytes = (0..<count).map { CChar(0x20 + $0) }
+      #expect(apus_json_same(bytes, Array(bytes), count))
+      for at in 0..<count {
+        var other = bytes
+        other[at] ^= 1
+        #expect(!apus_json_same(bytes, other, count), "byte \(at) of \(count)")
+      }
+    }
+  }
+
   @Test func `escapes are resolved as Foundation resolves them`() throws {
     for raw in [#"plain"#, #"\"\\\/\b\f\n\r\t"#, #"\u0041\u00e9\u20ac"#, #"\ud83d\ude00!"#, "é"] {
       let expected = try #require(

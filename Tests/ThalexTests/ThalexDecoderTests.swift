@@ -443,6 +443,25 @@ enum Expected {
     #expect(account == "A123456789")
   }
 
+  @Test func `the guess of the next channel changes nothing`() throws {
+    var random = SplitMix(state: 5)
+    var bench = try Bench()
+    try bench.decoder.register(channel: "odd\"one", kind: .system)
+    let frames = try Expected.all()
+    var mismatches: [String] = []
+    for _ in 0..<2_000 {
+      let (name, bytes, lines) = frames.randomElement(using: &random)!
+      if bench.decode(bytes) != lines { mismatches.append(name) }
+    }
+    #expect(mismatches.isEmpty, "\(mismatches.prefix(5))")
+    for _ in 0..<2 {
+      let escaped = bench.decode(#"{"channel_name":"odd\"one","notification":{"event":"reconnect"}}"#)
+      #expect(escaped == ["reconnect"])
+      let raw = bench.decode(#"{"channel_name":"odd"one","notification":{"event":"reconnect"}}"#)
+      #expect(raw == ["edge malformed"])
+    }
+  }
+
   @Test func `unknown channels and shapes are reported, nothing is delivered`() throws {
     var bench = try Bench()
     let expected = [

@@ -42,6 +42,13 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     var isConfirmed: Bool
   }
 
+  /// How the notifications of a channel begin, and which channel came behind it last time.
+  struct ChannelGuess {
+    /// Bytes of `{"channel_name":"…","notification":` in `prefixes`; 0 if the name would have to be escaped.
+    var prefixCount: Int
+    var next: Int
+  }
+
   struct Shapes: ~Copyable {
     let envelope: JSONShape
     let ticker: JSONShape
@@ -79,6 +86,8 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     }
   }
 
+  /// Room for the beginning of a notification with a name of up to 63 bytes.
+  static let prefixCapacity = 128
   /// Bytes for strings with escapes, reused for each item.
   static let scratchCapacity = 1024
   /// Orders of a notification that is read in one pass; a longer one is read in two.
@@ -94,14 +103,22 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   var channelNames: NameTable
   let listings: UnsafeMutablePointer<Listing>
   let channels: UnsafeMutablePointer<ChannelEntry>
+  let guesses: UnsafeMutablePointer<ChannelGuess>
+  let prefixes: UnsafeMutablePointer<CChar>
+  /// The channel of the last notification.
+  var lastChannel = 0
   let scratch: UnsafeMutablePointer<CChar>
   var scratchCount = 0
   let levels: UnsafeMutablePointer<ScannedLevel>
+  /// By instrument; where the listing has a grid.
+  let grids: UnsafeMutablePointer<LevelGrid>
   let labelPrefix: UnsafeMutableBufferPointer<CChar>
 
   /// The names in the order in which they were declared; the position is the index.
   public private(set) var instruments: [String] = []
   private var channelTexts: [String] = []
+  /// Apart from the array: its count would be read through a reference for every frame.
+  private var channelCount = 0
 
   /// Items about instruments that nobody asked for, and records that are no executions.
   public internal(set) var ignoredItems: UInt64 = 0
@@ -141,8 +158,11 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     self.channelNames = channelNames
     listings = .allocate(capacity: instrumentCapacity)
     channels = .allocate(capacity: channelCapacity)
+    guesses = .allocate(capacity: channelCapacity)
+    prefixes = .allocate(capacity: channelCapacity * Self.prefixCapacity)
     scratch = .allocate(capacity: Self.scratchCapacity)
     levels = .allocate(capacity: Self.levelCapacity)
+    grids = .allocate(capacity: instrumentCapacity)
     let prefix = UnsafeMutableBufferPointer<CChar>.allocate(capacity: labelPrefix.utf8.count)
     _ = prefix.initialize(from: labelPrefix.utf8.lazy.map { CChar(bitPattern: $0) })
     self.labelPrefix = prefix
@@ -151,8 +171,11 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   deinit {
     listings.deallocate()
     channels.deallocate()
+    guesses.deallocate()
+    prefixes.deallocate()
     scratch.deallocate()
     levels.deallocate()
+    grids.deallocate()
     labelPrefix.deallocate()
   }
 
@@ -196,8 +219,16 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
       return
     }
     try channelNames.add(name, value: UInt32(channelTexts.count))
-    (channels + channelTexts.count).initialize(to: entry)
+    let index = channelTexts.count
+    (channels + index).initialize(to: entry)
+    let prefix = "{\"channel_name\":\"\(name)\",\"notification\":".utf8
+    let isPlain = name.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x22 && $0 != 0x5C } && prefix.count <= Self.prefixCapacity
+    (guesses + index).initialize(to: ChannelGuess(prefixCount: isPlain ? prefix.count : 0, next: index))
+    if isPlain {
+      for (i, byte) in prefix.enumerated() { prefixes[index * Self.prefixCapacity + i] = CChar(bitPattern: byte) }
+    }
     channelTexts.append(name)
+    channelCount = channelTexts.count
   }
 
   // MARK: Confirmed subscriptions (R21)
@@ -242,11 +273,29 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     scratchCount = 0
     apus_index_clear(index.pointer)
     var json = apus_json_begin(base.assumingMemoryBound(to: CChar.self), text.count)
+    // Channels tend to follow one another as they did: one comparison instead of a search for the name.
+    if channelCount > 0 {
+      let guess = guesses[lastChannel].next
+      let count = guesses[guess].prefixCount
+      if count > 0, text.count >= count, apus_json_same(json.at, prefixes + guess * Self.prefixCapacity, count) {
+        json.at += count
+        lastChannel = guess
+        notification(guess, &json, into: &sink)
+        return
+      }
+    }
     // What Thalex writes starts with one of these (protocol reference 2.2); all else takes the general way.
     if json.accept("{\"channel_name\":\"") {
       var name = JSONText()
       if apus_json_string_rest(&json, &name), !name.has_escapes, json.accept(",\"notification\":") {
-        notification(name, &json, into: &sink)
+        guard let bytes = name.bytes, let found = channelNames.find(bytes, name.count) else {
+          json.skip()
+          sink.refusedAtEdge(closeEnvelope(&json) == nil ? .malformed : .unknownName)
+          return
+        }
+        guesses[lastChannel].next = Int(found)
+        lastChannel = Int(found)
+        notification(Int(found), &json, into: &sink)
         return
       }
     } else if json.accept("{\"id\":") {
@@ -277,14 +326,9 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
 
   /// A notification whose value is next, inside an envelope that is still open.
   private mutating func notification<Sink: VenueEventSink & ~Copyable>(
-    _ name: JSONText, _ json: inout JSONCursor, into sink: inout Sink
+    _ channel: Int, _ json: inout JSONCursor, into sink: inout Sink
   ) {
-    guard let bytes = name.bytes, let channel = channelNames.find(bytes, name.count) else {
-      json.skip()
-      sink.refusedAtEdge(closeEnvelope(&json) == nil ? .malformed : .unknownName)
-      return
-    }
-    let entry = channels[Int(channel)]
+    let entry = channels[channel]
     switch entry.kind {
     case .ticker:
       apus_index_build(index.pointer, json.at, json.end - json.at)

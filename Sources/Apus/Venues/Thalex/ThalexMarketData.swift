@@ -239,7 +239,7 @@ extension ThalexDecoder {
     guard let listing = listing(instrument) else { return false }
     var json = frame
     guard apus_json_accept(&json, 0x7B) else { return false }
-    var tick = listing.pointee.tick, lot = listing.pointee.lot
+    let grid = grids + Int(instrument)
     var trades: JSONCursor?
     var bids = Int32(-1), asks = Int32(-1)
     var bidsStart = 0, asksStart = 0
@@ -259,14 +259,14 @@ extension ThalexDecoder {
       case .bids:
         guard bids < 0 else { return false }
         bids = apus_levels_scan(
-          &json, index.pointer, &tick, &lot, levels + used, UInt32(truncatingIfNeeded: Self.levelCapacity - used))
+          &json, index.pointer, grid, levels + used, UInt32(truncatingIfNeeded: Self.levelCapacity - used))
         guard bids >= 0 else { return false }
         bidsStart = used
         used += Int(bids)
       case .asks:
         guard asks < 0 else { return false }
         asks = apus_levels_scan(
-          &json, index.pointer, &tick, &lot, levels + used, UInt32(truncatingIfNeeded: Self.levelCapacity - used))
+          &json, index.pointer, grid, levels + used, UInt32(truncatingIfNeeded: Self.levelCapacity - used))
         guard asks >= 0 else { return false }
         asksStart = used
         used += Int(asks)

@@ -297,7 +297,9 @@ extension ThalexDecoder {
       index: InstrumentIndex(index), kind: kind ?? .other,
       grid: InstrumentGrid(tickE8: tickE8, lotE8: lotE8, minimumLots: QtyLots(rawValue: minimumLots)),
       expirySeconds: seconds)
-    listings[Int(index)] = Listing(info: info, tick: apus_step_make(tickE8), lot: lotStep, hasGrid: true)
+    var tickStep = apus_step_make(tickE8)
+    listings[Int(index)] = Listing(info: info, tick: tickStep, lot: lotStep, hasGrid: true)
+    apus_level_grid_set(grids + Int(index), &tickStep, &lotStep)
     sink.instrument(info, isListed: isListed)
     return .delivered
   }
