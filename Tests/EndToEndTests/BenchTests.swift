@@ -5,7 +5,8 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(3))) struct BenchTests {
   private static let titles = [
     "RPC request", "token bucket", "place order", "reconcile, 2 × 10 levels", "reconcile, 2 × 1,000 levels",
-    "strategy run", "submit order", "get orders, all 20 open", "get order, by client id", "manager run, three venues",
+    "strategy run", "submit order", "submit order, with its frame", "get orders, all 20 open",
+    "get order, by client id", "manager run, three venues",
     "orders, one venue", "orders, three venues", "reconciliations", "state updates",
   ]
 

@@ -106,7 +106,14 @@ public struct OrderProbe: ~Copyable {
 
   // MARK: - Orders
 
-  /// Takes a slot of the slab for a new order, enters it in the account of orders, and writes its masked frame.
+  /// Takes a slot of the slab for a new order and enters it in the account of orders. Nothing is written.
+  ///
+  /// - Returns: `false`, with nothing changed, if the side is full.
+  public mutating func enter(_ side: Side, price: PriceTicks, qty: QtyLots) -> Bool {
+    desk.tracker.beginInsert(0, side, price: price, qty: qty, now: now) != nil
+  }
+
+  /// Enters a new order, and writes its masked frame.
   ///
   /// - Returns: `false`, with nothing changed, if the side or the output is full.
   public mutating func submit(_ side: Side, price: PriceTicks, qty: QtyLots) -> Bool {

@@ -143,8 +143,8 @@ final class OrderScript {
     let asks = (0..<10).map { "[\(middle + 10 + $0),1.5,1.5]" }.joined(separator: ",")
     return
       "{\"channel_name\":\"book.\(instrument).none.10.raw\",\"notification\":{\"trades\":[],\"bid_changes\":[\(bids)],"
-      + "\"ask_changes\":[\(asks)],\"total_bid_amount\":15,\"total_ask_amount\":15,\"time\":1776715497.209106,"
-      + "\"snapshot\":true}}"
+      + "\"ask_changes\":[\(asks)],\"total_bid_amount\":15,\"total_ask_amount\":15,\"time\":1776715497.209106},"
+      + "\"snapshot\":true}"
   }
 }
 
