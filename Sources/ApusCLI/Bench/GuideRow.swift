@@ -57,7 +57,7 @@ struct GuideRow {
   static let all: [GuideRow] = [
     time(
       .request, "RPC request", milliseconds: (0.15, 0.09), pythonMicroseconds: 23,
-      "an amend encoded, framed and masked; the venue's reply of about 430 bytes unframed, decoded, and matched with its "
+      "an amend encoded, framed and masked; the venue's reply of about 400 bytes unframed, decoded, and matched with its "
         + "request and its order"),
     time(
       .bucket, "token bucket", milliseconds: (0.008, 0.003), pythonMicroseconds: 0.24,
@@ -86,7 +86,8 @@ struct GuideRow {
         + "placing takes 26.5"),
     time(
       .orders, "get orders, all 20 open", milliseconds: (0.08, 0.05), pythonMicroseconds: 0.96,
-      "a walk over the 20 open orders of an instrument, reading price and open size of each"),
+      "a walk over the 20 open orders of an instrument, reading price and open size of each; for how many orders the "
+        + "original's figure stands is not known"),
     time(
       .order, "get order, by client id", milliseconds: (0.08, 0.05), pythonMicroseconds: 0.96,
       "one of 20 open orders found by its client id, its price read"),
