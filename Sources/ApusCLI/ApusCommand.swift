@@ -7,5 +7,7 @@ struct ApusCommand: AsyncParsableCommand {
     abstract: "A lock-free market-making engine for derivatives venues.",
     discussion: "Start with `apus demo`: it needs no account, no key and no network.",
     version: "0.1.0",
-    subcommands: [DemoCommand.self, RunCommand.self, VenueCommand.self, ConfigCommand.self, MonitorCommand.self])
+    subcommands: [
+      DemoCommand.self, RunCommand.self, VenueCommand.self, ConfigCommand.self, MonitorCommand.self, BenchCommand.self,
+    ])
 }
