@@ -2,6 +2,8 @@
 
 import PackageDescription
 
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
 // A package of its own, so that the engine never depends on the benchmark library.
 let package = Package(
   name: "apus-benchmarks",
@@ -12,7 +14,11 @@ let package = Package(
   ],
   targets: [
     // The machine's own floor (gaps, a bounced cache line), and what a peer in C or C++ looks like.
-    .target(name: "CBench", path: "CBench"),
+    .target(
+      name: "CBench",
+      path: "CBench",
+      cSettings: [.enableWarning("all"), .enableWarning("extra"), .enableWarning("conversion")]
+    ),
     // What is measured: one operation a row, used by Hot and by Table alike.
     .target(
       name: "Pieces",
@@ -21,10 +27,16 @@ let package = Package(
         .product(name: "Apus", package: "apus"),
         .product(name: "ApusExchange", package: "apus"),
       ],
-      path: "Pieces"
+      path: "Pieces",
+      swiftSettings: strict
     ),
     // Ours beside the peers, interleaved, as one table: tools/bench runs it.
-    .executableTarget(name: "Table", dependencies: ["CBench", "Pieces"], path: "Table"),
+    .executableTarget(
+      name: "Table",
+      dependencies: ["CBench", "Pieces", .product(name: "Apus", package: "apus")],
+      path: "Table",
+      swiftSettings: strict
+    ),
     // The same pieces under the ordo-one benchmark library: swift package benchmark.
     .executableTarget(
       name: "Hot",
@@ -34,6 +46,7 @@ let package = Package(
         .product(name: "Benchmark", package: "benchmark"),
       ],
       path: "Benchmarks/Hot",
+      swiftSettings: strict,
       plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]
     ),
     // The engine over sockets, and its queueing: no benchmark library, a program of its own.

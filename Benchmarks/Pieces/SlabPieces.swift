@@ -4,9 +4,9 @@ import CSupport
 /// 10,000 live orders.
 let slabPieces: [Piece] = [
   Piece("slab.find", .batch(20_000), input: { try SlabFind.input() }) { _ in Timed(try SlabFind()) },
-  Piece("slab.churn", .batch(5000), input: { Places.random.input }) { _ in Timed(try SlabChurn(.random)) },
-  Piece("slab.churn.fifo", .batch(10_000), input: { Places.inOrder.input }) { _ in Timed(try SlabChurn(.inOrder)) },
-  Piece("slab.venue", .batch(5000), input: { Places.random.input }) { _ in Timed(try SlabVenueChurn()) },
+  Piece("slab.churn", .batch(20_000), input: { Places.random.input }) { _ in Timed(try SlabChurn(.random)) },
+  Piece("slab.churn.fifo", .batch(20_000), input: { Places.inOrder.input }) { _ in Timed(try SlabChurn(.inOrder)) },
+  Piece("slab.venue", .batch(20_000), input: { Places.random.input }) { _ in Timed(try SlabVenueChurn()) },
   Piece("slab.venue.find", .batch(20_000), input: { Places.random.input }) { _ in Timed(try SlabVenueFind()) },
 ]
 

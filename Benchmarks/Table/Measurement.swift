@@ -12,12 +12,14 @@ struct Effort {
   var crossRounds: Int
   /// Tries of a cross-core run before it counts as not measurable.
   var crossTries: Int
+  /// The time that a cross-core row may take: two threads that spin and wait for a core are nobody's friend.
+  var crossSeconds: Double
   var gapSeconds: Double
 
   static let full = Effort(
-    rounds: 41, sampleRounds: 25, flowRounds: 7, crossRounds: 31, crossTries: 400, gapSeconds: 1)
+    rounds: 41, sampleRounds: 25, flowRounds: 7, crossRounds: 31, crossTries: 400, crossSeconds: 30, gapSeconds: 1)
   static let quick = Effort(
-    rounds: 7, sampleRounds: 5, flowRounds: 3, crossRounds: 7, crossTries: 100, gapSeconds: 0.2)
+    rounds: 7, sampleRounds: 5, flowRounds: 3, crossRounds: 7, crossTries: 100, crossSeconds: 8, gapSeconds: 0.2)
 }
 
 /// The figures of one piece, before they are rows.
@@ -185,7 +187,8 @@ struct Measurement {
   /// Each run stands between two bounces of a bare cache line: if they differ from each other or from the usual one,
   /// the virtual cores have moved or somebody else ran, and the run is repeated.
   private mutating func timeAcross(_ contenders: [Contender], _ count: Int, _ result: inout PieceResult) throws {
-    guard let usual = usualBounce() else {
+    let end = EngineClock.now() + Nanoseconds(effort.crossSeconds * 1e9)
+    guard let usual = usualBounce(before: end) else {
       result.conditions.append("not measurable now: the bare cache-line bounce does not settle")
       result.peers.append((bounceName, nil))
       return
@@ -194,8 +197,9 @@ struct Measurement {
     var dropped = 0
     var tries = 0
     var turn = 0
-    for contender in contenders { _ = try contender.run(count) }
-    while tries < effort.crossTries, contenders.contains(where: { $0.rounds.count < effort.crossRounds }) {
+    while tries < effort.crossTries, EngineClock.now() < end,
+      contenders.contains(where: { $0.rounds.count < effort.crossRounds })
+    {
       let contender = contenders[turn % contenders.count]
       turn += 1
       guard contender.rounds.count < effort.crossRounds else { continue }
@@ -203,14 +207,15 @@ struct Measurement {
       // Lets go of both cores, so that whoever waits for them runs now and not inside of the run.
       usleep(500)
       let before = bounce()
+      guard abs(before - usual) <= Self.tolerance * usual else {
+        dropped += 1
+        continue
+      }
       let switches = apus_forced_switches()
       let time = try contender.run(count)
       let isAlone = apus_forced_switches() == switches
-      let after = bounce()
-      let isSteady =
-        isAlone && abs(before - after) <= Self.tolerance * min(before, after)
-        && [before, after].allSatisfy { abs($0 - usual) <= Self.tolerance * usual }
-      guard isSteady else {
+      let after = isAlone ? bounce() : .infinity
+      guard abs(before - after) <= Self.tolerance * before, abs(after - usual) <= Self.tolerance * usual else {
         dropped += 1
         continue
       }
@@ -229,10 +234,10 @@ struct Measurement {
   private func bounce() -> Double { apus_bounce_ns(Int32(cores.other ?? 0), 500) }
 
   /// The median of several bounces, if half of them lie within the tolerance of it.
-  private func usualBounce() -> Double? {
-    for _ in 0..<5 {
+  private func usualBounce(before end: Nanoseconds) -> Double? {
+    for _ in 0..<5 where EngineClock.now() < end {
       var values: [Double] = []
-      for _ in 0..<25 {
+      while values.count < 25, EngineClock.now() < end {
         usleep(500)
         values.append(bounce())
       }

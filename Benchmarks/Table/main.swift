@@ -20,6 +20,9 @@ func measureAll(_ options: Options, _ cores: Cores, _ library: PeerLibrary) -> (
   var wanted = Set(Row.all.filter(isWanted).map(\.key))
   // The worst of the flows needs them all.
   if wanted.contains(Row.worstMatchKey) { wanted.formUnion(Row.all.map(\.key).filter { $0.hasPrefix("match.") }) }
+  for piece in Piece.all where !Row.all.contains(where: { $0.key == piece.key }) {
+    measurement.problems.append("\(piece.key): a piece without a row in Rows.swift, not measured")
+  }
   let pieces = Piece.all.filter { wanted.contains($0.key) }
   for (number, piece) in pieces.enumerated() {
     tell("bench: \(number + 1) of \(pieces.count), \(piece.key)")

@@ -11,7 +11,7 @@ let benchmarks: @Sendable () -> Void = {
   let places = Cores(main: last, other: cores.flatMap { $0.count > 1 ? $0[$0.count - 2] : nil })
   for piece in Piece.all {
     guard let row = Row.all.first(where: { $0.key == piece.key }) else {
-      // Table refuses to start without its rows; here the key will do for a name.
+      // Table complains of a piece without a row; here the key will do for a name.
       add(piece, name: piece.key, places)
       continue
     }
