@@ -68,7 +68,7 @@ struct Bench {
     ] {
       let outcome = try onVenueCore {
         try WireToWire(tls: tls, gap: gap, rounds: rounds, count: count, seconds: pick(5, 25)).run(
-          rig: rig, peers: peers.map(\.far))
+          rig: rig, peers: peers.map(\.far), core: cores.engine)
       }
       var table = TextTable(["\(transport), \(name), µs", "p50", "p99", "p99.9", "max", "engine/this p50", "p99"])
       func line(_ title: String, _ samples: Samples, _ ratios: (Double, Double)?) {
@@ -90,7 +90,8 @@ struct Bench {
         + (outcome.cipher.isEmpty ? "" : "; \(outcome.cipher)")
       let gaps =
         "machine's own gaps over 10 µs: \(Statistics.text(outcome.gapsPerSecond, 0)) a second, "
-        + "largest \(Statistics.microseconds(outcome.largestGap)) µs"
+        + "largest \(Statistics.microseconds(outcome.largestGap)) µs; a cache line between the two cores and back: "
+        + "\(outcome.bounces.before) ns before, \(outcome.bounces.after) after"
       say(table.text)
       say(
         "\(conditions)\n\(gaps)" + (outcome.ours.supports(99.9) ? "" : "; * fewer than five values lie above it") + "\n"
