@@ -78,7 +78,7 @@ static void *run(void *argument)
         result = fd;
     } else {
         const int opened = wire_stream_open(&stream, fd, echo->tls, false, wire_now_ns() + 5000000000);
-        result = opened < 0 ? opened : result;
+        result = opened < 0 ? opened : take(echo, &stream, buffer, WIRE_GREETING_BYTES, false);
     }
     while (true) {
         pthread_mutex_lock(&echo->lock);

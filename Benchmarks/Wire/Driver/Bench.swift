@@ -68,7 +68,7 @@ struct Bench {
     ] {
       let outcome = try onVenueCore {
         try WireToWire(tls: tls, gap: gap, rounds: rounds, count: count, seconds: pick(5, 25)).run(
-          rig: rig, peers: peers.map(\.far))
+          rig: rig, peers: peers.map(\.far), core: cores.engine)
       }
       var table = TextTable(["\(transport), \(name), µs", "p50", "p99", "p99.9", "max", "engine/this p50", "p99"])
       func line(_ title: String, _ samples: Samples, _ ratios: (Double, Double)?) {
@@ -90,7 +90,8 @@ struct Bench {
         + (outcome.cipher.isEmpty ? "" : "; \(outcome.cipher)")
       let gaps =
         "machine's own gaps over 10 µs: \(Statistics.text(outcome.gapsPerSecond, 0)) a second, "
-        + "largest \(Statistics.microseconds(outcome.largestGap)) µs"
+        + "largest \(Statistics.microseconds(outcome.largestGap)) µs; a cache line between the two cores and back: "
+        + "\(outcome.bounces.before) ns before, \(outcome.bounces.after) after"
       say(table.text)
       say(
         "\(conditions)\n\(gaps)" + (outcome.ours.supports(99.9) ? "" : "; * fewer than five values lie above it") + "\n"
@@ -100,36 +101,37 @@ struct Bench {
         // The issue sets one target for TLS; for its p99 there is none.
         let isTarget = !tls || percent == 50
         let ratio = median(percent == 50 ? bare.p50Ratios : bare.p99Ratios)
-        var shown = [Row.Peer(name: "engine, µs", value: Double(outcome.ours.percentile(percent)) / 1000)]
-        for (index, peer) in outcome.peers.enumerated() {
-          shown.append(
-            Row.Peer(name: "\(peers[index].name), µs", value: Double(peer.samples.percentile(percent)) / 1000))
+        let shown = outcome.peers.enumerated().map { index, peer in
+          Row.Peer(name: "\(peers[index].name), µs", value: Double(peer.samples.percentile(percent)) / 1000)
         }
+        let own = Statistics.microseconds(outcome.ours.percentile(percent))
         rows.append(
           Row(
             "wire to wire, \(transport), \(name): p\(Statistics.text(percent, 0))", unit: "× \(peers[0].name)",
             ours: ratio, target: isTarget ? target : nil, peers: shown,
-            conditions: "\(conditions); ratio: median over the rounds; \(gaps)"))
+            conditions: "engine \(own) µs; ratio: median over the rounds; \(conditions); \(gaps)"))
       }
     }
-    let report = try rig.end()
-    try check(report, rig)
+    check(try rig.end(), rig, "wire to wire, \(transport)")
   }
 
-  /// Whatever was measured counts only if nothing was lost.
-  private func check(_ report: EngineReport, _ rig: Rig) throws {
+  /// Market data may be overtaken, orders and their acknowledgements may not.
+  private mutating func check(_ report: EngineReport, _ rig: Rig, _ name: String) {
     let counts = rig.venue.counts
-    let received = counts.inserts + counts.amends + counts.cancels
-    guard report.unknownOrders == 0, report.ordersLeft == 0, report.isStopVerified, report.rejects == 0,
-      report.reconnects == 0, report.inserts + report.amends + report.cancels == Int(received)
-    else {
-      throw WireError(
-        "the engine and the venue do not agree: the engine sent \(report.inserts + report.amends + report.cancels) orders, the venue received \(received); \(report.unknownOrders) unknown, \(report.rejects) refused, \(report.reconnects) reconnects, stop verified: \(report.isStopVerified)"
-      )
-    }
+    let sent = report.inserts + report.amends + report.cancels
+    let received = Int(counts.inserts + counts.amends + counts.cancels)
+    let lost = abs(sent - received) + report.unknownOrders + report.ordersLeft + report.rejects + report.reconnects
     say(
-      "\(thousands(Int(received))) order messages sent, received, acknowledged and booked; none unknown, none left; stop verified"
-    )
+      "\(thousands(sent)) order messages sent, \(thousands(received)) received and acknowledged, "
+        + "\(report.unknownOrders) of unknown outcome, \(report.rejects) refused, \(report.ordersLeft) left; "
+        + "stop \(report.isStopVerified ? "verified" : "NOT verified")")
+    rows.append(
+      Row(
+        "\(name): order messages lost, refused or of unknown outcome", unit: "messages",
+        ours: Double(lost + (report.isStopVerified ? 0 : 1)), target: 0,
+        conditions:
+          "\(thousands(sent)) sent; the engine's report against the venue's counts; stop verified: \(report.isStopVerified)"
+      ))
   }
 
   // MARK: - Open loop
@@ -178,7 +180,7 @@ struct Bench {
     let script = try LaneScript(instruments: 1, ticks: schedules.map(\.due.count).max() ?? 0)
     var table = Self.heads("one lane in memory, µs from due", ["waited > 1 µs"])
     let conditions =
-      "one instrument, 690 B ticker in, two amends out, acknowledged; real time, one pinned spinning core; no kernel"
+      "one instrument, \(script.tickBytes) B ticker in, two amends out, acknowledged; real time, one pinned spinning core; no kernel"
     for (index, schedule) in schedules.enumerated() {
       let outcome = try MemoryLoad.run(script: script, lanes: 1, cores: allCores, schedule: schedule)
       table.add([schedule.name] + Self.cells(outcome.latency) + ["\(Statistics.text(100 * outcome.lateShare, 1)) %"])
@@ -210,13 +212,13 @@ struct Bench {
           + ["\(Statistics.text(100 * outcome.conflatedShare, 1)) %", backlog, late])
       table.add(["  all ticks, to the first order that knew"] + Self.cells(outcome.all) + ["", "", ""])
       let conditions =
-        "one instrument, 690 B ticker in, two amends out, each acknowledged at once; a tick that was overtaken by a later one before an order was made is answered by that one's order; generator late by p99 \(late) µs; at most \(backlog) ticks unanswered; \(Statistics.text(100 * outcome.conflatedShare, 1)) % conflated"
+        "one instrument, \(rig.tickers.frames[0].count) B ticker in, two amends out, each acknowledged at once; a tick that was overtaken by a later one before an order was made is answered by that one's order; generator late by p99 \(late) µs; at most \(backlog) ticks unanswered; \(Statistics.text(100 * outcome.conflatedShare, 1)) % conflated"
       openRow("open loop over loopback, \(schedule.name)", outcome.all, conditions)
       queueing.append(Self.curve("over loopback, \(schedule.name), all ticks", 4 + index, outcome.all))
     }
     say(table.text)
     say(gapsNote)
-    try check(try rig.end(), rig)
+    check(try rig.end(), rig, "open loop over loopback")
     guard unmatched == 0 else { throw WireError("\(unmatched) orders followed from no tick that was sent") }
   }
 
@@ -279,7 +281,7 @@ struct Bench {
       openRow(
         "growth over loopback, \(instruments) instruments", outcome.all,
         "one engine, 5,000 ticks/s over its instruments in turn, two amends each")
-      try check(try rig.end(), rig)
+      check(try rig.end(), rig, "growth over loopback, \(instruments) instruments")
     }
     growth.append(curve)
     say(wire.text)

@@ -40,6 +40,7 @@ final class DriverEcho: Far {
       shared.hasEnded.store(true, ordering: .releasing)
     }
     venue = try listener.accept(names: names)
+    try venue.check(wire_venue_greet(venue.venue), "the echo's venue could not send")
   }
 
   deinit {
@@ -73,6 +74,7 @@ final class DriverEcho: Far {
     var isUp = false
     // Received since the last reply: the acknowledgement of the last exchange, then the tick.
     var have = 0
+    var greeting = Int(WIRE_GREETING_BYTES)
     while !shared.ends.load(ordering: .relaxed) {
       let runs = shared.runs.load(ordering: .relaxed)
       if shared.isRunning.load(ordering: .relaxed) != runs {
@@ -106,6 +108,10 @@ final class DriverEcho: Far {
         case .accepted, .writable:
           break
         }
+      }
+      if greeting > 0 {
+        greeting -= have
+        have = 0
       }
       guard have > 0, runs else { continue }
       if have == shared.tick {

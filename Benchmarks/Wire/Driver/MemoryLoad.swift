@@ -45,6 +45,9 @@ final class LaneScript: @unchecked Sendable {
     }
   }
 
+  /// Of the last one, its frame's header included.
+  var tickBytes: Int { messages.last { $0.isTick }?.count ?? 0 }
+
   static func makeProbe(_ instruments: Int) throws -> LaneProbe {
     var settings = LaneSettings()
     let ladder = Script.ladder(followsMark: true)

@@ -29,10 +29,14 @@ struct WireToWire {
     var gapsPerSecond = 0.0
     var largestGap: Int64 = 0
     var cipher = ""
+    /// A cache line's way between the two cores and back, before and after.
+    var bounces: (before: Int64, after: Int64) = (0, 0)
   }
 
   /// Round by round: the engine, then each of the others on the same core.
-  func run(rig: Rig, peers: [any Far]) throws -> Outcome {
+  ///
+  /// - Parameter core: theirs.
+  func run(rig: Rig, peers: [any Far], core: Int) throws -> Outcome {
     let ticks = FrameStore(Script.movingBook(rig.names[0]))
     let warmUp = min(200, count)
     var ours: [Int64] = []
@@ -40,6 +44,8 @@ struct WireToWire {
     var outcome = Outcome(peers: Array(repeating: Peer(), count: peers.count))
     var gaps: UInt64 = 0
     var gapTime = 0.0
+    rig.engine.pause()
+    outcome.bounces.before = wire_bounce_ns(Int32(core))
     let begin = wire_now_ns()
     let share = Nanoseconds(seconds * 1e9) / Nanoseconds(3 * (peers.count + 1))
 
@@ -94,6 +100,7 @@ struct WireToWire {
       gapTime += 0.02
       outcome.largestGap = max(outcome.largestGap, largest)
     }
+    outcome.bounces.after = wire_bounce_ns(Int32(core))
     rig.engine.resume()
     outcome.ours = Samples(ours)
     for index in peers.indices { outcome.peers[index].samples = Samples(others[index]) }
@@ -127,6 +134,7 @@ final class BareEcho: Far {
     }
     self.echo = echo
     venue = try listener.accept(names: names)
+    try venue.check(wire_venue_greet(venue.venue), "the echo's venue could not send")
   }
 
   deinit {

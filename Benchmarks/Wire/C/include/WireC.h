@@ -27,6 +27,10 @@ void wire_spin_until(int64_t when_ns);
 /* Reads the clock for so long and counts the steps above `threshold_ns`: what the machine itself takes away. */
 void wire_gaps(int64_t duration_ns, int64_t threshold_ns, uint64_t *count, int64_t *largest_ns);
 
+/* Round trip of one cache line between the calling thread and a thread on `core`, median in nanoseconds; -errno. Tells
+ * whether two virtual cores are two cores at this moment, or two threads of one. */
+int64_t wire_bounce_ns(int core);
+
 /* ---- TLS 1.3, AES-128-GCM, by OpenSSL alone ---- */
 
 typedef struct wire_tls wire_tls;
@@ -97,8 +101,14 @@ wire_bytes wire_last_acknowledgements(const wire_venue *venue);
 /* ---- the bare echo ---- */
 
 typedef struct wire_echo wire_echo;
-/* Connects to `port` from a thread pinned to `core`, which then sleeps. The venue must accept meanwhile. */
+/* Connects to `port` from a thread pinned to `core`, which takes the greeting and then sleeps. The venue must accept and
+ * greet meanwhile. */
 wire_echo *_Nullable wire_echo_start(uint16_t port, wire_tls *_Nullable tls, int core);
+/* Sends what an echo takes without an answer. A receiver's kernel learns from the largest segment that it has seen when
+ * to acknowledge; a session begins with a list of instruments of some kilobytes, so its stand-ins must have one too. With
+ * this left out loopback is 2 us slower or faster for one of them, by chance (Linux, tcp_measure_rcv_mss). */
+enum { WIRE_GREETING_BYTES = 6000 };
+int wire_venue_greet(wire_venue *venue);
 /* For each `tick` bytes that arrive, sends `reply`; then takes `acknowledgement` bytes and is silent. While asleep. */
 void wire_echo_set(wire_echo *echo, size_t tick, wire_bytes reply, size_t acknowledgement);
 /* Spins, or sleeps; returns when the thread does so. */
