@@ -29,7 +29,6 @@ private let listing = ArraySlice(#"""
   {"instrument_name":"BTC-21APR26-PERPETUAL","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.1,"type":"combination"},
   {"instrument_name":"ODD-GRID","tick_size":0.00000007,"volume_tick_size":123.45678901,"min_order_amount":123.45678901,"type":"future"}]}
   """#.utf8)
-private let listingTree = SlowJSON.parse(listing)!
 let channels: [(String, ThalexChannel, InstrumentIndex)] = [
   ("ticker.BTC-PERPETUAL.100ms", .ticker, 0),
   ("ticker.BTC-24APR26.1000ms", .ticker, 1),
@@ -73,10 +72,7 @@ struct World: ~Copyable {
       try! decoder.register(channel: name, kind: kind, instrument: instrument)
     }
     self.decoder = decoder
-    // Read by the decoder each time, by the oracle once.
-    _ = decode(listing)
-    oracle.decode(listingTree)
-    compareState(listing)
+    take(listing)
   }
 
   mutating func take(_ frame: ArraySlice<UInt8>) {
