@@ -20,7 +20,8 @@ private let names = [
   "BTC-PERPETUAL", "BTC-24APR26", "BTC-26JUN26", "BTC-21APR26-75000-P", "BTC-21APR26-PERPETUAL", "BTC-21APR26",
   "ODD-GRID",
 ]
-private let listing = ArraySlice(#"""
+private let listing = ArraySlice(
+  #"""
   {"id":24,"result":[
   {"instrument_name":"BTC-PERPETUAL","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.001,"type":"perpetual"},
   {"instrument_name":"BTC-24APR26","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.001,"type":"future","expiration_timestamp":1777017600},
