@@ -68,7 +68,8 @@ static void check(const apus_book *book, const slow_side *levels, apus_side side
     apus_book_cursor cursor = apus_book_walk(book, side);
     for (uint32_t i = 0; i < levels->count; i++) {
         const apus_book_level level = apus_book_next(book, &cursor);
-        require(level.price_ticks == levels->prices[i] && level.qty_lots == levels->sizes[i], "a walk meets another level");
+        require(level.price_ticks == levels->prices[i] && level.qty_lots == levels->sizes[i],
+                "a walk meets another level");
     }
     require(apus_book_next(book, &cursor).qty_lots == 0, "a walk does not end");
     const uint32_t at = levels->count != 0 ? probe % (levels->count + 1) : 0;
@@ -130,7 +131,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                     break;
                 }
                 const bool in_range = at >= -APUS_BOOK_PRICE_LIMIT && at <= APUS_BOOK_PRICE_LIMIT;
-                const bool hidden = !apus_book_is_complete(book, side) && !is_better(side, at, apus_book_horizon(book, side));
+                const bool hidden = !apus_book_is_complete(book, side)
+                    && !is_better(side, at, apus_book_horizon(book, side));
                 const int64_t best_price = levels->count != 0 ? levels->prices[0] : 0;
                 const int64_t best_size = levels->count != 0 ? levels->sizes[0] : 0;
                 const bool changed = apus_book_set(book, side, at, qty);
@@ -141,7 +143,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 const bool expected = best_size != (levels->count != 0 ? levels->sizes[0] : 0)
                     || (levels->count != 0 && best_price != levels->prices[0]);
                 require(changed == expected, "a change of the best was misreported");
-                require(!in_range || apus_book_qty_at(book, side, at) == slow_size(levels, at), "another size at a price");
+                require(!in_range || apus_book_qty_at(book, side, at) == slow_size(levels, at),
+                        "another size at a price");
                 if (i % 16 == 0) {
                     check(book, levels, side, fuzz_take(&bytes));
                 }

@@ -112,7 +112,8 @@ static void check_number(const apus_decimal *number, const slow_decimal *slow, i
         require(value == (slow->negative ? -(int64_t)size : (int64_t)size), "a scaled value differs");
     }
 
-    const bool is_whole = slow_scaled(slow, 0, UINT64_MAX, &size) == APUS_DECIMAL_EXACT && (!slow->negative || slow->count == 0);
+    const bool is_whole = slow_scaled(slow, 0, UINT64_MAX, &size) == APUS_DECIMAL_EXACT
+        && (!slow->negative || slow->count == 0);
     uint64_t id = 0;
     require(apus_decimal_to_u64(number, &id) == is_whole, "an id was misjudged");
     require(!is_whole || id == size, "an id differs");
@@ -158,22 +159,24 @@ static void check_writing(uint64_t word, int64_t step_e8)
     int64_t value_back = 0;
     require(apus_decimal_parse(out, count, &back), "what was written is no number");
     if (value != INT64_MIN) {
-        require(apus_decimal_to_e8(&back, &value_back) == APUS_DECIMAL_EXACT && value_back == value, "a round trip changed a value");
+        require(apus_decimal_to_e8(&back, &value_back) == APUS_DECIMAL_EXACT && value_back == value,
+                "a round trip changed a value");
     }
     int64_t product;
     count = apus_decimal_write(value, step_e8, out);
     if (__builtin_mul_overflow(value, step_e8, &product)) {
         require(count == 0, "a product outside 64 bits was written");
     } else {
-        require(count == slow_write(product, model) && memcmp(out, model, count) == 0, "a product is written differently");
+        require(count == slow_write(product, model) && memcmp(out, model, count) == 0,
+                "a product is written differently");
     }
     free(out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const int64_t steps[] = {1, 0, -5, 100000000, 50000000, 100000, 1000000, 12500000, 3, 7 * 1024, INT64_MAX, (int64_t)1 << 62,
-                                    999999937, 10, 500000000, 25};
+    static const int64_t steps[] = {1, 0, -5, 100000000, 50000000, 100000, 1000000, 12500000, 3, 7 * 1024, INT64_MAX,
+                                    (int64_t)1 << 62, 999999937, 10, 500000000, 25};
     fuzz_bytes bytes = fuzz_begin(data, size);
     const uint8_t choice = fuzz_take(&bytes);
     const int64_t step_e8 = steps[choice & 15];

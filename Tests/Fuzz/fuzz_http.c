@@ -23,7 +23,8 @@ static apus_ws_endpoint *make(bool is_client, bool any_path)
 {
     apus_ws_endpoint *endpoint = NULL;
     const apus_ws_limits limits = {.max_message_bytes = 125, .output_bytes = 1024};
-    require(apus_ws_endpoint_create(is_client ? APUS_WS_CLIENT : APUS_WS_SERVER, limits, any_path ? "" : "/ws/v2", &endpoint) == 0,
+    const apus_ws_role role = is_client ? APUS_WS_CLIENT : APUS_WS_SERVER;
+    require(apus_ws_endpoint_create(role, limits, any_path ? "" : "/ws/v2", &endpoint) == 0,
             "an endpoint was not made");
     if (is_client) {
         require(apus_ws_endpoint_start(endpoint, "localhost", "/", NULL, client_key, 1) == 0, "a client did not start");
@@ -46,7 +47,8 @@ static bool offer(apus_ws_endpoint *endpoint, const uint8_t *bytes, size_t count
     return event.kind != APUS_WS_EVENT_NONE;
 }
 
-static void run_cut(bool is_client, bool any_path, const uint8_t *bytes, size_t count, size_t first, size_t second, outcome *out)
+static void run_cut(bool is_client, bool any_path, const uint8_t *bytes, size_t count, size_t first, size_t second,
+                    outcome *out)
 {
     memset(out, 0, sizeof *out);
     apus_ws_endpoint *const endpoint = make(is_client, any_path);
@@ -135,14 +137,16 @@ static void check_request(const char *head, const outcome *found)
                 && !slow_field(head, "Sec-WebSocket-Version", 1, other, sizeof other),
             "opened without exactly one version 13");
     require(!slow_field(head, "Transfer-Encoding", 0, other, sizeof other), "opened with a body");
-    require(!slow_field(head, "Content-Length", 0, other, sizeof other) || strcmp(other, "0") == 0, "opened with a body");
+    require(!slow_field(head, "Content-Length", 0, other, sizeof other) || strcmp(other, "0") == 0,
+            "opened with a body");
     require(slow_field(head, "Sec-WebSocket-Key", 0, value, sizeof value) && strlen(value) == 24
                 && !slow_field(head, "Sec-WebSocket-Key", 1, other, sizeof other),
             "opened without exactly one key");
     char accept[APUS_WS_ACCEPT_CHARS + 1], answer[1024], back[64];
     require(apus_ws_accept_key(value, accept) == 0, "no SHA-1");
     snprintf(answer, sizeof answer, "%.*s", (int)found->output_count, found->output);
-    require(slow_field(answer, "Sec-WebSocket-Accept", 0, back, sizeof back) && strcmp(back, accept) == 0, "a wrong accept key");
+    require(slow_field(answer, "Sec-WebSocket-Accept", 0, back, sizeof back) && strcmp(back, accept) == 0,
+            "a wrong accept key");
     require(found->target_count > 0 && found->target[0] == '/', "opened without a path");
 }
 
@@ -228,7 +232,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_text text = {0};
         while (!fuzz_is_empty(&bytes)) {
             const uint8_t byte = fuzz_take(&bytes);
-            fuzz_append(&text, byte == '$' ? (const char *)accept : (const char *)&byte, byte == '$' ? APUS_WS_ACCEPT_CHARS : 1);
+            fuzz_append(&text, byte == '$' ? (const char *)accept : (const char *)&byte,
+                        byte == '$' ? APUS_WS_ACCEPT_CHARS : 1);
         }
         handshake((const uint8_t *)text.bytes, text.count, true, true, salt);
         free(text.bytes);

@@ -84,11 +84,13 @@ static void build_segment(segment *it, uint64_t number, uint64_t *record_number,
     it->number = number;
     it->count = 128;
     const uint8_t shape = fuzz_take(bytes);
-    const uint32_t version = shape % 16 == 1 ? fuzz_take(bytes) : 1, header_bytes = shape % 16 == 2 ? fuzz_take(bytes) : 128;
+    const uint32_t version = shape % 16 == 1 ? fuzz_take(bytes) : 1;
+    const uint32_t header_bytes = shape % 16 == 2 ? fuzz_take(bytes) : 128;
     const uint64_t named = shape % 16 == 3 ? fuzz_take(bytes) : number;
     const uint64_t prepared = shape % 16 == 4 ? fuzz_take_word(bytes, 8) : SEGMENT_BYTES;
     const uint64_t epoch = shape >> 6; /* neighbours are often of one boot */
-    const int64_t wall = (int64_t)fuzz_take_word(bytes, shape % 16 == 5 ? 8 : 1), lane = (int64_t)fuzz_take_word(bytes, shape % 16 == 5 ? 8 : 1);
+    const int size = shape % 16 == 5 ? 8 : 1;
+    const int64_t wall = (int64_t)fuzz_take_word(bytes, size), lane = (int64_t)fuzz_take_word(bytes, size);
     memcpy(it->bytes, "APUSJRNL", 8);
     memcpy(it->bytes + 8, &version, 4);
     memcpy(it->bytes + 12, &header_bytes, 4);
@@ -170,7 +172,8 @@ static void check_record(const apus_journal_record *record, int made)
     const segment *const it = find(record->segment_number, made);
     require(it != NULL, "a record of a segment that does not exist");
     const uint64_t offset = record->segment_offset;
-    require(offset >= 128 && offset % 8 == 0 && offset + 32 + record->payload_bytes <= it->count, "a record outside of its file");
+    require(offset >= 128 && offset % 8 == 0 && offset + 32 + record->payload_bytes <= it->count,
+            "a record outside of its file");
     const uint8_t *const at = it->bytes + offset;
     const uint32_t size = (uint32_t)word_at(at, 4);
     require(size == 32 + record->payload_bytes, "another length than the file says");
@@ -178,9 +181,11 @@ static void check_record(const apus_journal_record *record, int made)
     require(word_at(at + 8, 8) == record->record_number && word_at(at + 16, 8) == (uint64_t)record->time_ns
                 && word_at(at + 24, 4) == record->connection && word_at(at + 28, 2) == record->kind,
             "other fields than the file's");
-    require(record->payload_bytes == 0 || memcmp(record->payload, at + 32, record->payload_bytes) == 0, "another payload than the file's");
+    require(record->payload_bytes == 0 || memcmp(record->payload, at + 32, record->payload_bytes) == 0,
+            "another payload than the file's");
     require(word_at(it->bytes + 32, 8) == record->boot_epoch, "another boot epoch than the header's");
-    require((uint64_t)record->wall_ns == word_at(it->bytes + 40, 8) + (uint64_t)record->time_ns - word_at(it->bytes + 48, 8),
+    const uint64_t wall = word_at(it->bytes + 40, 8) + (uint64_t)record->time_ns - word_at(it->bytes + 48, 8);
+    require((uint64_t)record->wall_ns == wall,
             "another wall time than the header gives");
 }
 
@@ -207,7 +212,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         apus_journal_format_name(name, segments[i].number, false);
         snprintf(path, sizeof path, "%s/%s", directory, name);
         const int file = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-        require(file >= 0 && write(file, segments[i].bytes, segments[i].count) == (ssize_t)segments[i].count, "a segment was not written");
+        require(file >= 0 && write(file, segments[i].bytes, segments[i].count) == (ssize_t)segments[i].count,
+                "a segment was not written");
         close(file);
     }
 

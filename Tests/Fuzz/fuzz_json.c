@@ -92,7 +92,8 @@ static bool slow_string(slow_json *json, fuzz_text *out)
         if (code >= 0xD800 && code <= 0xDBFF) {
             slow_json ahead = *json;
             uint32_t low;
-            if (slow_byte(&ahead, '\\') && slow_byte(&ahead, 'u') && slow_hex(&ahead, &low) && low >= 0xDC00 && low <= 0xDFFF) {
+            if (slow_byte(&ahead, '\\') && slow_byte(&ahead, 'u') && slow_hex(&ahead, &low) && low >= 0xDC00
+                && low <= 0xDFFF) {
                 *json = ahead;
                 code = 0x10000 + (code - 0xD800) * 0x400 + (low - 0xDC00);
             }

@@ -73,7 +73,8 @@ static void check(const world *it)
         const slow_order *const order = &it->orders[i];
         require((record != NULL) == (order->client_id != 0), "another slot is taken");
         if (record != NULL) {
-            require(record->client_id == order->client_id && apus_id_equal(&record->venue_id, &order->venue_id), "another order");
+            require(record->client_id == order->client_id && apus_id_equal(&record->venue_id, &order->venue_id),
+                    "another order");
             require(apus_slab_find(it->slab, order->client_id) == record, "a live order is not found");
             require(order->venue_id.count == 0 || apus_slab_find_venue_id(it->slab, &order->venue_id) == record,
                     "a live order is not found by the venue's id");
@@ -81,10 +82,13 @@ static void check(const world *it)
     }
     for (int list = 0; list < 2; list++) {
         require(it->lists[list].count == it->counts[list], "another length of a list");
-        const apus_order *forward = apus_list_first(it->slab, &it->lists[list]), *backward = apus_list_last(it->slab, &it->lists[list]);
+        const apus_order *forward = apus_list_first(it->slab, &it->lists[list]);
+        const apus_order *backward = apus_list_last(it->slab, &it->lists[list]);
         for (uint32_t i = 0; i < it->counts[list]; i++) {
-            require(forward != NULL && apus_slab_index(it->slab, forward) == it->members[list][i], "another order of a list");
-            require(backward != NULL && apus_slab_index(it->slab, backward) == it->members[list][it->counts[list] - 1 - i],
+            require(forward != NULL && apus_slab_index(it->slab, forward) == it->members[list][i],
+                    "another order of a list");
+            const uint32_t mirrored = it->members[list][it->counts[list] - 1 - i];
+            require(backward != NULL && apus_slab_index(it->slab, backward) == mirrored,
                     "another order of a list, backwards");
             forward = apus_list_next(it->slab, forward);
             backward = apus_list_previous(it->slab, backward);

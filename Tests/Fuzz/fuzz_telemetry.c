@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -52,7 +53,10 @@ static void make_file(void)
 static size_t take_place(fuzz_bytes *bytes)
 {
     static const size_t places[] = {
-        0, offsetof(apus_telemetry_file, control), offsetof(apus_telemetry_file, counters), offsetof(apus_telemetry_file, lanes),
+        0,
+        offsetof(apus_telemetry_file, control),
+        offsetof(apus_telemetry_file, counters),
+        offsetof(apus_telemetry_file, lanes),
         offsetof(apus_telemetry_file, lanes) + offsetof(apus_telemetry_lane, state_sequence),
         offsetof(apus_telemetry_file, lanes) + offsetof(apus_telemetry_lane, counters),
         offsetof(apus_telemetry_file, lanes) + offsetof(apus_telemetry_lane, spans),
@@ -64,10 +68,18 @@ static size_t take_place(fuzz_bytes *bytes)
         return (within << 8 | fuzz_take(bytes)) % sizeof(apus_telemetry_file);
     }
     const size_t lane = shape >> 3 & 3;
-    return (places[shape & 7] + ((shape & 7) >= 3 ? lane * sizeof(apus_telemetry_lane) : 0) + within % 512) % sizeof(apus_telemetry_file);
+    const size_t start = places[shape & 7] + ((shape & 7) >= 3 ? lane * sizeof(apus_telemetry_lane) : 0);
+    return (start + within % 512) % sizeof(apus_telemetry_file);
 }
 
 static uint64_t seen;
+
+/* Readers of a word that is being written yield between attempts. Nobody writes here, and on a busy machine a
+ * thousand yields take seconds. */
+int sched_yield(void)
+{
+    return 0;
+}
 
 /* Touches a text, which has to end. */
 static void read_text(const char *text, size_t capacity)

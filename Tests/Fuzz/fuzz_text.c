@@ -24,16 +24,19 @@ static size_t slow_encode(const uint8_t *bytes, size_t count, uint8_t *out)
 static void check_base64(const uint8_t *data, size_t size)
 {
     const size_t room = 2 * size + 4;
-    uint8_t *const bytes = fuzz_copy(data, size), *const text = malloc(room), *const model = malloc(room), *const back = malloc(room);
+    uint8_t *const bytes = fuzz_copy(data, size), *const text = malloc(room);
+    uint8_t *const model = malloc(room), *const back = malloc(room);
     require(text != NULL && model != NULL && back != NULL, "out of memory");
     const size_t expected = slow_encode(bytes, size, model);
     const int count = apus_base64url_encode(bytes, size, text, room);
     require(count >= 0 && (size_t)count == expected && memcmp(text, model, expected) == 0, "base64url differs");
     require(expected == (4 * size + 2) / 3, "another length than documented");
-    require(apus_base64url_decode(text, expected, back, room) == (int)size && memcmp(back, bytes, size) == 0, "base64url does not come back");
+    require(apus_base64url_decode(text, expected, back, room) == (int)size && memcmp(back, bytes, size) == 0,
+            "base64url does not come back");
     if (size != 0) {
         uint8_t *const tight = malloc(expected - 1 + 1);
-        require(tight != NULL && apus_base64url_encode(bytes, size, tight, expected - 1) == -ENOBUFS, "a text that does not fit was written");
+        require(tight != NULL && apus_base64url_encode(bytes, size, tight, expected - 1) == -ENOBUFS,
+                "a text that does not fit was written");
         free(tight);
     }
     /* The input as text: accepted exactly if it is what the encoder makes of some bytes. */
@@ -44,7 +47,8 @@ static void check_base64(const uint8_t *data, size_t size)
         is_text = is_text && bytes[i] != 0 && strchr(alphabet, bytes[i]) != NULL;
     }
     if (decoded >= 0) {
-        require(is_text && slow_encode(back, (size_t)decoded, model) == size && memcmp(model, bytes, size) == 0, "text that no encoder makes was accepted");
+        require(is_text && slow_encode(back, (size_t)decoded, model) == size && memcmp(model, bytes, size) == 0,
+                "text that no encoder makes was accepted");
     } else if (is_text) {
         /* Only spare bits that are set can be wrong now. */
         const char *const last = strchr(alphabet, bytes[size - 1]);
@@ -62,7 +66,8 @@ static void check_pem(const uint8_t *data, size_t size)
     apus_signing_key *key = NULL;
     int result = apus_signing_key_from_pem(pem, size, &key);
     require((result == 0) == (key != NULL), "a key without success, or the other way round");
-    require(result == 0 || result == -EBADMSG || result == -EKEYREJECTED || result == -EOPNOTSUPP, "another error than documented");
+    require(result == 0 || result == -EBADMSG || result == -EKEYREJECTED || result == -EOPNOTSUPP,
+            "another error than documented");
     apus_signing_key_destroy(key);
     apus_verifying_key *other = NULL;
     result = apus_verifying_key_from_pem(pem, size, &other);
@@ -96,7 +101,8 @@ static void check_names(fuzz_bytes bytes)
             at++;
         }
         const bool is_known = at < count;
-        require(apus_names_find(names, copy, length) == (is_known ? known[at].value : APUS_NAMES_NONE), "a name was misjudged");
+        require(apus_names_find(names, copy, length) == (is_known ? known[at].value : APUS_NAMES_NONE),
+                "a name was misjudged");
         if (verb % 4 == 0) {
             require(apus_names_remove(names, copy, length) == is_known, "a removal was misjudged");
             if (is_known) {
@@ -114,7 +120,8 @@ static void check_names(fuzz_bytes bytes)
             }
         }
         for (uint32_t i = 0; i < count; i++) {
-            require(apus_names_find(names, (const char *)known[i].bytes, known[i].count) == known[i].value, "a name is lost");
+            require(apus_names_find(names, (const char *)known[i].bytes, known[i].count) == known[i].value,
+                    "a name is lost");
         }
         apus_id id;
         require(apus_id_set(&id, copy, length) == (length >= 1 && length <= APUS_ID_CAPACITY), "an id was misjudged");

@@ -17,7 +17,8 @@ static apus_ws_endpoint *make(apus_ws_role role, size_t message_bytes, size_t ou
     const apus_ws_limits limits = {.max_message_bytes = message_bytes, .output_bytes = output_bytes};
     require(apus_ws_endpoint_create(role, limits, "/", &endpoint) == 0, "an endpoint was not made");
     if (role == APUS_WS_CLIENT) {
-        require(apus_ws_endpoint_start(endpoint, "localhost", "/", NULL, client_key, 42) == 0, "a client did not start");
+        require(apus_ws_endpoint_start(endpoint, "localhost", "/", NULL, client_key, 42) == 0,
+                "a client did not start");
     }
     return endpoint;
 }
@@ -92,7 +93,8 @@ typedef struct {
 
 static void slow_fail(slow_reader *reader, apus_ws_failure failure, uint16_t code)
 {
-    log_event(reader->log, (apus_ws_event){.bytes = NULL, .kind = APUS_WS_EVENT_FAILED, .failure = failure, .code = code});
+    log_event(reader->log,
+              (apus_ws_event){.bytes = NULL, .kind = APUS_WS_EVENT_FAILED, .failure = failure, .code = code});
     reader->is_over = true;
 }
 
@@ -107,7 +109,8 @@ static void slow_close(slow_reader *reader, const uint8_t *payload, size_t count
         slow_event(reader, APUS_WS_EVENT_CLOSED, NULL, 0, 1005);
     } else {
         const uint16_t code = (uint16_t)(payload[0] << 8 | (count > 1 ? payload[1] : 0));
-        const bool reserved = code < 1000 || (code >= 1004 && code <= 1006) || (code > 1014 && code < 3000) || code > 4999;
+        const bool reserved =
+            code < 1000 || (code >= 1004 && code <= 1006) || (code > 1014 && code < 3000) || code > 4999;
         if (count == 1 || reserved) {
             slow_fail(reader, APUS_WS_BAD_CLOSE, 1002);
         } else if (!is_utf8(payload + 2, count - 2, true)) {
@@ -200,8 +203,8 @@ static size_t slow_frame(slow_reader *reader, const uint8_t *bytes, size_t count
     }
     if (!is_control) {
         if (is_final) {
-            slow_event(reader, reader->opcode == APUS_WS_TEXT ? APUS_WS_EVENT_TEXT : APUS_WS_EVENT_BINARY, reader->message,
-                       reader->message_count, 0);
+            slow_event(reader, reader->opcode == APUS_WS_TEXT ? APUS_WS_EVENT_TEXT : APUS_WS_EVENT_BINARY,
+                       reader->message, reader->message_count, 0);
             reader->opcode = 0;
         }
     } else if (opcode == APUS_WS_CLOSE) {
@@ -254,7 +257,8 @@ static void run_cut(world *it, const uint8_t *bytes, size_t count, size_t first,
     apus_ws_endpoint *const client = it->endpoint->is_client ? it->endpoint : it->peer;
     apus_ws_endpoint_reset(it->endpoint);
     apus_ws_endpoint_reset(it->peer);
-    require(apus_ws_endpoint_start(client, "localhost", "/", NULL, client_key, 42) == 0, "a client did not start again");
+    require(apus_ws_endpoint_start(client, "localhost", "/", NULL, client_key, 42) == 0,
+            "a client did not start again");
     shake_hands(client, it->endpoint->is_client ? it->peer : it->endpoint);
     it->log.count = 0;
     it->output.count = 0;

@@ -79,9 +79,11 @@ private struct Mutator {
     #"{"id":57,"result":{"order_id":"001F","instrument_name":"BTC-PERPETUAL","direction":"buy","price":76280,"amount":0.1,"filled_amount":0,"remaining_amount":0.1,"status":"open","fills":[],"change_reason":"insert"}}"#,
     #"{"id":72,"result":{"trades":[{"trade_id":"T3","order_id":"0","instrument_name":"BTC-24APR26","direction":"buy","price":1,"amount":1}],"bookmark":"next"}}"#,
     #"{"id":56,"result":[]}"#, #"{"id":64,"result":[{"instrument_name":"BTC-24APR26","position":1}]}"#,
-    #"{"id":16,"result":{"message_rate":50}}"#, #"{"id":80,"result":42}"#, #"{"id":8,"result":{"account_number":"A1"}}"#,
+    #"{"id":16,"result":{"message_rate":50}}"#, #"{"id":80,"result":42}"#,
+    #"{"id":8,"result":{"account_number":"A1"}}"#,
     #"{"id":32,"result":["session.orders","system","other"]}"#, #"{"id":48,"result":["system"]}"#,
-    #"{"id":59,"error":{"code":5,"message":"order not found"}}"#, #"{"id":88,"result":null}"#, #"{"id":96,"result":{}}"#,
+    #"{"id":59,"error":{"code":5,"message":"order not found"}}"#, #"{"id":88,"result":null}"#,
+    #"{"id":96,"result":{}}"#,
     "\u{01}0", "\u{01}5", "\u{01}6", "\u{01}\u{1}",
   ]
 
@@ -289,7 +291,9 @@ private struct Mutator {
       let digits = String(repeating: "0", count: 4 - hex.count) + (chance(50) ? hex : hex.uppercased())
       out.replaceSubrange(place...place, with: Array("\\u\(digits)".utf8))
     } else {
-      out.insert(contentsOf: Array(pick([#"\""#, #"\\"#, #"\/"#, #"\n"#, #"\u00e4"#, #"\uD83D\uDE00"#, #"\uDC00"#, "é"]).utf8), at: place)
+      out.insert(
+        contentsOf: Array(pick([#"\""#, #"\\"#, #"\/"#, #"\n"#, #"\u00e4"#, #"\uD83D\uDE00"#, #"\uDC00"#, "é"]).utf8),
+        at: place)
     }
     return out
   }

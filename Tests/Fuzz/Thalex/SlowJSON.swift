@@ -201,7 +201,8 @@ struct SlowNumber {
     if let mark = text.firstIndex(where: { $0 | 0x20 == UInt8(ascii: "e") }) {
       // Beyond a million only "huge" and "tiny" matter.
       let power = String(decoding: text[(mark + 1)...], as: UTF8.self)
-      exponent = Int(power).map { max(-1_000_000, min(1_000_000, $0)) } ?? (power.hasPrefix("-") ? -1_000_000 : 1_000_000)
+      exponent =
+        Int(power).map { max(-1_000_000, min(1_000_000, $0)) } ?? (power.hasPrefix("-") ? -1_000_000 : 1_000_000)
       text = text[..<mark]
     }
     if let point = text.firstIndex(of: UInt8(ascii: ".")) {
