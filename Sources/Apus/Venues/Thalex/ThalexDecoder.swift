@@ -12,9 +12,9 @@ public enum ThalexChannel: UInt8, Sendable {
 /// Turns Thalex frames into venue events. It knows names and grids, but nothing of sessions or of time.
 ///
 /// Rules, beyond the shape of the messages:
-/// - A frame that is not JSON delivers nothing but `.malformed`. Only a book that is not written as Thalex writes it,
-///   and the lists of trades, positions and instruments, may have delivered items before a defect inside of them is met:
-///   then the refusal comes behind them, a book's before its `bookEnd`, and no `snapshotEnd` follows.
+/// - A frame that is not JSON delivers nothing but `.malformed`. Only a book that is written in another way than Thalex
+///   writes it may have delivered levels before a defect inside its lists is met; the refusal then comes before the
+///   `bookEnd`.
 /// - An item with an impossible value is refused with a reason and not delivered; its neighbours are (R05, R20).
 ///   A snapshot or a reply with a refused item gets no `snapshotEnd` and no `replied`: nothing may be concluded
 ///   from what is missing in it.
