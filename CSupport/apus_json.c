@@ -143,17 +143,8 @@ void apus_json_shape_destroy(apus_json_shape *shape)
     free(shape);
 }
 
-int32_t apus_json_lookup_field(apus_json *json, apus_json_shape *shape, apus_json_walk *walk)
+int32_t apus_json_search_field(apus_json *json, apus_json_shape *shape, apus_json_walk *walk)
 {
-    /* The guess once more, where apus_json_next_field cannot read whole words: near the end of the text. */
-    const uint32_t guess = shape->next[walk->last];
-    const apus_json_shape_line *const line = &shape->lines[guess];
-    if (walk->started && json->end - json->at > (ptrdiff_t)line->count &&
-        apus_json_same(json->at, line->text, line->count)) {
-        json->at += line->count;
-        walk->last = guess + 1;
-        return (int32_t)guess;
-    }
     apus_json_text key;
     if (!apus_json_next_key(json, &walk->started, &key)) {
         return APUS_JSON_FIELD_END;
@@ -178,4 +169,18 @@ int32_t apus_json_lookup_field(apus_json *json, apus_json_shape *shape, apus_jso
         }
     }
     return APUS_JSON_FIELD_UNKNOWN;
+}
+
+int32_t apus_json_lookup_field(apus_json *json, apus_json_shape *shape, apus_json_walk *walk)
+{
+    /* The guess once more, where apus_json_next_field cannot read whole words: near the end of the text. */
+    const uint32_t guess = shape->next[walk->last];
+    const apus_json_shape_line *const line = &shape->lines[guess];
+    if (walk->started && json->end - json->at > (ptrdiff_t)line->count &&
+        apus_json_same(json->at, line->text, line->count)) {
+        json->at += line->count;
+        walk->last = guess + 1;
+        return (int32_t)guess;
+    }
+    return apus_json_search_field(json, shape, walk);
 }

@@ -190,7 +190,7 @@ bool apus_members_general(apus_json *json, apus_json_shape *shape, apus_members 
     clear(members);
     apus_json_walk walk = {0};
     for (;;) {
-        const int32_t key = apus_json_lookup_field(json, shape, &walk);
+        const int32_t key = apus_json_search_field(json, shape, &walk);
         if (key == APUS_JSON_FIELD_END) {
             return !json->failed;
         }

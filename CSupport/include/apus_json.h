@@ -546,6 +546,10 @@ void apus_json_shape_destroy(apus_json_shape *APUS_NULLABLE shape);
 /* Marks a key whose numbers apus_members_scan converts. Cold. */
 void apus_json_shape_want(apus_json_shape *APUS_NONNULL shape, uint32_t key);
 
+/* apus_json_next_field without any guess. */
+int32_t apus_json_search_field(apus_json *APUS_NONNULL json, apus_json_shape *APUS_NONNULL shape,
+                               apus_json_walk *APUS_NONNULL walk);
+
 /* The slow half of apus_json_next_field. */
 int32_t apus_json_lookup_field(apus_json *APUS_NONNULL json, apus_json_shape *APUS_NONNULL shape,
                                apus_json_walk *APUS_NONNULL walk);
