@@ -6,6 +6,7 @@
 
 #include "apus_driver_internal.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -49,7 +50,22 @@ static inline int call_watch(driver *d, int fd, uint32_t edges, uint64_t tag)
     return CALL_LET_THROUGH(epoll_ctl(d->epoll.fd, EPOLL_CTL_ADD, fd, &event)) < 0 ? -errno : 0;
 }
 
-/* The outcome of a connection being made: 0 or -errno. */
+/* `fd` is non-blocking: 0, -EINPROGRESS, or why it failed at once. */
+static inline int call_connect(driver *d, int fd, const struct sockaddr *address, socklen_t bytes)
+{
+    d->counters.enters++;
+    return connect(fd, address, bytes) < 0 ? -errno : 0;
+}
+
+/* Whether a connection being made has an outcome. */
+static inline bool call_has_outcome(driver *d, int fd)
+{
+    struct pollfd look = {.fd = fd, .events = POLLOUT};
+    d->counters.enters++;
+    return poll(&look, 1, 0) > 0;
+}
+
+/* That outcome: 0 or -errno. */
 static inline int call_outcome(driver *d, int fd)
 {
     int error = 0;

@@ -108,11 +108,11 @@ static int adopt_socket(driver *d, connection *c, int fd) { return call_watch(d,
 
 static int start_connect(driver *d, connection *c, const union address *address, socklen_t bytes)
 {
-    d->counters.enters++;
     c->settled = false;
-    if (connect(c->fd, &address->any, bytes) != 0 && errno != EINPROGRESS) {
+    const int started = call_connect(d, c->fd, &address->any, bytes);
+    if (started < 0 && started != -EINPROGRESS) {
         /* At once; yet it is to be an event, as later ones are. */
-        c->connect_result = -errno;
+        c->connect_result = started;
         c->settled = true;
         mark_ready(d, c);
         return 0;
@@ -294,9 +294,12 @@ static void look_at_deadlines(driver *d, int64_t now)
         }
         if (c->state == SLOT_CONNECTING) {
             clear_deadline(d, c);
-            c->connect_result = -ETIMEDOUT;
-            c->settled = true;
-            mark_ready(d, c);
+            if (!c->settled) {
+                /* An owner that was late has not heard of an outcome that was in time. */
+                c->connect_result = call_has_outcome(d, c->fd) ? call_outcome(d, c->fd) : -ETIMEDOUT;
+                c->settled = true;
+                mark_ready(d, c);
+            }
         } else {
             apus_driver_end_(d, c, c->tail != c->head ? ETIMEDOUT : 0);
         }

@@ -23,9 +23,9 @@ extension SocketDriverKind: @retroactive CustomTestStringConvertible {
   }
 }
 
-/// Polls until `step` returns true (done) or 10 s have passed; received buffers are given back after each step.
+/// Polls until `step` returns true (done) or 60 s have passed (a sanitizer on a busy machine is slow); received buffers are given back after each step.
 func pump(
-  _ driver: inout SocketDriver, seconds: Double = 10, _ step: (inout SocketDriver, SocketEvent) throws -> Bool
+  _ driver: inout SocketDriver, seconds: Double = 60, _ step: (inout SocketDriver, SocketEvent) throws -> Bool
 ) rethrows -> Bool {
   let end = Date().addingTimeInterval(seconds)
   var turns = 0
@@ -141,7 +141,7 @@ final class LoopbackWorker: Sendable {
       finished.signal()
     }.start()
   }
-  func join() -> Bool { finished.wait(timeout: .now() + 20) == .success }
+  func join() -> Bool { finished.wait(timeout: .now() + 60) == .success }
 }
 
 /// A small generator that a printed seed repeats.
