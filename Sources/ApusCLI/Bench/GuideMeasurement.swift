@@ -69,10 +69,12 @@ struct GuideMeasurement {
         + String(format: "%.1f %%", 100 * spread))
   }
 
-  private mutating func noteRate(_ key: Key, _ count: Int, in time: Nanoseconds, _ what: String) {
+  private mutating func note(_ key: Key, _ work: Work, _ what: String) {
+    let seconds = Double(work.time) / 1e9
     figures[key] = GuideFigure(
-      value: Double(count) * 1e9 / Double(max(time, 1)),
-      conditions: "\(count) \(what) in \(String(format: "%.2f", Double(time) / 1e9)) s by the wall clock")
+      value: Double(work.count) / max(seconds, 1e-9),
+      conditions: "\(work.count) \(what) in \(String(format: "%.2f", seconds)) s"
+        + (work.dropped > 0 ? "; \(work.dropped) rounds left out in which others took the core" : ""))
   }
 
   // MARK: - Pieces
@@ -272,10 +274,8 @@ struct GuideMeasurement {
   private mutating func oneVenue(_ script: OrderScript) throws {
     let ordersPerCycle = 2 * Self.levels
     var placings: [Double] = []
-    var orders = 0
-    var updates = 0
-    var time: Nanoseconds = 0
-    var updateTime: Nanoseconds = 0
+    var orders = Work()
+    var updates = Work()
     let end = EngineClock.now() + Nanoseconds(4 * slice * 1e9)
     repeat {
       var player = try ScriptPlayer(script)
@@ -283,47 +283,64 @@ struct GuideMeasurement {
         let directTime = try player.direct(cycle)
         let answerTime = try player.answer(cycle)
         guard cycle >= Self.warmCycles else { continue }
-        time += directTime + answerTime
-        updateTime += answerTime
-        updates += script.cycles[cycle].answers.count
-        if script.cycles[cycle].directive.isQuotingAllowed {
-          orders += ordersPerCycle
-          placings.append(Double(directTime) / Double(ordersPerCycle))
-        }
+        let isPlacing = script.cycles[cycle].directive.isQuotingAllowed
+        orders.add(isPlacing ? ordersPerCycle : 0, in: directTime + answerTime)
+        updates.add(script.cycles[cycle].answers.count, in: answerTime)
+        if isPlacing { placings.append(Double(directTime) / Double(ordersPerCycle)) }
       }
     } while EngineClock.now() < end && placings.count < Self.sampleLimit
     note(.place, placings, "looks, a sixth of each, the clock's readings included")
-    noteRate(.singleVenue, orders, in: time, "orders")
-    noteRate(.updates, updates, in: updateTime, "updates")
+    note(.singleVenue, orders, "orders")
+    note(.updates, updates, "updates")
   }
 
   private mutating func severalVenues(_ script: OrderScript) throws {
-    var orders = 0
-    var time: Nanoseconds = 0
+    var orders = Work()
     let end = EngineClock.now() + Nanoseconds(4 * slice * 1e9)
     repeat {
       var lanes = try ThreeLanes(script)
       for cycle in script.cycles.indices {
         let directive = script.cycles[cycle].directive
-        let cycleTime = try lanes.direct(cycle, as: directive, directive, directive) + lanes.answer(cycle)
+        let time = try lanes.direct(cycle, as: directive, directive, directive) + lanes.answer(cycle)
         guard cycle >= Self.warmCycles else { continue }
-        time += cycleTime
-        if directive.isQuotingAllowed { orders += 2 * Self.levels * Self.venues }
+        orders.add(directive.isQuotingAllowed ? 2 * Self.levels * Self.venues : 0, in: time)
       }
-    } while EngineClock.now() < end && orders < 100 * Self.sampleLimit
-    noteRate(.multiVenue, orders, in: time, "orders")
+    } while EngineClock.now() < end
+    note(.multiVenue, orders, "orders")
   }
 
   private mutating func reconciliations() throws {
     var probe = try ReconcilerProbe(levels: 10)
-    var count = 0
-    let start = EngineClock.now()
-    let end = start + Nanoseconds(4 * slice * 1e9)
-    repeat {
-      _ = try Self.reconcile(&probe, 10, 1000)
-      count += 1000
-    } while EngineClock.now() < end
-    noteRate(.reconciliations, count, in: EngineClock.now() - start, "reconciliations")
+    var work = Work()
+    let end = EngineClock.now() + Nanoseconds(4 * slice * 1e9)
+    repeat { work.add(1000, in: try Self.reconcile(&probe, 10, 1000)) } while EngineClock.now() < end
+    note(.reconciliations, work, "reconciliations")
+  }
+}
+
+/// Sustained work, added up round by round. A round in which the system gave the core to somebody else does not count.
+private struct Work {
+  private(set) var count = 0
+  private(set) var time: Nanoseconds = 0
+  private(set) var dropped = 0
+  private var switches = Work.forcedSwitches()
+
+  mutating func add(_ count: Int, in time: Nanoseconds) {
+    let now = Self.forcedSwitches()
+    if now == switches {
+      self.count += count
+      self.time += time
+    } else {
+      dropped += 1
+    }
+    switches = now
+  }
+
+  /// How often this thread had to give up its core.
+  private static func forcedSwitches() -> Int {
+    var usage = rusage()
+    let thread: CInt = 1  // RUSAGE_THREAD, which the C library shows to GNU sources only
+    return getrusage(thread, &usage) == 0 ? Int(usage.ru_nivcsw) : 0
   }
 }
 
