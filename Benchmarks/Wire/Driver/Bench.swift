@@ -224,6 +224,8 @@ struct Bench {
 
   // MARK: - Growth
 
+  private static func instruments(_ count: Int) -> String { count == 1 ? "1 instrument" : "\(count) instruments" }
+
   private mutating func grow() throws {
     let seconds = pick(0.2, 1.0)
     let rate = 10_000
@@ -239,7 +241,7 @@ struct Bench {
           lanes > allCores.count ? ", \((lanes + allCores.count - 1) / allCores.count) to a core in turn" : ""
         let name = "\(lanes) lane\(lanes == 1 ? "" : "s")\(shared)"
         table.add(
-          ["\(instruments) instrument\(instruments == 1 ? "" : "s"), \(name)"] + Self.cells(outcome.latency)
+          ["\(Self.instruments(instruments)), \(name)"] + Self.cells(outcome.latency)
             + [50.0, 99].map { Statistics.microseconds(outcome.service.percentile($0)) })
         for percent in [50.0, 99] {
           let key = "\(name): p\(Int(percent))"
@@ -249,7 +251,7 @@ struct Bench {
         }
         if lanes == 1 { work[instruments] = Double(outcome.service.percentile(50)) }
         openRow(
-          "growth in memory, \(instruments) instruments, \(lanes) lanes", outcome.latency,
+          "growth in memory, \(Self.instruments(instruments)), \(lanes) lane\(lanes == 1 ? "" : "s")", outcome.latency,
           "\(thousands(rate)) ticks/s a lane, the lane's instruments in turn, two amends each, acknowledged\(shared.isEmpty ? "" : "; more lanes than cores take turns, a message each")"
         )
       }
@@ -260,7 +262,7 @@ struct Bench {
       rows.append(
         Row(
           "growth in memory: work of a tick in a lane of 512 instruments", unit: "× one instrument", ours: many / one,
-          peers: work.keys.sorted().map { Row.Peer(name: "\($0) instruments, ns", value: work[$0]!) },
+          peers: work.keys.sorted().map { Row.Peer(name: "\(Self.instruments($0)), ns", value: work[$0]!) },
           conditions:
             "p50 of the lane's work on one tick that leads to two amends, one lane; a cost that does not depend on the number of instruments would be 1, apart from caches"
         ))
@@ -275,13 +277,13 @@ struct Bench {
         try SocketLoad.run(rig: rig, schedule: .steady(perSecond: 5000, seconds: pick(0.4, 2)))
       }
       wire.add(
-        ["\(instruments) instrument\(instruments == 1 ? "" : "s")"] + Self.cells(outcome.all)
+        [Self.instruments(instruments)] + Self.cells(outcome.all)
           + ["\(Statistics.text(100 * outcome.conflatedShare, 1)) %"])
       curve.points.append((Double(instruments), Double(outcome.all.percentile(50)) / 1000))
       openRow(
-        "growth over loopback, \(instruments) instruments", outcome.all,
+        "growth over loopback, \(Self.instruments(instruments))", outcome.all,
         "one engine, 5,000 ticks/s over its instruments in turn, two amends each")
-      check(try rig.end(), rig, "growth over loopback, \(instruments) instruments")
+      check(try rig.end(), rig, "growth over loopback, \(Self.instruments(instruments))")
     }
     growth.append(curve)
     say(wire.text)

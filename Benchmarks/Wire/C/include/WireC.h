@@ -48,8 +48,9 @@ typedef struct wire_venue wire_venue;
 int wire_listen(uint16_t *port);
 /* Waits for one connection and completes TLS if `tls` is given. `names`: `count` instruments, each with a tick of 1 and
  * a lot of 0.001. NULL if nobody came in time. */
-wire_venue *_Nullable wire_venue_accept(int listener, wire_tls *_Nullable tls, const char *const _Nonnull *_Nonnull names,
-                                        uint32_t count, int64_t timeout_ns);
+wire_venue *_Nullable wire_venue_accept(int listener, wire_tls *_Nullable tls,
+                                        const char *const _Nonnull *_Nonnull names, uint32_t count,
+                                        int64_t timeout_ns);
 void wire_venue_free(wire_venue *_Nullable venue);
 const char *wire_venue_problem(const wire_venue *venue);
 /* For example "TLSv1.3 TLS_AES_128_GCM_SHA256", "" for plain TCP. */
@@ -91,8 +92,8 @@ typedef struct wire_round_plan {
     int64_t until_ns;   /* CLOCK_MONOTONIC: no exchange begins after this */
 } wire_round_plan;
 
-/* `count` ticks one after the other: a stamp, send, spin until `frames` whole order frames have been received, a
- * stamp; then, not timed, the orders are read and acknowledged. `out_ns` takes the times. How many, or -errno. */
+/* `count` ticks one after the other: a stamp, send, spin until `frames` whole order frames have been received, a stamp;
+ * then, not timed, the orders are read and acknowledged. `out_ns` takes the times. How many, or -errno. */
 int wire_round(wire_venue *venue, const wire_round_plan *plan, int64_t *out_ns);
 /* The orders' bytes of the last exchange, and the acknowledgements' that followed. Valid until the next one. */
 wire_bytes wire_last_orders(const wire_venue *venue);
@@ -101,12 +102,12 @@ wire_bytes wire_last_acknowledgements(const wire_venue *venue);
 /* ---- the bare echo ---- */
 
 typedef struct wire_echo wire_echo;
-/* Connects to `port` from a thread pinned to `core`, which takes the greeting and then sleeps. The venue must accept and
- * greet meanwhile. */
+/* Connects to `port` from a thread pinned to `core`, which takes the greeting and then sleeps. The venue must accept
+ * and greet meanwhile. */
 wire_echo *_Nullable wire_echo_start(uint16_t port, wire_tls *_Nullable tls, int core);
 /* Sends what an echo takes without an answer. A receiver's kernel learns from the largest segment that it has seen when
- * to acknowledge; a session begins with a list of instruments of some kilobytes, so its stand-ins must have one too. With
- * this left out loopback is 2 us slower or faster for one of them, by chance (Linux, tcp_measure_rcv_mss). */
+ * to acknowledge; a session begins with a list of instruments of some kilobytes, so its stand-ins must have one too.
+ * With this left out loopback is 2 us slower or faster for one of them, by chance (Linux, tcp_measure_rcv_mss). */
 enum { WIRE_GREETING_BYTES = 6000 };
 int wire_venue_greet(wire_venue *venue);
 /* For each `tick` bytes that arrive, sends `reply`; then takes `acknowledgement` bytes and is silent. While asleep. */
