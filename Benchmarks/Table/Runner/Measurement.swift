@@ -217,7 +217,9 @@ struct Measurement {
       let times = used.filter { $0.contender == index }.map(\.time)
       if times.count >= enough { contender.rounds = times }
     }
-    result.peers.append((bounceName, used.isEmpty ? nil : Statistics.percentile(50, of: used.map(\.bounce))))
+    // The bounces round our own runs: a target may be a multiple of them.
+    let bounces = used.filter { $0.contender == 0 }.map(\.bounce)
+    result.peers.append((bounceName, bounces.isEmpty ? nil : Statistics.percentile(50, of: bounces)))
     result.conditions.append(
       (place.least < enough
         ? "not measurable now: at most \(used.count) steady runs in one place"
