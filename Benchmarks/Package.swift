@@ -30,11 +30,12 @@ let package = Package(
       path: "Pieces",
       swiftSettings: strict
     ),
-    // Ours beside the peers, interleaved, as one table: tools/bench runs it.
+    // Ours beside the peers, interleaved, as one table: tools/bench runs it. (The benchmark library takes every
+    // executable directly below a directory Benchmarks for its own; this one is a level deeper.)
     .executableTarget(
       name: "Table",
       dependencies: ["CBench", "Pieces", .product(name: "Apus", package: "apus")],
-      path: "Table",
+      path: "Table/Runner",
       swiftSettings: strict
     ),
     // The same pieces under the ordo-one benchmark library: swift package benchmark.

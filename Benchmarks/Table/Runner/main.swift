@@ -68,6 +68,13 @@ func merge(_ files: [String], _ options: Options) throws -> [TableRow] {
 }
 
 func run(_ options: Options) throws -> Bool {
+  // Before minutes of work, not after them.
+  if let path = options.json {
+    guard let file = fopen(path, "a") else {
+      throw TableError("\(path) cannot be written: \(String(cString: strerror(errno)))")
+    }
+    fclose(file)
+  }
   let clock = EngineClock.start()
   let cores = try chooseCores(options.cores)
   try CPU.pinCurrentThread(to: cores.main)

@@ -39,8 +39,10 @@ struct Measurement {
   let effort: Effort
   /// Something that did not work, named; the run goes on.
   var problems: [String] = []
-  /// How far the bounce may be from its median, and before a run from after it.
+  /// How far the bounce after a run may be from that before it, and both from the row's.
   static let tolerance = 0.15
+  /// Above this, in ns, it was no bounce between two running threads.
+  static let longestBounce = 3000.0
 
   /// Tries of one run, as long as others take the core in it.
   static let attempts = 5
@@ -65,7 +67,7 @@ struct Measurement {
     case .crossCore(let count):
       guard cores.other != nil else {
         var result = PieceResult()
-        result.conditions = ["not measurable: the process may use one core only"]
+        result.conditions = ["not measurable: there is no second core for it"]
         return result
       }
       return try interleave(piece) { measurement, contenders, result in
@@ -184,66 +186,69 @@ struct Measurement {
       "\(total) operations in steps of \(step), of each step the median of \(effort.flowRounds) rounds")
   }
 
-  /// Each run stands between two bounces of a bare cache line: if they differ from each other or from the usual one,
-  /// the virtual cores have moved or somebody else ran, and the run is repeated.
-  private mutating func timeAcross(_ contenders: [Contender], _ count: Int, _ result: inout PieceResult) throws {
+  /// Each run stands between two bounces of a bare cache line. If these differ, the virtual cores have moved or
+  /// somebody else ran, and the run is dropped. Steady runs are gathered by their bounce, for cores stay in one place
+  /// for a while and then in another; the place with enough runs of everybody is the row's.
+  private func timeAcross(_ contenders: [Contender], _ count: Int, _ result: inout PieceResult) throws {
     let end = EngineClock.now() + Nanoseconds(effort.crossSeconds * 1e9)
-    guard let usual = usualBounce(before: end) else {
-      result.conditions.append("not measurable now: the bare cache-line bounce does not settle")
-      result.peers.append((bounceName, nil))
-      return
-    }
-    var accepted: [Double] = []
-    var dropped = 0
+    var runs: [CrossRun] = []
     var tries = 0
-    var turn = 0
     while tries < effort.crossTries, EngineClock.now() < end,
-      contenders.contains(where: { $0.rounds.count < effort.crossRounds })
+      Self.place(of: runs, contenders.count).least < effort.crossRounds
     {
-      let contender = contenders[turn % contenders.count]
-      turn += 1
-      guard contender.rounds.count < effort.crossRounds else { continue }
+      let index = tries % contenders.count
       tries += 1
       // Lets go of both cores, so that whoever waits for them runs now and not inside of the run.
       usleep(500)
       let before = bounce()
-      guard abs(before - usual) <= Self.tolerance * usual else {
-        dropped += 1
-        continue
-      }
+      guard before < Self.longestBounce else { continue }
       let switches = apus_forced_switches()
-      let time = try contender.run(count)
-      let isAlone = apus_forced_switches() == switches
-      let after = isAlone ? bounce() : .infinity
-      guard abs(before - after) <= Self.tolerance * before, abs(after - usual) <= Self.tolerance * usual else {
-        dropped += 1
-        continue
+      let time = try contenders[index].run(count)
+      guard apus_forced_switches() == switches else { continue }
+      let after = bounce()
+      if abs(before - after) <= Self.tolerance * min(before, after) {
+        runs.append(CrossRun(contender: index, bounce: (before + after) / 2, time: time))
       }
-      accepted += [before, after]
-      contender.rounds.append(time)
     }
-    let least = contenders.map(\.rounds.count).min() ?? 0
+    let place = Self.place(of: runs, contenders.count)
+    let used = runs.filter { $0.isAt(place.bounce) }
     let enough = max(5, effort.crossRounds / 4)
-    for contender in contenders where contender.rounds.count < enough { contender.rounds.removeAll() }
-    result.peers.append((bounceName, accepted.isEmpty ? nil : Statistics.percentile(50, of: accepted)))
+    for (index, contender) in contenders.enumerated() {
+      let times = used.filter { $0.contender == index }.map(\.time)
+      if times.count >= enough { contender.rounds = times }
+    }
+    // The bounces round our own runs: a target may be a multiple of them.
+    let bounces = used.filter { $0.contender == 0 }.map(\.bounce)
+    result.peers.append((bounceName, bounces.isEmpty ? nil : Statistics.percentile(50, of: bounces)))
     result.conditions.append(
-      "\(least < enough ? "not measurable now" : "median of \(least) to \(effort.crossRounds) runs of \(count)"); "
-        + "\(dropped) of \(tries) runs dropped because the bare bounce moved by more than 15 % or others took a core")
+      (place.least < enough
+        ? "not measurable now: at most \(used.count) steady runs in one place"
+        : "median of \(place.least) or more runs of \(count)")
+        + "; \(tries - used.count) of \(tries) runs dropped because the bare bounce moved by more than 15 % or others took "
+        + "a core")
+  }
+
+  /// A run between two bounces that agree.
+  private struct CrossRun {
+    var contender: Int
+    var bounce: Double
+    var time: Double
+
+    func isAt(_ place: Double) -> Bool { abs(bounce - place) <= Measurement.tolerance * place }
+  }
+
+  /// The bounce round which every contender has the most runs, and how many the one with the fewest has there.
+  private static func place(of runs: [CrossRun], _ contenders: Int) -> (bounce: Double, least: Int) {
+    var best = (bounce: 0.0, least: 0, all: 0)
+    for candidate in runs {
+      var counts = [Int](repeating: 0, count: contenders)
+      for run in runs where run.isAt(candidate.bounce) { counts[run.contender] += 1 }
+      let least = counts.min() ?? 0
+      let all = counts.reduce(0, +)
+      if (least, all) > (best.least, best.all) { best = (candidate.bounce, least, all) }
+    }
+    return (best.bounce, best.least)
   }
 
   private func bounce() -> Double { apus_bounce_ns(Int32(cores.other ?? 0), 500) }
-
-  /// The median of several bounces, if half of them lie within the tolerance of it.
-  private func usualBounce(before end: Nanoseconds) -> Double? {
-    for _ in 0..<5 where EngineClock.now() < end {
-      var values: [Double] = []
-      while values.count < 25, EngineClock.now() < end {
-        usleep(500)
-        values.append(bounce())
-      }
-      let median = Statistics.percentile(50, of: values)
-      if values.count(where: { abs($0 - median) <= Self.tolerance * median }) * 2 >= values.count { return median }
-    }
-    return nil
-  }
 }

@@ -213,7 +213,8 @@ struct TableRow {
         // Figures to the right, texts to the left; the last column is not filled.
         return column == 2 || column == 5 ? fill + cell : column == cells.count - 1 ? cell : cell + fill
       }
-      return padded.joined(separator: "  ")
+      return cells[cells.count - 1].isEmpty
+        ? padded.dropLast().joined(separator: "  ") : padded.joined(separator: "  ")
     }
     var text = line(header) + "\n"
     for (row, cells) in zip(rows, lines.dropFirst()) {
