@@ -43,5 +43,5 @@ public enum ThalexRequestID {
   }
 
   /// The serial of a session request's id.
-  public static func serial(of id: UInt64) -> UInt64 { id / 10 >> 8 }
+  public static func serial(of id: UInt64) -> UInt64 { (id / 10) >> 8 }
 }
