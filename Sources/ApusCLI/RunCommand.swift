@@ -20,6 +20,12 @@ struct RunCommand: AsyncParsableCommand {
   @Option(help: "Also write the report as JSON to this file.", completion: .file())
   var report: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Keep when ticks took longer than this and write it to slow-ticks.csv in the data directory, for tools/profile.",
+      valueName: "microseconds"))
+  var slowTicksAbove: SlowTickArgument?
+
   @Flag(help: "Print nothing but errors.")
   var quiet = false
 
@@ -48,7 +54,7 @@ struct RunCommand: AsyncParsableCommand {
     }
     let result: EngineReport
     do {
-      result = try engine.run { if !quiet { say("apus: \($0)") } }
+      result = try engine.run(slowTicksAbove: slowTicksAbove?.nanoseconds) { if !quiet { say("apus: \($0)") } }
     } catch {
       throw Exit.fail(Exit.code(of: error.kind), error.description)
     }
@@ -62,6 +68,17 @@ struct RunCommand: AsyncParsableCommand {
     if !quiet { say(result.text) }
     if let failure = result.failure { _ = Exit.fail(Exit.unverified, failure) }
     if !result.isStopVerified { throw Exit.unverified }
+  }
+}
+
+/// A threshold: whole microseconds, 0 to 10,000,000.
+struct SlowTickArgument: ExpressibleByArgument {
+  let microseconds: Int64
+  var nanoseconds: Nanoseconds { microseconds * 1000 }
+
+  init?(argument: String) {
+    guard let value = Int64(argument), (0...10_000_000).contains(value) else { return nil }
+    microseconds = value
   }
 }
 

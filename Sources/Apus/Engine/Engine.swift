@@ -24,6 +24,9 @@ public final class Engine: Sendable {
   public let configuration: Configuration
   /// The file in which this engine shows itself.
   public let telemetryPath: String
+  /// The file that a run with `slowTicksAbove` leaves; a header, then a line a slow tick: `begin_ns,end_ns,orders`,
+  /// times in nanoseconds of CLOCK_MONOTONIC.
+  public var slowTicksPath: String { configuration.engine.dataDirectory + "/slow-ticks.csv" }
   private let control = LaneControl()
   private let makeStrategy: @Sendable (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
   private let hasRun = Atomic<Bool>(false)
@@ -60,16 +63,22 @@ public final class Engine: Sendable {
 
   /// Runs until stopped, and reports. The lane runs on a thread of its own, pinned if so configured.
   ///
-  /// - Parameter notice: Takes sentences for an operator about how this run differs from what one may expect, for
-  ///   example that it does without io_uring. On the caller's thread, before the lane starts.
+  /// - Parameters:
+  ///   - slowTicksAbove: When ticks took longer than this, ns, is written to `slowTicksPath` at the end, for a
+  ///     profiler; `nil` keeps no account of them.
+  ///   - notice: Takes sentences for an operator about how this run differs from what one may expect, for example
+  ///     that it does without io_uring, and about the slow ticks. On the caller's thread, before the lane starts and
+  ///     after it has ended.
   /// - Throws: if the venue could not be reached or refused the session at the start, or the system
   ///   refused something. Nothing of ours is at the venue then.
-  public func run(notice: (String) -> Void = { _ in }) throws(EngineError) -> EngineReport {
+  public func run(
+    slowTicksAbove: Nanoseconds? = nil, notice: (String) -> Void = { _ in }
+  ) throws(EngineError) -> EngineReport {
     guard hasRun.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged else {
       throw EngineError(.system, "an engine runs once; make a new one")
     }
     do {
-      return try assemble(notice)
+      return try assemble(slowTicksAbove, notice)
     } catch let error as EngineError {
       throw error
     } catch {
@@ -102,7 +111,7 @@ public final class Engine: Sendable {
 
   // MARK: - Putting it together
 
-  private func assemble(_ notice: (String) -> Void) throws -> EngineReport {
+  private func assemble(_ slowTicksAbove: Nanoseconds?, _ notice: (String) -> Void) throws -> EngineReport {
     EngineClock.start()
     let start = EngineClock.now()
     let wallStart = start + EngineClock.wallOffset()
@@ -173,7 +182,8 @@ public final class Engine: Sendable {
       lane: lane, driver: driver, tlsContext: tls, host: address.host, port: address.port,
       idle: idle, control: control, directives: .some(directives.consumer),
       telemetry: LaneTelemetry(
-        file: .some(telemetryFile), lane: telemetryLane, instrumentNames: names, updates: .some(updates.producer)))
+        file: .some(telemetryFile), lane: telemetryLane, instrumentNames: names, updates: .some(updates.producer)),
+      slowTicks: SlowTicks(above: slowTicksAbove))
 
     let box = LaneBox(runner)
     helper.manager = ManagerWork(
@@ -193,6 +203,7 @@ public final class Engine: Sendable {
     let seconds = Double(EngineClock.now() - start) / 1e9
     var report = box.report(name: configuration.engine.name, seconds: seconds, instrumentNames: names)
     report.journalProblem = helper.problem
+    if slowTicksAbove != nil { notice(box.writeSlowTicks(to: slowTicksPath)) }
     if let failure = box.failure {
       guard report.ordersLeft > 0 || report.inserts > 0 else {
         throw EngineError(failure.engineKind, failure.description)
@@ -331,6 +342,22 @@ private final class LaneBox: @unchecked Sendable {
     let report = runner.report(name: name, seconds: seconds, instrumentNames: instrumentNames)
     self.runner = .some(runner)
     return report
+  }
+
+  /// Writes the file of the slow ticks, and says so in a sentence.
+  func writeSlowTicks(to path: String) -> String {
+    guard let runner = runner.take() else { preconditionFailure("the lane has been let go") }
+    let (count, kept, threshold) = (runner.slowTicks.count, runner.slowTicks.keptCount, runner.slowTicks.threshold)
+    var problem: SystemError?
+    do {
+      try runner.slowTicks.write(to: path)
+    } catch {
+      problem = error
+    }
+    self.runner = .some(runner)
+    if let problem { return problem.description }
+    let which = count > kept ? "the last \(kept) of them" : "they"
+    return "\(count) ticks took longer than \(threshold / 1000) µs; \(which) are in \(path)"
   }
 
   func letGo() { runner = nil }

@@ -52,6 +52,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   private let control: LaneControl
   private var directives: RingConsumer?
   private(set) var telemetry: LaneTelemetry
+  private(set) var slowTicks: SlowTicks
 
   private enum Link { case down, connecting, securing, up }
   private var link = Link.down
@@ -68,7 +69,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   init(
     lane: consuming Lane<Adapter>, driver: consuming SocketDriver, tlsContext: TLSContext?, host: String,
     port: UInt16, idle: IdleWait, control: LaneControl, directives: consuming RingConsumer?,
-    telemetry: consuming LaneTelemetry
+    telemetry: consuming LaneTelemetry, slowTicks: consuming SlowTicks
   ) {
     self.lane = lane
     self.driver = driver
@@ -79,6 +80,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     self.control = control
     self.directives = directives
     self.telemetry = telemetry
+    self.slowTicks = slowTicks
     plaintext = .allocate(capacity: 32 * 1024)
   }
 
@@ -136,6 +138,9 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     }
     mindLink(now)
     if now >= nextPublishAt, telemetry.publish(&lane, error: lastError, now: now) { nextPublishAt = now + 50_000_000 }
+    if count > 0, slowTicks.isOn {
+      slowTicks.note(from: now, to: EngineClock.now(), orders: lane.ordersSent - ordersBefore)
+    }
   }
 
   /// Until the next timer of the lane or of the telemetry file; 0 if one is due. Everything else that the lane acts on

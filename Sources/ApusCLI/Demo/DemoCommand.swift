@@ -44,7 +44,16 @@ struct DemoCommand: AsyncParsableCommand {
     completion: .directory)
   var directory: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Keep when the engine's ticks took longer than this, in data/slow-ticks.csv of --directory, for tools/profile.",
+      valueName: "microseconds"))
+  var slowTicksAbove: SlowTickArgument?
+
   func validate() throws {
+    if slowTicksAbove != nil, directory == nil {
+      throw ValidationError("--slow-ticks-above needs --directory: that is where the file stays")
+    }
     if let seconds, !(seconds > 0) { throw ValidationError("--seconds must be above 0") }
     guard speed >= 0.001, speed <= 1000 else { throw ValidationError("--speed must be from 0.001 to 1000") }
   }
@@ -99,7 +108,7 @@ struct DemoCommand: AsyncParsableCommand {
 
     let books = "\(room)/venue-books.json"
     let engineReport = "\(room)/engine-report.json"
-    for stale in [books, engineReport] { unlink(stale) }
+    for stale in [books, engineReport, "\(room)/data/slow-ticks.csv"] { unlink(stale) }
     let venue = try ChildProcess("the venue", arguments: venueArguments(room, books))
     defer { venue.terminate() }
     guard let line = venue.waitForLine(prefix: "listening on ") else {
@@ -116,7 +125,8 @@ struct DemoCommand: AsyncParsableCommand {
     try Data(ConfigurationFile.text(of: configuration).utf8).write(to: URL(fileURLWithPath: configPath))
     let engine = try ChildProcess(
       "the engine",
-      arguments: ["run", "--config", configPath, "--report", engineReport, "--quiet", "--die-with-parent"])
+      arguments: ["run", "--config", configPath, "--report", engineReport, "--quiet", "--die-with-parent"]
+        + (slowTicksAbove.map { ["--slow-ticks-above", "\($0.microseconds)"] } ?? []))
     defer { engine.terminate() }
     engine.watchOutput()
 
@@ -132,7 +142,7 @@ struct DemoCommand: AsyncParsableCommand {
         ExitCode(engineCode == 0 ? Exit.system.rawValue : engineCode),
         "the engine ended without a report (exit code \(engineCode)); its own message is above")
     }
-    try conclude(engineReport: engineReport, books: books, engineCode: engineCode, venueCode: venueCode)
+    try conclude(room, engineReport: engineReport, books: books, engineCode: engineCode, venueCode: venueCode)
   }
 
   private func venueArguments(_ room: String, _ books: String) -> [String] {
@@ -210,7 +220,9 @@ struct DemoCommand: AsyncParsableCommand {
     }
   }
 
-  private func conclude(engineReport: String, books: String, engineCode: Int32, venueCode: Int32) throws {
+  private func conclude(
+    _ room: String, engineReport: String, books: String, engineCode: Int32, venueCode: Int32
+  ) throws {
     let engine = try EngineReport(json: Data(contentsOf: URL(fileURLWithPath: engineReport)))
     guard let data = try? Data(contentsOf: URL(fileURLWithPath: books)) else {
       throw Exit.fail(
@@ -222,6 +234,13 @@ struct DemoCommand: AsyncParsableCommand {
     say(engine.text)
     say("")
     say(result.comparisonText)
+    if let slowTicksAbove {
+      let path = "\(room)/data/slow-ticks.csv"
+      let isThere = FileManager.default.fileExists(atPath: path)
+      say(
+        "\n" + (isThere ? "" : "not written: ")
+          + "when ticks took longer than \(slowTicksAbove.microseconds) µs: \(path)")
+    }
     if let report {
       do {
         try result.json().write(to: URL(fileURLWithPath: report), options: .atomic)
