@@ -384,50 +384,81 @@ APUS_HOT bool apus_decimal_parse(const char *APUS_NONNULL text, size_t count, ap
     return apus_decimal_scan(text, text + count, out) == text + count;
 }
 
-/* Eight digits of `value` < 10^8 as a word, first digit in the lowest byte, as numbers 0...9. */
-APUS_HOT uint64_t apus_digits_spread(uint32_t value)
+/* "00" to "99" in memory order. Two digits a look-up: a quarter of the multiplications that eight digits at a time need,
+ * and it is multiplications that a core has only one unit for. */
+static const char apus_digit_pairs[201] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
+                                          "49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
+                                          "9899";
+
+/* Four digits of `value` < 10^4 as text, first digit in the lowest byte. */
+APUS_HOT uint32_t apus_digits_four(uint32_t value)
 {
-    uint64_t word = (value / 10000) | ((uint64_t)(value % 10000) << 32);
-    uint64_t high = ((word * 10486) >> 20) & 0x0000007F0000007Fu; /* each half / 100 */
-    word = high | ((word - 100 * high) << 16);
-    high = ((word * 103) >> 10) & 0x000F000F000F000Fu; /* each quarter / 10 */
-    return high | ((word - 10 * high) << 8);
+    const uint32_t high = (value * 5243) >> 19; /* / 100 */
+    const uint32_t low = value - high * 100;
+    uint16_t first;
+    uint16_t second;
+    memcpy(&first, apus_digit_pairs + 2 * high, 2);
+    memcpy(&second, apus_digit_pairs + 2 * low, 2);
+    return first | (uint32_t)second << 16;
+}
+
+/* `value` < 10^4 without leading zeros; stores four bytes. */
+APUS_HOT size_t apus_digits_write_short(uint32_t value, char *APUS_NONNULL out)
+{
+    const uint32_t zeros = (value < 10) + (value < 100) + (value < 1000u);
+    const uint32_t text = apus_digits_four(value) >> (8 * zeros);
+    memcpy(out, &text, 4);
+    return 4 - zeros;
+}
+
+/* All eight digits of `value` < 10^8. */
+APUS_HOT void apus_digits_write_eight(uint32_t value, char *APUS_NONNULL out)
+{
+    const uint32_t high = value / 10000;
+    const uint64_t text = apus_digits_four(high) | (uint64_t)apus_digits_four(value - high * 10000) << 32;
+    memcpy(out, &text, 8);
+}
+
+/* `value` < 10^8 without leading zeros. */
+APUS_HOT size_t apus_digits_write(uint32_t value, char *APUS_NONNULL out)
+{
+    if (value < 10000) {
+        return apus_digits_write_short(value, out);
+    }
+    const uint32_t high = value / 10000;
+    const size_t count = apus_digits_write_short(high, out);
+    const uint32_t low = apus_digits_four(value - high * 10000);
+    memcpy(out + count, &low, 4);
+    return count + 4;
 }
 
 /* `value` in decimal without leading zeros; at most 20 bytes, written in words: 24 bytes of room. */
 APUS_HOT size_t apus_decimal_write_u64(uint64_t value, char *APUS_NONNULL out)
 {
-    size_t count = 0;
-    if (value >= 100000000) {
-        uint64_t upper = value / 100000000;
-        if (upper >= 100000000) {
-            const uint32_t top = (uint32_t)(upper / 100000000); /* at most 1844 */
-            upper %= 100000000;
-            const uint64_t word = apus_digits_spread(top);
-            const uint32_t zeros = (uint32_t)__builtin_ctzll(word) / 8;
-            const uint64_t text = (word | 0x3030303030303030u) >> (8 * zeros);
-            memcpy(out, &text, 8);
-            count = 8 - zeros;
-            const uint64_t middle = apus_digits_spread((uint32_t)upper) | 0x3030303030303030u;
-            memcpy(out + count, &middle, 8);
-            count += 8;
-        } else {
-            const uint64_t word = apus_digits_spread((uint32_t)upper);
-            const uint32_t zeros = (uint32_t)__builtin_ctzll(word) / 8;
-            const uint64_t text = (word | 0x3030303030303030u) >> (8 * zeros);
-            memcpy(out, &text, 8);
-            count = 8 - zeros;
-        }
-        const uint64_t lower = apus_digits_spread((uint32_t)(value % 100000000)) | 0x3030303030303030u;
-        memcpy(out + count, &lower, 8);
-        return count + 8;
+    if (value < 100000000) {
+        return apus_digits_write((uint32_t)value, out);
     }
-    const uint64_t word = apus_digits_spread((uint32_t)value);
-    /* The last digit counts even if it is 0. */
-    const uint32_t zeros = (uint32_t)__builtin_ctzll(word | 0x0100000000000000u) / 8;
-    const uint64_t text = (word | 0x3030303030303030u) >> (8 * zeros);
-    memcpy(out, &text, 8);
-    return 8 - zeros;
+    const uint64_t upper = value / 100000000;
+    size_t count;
+    if (APUS_LIKELY(upper < 100000000)) {
+        count = apus_digits_write((uint32_t)upper, out);
+    } else {
+        const uint32_t top = (uint32_t)(upper / 100000000); /* at most 1844 */
+        count = apus_digits_write_short(top, out);
+        apus_digits_write_eight((uint32_t)(upper - (uint64_t)top * 100000000), out + count);
+        count += 8;
+    }
+    apus_digits_write_eight((uint32_t)(value - upper * 100000000), out + count);
+    return count + 8;
+}
+
+/* '.' and the decimals `four` < 10^4, not 0, of 10^-4, without trailing zeros. */
+APUS_HOT size_t apus_digits_write_decimals(uint32_t four, char *APUS_NONNULL out)
+{
+    const uint32_t text = apus_digits_four(four);
+    out[0] = '.';
+    memcpy(out + 1, &text, 4);
+    return 5 - (size_t)__builtin_clz(text ^ 0x30303030u) / 8;
 }
 
 /* A value in 10^-8 as the shortest decimal text, such as 76280, 0.1 or -12.5; returns its length.
@@ -440,14 +471,21 @@ APUS_HOT size_t apus_decimal_write_e8(int64_t value_e8, char *APUS_NONNULL out)
         size = 0 - size;
         out[count++] = '-';
     }
-    count += apus_decimal_write_u64(size / 100000000, out + count);
-    const uint32_t decimals = (uint32_t)(size % 100000000);
+    const uint64_t whole = size / 100000000;
+    count += apus_decimal_write_u64(whole, out + count);
+    const uint32_t decimals = (uint32_t)(size - whole * 100000000);
     if (decimals != 0) {
-        const uint64_t word = apus_digits_spread(decimals);
-        const uint64_t text = word | 0x3030303030303030u;
-        out[count++] = '.';
-        memcpy(out + count, &text, 8);
-        count += 8 - (size_t)__builtin_clzll(word) / 8;
+        const uint32_t high = decimals / 10000;
+        const uint32_t low = decimals - high * 10000;
+        if (low == 0) {
+            return count + apus_digits_write_decimals(high, out + count);
+        }
+        const uint32_t first = apus_digits_four(high);
+        const uint32_t second = apus_digits_four(low);
+        out[count] = '.';
+        memcpy(out + count + 1, &first, 4);
+        memcpy(out + count + 5, &second, 4);
+        count += 9 - (size_t)__builtin_clz(second ^ 0x30303030u) / 8;
     }
     return count;
 }
@@ -461,6 +499,47 @@ APUS_HOT size_t apus_decimal_write(int64_t steps, int64_t step_e8, char *APUS_NO
         return 0;
     }
     return apus_decimal_write_e8(value_e8, out);
+}
+
+/* The size of a step for writing: apus_decimal_unit_make. */
+typedef struct APUS_NAME(DecimalUnit) apus_decimal_unit {
+    int64_t step_e8;
+    uint32_t whole; /* the step, if it is a whole number below 2^32; else 0 */
+    uint32_t in_e4; /* the step in 10^-4, if that is a whole number below 2^32; else 0 */
+} apus_decimal_unit;
+
+APUS_HOT apus_decimal_unit apus_decimal_unit_make(int64_t step_e8)
+{
+    const int64_t whole = step_e8 / 100000000;
+    const int64_t in_e4 = step_e8 / 10000;
+    return (apus_decimal_unit){
+        .step_e8 = step_e8,
+        .whole = step_e8 > 0 && step_e8 % 100000000 == 0 && whole <= UINT32_MAX ? (uint32_t)whole : 0,
+        .in_e4 = step_e8 > 0 && step_e8 % 10000 == 0 && in_e4 <= UINT32_MAX ? (uint32_t)in_e4 : 0,
+    };
+}
+
+/* The same text as apus_decimal_write with the unit's step, at less cost on an ordinary grid. */
+APUS_HOT size_t apus_decimal_write_unit(int64_t steps, apus_decimal_unit unit, char *APUS_NONNULL out)
+{
+    if (APUS_LIKELY((uint64_t)steps <= UINT32_MAX)) {
+        if (unit.whole != 0) {
+            const uint64_t value = (uint64_t)steps * unit.whole;
+            /* What leaves 64 bits in 10^-8 has no text. */
+            if (APUS_LIKELY(value < 10000000000)) {
+                return apus_decimal_write_u64(value, out);
+            }
+        } else if (unit.in_e4 != 0) {
+            const uint64_t value = (uint64_t)steps * unit.in_e4;
+            if (APUS_LIKELY(value < 100000000)) {
+                const uint32_t high = (uint32_t)value / 10000;
+                const uint32_t decimals = (uint32_t)value - high * 10000;
+                const size_t count = apus_digits_write_short(high, out);
+                return decimals == 0 ? count : count + apus_digits_write_decimals(decimals, out + count);
+            }
+        }
+    }
+    return apus_decimal_write(steps, unit.step_e8, out);
 }
 
 #endif

@@ -83,8 +83,13 @@ private func skip(_ text: String, behind: String = "") -> Int? {
 private func write(_ steps: Int64, _ stepE8: Int64) -> String? {
   let memory = UnsafeMutablePointer<CChar>.allocate(capacity: Int(APUS_DECIMAL_TEXT_CAPACITY))
   defer { memory.deallocate() }
-  let count = apus_decimal_write(steps, stepE8, memory)
-  return count == 0 ? nil : String((0..<count).map { Character(UnicodeScalar(UInt8(bitPattern: memory[$0]))) })
+  func text(_ count: Int) -> String? {
+    count == 0 ? nil : String((0..<count).map { Character(UnicodeScalar(UInt8(bitPattern: memory[$0]))) })
+  }
+  let general = text(apus_decimal_write(steps, stepE8, memory))
+  // The way of an ordinary grid has to write the same.
+  let fast = text(apus_decimal_write_unit(steps, apus_decimal_unit_make(stepE8), memory))
+  return general == fast ? general : "\(general ?? "nothing"), but by its unit \(fast ?? "nothing")"
 }
 
 @Suite struct DecimalTests {

@@ -73,7 +73,8 @@ public struct ThalexMassQuote {
 public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
   /// What the frames of one instrument have in common, and its grid.
   private struct Template {
-    var grid: InstrumentGrid
+    var tick: DecimalUnit
+    var lot: DecimalUnit
     /// `,"params":{"direction":"buy","instrument_name":"…","amount":`
     var buy = ThalexPiece()
     var sell = ThalexPiece()
@@ -118,8 +119,8 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     massQuoteEnd = ThalexPiece("]" + member + ",\"post_only\":true}}")
     capacity = instrumentCapacity
     templates = .allocate(capacity: instrumentCapacity)
-    let noGrid = InstrumentGrid(tickE8: 0, lotE8: 0, minimumLots: QtyLots(rawValue: 0))
-    templates.initialize(repeating: Template(grid: noGrid), count: instrumentCapacity)
+    templates.initialize(
+      repeating: Template(tick: apus_decimal_unit_make(0), lot: apus_decimal_unit_make(0)), count: instrumentCapacity)
   }
 
   deinit {
@@ -143,7 +144,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     let quoted = String(decoding: memory[..<text.count], as: UTF8.self)
     templates[Int(index)].free()
     templates[Int(index)] = Template(
-      grid: grid,
+      tick: apus_decimal_unit_make(grid.tickE8), lot: apus_decimal_unit_make(grid.lotE8),
       buy: ThalexPiece(",\"params\":{\"direction\":\"buy\",\"instrument_name\":\(quoted),\"amount\":"),
       sell: ThalexPiece(",\"params\":{\"direction\":\"sell\",\"instrument_name\":\(quoted),\"amount\":"),
       quoted: ThalexPiece("{\"i\":\(quoted)"))
@@ -164,9 +165,9 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     text.put("{\"method\":\"private/insert\",\"id\":")
     let digits = text.id(clientID, ThalexRequestID.insertOperation)
     text.put(side == .buy ? template.pointee.buy : template.pointee.sell)
-    text.decimal(qty.rawValue, template.pointee.grid.lotE8)
+    text.decimal(qty.rawValue, template.pointee.lot)
     text.put(",\"price\":")
-    text.decimal(price.rawValue, template.pointee.grid.tickE8)
+    text.decimal(price.rawValue, template.pointee.tick)
     text.put(",\"client_order_id\":")
     text.put(digits)
     if options == .postOnly, collar == .venueDefault {
@@ -197,9 +198,9 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     text.put(",\"params\":{\"client_order_id\":")
     text.put(digits)
     text.put(",\"price\":")
-    text.decimal(price.rawValue, template.pointee.grid.tickE8)
+    text.decimal(price.rawValue, template.pointee.tick)
     text.put(",\"amount\":")
-    text.decimal(qty.rawValue, template.pointee.grid.lotE8)
+    text.decimal(qty.rawValue, template.pointee.lot)
     text.collar(collar)
     text.put("}}")
     return text.count
@@ -244,8 +245,8 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     for quote in quotes {
       let template = templates + Int(quote.instrument)
       text.put(template.pointee.quoted)
-      if let bids = quote.bids { text.levels(",\"b\":[", bids, template.pointee.grid) }
-      if let asks = quote.asks { text.levels(",\"a\":[", asks, template.pointee.grid) }
+      if let bids = quote.bids { text.levels(",\"b\":[", bids, template.pointee.tick, template.pointee.lot) }
+      if let asks = quote.asks { text.levels(",\"a\":[", asks, template.pointee.tick, template.pointee.lot) }
       text.put("},")
     }
     text.takeBack(1)

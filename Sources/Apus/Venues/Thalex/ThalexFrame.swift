@@ -102,10 +102,10 @@ struct ThalexFrame {
     at += digits.count
   }
 
-  /// `steps * stepE8` as the shortest decimal.
+  /// So many steps of `unit` as the shortest decimal.
   @inline(__always)
-  mutating func decimal(_ steps: Int64, _ stepE8: Int64) {
-    let count = apus_decimal_write(steps, stepE8, at.assumingMemoryBound(to: CChar.self))
+  mutating func decimal(_ steps: Int64, _ unit: DecimalUnit) {
+    let count = apus_decimal_write_unit(steps, unit, at.assumingMemoryBound(to: CChar.self))
     if count == 0 { isBroken = true }
     at += count
   }
@@ -122,13 +122,13 @@ struct ThalexFrame {
 
   /// One side of a mass quote: `[[price,amount],…]` behind `name`.
   @inline(__always)
-  mutating func levels(_ name: StaticString, _ quotes: UnsafeBufferPointer<Quote>, _ grid: InstrumentGrid) {
+  mutating func levels(_ name: StaticString, _ quotes: UnsafeBufferPointer<Quote>, _ tick: DecimalUnit, _ lot: DecimalUnit) {
     put(name)
     for quote in quotes {
       put("[")
-      decimal(quote.price.rawValue, grid.tickE8)
+      decimal(quote.price.rawValue, tick)
       put(",")
-      decimal(quote.qty.rawValue, grid.lotE8)
+      decimal(quote.qty.rawValue, lot)
       put("],")
     }
     if !quotes.isEmpty { takeBack(1) }
