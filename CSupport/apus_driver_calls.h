@@ -62,7 +62,7 @@ static inline bool call_has_outcome(driver *d, int fd)
 {
     struct pollfd look = {.fd = fd, .events = POLLOUT};
     d->counters.enters++;
-    return poll(&look, 1, 0) > 0;
+    return CALL_LET_THROUGH(poll(&look, 1, 0)) > 0;
 }
 
 /* That outcome: 0 or -errno. */

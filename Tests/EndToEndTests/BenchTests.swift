@@ -13,7 +13,7 @@ import Testing
   @Test func `the guide's table has every row with figures of ours, as text and as JSON`() throws {
     let room = try Room()
     let bench = try Program(
-      "apus", ["bench", "guide", "--seconds", "1", "--json", room.file("guide.json"), "--explain"])
+      "apus", ["bench", "guide", "--seconds", "3", "--json", room.file("guide.json"), "--explain"])
     #expect(bench.wait(seconds: 120) == 0, "\(bench.err)")
     for title in Self.titles {
       #expect(bench.out.contains("\n\(title) "), "\(title)")

@@ -85,7 +85,7 @@ struct Bench {
       }
       let conditions =
         "\(outcome.tickBytes) B book update in, two amends of together \(outcome.orderBytes) B out, answered by "
-        + "\(outcome.acknowledgementBytes) B; \(gap / 1000) µs from there to the next tick; venue and engine spin on two "
+        + "\(outcome.acknowledgementBytes) B; \(gap / 1000) µs from there to the next tick; venue and engine (engine.driver: epoll) spin on two "
         + "cores; \(outcome.rounds) rounds of \(count) interleaved"
         + (outcome.cipher.isEmpty ? "" : "; \(outcome.cipher)")
       let gaps =

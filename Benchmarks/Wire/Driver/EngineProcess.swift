@@ -131,7 +131,9 @@ final class EngineProcess {
     guard isWritten else { throw WireError("could not write \(keyFile)") }
     return Configuration(
       engine: EngineSection(
-        name: "wire", core: .core(orders.core), idle: orders.idle, dataDirectory: "\(orders.directory)/data",
+        name: "wire", core: .core(orders.core), idle: orders.idle,
+        // The faster one for a single connection that is spun on; Benchmarks/Drivers compares both.
+        driver: .epoll, dataDirectory: "\(orders.directory)/data",
         journal: orders.journal),
       venue: VenueSection(
         url: orders.url, keyID: "wire", privateKeyFile: keyFile, caFile: orders.caFile,

@@ -70,11 +70,16 @@ struct GuideMeasurement {
   }
 
   private mutating func note(_ key: Key, _ work: Work, _ what: String) {
-    let seconds = Double(work.time) / 1e9
+    let total = work.total
+    let seconds = Double(total.time) / 1e9
     figures[key] = GuideFigure(
-      value: Double(work.count) / max(seconds, 1e-9),
-      conditions: "\(work.count) \(what) in \(String(format: "%.2f", seconds)) s"
-        + (work.dropped > 0 ? "; \(work.dropped) rounds left out in which others took the core" : ""))
+      value: Double(total.count) / max(seconds, 1e-9),
+      conditions: "\(total.count) \(what) in \(String(format: "%.2f", seconds)) s"
+        + (work.dropped == 0
+          ? ""
+          : work.count > 0
+            ? "; \(work.dropped) rounds left out in which others took the core"
+            : "; others took the core in every round"))
   }
 
   // MARK: - Pieces
@@ -323,6 +328,8 @@ private struct Work {
   private(set) var count = 0
   private(set) var time: Nanoseconds = 0
   private(set) var dropped = 0
+  /// Where every round was disturbed they count all the same: a figure too low is better than none.
+  private var disturbed: (count: Int, time: Nanoseconds) = (0, 0)
   private var switches = Work.forcedSwitches()
 
   mutating func add(_ count: Int, in time: Nanoseconds) {
@@ -332,9 +339,13 @@ private struct Work {
       self.time += time
     } else {
       dropped += 1
+      disturbed = (disturbed.count + count, disturbed.time + time)
     }
     switches = now
   }
+
+  /// What the rate is made of.
+  var total: (count: Int, time: Nanoseconds) { count > 0 ? (count, time) : disturbed }
 
   /// How often this thread had to give up its core.
   private static func forcedSwitches() -> Int {
