@@ -122,7 +122,9 @@ struct ThalexFrame {
 
   /// One side of a mass quote: `[[price,amount],…]` behind `name`.
   @inline(__always)
-  mutating func levels(_ name: StaticString, _ quotes: UnsafeBufferPointer<Quote>, _ tick: DecimalUnit, _ lot: DecimalUnit) {
+  mutating func levels(
+    _ name: StaticString, _ quotes: UnsafeBufferPointer<Quote>, _ tick: DecimalUnit, _ lot: DecimalUnit
+  ) {
     put(name)
     for quote in quotes {
       put("[")
