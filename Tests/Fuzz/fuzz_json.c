@@ -290,7 +290,7 @@ static bool walk(apus_json *json, fuzz_text *out, int depth)
 
 /* By a shape: known keys as their index, the others by their place, each with the bytes of its value. */
 static const char *const known[] = {"a", "bb", "id", "channel_name", "notification", "price", "amount", "label",
-                                    "best_bid_price", "twenty-nine-bytes-of-key-text"};
+                                    "best_bid_price", "twenty-eight-bytes-long-keys"};
 enum { KNOWN = sizeof known / sizeof known[0] };
 
 static bool walk_shape(apus_json *json, apus_json_shape *shape, fuzz_text *out)
