@@ -35,6 +35,16 @@ indirect enum SlowJSON: Equatable, Sendable {
     }
   }
 
+  /// Some object has a member twice.
+  var hasTwins: Bool {
+    switch self {
+    case .array(let items): items.contains { $0.hasTwins }
+    case .object(let members):
+      Set(members.map(\.name)).count < members.count || members.contains { $0.value.hasTwins }
+    default: false
+    }
+  }
+
   /// Bytes of strings and keys that contain escapes.
   var escapedBytes: Int {
     switch self {

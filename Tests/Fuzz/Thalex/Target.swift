@@ -85,8 +85,8 @@ struct World: ~Copyable {
       return
     }
     // The decoder refuses what is nested deeply. Escaped text shares a scratch area of 1,024 bytes; beyond it names
-    // may count as unknown.
-    guard tree.depth < 40, Oracle.isPlain(tree), tree.escapedBytes < 1_000 else {
+    // may count as unknown. What a member that is given twice means is not laid down.
+    guard tree.depth < 40, Oracle.isPlain(tree), tree.escapedBytes < 1_000, !tree.hasTwins else {
       adopt()
       return
     }

@@ -18,6 +18,7 @@ public enum ThalexChannel: UInt8, Sendable {
 /// - An item with an impossible value is refused with a reason and not delivered; its neighbours are (R05, R20).
 ///   A snapshot or a reply with a refused item gets no `snapshotEnd` and no `replied`: nothing may be concluded
 ///   from what is missing in it.
+/// - A member that is given twice has one of its values, as a rule the later one, or the item is refused.
 /// - An unknown word is reported as `.unknownWord`. An order is still delivered if the word was its status
 ///   (`.other`: neither live nor dead), change or delete reason; without a known direction it is refused. A fill
 ///   whose role is unknown counts as a taker's.
