@@ -522,10 +522,15 @@ import Testing
 
   @Test(arguments: driverKinds) func `a waiting poll ends when its time is over`(kind: SocketDriverKind) throws {
     var driver = try SocketDriver(kind)
-    let start = EngineClock.now()
-    let count = driver.poll(wait: 30_000_000)
-    #expect(count == 0)
-    #expect(EngineClock.now() - start > 20_000_000)
+    // A signal, which other tests of this process may cause, ends a wait early; it does not end all of them.
+    var longest: Nanoseconds = 0
+    for _ in 0..<50 where longest <= 20_000_000 {
+      let start = EngineClock.now()
+      let count = driver.poll(wait: 30_000_000)
+      #expect(count == 0)
+      longest = max(longest, EngineClock.now() - start)
+    }
+    #expect(longest > 20_000_000)
   }
 
   @Test func `an idle poll does not enter the kernel`() throws {
