@@ -40,7 +40,9 @@ public final class Engine: Sendable {
   /// An engine with a strategy of its own.
   ///
   /// - Parameter strategy: Makes the strategy of one instrument when the venue has listed it; called on
-  ///   the lane's thread with the instrument's place in the configuration, its name, and its grid.
+  ///   the lane's thread with the instrument's place in the configuration, its name, and its grid. Unless
+  ///   `engine.rehearsal` is false it is asked once more, before anything connects, for a strategy that sees a
+  ///   made-up market of the first instrument (a tick of 1, a lot of 0.001) and is then thrown away.
   @inlinable
   public convenience init<S: Strategy>(
     _ configuration: Configuration, strategy: @escaping @Sendable (InstrumentIndex, String, InstrumentInfo) -> S
