@@ -169,4 +169,43 @@ import Testing
     #expect(buy.rawValue == 2)
     #expect(sell.rawValue == 10)
   }
+
+  @Test func `R07 what the venue's position may not contain yet counts on top of it`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.rest(.sell, 100, 3)
+    tracker.notePosition(0, stated: QtyLots(rawValue: -5))
+    _ = tracker.apply(Say.fill(order, "T1", qty: 3), now: 1)
+    // Ours is -3; the venue's -5 may or may not contain the sale.
+    let room = tracker.with(0) { $0.room(for: .sell, limit: QtyLots(rawValue: 10)) }
+    #expect(room.rawValue == 2)
+    tracker.stepRecentFills()
+    tracker.stepRecentFills()
+    #expect(tracker.with(0) { $0.room(for: .sell, limit: QtyLots(rawValue: 10)) }.rawValue == 5)
+  }
+
+  @Test func `R06 R56 an execution told after the position that contains it is counted, but does not move the position`()
+    throws
+  {
+    let second: Nanoseconds = 1_000_000_000
+    var tracker = try Say.tracker()
+    let order = tracker.rest(.buy, 100, 5)
+    // The venue's 2 was asked for at 10 s of its clock, and taken over at a price of 90.
+    #expect(tracker.setPosition(0, QtyLots(rawValue: 2), mark: PriceTicks(rawValue: 90)))
+    tracker.confirmPosition(0, askedAt: 10 * second, mark: PriceTicks(rawValue: 90))
+
+    var early = Say.fill(order, "T1", qty: 2)
+    early.time = 9 * second
+    #expect(tracker.apply(early, now: 1) == .booked)
+    #expect(tracker.position == 2)
+    #expect(tracker.buys == 3)
+    // Bought at 100, not at 90.
+    #expect(tracker.with(0) { $0.cashE8 } == -200 * 100_000)
+    #expect(tracker.with(0) { $0.boughtLots.rawValue } == 2)
+
+    // Executed in the last second before the question: nobody knows, and the position moves.
+    var late = Say.fill(order, "T2", qty: 1)
+    late.time = 9 * second + 1
+    #expect(tracker.apply(late, now: 1) == .booked)
+    #expect(tracker.position == 3)
+  }
 }

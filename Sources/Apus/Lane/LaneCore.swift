@@ -39,6 +39,8 @@ struct LaneCore: ~Copyable, VenueEventSink {
   var isThrottle: (Int64) -> Bool
   /// Time of the newest execution seen, by the venue's clock: queries ask from here on.
   var tradeWatermark: Nanoseconds = 0
+  /// The latest time of the venue's clock that it has stated: its clock is not behind this.
+  private(set) var venueTime: Nanoseconds = 0
   /// When the last execution was booked.
   var lastFillAt = LaneSession.never
   /// No inserts and amends until then: the message rate was exceeded (R39).
@@ -48,8 +50,10 @@ struct LaneCore: ~Copyable, VenueEventSink {
   /// Positions as the venue last stated them.
   private let stated: UnsafeMutablePointer<QtyLots?>
   private(set) var statedAt: Nanoseconds = 0
-  /// The difference to our own count at the last looks, and how many found the same.
-  private let differences: UnsafeMutablePointer<(lots: QtyLots, count: Int)>
+  /// When a snapshot of all positions was read last: unlike a line of the feed it cannot be late.
+  private(set) var answeredAt: Nanoseconds = 0
+  /// What these snapshots differed by from our own count.
+  private let differences: UnsafeMutablePointer<PositionDifference>
 
   /// Session events of one frame, handled by the lane after decoding.
   private let events: UnsafeMutablePointer<SessionEvent>
@@ -96,7 +100,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     stated = .allocate(capacity: instrumentCount)
     stated.initialize(repeating: nil, count: instrumentCount)
     differences = .allocate(capacity: instrumentCount)
-    differences.initialize(repeating: (.zero, 0), count: instrumentCount)
+    differences.initialize(repeating: PositionDifference(), count: instrumentCount)
     refusals = .allocate(capacity: instrumentCount)
     refusals.initialize(repeating: RefusalStreak(), count: instrumentCount)
     newlyListed = .allocate(capacity: instrumentCount)
@@ -149,20 +153,25 @@ struct LaneCore: ~Copyable, VenueEventSink {
 
   func statedPosition(_ index: InstrumentIndex) -> QtyLots? { stated[Int(index)] }
 
-  /// How many looks in a row, this one included, found the same difference; 0 for none.
-  mutating func noteDifference(_ index: InstrumentIndex) -> Int {
-    guard let stated = stated[Int(index)], let ours = tracker.state(index).pointee.position, stated != ours else {
-      differences[Int(index)] = (.zero, 0)
-      return 0
+  /// What the snapshots of positions have differed by from our own count.
+  func difference(_ index: InstrumentIndex) -> PositionDifference { differences[Int(index)] }
+
+  /// A snapshot of all positions has been read. Returns whether it agrees with our own count in all.
+  mutating func compareAnswer() -> Bool {
+    var agrees = true
+    for index in 0..<instrumentCount {
+      guard let stated = stated[index], let ours = tracker.state(InstrumentIndex(index)).pointee.position else {
+        differences[index] = PositionDifference()
+        continue
+      }
+      differences[index].note(stated - ours, now: now)
+      if stated != ours { agrees = false }
     }
-    let lots = stated - ours
-    let count = differences[Int(index)].lots == lots ? differences[Int(index)].count + 1 : 1
-    differences[Int(index)] = (lots, count)
-    return count
+    return agrees
   }
 
   mutating func forgetDifferences() {
-    for index in 0..<instrumentCount { differences[index] = (.zero, 0) }
+    for index in 0..<instrumentCount { differences[index] = PositionDifference() }
   }
 
   mutating func takeNewListing(_ index: Int) -> Bool {
@@ -195,6 +204,8 @@ struct LaneCore: ~Copyable, VenueEventSink {
       setStated(InstrumentIndex(index), nil)
     }
     statedAt = 0
+    answeredAt = 0
+    forgetDifferences()
     isInQuery = false
     hasBrokenBook = false
     bookBeingRead = nil
@@ -228,6 +239,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     }
     // Nothing of ours trades before the first ticker: that is where trades begin to be asked for.
     if tradeWatermark == 0 { tradeWatermark = ticker.venueTime }
+    venueTime = max(venueTime, ticker.venueTime)
     let before = market.pointee.ticker
     market.pointee.ticker = ticker
     market.pointee.tickerTime = now
@@ -293,6 +305,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     if kind == .openOrders { isInQuery = false }
     if kind == .portfolio {
       statedAt = now
+      answeredAt = now
       // A snapshot is complete: what it does not list is flat.
       for index in 0..<instrumentCount where stated[index] == nil { setStated(InstrumentIndex(index), .zero) }
     }
@@ -322,6 +335,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
       markDirty(report.instrument)
     }
     tradeWatermark = max(tradeWatermark, report.time)
+    venueTime = max(venueTime, report.time)
     guard fillCount < Self.fillCapacity else {
       // A frame with more executions than any venue sends: booked, but the journal does not get them.
       counters.fillsUnrecorded += 1
@@ -412,6 +426,27 @@ struct RefusalStreak {
   mutating func note(now: Nanoseconds) {
     count += 1
     if count >= 3 { until = now + min(5_000_000_000, 100_000_000 << min(count - 3, 10)) }
+  }
+}
+
+/// By how much the venue's snapshots of positions have differed from our own count of one instrument.
+struct PositionDifference {
+  private(set) var lots = QtyLots(rawValue: 0)
+  /// Snapshots in a row, the last one included, that differed by this much; 0 if the last one agreed.
+  private(set) var count = 0
+  /// When the first of them arrived.
+  private(set) var since: Nanoseconds = 0
+
+  mutating func note(_ difference: QtyLots, now: Nanoseconds) {
+    if difference == .zero {
+      self = PositionDifference()
+    } else if difference == lots {
+      count += 1
+    } else {
+      lots = difference
+      count = 1
+      since = now
+    }
   }
 }
 

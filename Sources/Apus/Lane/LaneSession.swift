@@ -61,8 +61,12 @@ struct LaneSession {
   /// Orders of an earlier life, or given up as dead, have been seen: the query is to be repeated.
   var hasSeenOrphans = false
   var positionsAskedAt = LaneSession.never
+  /// The same by the venue's clock, or earlier; 0 if not asked on this connection.
+  var positionsAskedVenueTime: Nanoseconds = 0
+  var nextStepAt: Nanoseconds = 0
   var nextAuditAt: Nanoseconds = 0
-  var auditedAt: Nanoseconds = 0
+  /// When the trades were asked for to which the last complete answer came.
+  var tradesAnsweredFrom = LaneSession.never
   var escalations = 0
   var readyAt: Nanoseconds = 0
   var ordersAreSettled = false
@@ -90,8 +94,9 @@ struct LaneSession {
     tradeInterval = LaneSession.tradeLag
     hasSeenOrphans = false
     positionsAskedAt = LaneSession.never
+    positionsAskedVenueTime = 0
     nextAuditAt = 0
-    auditedAt = now
+    tradesAnsweredFrom = LaneSession.never
     escalations = 0
   }
 
@@ -159,9 +164,12 @@ extension Lane where Adapter: ~Copyable {
           session.tradeQueryAt = now
         } else {
           session.tradesAreSettled = true
+          session.tradesAnsweredFrom = session.tradesAskedAt
           core.tracker.tradesAnswered(askedAt: session.tradesAskedAt, lag: LaneSession.tradeLag)
           core.markAllDirty()
         }
+      case .snapshotEnded(.portfolio):
+        if core.compareAnswer() { confirmPositions() }
       case .refused(.openOrders, _):
         session.orderQueryAt = nil
       case .refused(.tradeHistory, _):
@@ -233,6 +241,7 @@ extension Lane where Adapter: ~Copyable {
   private mutating func askForPositions(_ now: Nanoseconds) {
     guard adapter.queryPositions(output: &output) else { return }
     session.positionsAskedAt = now
+    session.positionsAskedVenueTime = core.venueTime
     core.counters.queries += 1
   }
 
@@ -269,7 +278,7 @@ extension Lane where Adapter: ~Copyable {
   /// agree or have been asked for often enough (the venue's trade history lags).
   private mutating func settlePositions(_ now: Nanoseconds) -> Bool {
     // Only a position stated since the last question counts: the snapshot may be older than a trade since.
-    let isFresh = session.positionAttempts > 0 && core.statedAt > session.positionsAskedAt
+    let isFresh = session.positionAttempts > 0 && core.answeredAt > session.positionsAskedAt
     if positionsDiffer, session.positionAttempts < 8 || !isFresh {
       askForPositions(now)
       session.positionAttempts += 1
@@ -295,40 +304,60 @@ extension Lane where Adapter: ~Copyable {
 
   private mutating func adoptPositions(_ now: Nanoseconds) {
     for index in 0..<core.instrumentCount {
-      guard let stated = core.statedPosition(InstrumentIndex(index)), let info = core.markets[index].info else {
-        continue
-      }
-      let mark = PriceTicks(rawValue: core.markets[index].lastMarkE8 / info.grid.tickE8)
-      if core.tracker.state(InstrumentIndex(index)).pointee.position != stated {
-        core.tracker.forgiveMissing(InstrumentIndex(index))
-      }
-      if core.tracker.setPosition(InstrumentIndex(index), stated, mark: mark) {
-        output.records.note("position taken over from the venue", now: now)
-        core.markDirty(InstrumentIndex(index))
-      }
+      if let stated = core.statedPosition(InstrumentIndex(index)) { adopt(stated, InstrumentIndex(index), now) }
+    }
+    confirmPositions()
+  }
+
+  private mutating func adopt(_ position: QtyLots, _ instrument: InstrumentIndex, _ now: Nanoseconds) {
+    guard let mark = mark(of: instrument) else { return }
+    if core.tracker.state(instrument).pointee.position != position { core.tracker.forgiveMissing(instrument) }
+    if core.tracker.setPosition(instrument, position, mark: mark) {
+      output.records.note("position taken over from the venue", now: now)
+      core.markDirty(instrument)
+    }
+  }
+
+  /// The last mark of a listed instrument, on its grid.
+  private func mark(of instrument: InstrumentIndex) -> PriceTicks? {
+    let market = core.markets + Int(instrument)
+    return market.pointee.info.map { PriceTicks(rawValue: market.pointee.lastMarkE8 / $0.grid.tickE8) }
+  }
+
+  /// The positions stated since the last question are ours: what is told later of the time before is part of them.
+  private mutating func confirmPositions() {
+    guard session.positionsAskedVenueTime > 0, core.answeredAt > session.positionsAskedAt else { return }
+    for index in 0..<core.instrumentCount {
+      guard let mark = mark(of: InstrumentIndex(index)) else { continue }
+      core.tracker.confirmPosition(InstrumentIndex(index), askedAt: session.positionsAskedVenueTime, mark: mark)
     }
   }
 
   /// While quoting: asks for the position after the last execution and now and then. A difference that
-  /// stays the same, although trades and positions are asked for again and whatever else trades
-  /// meanwhile, is taken over, with a record (R56).
+  /// stays the same in one answer after the other, although all trades of the time before it have been told
+  /// and whatever else trades meanwhile, is taken over, with a record (R56).
   private mutating func auditPositions(_ now: Nanoseconds) {
     guard core.statedAt > 0, now >= session.nextAuditAt else { return }
     session.nextAuditAt = now + LaneSession.auditInterval
-    let isFresh = core.statedAt > session.auditedAt
-    session.auditedAt = now
     guard positionsDiffer else {
-      core.forgetDifferences()
       let isConfirmed = session.positionsAskedAt > core.lastFillAt + LaneSession.auditInterval
       if !isConfirmed || now - session.positionsAskedAt > 60 * LaneSession.auditInterval { askForPositions(now) }
       return
     }
-    if isFresh {
-      for index in 0..<core.instrumentCount where core.noteDifference(InstrumentIndex(index)) > 4 {
-        adoptPositions(now)
-        core.forgetDifferences()
-        return
-      }
+    var isTaken = false
+    for index in 0..<core.instrumentCount {
+      let difference = core.difference(InstrumentIndex(index))
+      // A venue that does not answer about trades cannot keep the difference open for ever.
+      let areTradesTold = session.tradesAnsweredFrom >= difference.since + LaneSession.tradeLag
+      guard difference.count > 4, areTradesTold || difference.count > 20,
+        let ours = core.tracker.state(InstrumentIndex(index)).pointee.position
+      else { continue }
+      adopt(ours + difference.lots, InstrumentIndex(index), now)
+      isTaken = true
+    }
+    if isTaken {
+      confirmPositions()
+      core.forgetDifferences()
     }
     askForTrades(now)
     askForPositions(now)
@@ -360,6 +389,10 @@ extension Lane where Adapter: ~Copyable {
       }
     }
     core.tracker.purge(now: now)
+    if now >= session.nextStepAt {
+      session.nextStepAt = now + StateTracker.statementLag
+      core.tracker.stepRecentFills()
+    }
     runStop(now)
   }
 

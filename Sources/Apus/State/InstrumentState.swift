@@ -13,6 +13,14 @@ public struct InstrumentState: ~Copyable {
   /// The position as the venue last stated it; behind our own count after a fill, ahead of it after a
   /// trade that we were not told of.
   public internal(set) var stated: QtyLots?
+  /// Executions booked lately, in two steps of `StateTracker.statementLag` each: a statement may not contain them yet.
+  var bought = RecentLots()
+  var sold = RecentLots()
+  /// Executions until this time, by the venue's clock, are part of the position: it was compared with the venue's
+  /// own, or taken over from it, later.
+  var includedUntil: Nanoseconds = 0
+  /// What a lot of such an execution was valued at then.
+  var includedMark = PriceTicks(rawValue: 0)
   /// Sum of `worstCaseLots` over all orders of a side.
   public internal(set) var openBuyLots = QtyLots(rawValue: 0)
   public internal(set) var openSellLots = QtyLots(rawValue: 0)
@@ -53,12 +61,26 @@ public struct InstrumentState: ~Copyable {
   }
 
   /// Room for another buy (or sell) before the worst case reaches `limit`; may be negative. As long as
-  /// the venue's count differs from ours, the worse of both counts (R07).
+  /// the venue's count differs from ours, the worse of both counts, the venue's with what it may not
+  /// have contained yet (R07).
   @inline(__always)
   public func room(for side: Side, limit: QtyLots) -> QtyLots {
     let ours = position ?? .zero
+    let worst = stated == nil || stated == ours ? ours : worstOfBoth(side, ours)
+    return side == .buy ? limit - worst - openBuyLots : limit - openSellLots + worst
+  }
+
+  @inline(never)
+  private func worstOfBoth(_ side: Side, _ ours: QtyLots) -> QtyLots {
     let other = stated ?? ours
-    return side == .buy ? limit - max(ours, other) - openBuyLots : limit - openSellLots + min(ours, other)
+    return side == .buy ? max(ours, other + bought.sum) : min(ours, other - sold.sum)
+  }
+
+  /// The value that an execution was given when the position that contains it was confirmed; `nil` on overflow.
+  func valueOfIncluded(_ qty: QtyLots) -> MoneyE8? {
+    let (value, first) = includedMark.rawValue.multipliedReportingOverflow(by: qty.rawValue)
+    let (cost, second) = value.multipliedReportingOverflow(by: tickLotE8)
+    return first || second ? nil : cost
   }
 
   mutating func addExposure(_ side: Side, _ delta: QtyLots) {
@@ -85,4 +107,17 @@ public struct InstrumentState: ~Copyable {
   }
 
   func isFull(_ side: Side) -> Bool { side == .buy ? bids.isFull : asks.isFull }
+}
+
+/// A sum over the present step of time and the one before.
+struct RecentLots {
+  private var present = QtyLots(rawValue: 0)
+  private var before = QtyLots(rawValue: 0)
+
+  var sum: QtyLots { present + before }
+  mutating func add(_ lots: QtyLots) { present += lots }
+  mutating func step() {
+    before = present
+    present = .zero
+  }
 }

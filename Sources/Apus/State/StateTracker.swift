@@ -10,6 +10,9 @@ public struct StateTracker: ~Copyable {
   /// How long an order is remembered whose end was concluded from its absence alone: a late answer
   /// may still show that it lives (R19).
   public static let absentRemembrance: Nanoseconds = 120_000_000_000
+  /// A position that the venue states contains everything that was executed this long before, and may not contain
+  /// what was executed later.
+  static let statementLag: Nanoseconds = 1_000_000_000
   /// More than any order or fill can have; what is larger is not true (R05).
   static let largestLots = QtyLots(rawValue: 1 << 40)
 
@@ -344,9 +347,13 @@ public struct StateTracker: ~Copyable {
     // Nothing that comes over the wire may overflow a sum.
     let (value, first) = fill.price.rawValue.multipliedReportingOverflow(by: fill.qty.rawValue)
     let (cost, second) = value.multipliedReportingOverflow(by: state.pointee.tickLotE8)
-    let (cash, third) = state.pointee.cashE8.subtractingReportingOverflow(side == .buy ? cost : 0 &- cost)
+    // An execution that is told only now, but is part of the position already, replaces the value it was given then.
+    let isIncluded = fill.time != 0 && fill.time <= state.pointee.includedUntil
+    let replaced = isIncluded ? state.pointee.valueOfIncluded(fill.qty) : 0
+    let (due, _) = cost.subtractingReportingOverflow(replaced ?? 0)
+    let (cash, third) = state.pointee.cashE8.subtractingReportingOverflow(side == .buy ? due : 0 &- due)
     let (fees, fourth) = state.pointee.feesE8.addingReportingOverflow(fill.hasFee ? fill.feeE8 : 0)
-    if first || second || third || fourth || fill.qty > Self.largestLots {
+    if first || second || third || fourth || replaced == nil || fill.qty > Self.largestLots {
       counters.impossible += 1
       if let order { markUnknown(order, now: now) }
       return .impossible
@@ -365,7 +372,10 @@ public struct StateTracker: ~Copyable {
     if order.pointee.venue_id.count == 0, fill.venueID.count > 0 { _ = slab.bind(order, venueID: fill.venueID) }
     if order.pointee.phaseValue == .dead { counters.lateFills += 1 }
     // The position first: with the fill off the order, the worst case of the side stays the same.
-    state.pointee.position = (state.pointee.position ?? .zero) + QtyLots(rawValue: side.sign * fill.qty.rawValue)
+    if !isIncluded {
+      state.pointee.position = (state.pointee.position ?? .zero) + QtyLots(rawValue: side.sign * fill.qty.rawValue)
+      if side == .buy { state.pointee.bought.add(fill.qty) } else { state.pointee.sold.add(fill.qty) }
+    }
     change(order) { $0.pointee.filled_lots += fill.qty }
     if order.pointee.filled_lots > max(order.pointee.qty_lots, order.pointee.target_lots) {
       counters.impossible += 1
@@ -439,6 +449,26 @@ public struct StateTracker: ~Copyable {
     state.pointee.notePeaks()
     if before != nil { state.pointee.positionAdjustments += 1 }
     return before != nil
+  }
+
+  /// Our position and the one that the venue stated to a question agree, or were made to.
+  ///
+  /// - Parameters:
+  ///   - askedAt: the venue's time when the question was sent; 0 if not known.
+  ///   - mark: the value of what is told only later.
+  mutating func confirmPosition(_ instrument: InstrumentIndex, askedAt: Nanoseconds, mark: PriceTicks) {
+    let state = state(instrument)
+    guard askedAt - Self.statementLag > state.pointee.includedUntil else { return }
+    state.pointee.includedUntil = askedAt - Self.statementLag
+    state.pointee.includedMark = mark
+  }
+
+  /// To be called every `statementLag`.
+  mutating func stepRecentFills() {
+    for index in 0..<instrumentCapacity {
+      states[index].bought.step()
+      states[index].sold.step()
+    }
   }
 
   /// What the venue says that we hold; until it agrees with our own count the worse of both limits us.
