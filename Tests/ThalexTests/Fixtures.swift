@@ -109,6 +109,17 @@ struct Recorder: VenueEventSink {
   }
   mutating func replied(_ request: RequestKind, value: Int64) { lines.append("replied \(request) \(value)") }
   mutating func refused(_ request: RequestKind, code: Int64) { lines.append("refused \(request) \(code)") }
+  mutating func massQuoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?) {
+    let side = side.map { $0 == .buy ? " bid" : " ask" } ?? ""
+    lines.append("quote failed \(serial) code \(code)\(side)\(priceE8.map { " \($0)" } ?? "")")
+  }
+  mutating func massQuoted(_ serial: UInt64, succeeded: Int64, failed: Int64) {
+    lines.append("quoted \(serial) good \(succeeded) bad \(failed)")
+    check(succeeded >= 0 && failed >= 0)
+  }
+  mutating func protection(_ product: ProductIndex, remaining: QtyLots, reason: ProtectionReason) {
+    lines.append("protection \(product) \(remaining.rawValue) \(reason)")
+  }
   mutating func reconnectRequested() { lines.append("reconnect") }
   mutating func refusedAtEdge(_ problem: DecodeProblem) { lines.append("edge \(problem)") }
 
@@ -136,6 +147,7 @@ struct Bench: ~Copyable {
     ("account.orders", .accountOrders, .max),
     ("account.portfolio", .portfolio, .max),
     ("account.trade_history", .tradeHistory, .max),
+    ("session.mm_protection", .protection, .max),
     ("system", .system, .max),
     ("account.summary", .other, .max),
   ]
@@ -153,6 +165,7 @@ struct Bench: ~Copyable {
     for name in ["BTC-PERPETUAL", "BTC-24APR26", "BTC-26JUN26", "BTC-21APR26-75000-P", "BTC-21APR26"] {
       _ = try decoder.want(instrument: name)
     }
+    for name in ["FBTCUSD", "OBTCUSD", "FETHUSD"] { _ = try decoder.want(product: name) }
     for (name, kind, instrument) in Self.channels {
       try decoder.register(channel: name, kind: kind, instrument: instrument)
     }

@@ -378,7 +378,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     case .session(let kind): push(.replied(kind, value: value))
     case .insert(let id), .amend(let id):
       if let order = tracker.order(id) { refusals[Int(order.pointee.instrument_index)] = RefusalStreak() }
-    case .cancel, .unknown: break
+    case .cancel, .massQuote, .protection, .cancelMassQuote, .unknown: break
     }
   }
 
@@ -397,7 +397,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
       if proof != .orderGone, !isThrottled, let order = tracker.order(id) {
         refusals[Int(order.pointee.instrument_index)].note(now: now)
       }
-    case .cancel, .session, .unknown: break
+    case .cancel, .session, .massQuote, .protection, .cancelMassQuote, .unknown: break
     }
     if let order = tracker.refuse(request, proof: proof, now: now) {
       markDirty(order.pointee.instrument_index)

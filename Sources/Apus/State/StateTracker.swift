@@ -395,7 +395,7 @@ public struct StateTracker: ~Copyable {
     let clientID: UInt64
     switch kind {
     case .insert(let id), .amend(let id), .cancel(let id): clientID = id
-    case .session, .unknown: return nil
+    case .session, .massQuote, .protection, .cancelMassQuote, .unknown: return nil
     }
     guard let order = slab.find(clientID: clientID), order.pointee.phaseValue != .dead else { return nil }
     switch (kind, proof) {

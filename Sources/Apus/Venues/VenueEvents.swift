@@ -9,16 +9,42 @@ public enum InstrumentKind: UInt8, Sendable {
 public struct InstrumentInfo: Equatable, Sendable {
   public var index: InstrumentIndex
   public var kind: InstrumentKind
+  /// The protection group that its mass quotes count for; `noProduct` if that group was not asked for.
+  public var product: ProductIndex
   public var grid: InstrumentGrid
   /// Seconds since the Unix epoch; 0 if it does not expire.
   public var expirySeconds: Int64
 
-  public init(index: InstrumentIndex, kind: InstrumentKind, grid: InstrumentGrid, expirySeconds: Int64) {
+  public init(
+    index: InstrumentIndex, kind: InstrumentKind, grid: InstrumentGrid, expirySeconds: Int64,
+    product: ProductIndex = noProduct
+  ) {
     self.index = index
     self.kind = kind
     self.grid = grid
     self.expirySeconds = expirySeconds
+    self.product = product
   }
+}
+
+/// A protection group: all instruments of one kind and underlying, such as options on BTC. 0 ..< 255.
+public typealias ProductIndex = UInt8
+/// No protection group that was asked for.
+public let noProduct = ProductIndex.max
+
+/// Why a protection group's remaining size was reported.
+public enum ProtectionReason: UInt8, Sendable {
+  /// The group was set; what remains is its trade amount.
+  case refill
+  /// A mass-quoted order traded. With nothing remaining the group's quotes have been cancelled.
+  case executions
+  /// The group is gone, and has to be set again before the next mass quote.
+  case clientCancel, sessionEnd, failover
+  /// A word that this version does not know.
+  case other
+
+  /// The venue has taken the group away.
+  @inlinable public var isRemoval: Bool { self == .clientCancel || self == .sessionEnd || self == .failover }
 }
 
 /// Which members of a ticker were present, as a set of bits.
@@ -170,6 +196,12 @@ public enum RequestKind: Equatable, Sendable {
   case session(SessionRequest)
   /// The operand is the client order id.
   case insert(UInt64), amend(UInt64), cancel(UInt64)
+  /// The operand is the serial that the sender gave it.
+  case massQuote(UInt64)
+  /// A protection group was set.
+  case protection(ProductIndex)
+  /// Mass quotes were cancelled: those of one protection group, or of all with `noProduct`.
+  case cancelMassQuote(ProductIndex)
   /// An id that this engine cannot have sent, or none.
   case unknown
 }
@@ -216,10 +248,29 @@ public protocol VenueEventSink: ~Copyable {
   /// A request succeeded; what its result said has been delivered before. `value` is the granted
   /// message rate for `cancelOnDisconnect`, the number of orders for `cancelAll`, the number of
   /// accepted channels for the two subscribes, for `tradeHistory` 1 if another page follows; else 0.
+  /// A mass quote is answered by `massQuoted` instead.
   mutating func replied(_ request: RequestKind, value: Int64)
   /// A request failed with the venue's error code.
   mutating func refused(_ request: RequestKind, code: Int64)
   /// The venue will close this connection soon; a new one should take over.
   mutating func reconnectRequested()
   mutating func refusedAtEdge(_ problem: DecodeProblem)
+
+  /// One part of a mass quote failed; the sum follows in `massQuoted`. The venue does not name the instrument.
+  ///
+  /// - Parameters:
+  ///   - side: `nil` if the venue did not say.
+  ///   - priceE8: As it was sent, on no grid; `nil` if the venue did not say.
+  mutating func massQuoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?)
+  /// A mass quote was answered: so many of its parts (sides, or levels of a ladder) are in force and so many failed.
+  mutating func massQuoted(_ serial: UInt64, succeeded: Int64, failed: Int64)
+  /// What a protection group may still trade, in lots of the group, rounded down. 0 or less: it is exhausted, or gone.
+  mutating func protection(_ product: ProductIndex, remaining: QtyLots, reason: ProtectionReason)
+}
+
+/// What not every venue says, and not every receiver needs.
+extension VenueEventSink where Self: ~Copyable {
+  public mutating func massQuoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?) {}
+  public mutating func massQuoted(_ serial: UInt64, succeeded: Int64, failed: Int64) {}
+  public mutating func protection(_ product: ProductIndex, remaining: QtyLots, reason: ProtectionReason) {}
 }

@@ -50,7 +50,8 @@ private struct Mutator {
   private static let words = [
     "buy", "sell", "open", "partially_filled", "filled", "cancelled", "cancelled_partially_filled", "insert", "amend",
     "cancel", "fill", "existing", "client_cancel", "session_end", "mm_protection", "maker", "taker", "normal",
-    "daily_mark", "combo", "perpetual", "future", "option", "combination", "reconnect", "mm", "mm-1", "m", "other", "",
+    "daily_mark", "combo", "perpetual", "future", "option", "combination", "reconnect", "bid", "ask",
+    "refill", "executions", "failover", "FBTCUSD", "OBTCUSD", "FETHUSD", "mm", "mm-1", "m", "other", "",
     "BTC-PERPETUAL", "BTC-24APR26", "BTC-26JUN26", "BTC-21APR26-75000-P", "BTC-21APR26-PERPETUAL", "BTC-21APR26",
     "ODD-GRID", "ETH-PERPETUAL", "001F3C2600000019", "008000000000000D18425435FE7D3001",
     "123456789012345678901234567890123456789", "1234567890123456789012345678901234567890",
@@ -63,7 +64,8 @@ private struct Mutator {
     "remaining_amount", "label", "client_order_id", "status", "fills", "change_reason", "delete_reason", "create_time",
     "persistent", "legs", "trade_id", "trade_type", "fee", "maker_taker", "leg_index", "position", "average_price",
     "tick_size", "volume_tick_size", "min_order_amount", "type", "expiration_timestamp", "code", "message_rate",
-    "account_number", "bookmark", "event", "added", "removed", "unknown", "", "average_funding_rate_24h",
+    "n_success", "n_fail", "errors", "side", "product", "reason", "account_number", "bookmark", "event", "added",
+    "removed", "unknown", "", "average_funding_rate_24h",
   ]
   /// Frames of each kind, compact as the venue writes them; mutation does the rest.
   private static let frames: [String] = [
@@ -76,14 +78,18 @@ private struct Mutator {
     #"{"channel_name":"instruments","notification":[{"added":{"instrument_name":"BTC-21APR26","tick_size":0.25,"volume_tick_size":0.01,"min_order_amount":0.02,"type":"future"}},{"removed":{"instrument_name":"ODD-GRID","tick_size":1,"volume_tick_size":1,"min_order_amount":1,"type":"option"}}],"snapshot":false}"#,
     #"{"channel_name":"price_index.BTCUSD","notification":{"index_name":"BTCUSD","price":76283.25916666667,"timestamp":1776715497.7}}"#,
     #"{"channel_name":"system","notification":{"event":"reconnect"}}"#,
-    #"{"id":57,"result":{"order_id":"001F","instrument_name":"BTC-PERPETUAL","direction":"buy","price":76280,"amount":0.1,"filled_amount":0,"remaining_amount":0.1,"status":"open","fills":[],"change_reason":"insert"}}"#,
-    #"{"id":72,"result":{"trades":[{"trade_id":"T3","order_id":"0","instrument_name":"BTC-24APR26","direction":"buy","price":1,"amount":1}],"bookmark":"next"}}"#,
-    #"{"id":56,"result":[]}"#, #"{"id":64,"result":[{"instrument_name":"BTC-24APR26","position":1}]}"#,
-    #"{"id":16,"result":{"message_rate":50}}"#, #"{"id":80,"result":42}"#,
-    #"{"id":8,"result":{"account_number":"A1"}}"#,
-    #"{"id":32,"result":["session.orders","system","other"]}"#, #"{"id":48,"result":["system"]}"#,
-    #"{"id":59,"error":{"code":5,"message":"order not found"}}"#, #"{"id":88,"result":null}"#,
-    #"{"id":96,"result":{}}"#,
+    #"{"id":71,"result":{"order_id":"001F","instrument_name":"BTC-PERPETUAL","direction":"buy","price":76280,"amount":0.1,"filled_amount":0,"remaining_amount":0.1,"status":"open","fills":[],"change_reason":"insert"}}"#,
+    #"{"id":90,"result":{"trades":[{"trade_id":"T3","order_id":"0","instrument_name":"BTC-24APR26","direction":"buy","price":1,"amount":1}],"bookmark":"next"}}"#,
+    #"{"id":70,"result":[]}"#, #"{"id":80,"result":[{"instrument_name":"BTC-24APR26","position":1}]}"#,
+    #"{"id":20,"result":{"message_rate":50}}"#, #"{"id":100,"result":42}"#,
+    #"{"id":10,"result":{"account_number":"A1"}}"#,
+    #"{"id":40,"result":["session.orders","system","other"]}"#, #"{"id":60,"result":["system"]}"#,
+    #"{"id":73,"error":{"code":5,"message":"order not found"}}"#, #"{"id":110,"result":null}"#,
+    #"{"id":120,"result":{}}"#,
+    #"{"id":74,"result":{"n_success":4,"n_fail":1,"errors":[{"code":15,"message":"no tick","side":"ask","price":250.5},{"code":44,"message":""}]}}"#,
+    #"{"id":15,"result":null}"#, #"{"id":74,"error":{"code":23,"message":"protection not set"}}"#,
+    #"{"id":10995116277766,"result":null}"#,
+    #"{"channel_name":"session.mm_protection","notification":[{"product":"FBTCUSD","remaining_amount":-0.0504,"reason":"executions"},{"product":"OBTCUSD","remaining_amount":1.0,"reason":"refill"}]}"#,
     "\u{01}0", "\u{01}5", "\u{01}6", "\u{01}\u{1}",
   ]
 
@@ -99,7 +105,7 @@ private struct Mutator {
   /// An id of each kind of request, small and large.
   private mutating func requestID() -> SlowJSON {
     let operand = pick([1, 2, 7, 1001, Int(ThalexRequestID.operandLimit), Int(ThalexRequestID.operandLimit) + 1])
-    let id = chance(60) ? (1 + below(13) | below(3) << 8) << 3 : operand << 3 | below(8)
+    let id = chance(60) ? (1 + below(13) | below(3) << 8) * 10 : operand * 10 + below(8)
     return .number(Array(String(id).utf8))
   }
 

@@ -20,12 +20,17 @@ struct Oracle {
   var lastReplyID = UInt64.max
   var awaitedOrdersID: UInt64?
   var awaitedTradesID: UInt64?
+  /// By protection group: 10⁻⁸ contracts of one lot.
+  var productLots: [Int64] = []
+  let products: [String]
   var sink = Recorder()
 
   init(
-    names: [String], channels: [(String, ThalexChannel, InstrumentIndex)], labelPrefix: String
+    names: [String], products: [String], channels: [(String, ThalexChannel, InstrumentIndex)], labelPrefix: String
   ) {
     self.names = names
+    self.products = products
+    productLots = Array(repeating: 0, count: products.count)
     self.channels = Dictionary(uniqueKeysWithValues: channels.map { ($0.0, ($0.1, $0.2)) })
     self.labelPrefix = labelPrefix
     listings = Array(repeating: nil, count: names.count)
@@ -157,6 +162,7 @@ struct Oracle {
     case .accountOrders: orders(value, source, isSnapshot ? .accountOrders : nil, isSession: false, reply: nil)
     case .portfolio: portfolio(value, isSnapshot: isSnapshot, reply: nil)
     case .tradeHistory: trades(value, .tradeFeed, reply: nil, hasMore: false)
+    case .protection: list(value, nil, reply: nil, value: 0) { $0.protection($1) }
     case .system: system(value)
     case .other: break
     }
@@ -671,7 +677,7 @@ struct Oracle {
 
   private mutating func instrument(_ value: SlowJSON, isListed: Bool) -> Outcome {
     let item = read(
-      value, texts: ["instrument_name", "type"],
+      value, texts: ["instrument_name", "type", "product"],
       numbers: ["tick_size", "volume_tick_size", "min_order_amount", "expiration_timestamp"], isOrder: false)
     guard let name = item.texts["instrument_name"] else { return refuse(.missingMember) }
     guard let index = index(name) else {
@@ -694,10 +700,15 @@ struct Oracle {
     }
     let kind = Self.kinds[word(type)]
     if kind == nil { sink.refusedAtEdge(.unknownWord) }
+    var product = noProduct
+    if let name = item.texts["product"], let found = products.firstIndex(of: word(name)) {
+      product = ProductIndex(found)
+      productLots[found] = productLots[found] == 0 ? lot.value : min(productLots[found], lot.value)
+    }
     let info = InstrumentInfo(
       index: InstrumentIndex(index), kind: kind ?? .other,
       grid: InstrumentGrid(tickE8: tick.value, lotE8: lot.value, minimumLots: QtyLots(rawValue: lots.value)),
-      expirySeconds: seconds)
+      expirySeconds: seconds, product: product)
     listings[index] = Listing(info: info)
     sink.instrument(info, isListed: isListed)
     return .delivered
@@ -723,7 +734,11 @@ struct Oracle {
   private mutating func success(_ request: RequestKind, _ value: SlowJSON) {
     var ignored = false
     guard case .session(let session) = request else {
-      if request == .unknown { return sink.replied(.unknown, value: 0) }
+      switch request {
+      case .unknown, .protection, .cancelMassQuote: return sink.replied(request, value: 0)
+      case .massQuote(let serial): return massQuoted(serial, value)
+      default: break
+      }
       if order(value, .reply, isSession: true) == .delivered { sink.replied(request, value: 0) }
       return
     }
@@ -745,6 +760,64 @@ struct Oracle {
       if let awaited = awaitedTradesID, awaited != lastReplyID { return sink.replied(.unknown, value: 0) }
       tradeHistory(request, value)
     }
+  }
+
+  private mutating func massQuoted(_ serial: UInt64, _ value: SlowJSON) {
+    let answer = read(value, texts: [], numbers: ["n_success", "n_fail"], isOrder: false)
+    guard let good = answer.numbers["n_success"], let bad = answer.numbers["n_fail"], !answer.wrong else {
+      return sink.refusedAtEdge(.missingMember)
+    }
+    var isComplete = true
+    let errors = last("errors", of: value) ?? .null
+    if errors != .null {
+      guard case .array(let items) = errors else { return sink.refusedAtEdge(.missingMember) }
+      for error in items {
+        let item = read(error, texts: ["side"], numbers: ["code", "price"], isOrder: false)
+        guard let code = item.numbers["code"]?.scaled(0), code.outcome == .exact, !item.wrong else {
+          isComplete = refuse(.missingMember) == .delivered
+          continue
+        }
+        let price = item.numbers["price"]?.scaled(8)
+        if price?.outcome == .overflow {
+          isComplete = refuse(.impossible) == .delivered
+          continue
+        }
+        let sides: [String: Side] = ["bid": .buy, "buy": .buy, "ask": .sell, "sell": .sell]
+        let side = item.texts["side"].flatMap { sides[word($0)] }
+        if item.texts["side"] != nil, side == nil { sink.refusedAtEdge(.unknownWord) }
+        sink.massQuoteFailed(serial, code: code.value, side: side, priceE8: price?.value)
+      }
+    }
+    let counts = (good.scaled(0), bad.scaled(0))
+    guard counts.0.outcome == .exact, counts.1.outcome == .exact, counts.0.value >= 0, counts.1.value >= 0 else {
+      return sink.refusedAtEdge(.impossible)
+    }
+    if isComplete { sink.massQuoted(serial, succeeded: counts.0.value, failed: counts.1.value) }
+  }
+
+  private static let reasons: [String: ProtectionReason] = [
+    "refill": .refill, "executions": .executions, "client_cancel": .clientCancel, "session_end": .sessionEnd,
+    "failover": .failover,
+  ]
+
+  private mutating func protection(_ value: SlowJSON) -> Outcome {
+    let item = read(value, texts: ["product", "reason"], numbers: ["remaining_amount"], isOrder: false)
+    guard let name = item.texts["product"], let reason = item.texts["reason"],
+      let amount = item.numbers["remaining_amount"], !item.wrong
+    else { return refuse(.missingMember) }
+    guard let index = products.firstIndex(of: word(name)) else {
+      ignoredItems += 1
+      return .ignored
+    }
+    guard productLots[index] > 0 else { return refuse(.unknownName) }
+    let size = amount.scaled(8)
+    if size.outcome == .overflow { return refuse(.impossible) }
+    if Self.reasons[word(reason)] == nil { sink.refusedAtEdge(.unknownWord) }
+    var lots = size.value / productLots[index]
+    if lots * productLots[index] > size.value { lots -= 1 }
+    sink.protection(
+      ProductIndex(index), remaining: QtyLots(rawValue: lots), reason: Self.reasons[word(reason)] ?? .other)
+    return .delivered
   }
 
   private mutating func amount(_ request: RequestKind, _ value: SlowJSON?) {

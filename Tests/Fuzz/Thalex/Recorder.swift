@@ -26,6 +26,9 @@ struct Recorder: VenueEventSink {
     case .amend(let id): [2, Int64(id)]
     case .cancel(let id): [3, Int64(id)]
     case .unknown: [4, 0]
+    case .massQuote(let serial): [5, Int64(serial)]
+    case .protection(let product): [6, Int64(product)]
+    case .cancelMassQuote(let product): [7, Int64(product)]
     }
   }
   private func bit(_ value: Bool) -> Int64 { value ? 1 : 0 }
@@ -98,7 +101,7 @@ struct Recorder: VenueEventSink {
         kind: "instrument",
         values: [
           Int64(i.index), Int64(i.kind.rawValue), i.grid.tickE8, i.grid.lotE8, i.grid.minimumLots.rawValue,
-          i.expirySeconds, bit(isListed),
+          i.expirySeconds, Int64(i.product), bit(isListed),
         ]))
   }
   mutating func replied(_ request: RequestKind, value: Int64) {
@@ -106,6 +109,18 @@ struct Recorder: VenueEventSink {
   }
   mutating func refused(_ request: RequestKind, code: Int64) {
     events.append(Event(kind: "refused", values: values(request) + [code]))
+  }
+  mutating func massQuoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?) {
+    events.append(
+      Event(
+        kind: "massQuoteFailed",
+        values: [Int64(serial), code, side.map { Int64($0.rawValue) } ?? -1, bit(priceE8 != nil), priceE8 ?? 0]))
+  }
+  mutating func massQuoted(_ serial: UInt64, succeeded: Int64, failed: Int64) {
+    events.append(Event(kind: "massQuoted", values: [Int64(serial), succeeded, failed]))
+  }
+  mutating func protection(_ product: ProductIndex, remaining: QtyLots, reason: ProtectionReason) {
+    events.append(Event(kind: "protection", values: [Int64(product), remaining.rawValue, Int64(reason.rawValue)]))
   }
   mutating func reconnectRequested() { events.append(Event(kind: "reconnectRequested")) }
   mutating func refusedAtEdge(_ problem: DecodeProblem) {

@@ -20,13 +20,15 @@ private let names = [
   "BTC-PERPETUAL", "BTC-24APR26", "BTC-26JUN26", "BTC-21APR26-75000-P", "BTC-21APR26-PERPETUAL", "BTC-21APR26",
   "ODD-GRID",
 ]
+/// Two groups, and one of which no instrument is known.
+private let products = ["FBTCUSD", "OBTCUSD", "FETHUSD"]
 private let listing = ArraySlice(
   #"""
-  {"id":24,"result":[
-  {"instrument_name":"BTC-PERPETUAL","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.001,"type":"perpetual"},
+  {"id":30,"result":[
+  {"instrument_name":"BTC-PERPETUAL","product":"FBTCUSD","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.001,"type":"perpetual"},
   {"instrument_name":"BTC-24APR26","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.001,"type":"future","expiration_timestamp":1777017600},
   {"instrument_name":"BTC-26JUN26","tick_size":0.5,"volume_tick_size":0.25,"min_order_amount":1,"type":"future"},
-  {"instrument_name":"BTC-21APR26-75000-P","tick_size":5,"volume_tick_size":0.01,"min_order_amount":0.01,"type":"option"},
+  {"instrument_name":"BTC-21APR26-75000-P","product":"OBTCUSD","tick_size":5,"volume_tick_size":0.01,"min_order_amount":0.01,"type":"option"},
   {"instrument_name":"BTC-21APR26-PERPETUAL","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.1,"type":"combination"},
   {"instrument_name":"ODD-GRID","tick_size":0.00000007,"volume_tick_size":123.45678901,"min_order_amount":123.45678901,"type":"future"}]}
   """#.utf8)
@@ -49,6 +51,7 @@ let channels: [(String, ThalexChannel, InstrumentIndex)] = [
   ("account.orders", .accountOrders, .max),
   ("account.portfolio", .portfolio, .max),
   ("account.trade_history", .tradeHistory, .max),
+  ("session.mm_protection", .protection, .max),
   ("system", .system, .max),
   ("account.summary", .other, .max),
 ]
@@ -63,12 +66,13 @@ private func fail(_ what: String, _ frame: ArraySlice<UInt8>, _ found: [Event], 
 
 struct World: ~Copyable {
   private var decoder: ThalexDecoder
-  private var oracle = Oracle(names: names, channels: channels, labelPrefix: "mm")
+  private var oracle = Oracle(names: names, products: products, channels: channels, labelPrefix: "mm")
 
   init() {
     // Capacities and names are right, so nothing here can throw.
     var decoder = try! ThalexDecoder(instrumentCapacity: 8, channelCapacity: 32, labelPrefix: "mm")
     for name in names { _ = try! decoder.want(instrument: name) }
+    for name in products { _ = try! decoder.want(product: name) }
     for (name, kind, instrument) in channels {
       try! decoder.register(channel: name, kind: kind, instrument: instrument)
     }
@@ -146,6 +150,7 @@ struct World: ~Copyable {
     for index in names.indices {
       oracle.listings[index] = decoder.info(of: InstrumentIndex(index)).map { Oracle.Listing(info: $0) }
     }
+    for index in products.indices { oracle.productLots[index] = decoder.lotE8(ofProduct: ProductIndex(index)) ?? 0 }
     oracle.confirmed = Set(decoder.confirmedChannels)
     oracle.ignoredItems = decoder.ignoredItems
     oracle.bookmark = decoder.tradeHistoryBookmark

@@ -4,7 +4,7 @@ import Glibc
 /// What a subscribed channel carries.
 public enum ThalexChannel: UInt8, Sendable {
   case ticker, lightTicker, book, priceIndex, instruments
-  case sessionOrders, accountOrders, portfolio, tradeHistory, system
+  case sessionOrders, accountOrders, portfolio, tradeHistory, protection, system
   /// Known and subscribed, but not interpreted.
   case other
 }
@@ -60,6 +60,8 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     let trade: JSONShape
     let position: JSONShape
     let instrument: JSONShape
+    let massQuote: JSONShape
+    let protection: JSONShape
     let detail: JSONShape
 
     init() throws(TableError) {
@@ -73,6 +75,8 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
       let trade = try JSONShape(TradeField.keys)
       let position = try JSONShape(PositionField.keys)
       let instrument = try JSONShape(InstrumentField.keys)
+      let massQuote = try JSONShape(MassQuoteField.keys)
+      let protection = try JSONShape(ProtectionField.keys)
       let detail = try JSONShape(DetailField.keys)
       self.envelope = envelope
       self.ticker = ticker
@@ -83,6 +87,8 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
       self.trade = trade
       self.position = position
       self.instrument = instrument
+      self.massQuote = massQuote
+      self.protection = protection
       self.detail = detail
     }
   }
@@ -95,6 +101,8 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   static let orderCapacity = 16
   /// Levels of both sides of a book message that is read in one pass; a longer one is read in two.
   static let levelCapacity = 512
+  /// Protection groups that can be wanted.
+  public static let productCapacity = 64
 
   let shapes: Shapes
   let index: ScanIndex
@@ -102,6 +110,9 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   let orderTables: MemberTable
   var instrumentNames: NameTable
   var channelNames: NameTable
+  var productNames: NameTable
+  /// By protection group: 10⁻⁸ contracts of one lot, 0 while it is not known.
+  let productLots: UnsafeMutablePointer<Int64>
   let listings: UnsafeMutablePointer<Listing>
   let channels: UnsafeMutablePointer<ChannelEntry>
   let guesses: UnsafeMutablePointer<ChannelGuess>
@@ -117,6 +128,8 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
 
   /// The names in the order in which they were declared; the position is the index.
   public private(set) var instruments: [String] = []
+  /// The names of the protection groups; the position is the index.
+  public private(set) var products: [String] = []
   private var channelTexts: [String] = []
   /// Apart from the array: its count would be read through a reference for every frame.
   private var channelCount = 0
@@ -151,12 +164,16 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     let orderTables = try MemberTable(count: Self.orderCapacity)
     let instrumentNames = try NameTable(capacity: instrumentCapacity)
     let channelNames = try NameTable(capacity: channelCapacity)
+    let productNames = try NameTable(capacity: Self.productCapacity)
     self.shapes = shapes
     self.index = index
     self.tickerMembers = tickerMembers
     self.orderTables = orderTables
     self.instrumentNames = instrumentNames
     self.channelNames = channelNames
+    self.productNames = productNames
+    productLots = .allocate(capacity: Self.productCapacity)
+    productLots.initialize(repeating: 0, count: Self.productCapacity)
     listings = .allocate(capacity: instrumentCapacity)
     channels = .allocate(capacity: channelCapacity)
     guesses = .allocate(capacity: channelCapacity)
@@ -170,6 +187,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   }
 
   deinit {
+    productLots.deallocate()
     listings.deallocate()
     channels.deallocate()
     guesses.deallocate()
@@ -200,6 +218,22 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   public func info(of index: InstrumentIndex) -> InstrumentInfo? {
     guard Int(index) < instruments.count, listings[Int(index)].hasGrid else { return nil }
     return listings[Int(index)].info
+  }
+
+  /// Declares a protection group by its name, such as `FBTCUSD`; the same name gets the same index. At most
+  /// `productCapacity`. To be called before the instruments are listed: each learns then which group is its own.
+  public mutating func want(product name: String) throws(TableError) -> ProductIndex {
+    if let known = productNames.value(of: name) { return ProductIndex(known) }
+    try productNames.add(name, value: UInt32(products.count))
+    products.append(name)
+    return ProductIndex(products.count - 1)
+  }
+
+  /// The lot in which amounts of a protection group are counted, 10⁻⁸ contracts: the smallest lot that a wanted
+  /// instrument of the group was listed with; `nil` before the first.
+  public func lotE8(ofProduct product: ProductIndex) -> Int64? {
+    guard Int(product) < products.count, productLots[Int(product)] > 0 else { return nil }
+    return productLots[Int(product)]
   }
 
   /// Declares a channel by its exact name. Registering a name again changes what it means and takes its
@@ -382,6 +416,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
         reply: nil, into: &sink)
     case .portfolio: portfolio(&json, snapshot: isSnapshot, reply: nil, into: &sink)
     case .tradeHistory: trades(&json, source: .tradeFeed, reply: nil, into: &sink)
+    case .protection: protections(&json, into: &sink)
     case .system: system(&json, into: &sink)
     case .other:
       json.skip()

@@ -14,6 +14,25 @@ public struct ThalexInsertOptions: OptionSet, Sendable {
   public static let immediateOrCancel = Self(rawValue: 8)
 }
 
+/// What a mass quote asks for; it holds for every side in it (protocol reference 6.5).
+public struct ThalexMassQuoteOptions: OptionSet, Sendable {
+  public let rawValue: UInt8
+  public init(rawValue: UInt8) { self.rawValue = rawValue }
+  /// A crossing price is moved away until it does not cross.
+  public static let postOnly = Self(rawValue: 1)
+  /// With `postOnly`: the quote is removed instead of moved.
+  public static let rejectPostOnly = Self(rawValue: 2)
+}
+
+/// How the sides of a mass quote are written. Both replace the side; the venue reads either.
+public enum ThalexMassQuoteForm: Sendable {
+  /// `[[price,amount],…]`, up to 10 levels.
+  case ladder
+  /// `{"p":price,"a":amount}`, one level at most; an amount of 0 takes the quote away. An empty side is written as an
+  /// empty ladder, because the object form has no word for it.
+  case singleLevel
+}
+
 /// What happens to a price beyond the instrument's collar. `venueDefault` leaves the member out.
 public enum ThalexCollar: UInt8, Sendable {
   case venueDefault, ignore, reject, clamp
@@ -88,10 +107,20 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     }
   }
 
+  /// A protection group: its name, and what one lot of it is.
+  private struct Product {
+    var name = ThalexPiece()
+    var lot: DecimalUnit
+  }
+
   /// More than the longest insert, amend or cancel, with the bytes that copies in whole vectors write behind it.
   public static let orderCapacity = 640
   /// What a mass quote takes: for itself, for each instrument, for each level.
   private static let massQuoteBytes = (itself: 256, instrument: 128, level: 56)
+  /// The most that a mass quote of so many instruments and levels in all takes.
+  public static func massQuoteCapacity(instruments: Int, levels: Int) -> Int {
+    massQuoteBytes.itself + instruments * massQuoteBytes.instrument + levels * massQuoteBytes.level
+  }
 
   private let capacity: Int
   private let templates: UnsafeMutablePointer<Template>
@@ -100,6 +129,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
   private let postOnlyEnd: ThalexPiece
   /// `],"label":"…","post_only":true}}`
   private let massQuoteEnd: ThalexPiece
+  private let products: UnsafeMutablePointer<Product>
 
   /// - Parameters:
   ///   - instrumentCapacity: Indexes 0 ..< instrumentCapacity can be set.
@@ -118,6 +148,9 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     postOnlyEnd = ThalexPiece(member + ",\"post_only\":true}}")
     massQuoteEnd = ThalexPiece("]" + member + ",\"post_only\":true}}")
     capacity = instrumentCapacity
+    products = .allocate(capacity: ThalexDecoder.productCapacity)
+    products.initialize(
+      repeating: Product(lot: apus_decimal_unit_make(0)), count: ThalexDecoder.productCapacity)
     templates = .allocate(capacity: instrumentCapacity)
     templates.initialize(
       repeating: Template(tick: apus_decimal_unit_make(0), lot: apus_decimal_unit_make(0)), count: instrumentCapacity)
@@ -126,6 +159,8 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
   deinit {
     for index in 0..<capacity { templates[index].free() }
     templates.deallocate()
+    for index in 0..<ThalexDecoder.productCapacity { products[index].name.free() }
+    products.deallocate()
     label.free()
     postOnlyEnd.free()
     massQuoteEnd.free()
@@ -148,6 +183,17 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
       buy: ThalexPiece(",\"params\":{\"direction\":\"buy\",\"instrument_name\":\(quoted),\"amount\":"),
       sell: ThalexPiece(",\"params\":{\"direction\":\"sell\",\"instrument_name\":\(quoted),\"amount\":"),
       quoted: ThalexPiece("{\"i\":\(quoted)"))
+  }
+
+  /// Sets or replaces the name of a protection group and the lot in which its amounts are counted, which
+  /// `ThalexDecoder.lotE8(ofProduct:)` gives. Cold.
+  public mutating func setProduct(_ index: ProductIndex, name: String, lotE8: Int64) throws(TableError) {
+    guard Int(index) < ThalexDecoder.productCapacity else { throw .full(capacity: ThalexDecoder.productCapacity) }
+    guard (1...63).contains(name.utf8.count), name.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x22 && $0 != 0x5C }) else {
+      throw .unusableName(name)
+    }
+    products[Int(index)].name.free()
+    products[Int(index)] = Product(name: ThalexPiece("\"product\":\"\(name)\""), lot: apus_decimal_unit_make(lotE8))
   }
 
   // MARK: Orders
@@ -217,40 +263,103 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     return text.count
   }
 
-  /// `private/mass_quote`, post-only, in the ladder form, which replaces each side that it names as a whole
-  /// (protocol reference 6.5).
+  /// `private/mass_quote`, which replaces each side that it names as a whole (protocol reference 6.5). It is answered by
+  /// `massQuoted` with the serial of `id`, and counts as one message.
   ///
   /// - Parameters:
-  ///   - quotes: At most 100, each of an instrument that is set, with at most 10 levels a side.
+  ///   - memory: `massQuoteCapacity` says how much is asked for.
+  ///   - id: `ThalexRequestID.massQuote(serial)`.
+  ///   - quotes: At most 100, each of an instrument that is set, with at most 10 levels a side, in the single-level form
+  ///     at most 1.
+  ///   - form: Which of the venue's two encodings is written.
   /// - Returns: 0 also if `quotes` is empty or one of them is not as said.
   public func massQuote(
-    into memory: UnsafeMutableRawBufferPointer, id: UInt64, quotes: UnsafeBufferPointer<ThalexMassQuote>
+    into memory: UnsafeMutableRawBufferPointer, id: UInt64, quotes: UnsafeBufferPointer<ThalexMassQuote>,
+    options: ThalexMassQuoteOptions = .postOnly, form: ThalexMassQuoteForm = .ladder
   ) -> Int {
+    let deepest = form == .ladder ? 10 : 1
     guard (1...100).contains(quotes.count) else { return 0 }
     var levels = 0
     for quote in quotes {
       let bids = quote.bids?.count ?? 0
       let asks = quote.asks?.count ?? 0
-      guard Int(quote.instrument) < capacity, templates[Int(quote.instrument)].quoted.count > 0, bids <= 10, asks <= 10
+      guard Int(quote.instrument) < capacity, templates[Int(quote.instrument)].quoted.count > 0, bids <= deepest,
+        asks <= deepest
       else { return 0 }
       levels += bids + asks
     }
-    let bytes = Self.massQuoteBytes
-    guard
-      var text = ThalexFrame(memory, bytes.itself + quotes.count * bytes.instrument + levels * bytes.level)
-    else { return 0 }
+    guard var text = ThalexFrame(memory, Self.massQuoteCapacity(instruments: quotes.count, levels: levels)) else {
+      return 0
+    }
     text.put("{\"method\":\"private/mass_quote\",\"id\":")
     text.number(id)
     text.put(",\"params\":{\"quotes\":[")
     for quote in quotes {
       let template = templates + Int(quote.instrument)
       text.put(template.pointee.quoted)
-      if let bids = quote.bids { text.levels(",\"b\":[", bids, template.pointee.tick, template.pointee.lot) }
-      if let asks = quote.asks { text.levels(",\"a\":[", asks, template.pointee.tick, template.pointee.lot) }
+      if form == .ladder {
+        if let bids = quote.bids { text.levels(",\"b\":[", bids, template.pointee.tick, template.pointee.lot) }
+        if let asks = quote.asks { text.levels(",\"a\":[", asks, template.pointee.tick, template.pointee.lot) }
+      } else {
+        if let bids = quote.bids { text.level(",\"b\":", bids, template.pointee.tick, template.pointee.lot) }
+        if let asks = quote.asks { text.level(",\"a\":", asks, template.pointee.tick, template.pointee.lot) }
+      }
       text.put("},")
     }
     text.takeBack(1)
-    text.put(massQuoteEnd)
+    if options == .postOnly {
+      text.put(massQuoteEnd)
+      return text.count
+    }
+    text.put("]")
+    text.put(label)
+    if options.contains(.postOnly) { text.put(",\"post_only\":true") }
+    if options.contains(.rejectPostOnly) { text.put(",\"reject_post_only\":true") }
+    text.put("}}")
+    return text.count
+  }
+
+  /// `private/set_mm_protection`, under `ThalexRequestID.protection(product, serial:)`. The last call for a group is in
+  /// force, and fills up what it may trade. Without it the venue refuses mass quotes of the group.
+  ///
+  /// - Parameters:
+  ///   - product: `setProduct` has named it; its lot counts both sizes.
+  ///   - trade: Mass-quoted orders of the group may trade so much in all before the venue pulls the rest of them.
+  ///     1 ... `quote`.
+  ///   - quote: The largest size of one quote; margin is charged for it.
+  public func setProtection(
+    into memory: UnsafeMutableRawBufferPointer, product: ProductIndex, trade: QtyLots, quote: QtyLots,
+    serial: UInt64 = 0
+  ) -> Int {
+    guard Int(product) < ThalexDecoder.productCapacity, products[Int(product)].name.count > 0, trade > QtyLots.zero,
+      trade <= quote, var text = ThalexFrame(memory, Self.orderCapacity)
+    else { return 0 }
+    text.put("{\"method\":\"private/set_mm_protection\",\"id\":")
+    text.number(ThalexRequestID.protection(product, serial: serial))
+    text.put(",\"params\":{")
+    text.put(products[Int(product)].name)
+    text.put(",\"trade_amount\":")
+    text.decimal(trade.rawValue, products[Int(product)].lot)
+    text.put(",\"quote_amount\":")
+    text.decimal(quote.rawValue, products[Int(product)].lot)
+    text.put("}}")
+    return text.count
+  }
+
+  /// `private/cancel_mass_quote`, under `ThalexRequestID.cancelMassQuote(product, serial:)`: takes the mass quotes of a
+  /// protection group away, or all with `noProduct`, in every session of the account, and removes the groups.
+  public func cancelMassQuote(
+    into memory: UnsafeMutableRawBufferPointer, product: ProductIndex, serial: UInt64 = 0
+  ) -> Int {
+    guard var text = ThalexFrame(memory, Self.orderCapacity) else { return 0 }
+    text.put("{\"method\":\"private/cancel_mass_quote\",\"id\":")
+    text.number(ThalexRequestID.cancelMassQuote(product, serial: serial))
+    text.put(",\"params\":{")
+    if product != noProduct {
+      guard Int(product) < ThalexDecoder.productCapacity, products[Int(product)].name.count > 0 else { return 0 }
+      text.put(products[Int(product)].name)
+    }
+    text.put("}}")
     return text.count
   }
 

@@ -177,15 +177,43 @@ enum PositionField: Int32, ThalexField {
 }
 
 enum InstrumentField: Int32, ThalexField {
-  case name, tick, lot, minimum, type, expiry
+  case name, product, tick, lot, minimum, type, expiry
   var key: String {
     switch self {
     case .name: "instrument_name"
+    case .product: "product"
     case .tick: "tick_size"
     case .lot: "volume_tick_size"
     case .minimum: "min_order_amount"
     case .type: "type"
     case .expiry: "expiration_timestamp"
+    }
+  }
+}
+
+/// The answer to a mass quote, and the items of its `errors`.
+enum MassQuoteField: Int32, ThalexField {
+  case succeeded, failed, errors, code, message, side, price
+  var key: String {
+    switch self {
+    case .succeeded: "n_success"
+    case .failed: "n_fail"
+    case .errors: "errors"
+    case .code: "code"
+    case .message: "message"
+    case .side: "side"
+    case .price: "price"
+    }
+  }
+}
+
+enum ProtectionField: Int32, ThalexField {
+  case product, remaining, reason
+  var key: String {
+    switch self {
+    case .product: "product"
+    case .remaining: "remaining_amount"
+    case .reason: "reason"
     }
   }
 }

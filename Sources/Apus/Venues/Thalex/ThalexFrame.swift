@@ -137,6 +137,23 @@ struct ThalexFrame {
     put("]")
   }
 
+  /// One side of a mass quote: `{"p":price,"a":amount}` behind `name`, or `[]` for none.
+  @inline(__always)
+  mutating func level(
+    _ name: StaticString, _ quotes: UnsafeBufferPointer<Quote>, _ tick: DecimalUnit, _ lot: DecimalUnit
+  ) {
+    put(name)
+    guard let quote = quotes.first else {
+      put("[]")
+      return
+    }
+    put("{\"p\":")
+    decimal(quote.price.rawValue, tick)
+    put(",\"a\":")
+    decimal(quote.qty.rawValue, lot)
+    put("}")
+  }
+
   @inline(__always)
   mutating func takeBack(_ count: Int) { at -= count }
 }

@@ -25,6 +25,8 @@ extension ThalexDecoder {
     var json = value
     switch request {
     case .insert, .amend, .cancel: orderReply(request, &json, isOpen: false, into: &sink)
+    case .massQuote(let serial): massQuoteReply(serial, &json, into: &sink)
+    case .protection, .cancelMassQuote: sink.replied(request, value: 0)
     case .unknown: sink.replied(.unknown, value: 0)
     case .session(let session):
       switch session {
@@ -236,7 +238,7 @@ extension ThalexDecoder {
   private mutating func instrument<Sink: VenueEventSink & ~Copyable>(
     _ json: inout JSONCursor, isListed: Bool, into sink: inout Sink
   ) -> ItemOutcome {
-    var name = JSONText(), type = JSONText()
+    var name = JSONText(), type = JSONText(), product = JSONText()
     var tick = ScannedDecimal(), lot = ScannedDecimal(), minimum = ScannedDecimal(), expiry = ScannedDecimal()
     var hasName = false, hasType = false, hasTick = false, hasLot = false, hasMinimum = false, hasExpiry = false
     var wrong = false
@@ -252,6 +254,7 @@ extension ThalexDecoder {
         }
         switch field {
         case .name: hasName = json.text(&name, wrong: &wrong)
+        case .product: _ = json.text(&product, wrong: &wrong)
         case .type: hasType = json.text(&type, wrong: &wrong)
         case .tick: hasTick = json.number(&tick, wrong: &wrong)
         case .lot: hasLot = json.number(&lot, wrong: &wrong)
@@ -265,6 +268,7 @@ extension ThalexDecoder {
     if json.failed { return .refused }
     plain(&name)
     plain(&type)
+    plain(&product)
     guard hasName, let bytes = name.bytes else {
       sink.refusedAtEdge(.missingMember)
       return .refused
@@ -293,10 +297,16 @@ extension ThalexDecoder {
     }
     let kind = InstrumentKind(type)
     if kind == nil { sink.refusedAtEdge(.unknownWord) }
+    var group = noProduct
+    if let bytes = product.bytes, let found = productNames.find(bytes, product.count) {
+      group = ProductIndex(found)
+      let known = productLots[Int(found)]
+      productLots[Int(found)] = known == 0 ? lotE8 : min(known, lotE8)
+    }
     let info = InstrumentInfo(
       index: InstrumentIndex(index), kind: kind ?? .other,
       grid: InstrumentGrid(tickE8: tickE8, lotE8: lotE8, minimumLots: QtyLots(rawValue: minimumLots)),
-      expirySeconds: seconds)
+      expirySeconds: seconds, product: group)
     var tickStep = apus_step_make(tickE8)
     listings[Int(index)] = Listing(info: info, tick: tickStep, lot: lotStep, hasGrid: true)
     apus_level_grid_set(grids + Int(index), &tickStep, &lotStep)

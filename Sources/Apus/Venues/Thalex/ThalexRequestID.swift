@@ -2,8 +2,9 @@
 ///
 /// `id = operand × 10 + operation`: in decimal the operand's digits and one more, so that a frame with both is
 /// written with one conversion, and a person sees which order a request was about. The operand of an order request is
-/// the client order id, 1 ... 2⁴⁹ − 1; that of a session request is `SessionRequest.rawValue | serial << 8`. Ids stay
-/// below 2⁵³, so no JSON library that reads numbers as floating point can change one.
+/// the client order id, 1 ... 2⁴⁹ − 1; that of a mass quote a serial of the same range; that of a session request is
+/// `SessionRequest.rawValue | serial << 8`, and that of a request about a protection group its index plus 1, in the same
+/// way. Ids stay below 2⁵³, so no JSON library that reads numbers as floating point can change one.
 public enum ThalexRequestID {
   /// Largest operand.
   public static let operandLimit: UInt64 = (1 << 49) - 1
@@ -12,6 +13,9 @@ public enum ThalexRequestID {
   static let insertOperation: UInt64 = 1
   static let amendOperation: UInt64 = 2
   static let cancelOperation: UInt64 = 3
+  static let massQuoteOperation: UInt64 = 4
+  static let protectionOperation: UInt64 = 5
+  static let cancelMassQuoteOperation: UInt64 = 6
 
   /// - Parameter serial: Tells repetitions apart; its lowest 32 bits are used.
   @inlinable @inline(always)
@@ -27,6 +31,20 @@ public enum ThalexRequestID {
   @inlinable @inline(always)
   public static func cancel(_ clientID: UInt64) -> UInt64 { clientID * 10 + 3 }
 
+  /// - Parameter serial: 1 ... `operandLimit`.
+  @inlinable @inline(always)
+  public static func massQuote(_ serial: UInt64) -> UInt64 { serial * 10 + 4 }
+  /// - Parameter serial: Tells repetitions apart; its lowest 32 bits are used.
+  @inlinable @inline(always)
+  public static func protection(_ product: ProductIndex, serial: UInt64 = 0) -> UInt64 {
+    (UInt64(product) + 1 | (serial & 0xFFFF_FFFF) << 8) * 10 + 5
+  }
+  /// - Parameter product: `noProduct` stands for all.
+  @inlinable @inline(always)
+  public static func cancelMassQuote(_ product: ProductIndex, serial: UInt64 = 0) -> UInt64 {
+    (UInt64(product &+ 1) | (serial & 0xFFFF_FFFF) << 8 | 1 << 40) * 10 + 6
+  }
+
   /// What the request with this id was; `.unknown` for an id that none of the functions above makes.
   public static func kind(of id: UInt64) -> RequestKind {
     let (operand, operation) = id.quotientAndRemainder(dividingBy: 10)
@@ -38,10 +56,17 @@ public enum ThalexRequestID {
     case insertOperation: return .insert(operand)
     case amendOperation: return .amend(operand)
     case cancelOperation: return .cancel(operand)
+    case massQuoteOperation: return .massQuote(operand)
+    case protectionOperation:
+      guard operand >> 40 == 0, operand & 0xFF != 0 else { return .unknown }
+      return .protection(ProductIndex(operand & 0xFF) - 1)
+    case cancelMassQuoteOperation:
+      guard operand >> 40 == 1 else { return .unknown }
+      return .cancelMassQuote(ProductIndex(operand & 0xFF) &- 1)
     default: return .unknown
     }
   }
 
-  /// The serial of a session request's id.
-  public static func serial(of id: UInt64) -> UInt64 { (id / 10) >> 8 }
+  /// The serial of the id of a session request or of one about a protection group.
+  public static func serial(of id: UInt64) -> UInt64 { (id / 10) >> 8 & 0xFFFF_FFFF }
 }

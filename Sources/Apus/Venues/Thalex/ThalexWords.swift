@@ -97,6 +97,24 @@ extension InstrumentKind {
   }
 }
 
+extension ProtectionReason {
+  init?(_ word: JSONText) {
+    if word.equals("executions") {
+      self = .executions
+    } else if word.equals("refill") {
+      self = .refill
+    } else if word.equals("client_cancel") {
+      self = .clientCancel
+    } else if word.equals("session_end") {
+      self = .sessionEnd
+    } else if word.equals("failover") {
+      self = .failover
+    } else {
+      return nil
+    }
+  }
+}
+
 /// What a record of a trade feed means for a position (the `trade_type` of the OpenAPI file, May 2026).
 enum TradeMeaning {
   /// An execution.
