@@ -69,12 +69,13 @@ final class Channel {
 
 /// The private channels, as a set of bits.
 struct PrivateChannels: OptionSet {
-  let rawValue: UInt8
+  let rawValue: UInt32
   static let sessionOrders = Self(rawValue: 1)
   static let accountOrders = Self(rawValue: 2)
   static let portfolio = Self(rawValue: 4)
   static let tradeHistory = Self(rawValue: 8)
   static let summary = Self(rawValue: 16)
+  static let protection = Self(rawValue: 32)
 
   static func named(_ name: String) -> Self? {
     switch name {
@@ -83,6 +84,7 @@ struct PrivateChannels: OptionSet {
     case "account.portfolio": .portfolio
     case "account.trade_history": .tradeHistory
     case "account.summary": .summary
+    case "session.mm_protection": .protection
     default: nil
     }
   }

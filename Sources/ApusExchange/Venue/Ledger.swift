@@ -145,6 +145,8 @@ final class Account {
   var fills: [Fill] = []
   /// Live orders in the order of their insertion.
   var orders: [VenueOrder] = []
+  /// How many of them came by mass_quote.
+  var quoteCount = 0
   /// Open connections, in the order of login.
   var sessions: [Session] = []
   var violations: UInt64 = 0

@@ -43,6 +43,10 @@ final class Market {
   var bookTime: Nanoseconds = 0
   /// The book changed since the last publication.
   var isBookChanged = false
+  /// Orders are refused; what rests stays.
+  var isHalted = false
+  /// False once it has expired.
+  var isListed = true
   /// Prices whose size changed since the last publication, if a full-depth channel wants them.
   var touchedBids: [Int64] = []
   var touchedAsks: [Int64] = []

@@ -41,6 +41,7 @@ extension SimulatedVenue {
       maker.remaining -= quantity
       let first = maker.fills.count
       bookFill(maker, price, quantity, isMaker: true)
+      if maker.isQuote { charge(maker, quantity) }
       if maker.remaining == .zero {
         finish(maker, state: .filled, deletion: .filled)
       } else {
@@ -51,6 +52,8 @@ extension SimulatedVenue {
     if let taker {
       taker.remaining -= quantity
       bookFill(taker, price, quantity, isMaker: false)
+      // What an amend takes is not protected (reference 6.2): an amended order has its handle already.
+      if taker.isQuote, taker.handle == 0 { charge(taker, quantity) }
     }
   }
 
@@ -104,6 +107,8 @@ extension SimulatedVenue {
       }
     }
     conclude(order, outcome, handle: handle)
+    // The sides of a mass quote are looked at together.
+    if !order.isQuote { evaluateProtection() }
     return nil
   }
 
@@ -168,6 +173,7 @@ extension SimulatedVenue {
       return
     }
     conclude(order, outcome, handle: rests ? order.handle : 0)
+    evaluateProtection()
   }
 
   /// Takes a live order out of the book.
@@ -199,6 +205,10 @@ extension SimulatedVenue {
     }
     ordersByNumber[order.number] = order
     order.account.orders.append(order)
+    if order.isQuote {
+      order.account.quoteCount += 1
+      order.session?.quotes[Session.quoteKey(order.market, order.side), default: []].append(order)
+    }
     order.session?.orders.append(order)
     if let clientID = order.clientID { order.session?.byClientID[clientID] = order }
   }
@@ -207,12 +217,20 @@ extension SimulatedVenue {
     orders[order.slot] = nil
     freeSlots.append(order.slot)
     ordersByNumber[order.number] = nil
-    order.account.orders.removeAll { $0 === order }
+    Self.remove(order, from: &order.account.orders)
+    if order.isQuote { order.account.quoteCount -= 1 }
     if let session = order.session {
-      session.orders.removeAll { $0 === order }
+      Self.remove(order, from: &session.orders)
+      if order.isQuote {
+        Self.remove(order, from: &session.quotes[Session.quoteKey(order.market, order.side), default: []])
+      }
       if let clientID = order.clientID { session.byClientID[clientID] = nil }
     }
     order.handle = 0
+  }
+
+  private static func remove(_ order: VenueOrder, from list: inout [VenueOrder]) {
+    if let place = list.firstIndex(where: { $0 === order }) { list.remove(at: place) }
   }
 
   private func finish(_ order: VenueOrder, state: OrderState, deletion: OrderDeletion) {
@@ -286,6 +304,7 @@ extension SimulatedVenue {
         tag: Tag.tape, side: event.side, flags: .immediateOrCancel, price: PriceTicks(rawValue: event.value),
         quantity: QtyLots(rawValue: event.lots)))
     book(market, taker: nil)
+    evaluateProtection()
   }
 
   private func applyLevels(_ market: Market, _ events: [FlowEvent], _ range: Range<Int>) {
@@ -352,5 +371,6 @@ extension SimulatedVenue {
     } else if let outcome, outcome.kind == .rejected || outcome.kind == .cancelled {
       statistics.droppedLevels += 1
     }
+    evaluateProtection()
   }
 }

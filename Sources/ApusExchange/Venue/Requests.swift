@@ -75,7 +75,8 @@ extension SimulatedVenue {
     }
     guard let action = PrivateMethod(rawValue: name) else { return .unknownMethod }
     guard let account = session.account else { return .notLoggedIn }
-    if action.isOrder, !session.messages.pass(now: now, penalty: configuration.throttlePenalty) {
+    let cost = action == .massQuote ? messageCost(massQuote: arguments) : 1
+    if action.isOrder, !session.messages.pass(now: now, penalty: configuration.throttlePenalty, cost: cost) {
       return throttled(session, account)
     }
     if action.isCancel, !session.cancels.pass(now: now, penalty: configuration.throttlePenalty) {
@@ -88,15 +89,19 @@ extension SimulatedVenue {
     case .amend: return amend(session, account, arguments)
     case .cancel: return cancel(session, account, arguments)
     case .cancelAll:
-      let list = account.orders
+      let list = account.orders.filter { configuration.cancelAllTakesQuotes || !$0.isQuote }
       cancelAll(list, deletion: .clientBulkCancel)
       reply.integer(Int64(list.count))
       return nil
     case .cancelSession:
       guard session.timeout > 0 else { return .persistentSession }
       cancelAll(session.orders.filter { !$0.isPersistent }, deletion: .sessionEnd)
+      resetProtection(session, reason: .sessionEnd)
       reply.raw("null")
       return nil
+    case .massQuote: return massQuote(session, account, arguments)
+    case .cancelMassQuote: return cancelMassQuote(account, arguments)
+    case .setProtection: return setProtection(session, arguments)
     case .setCancelOnDisconnect: return setCancelOnDisconnect(session, arguments)
     case .subscribe: return subscribe(session, arguments, isPrivate: true)
     case .openOrders:
@@ -211,6 +216,9 @@ enum PrivateMethod: String {
   case cancel = "private/cancel"
   case cancelAll = "private/cancel_all"
   case cancelSession = "private/cancel_session"
+  case massQuote = "private/mass_quote"
+  case cancelMassQuote = "private/cancel_mass_quote"
+  case setProtection = "private/set_mm_protection"
   case setCancelOnDisconnect = "private/set_cancel_on_disconnect"
   case subscribe = "private/subscribe"
   case openOrders = "private/open_orders"
@@ -221,7 +229,7 @@ enum PrivateMethod: String {
   /// Counts against the matching-engine rate.
   var isOrder: Bool {
     switch self {
-    case .insert, .buy, .sell, .amend: true
+    case .insert, .buy, .sell, .amend, .massQuote: true
     default: false
     }
   }
@@ -229,7 +237,7 @@ enum PrivateMethod: String {
   /// Counts against the cancel rate.
   var isCancel: Bool {
     switch self {
-    case .cancel, .cancelAll, .cancelSession: true
+    case .cancel, .cancelAll, .cancelSession, .cancelMassQuote: true
     default: false
     }
   }

@@ -51,6 +51,9 @@ public final class SimulatedVenue {
   }
   var pending: [PendingItem] = []
   var tradedAccounts: [Account] = []
+  /// Sessions whose quotes traded since the last look at their protection.
+  var touchedSessions: [Session] = []
+  var pendingProtection: [ProtectionItem] = []
   var newSubscriptions: [Subscription] = []
   var closeAfterReply: UInt16?
 
@@ -132,10 +135,12 @@ public final class SimulatedVenue {
   /// Cancels what dies with a connection and forgets it.
   func end(_ session: Session) {
     session.isOpen = false
-    session.privateChannels.remove(.sessionOrders)
+    session.privateChannels = []
+    session.protection.removeAll()
     cancelAll(session.orders.filter { !$0.isPersistent }, deletion: .sessionEnd)
     for order in session.orders { order.session = nil }
     session.orders.removeAll()
+    session.quotes.removeAll()
     session.byClientID.removeAll()
     for channel in session.channels { channel.subscribers.removeAll { $0 === session } }
     session.channels.removeAll()
@@ -233,6 +238,7 @@ public final class SimulatedVenue {
     watchReduceOnly()
     if hasReply, let requester, !configuration.notifiesBeforeReply { outbox.post(requester.id, reply) }
     flushOrderNotifications(requester: requester)
+    flushProtection()
     if hasReply, let requester, configuration.notifiesBeforeReply { outbox.post(requester.id, reply) }
     if !newSubscriptions.isEmpty {
       let list = newSubscriptions

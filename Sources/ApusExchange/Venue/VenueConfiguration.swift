@@ -78,6 +78,16 @@ public struct VenueConfiguration: Sendable {
   public var cancelRate = 1000
   /// After a violation everything of that kind fails for this long.
   public var throttlePenalty: Nanoseconds = 0
+  /// What a mass quote counts as: the reference does not know, and assumes one message a request.
+  public enum MassQuoteCost: String, Sendable, CaseIterable { case perRequest, perQuote, perSide }
+  public var massQuoteCost = MassQuoteCost.perRequest
+  /// Error 51 for every mass quote if false.
+  public var allowsMassQuotes = true
+  /// A quote that has traded in part is unchanged if the new amount equals what remains, instead of what was quoted.
+  public var comparesRemainingQuote = false
+  /// `cancel_all` takes mass quotes too, which the reference does not know.
+  public var cancelAllTakesQuotes = true
+  /// Open orders of an account, mass quotes not counted; error 49 above it.
   public var maximumOpenOrders = 1000
   /// Largest value of one order, 10⁻⁸ USD; error 50 above it, or above a million contracts.
   public var maximumOrderValueE8: MoneyE8 = 100_000_000_00000000

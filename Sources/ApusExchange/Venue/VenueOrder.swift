@@ -32,6 +32,7 @@ enum OrderChange {
 
 enum OrderDeletion {
   case clientCancel, clientBulkCancel, sessionEnd, filled, immediateCancel, adminCancel, selfTradePrevention
+  case replaced, protection, instrumentDeactivated, failover
 
   var word: StaticString {
     switch self {
@@ -42,6 +43,10 @@ enum OrderDeletion {
     case .immediateCancel: "immediate_cancel"
     case .adminCancel: "admin_cancel"
     case .selfTradePrevention: "self_trade_prevention"
+    case .replaced: "replaced"
+    case .protection: "mm_protection"
+    case .instrumentDeactivated: "instrument_deactivated"
+    case .failover: "failover"
     }
   }
 }
@@ -61,6 +66,8 @@ final class VenueOrder {
   let clientID: UInt64?
   let label: String?
   let createTime: Nanoseconds
+  /// It came by mass_quote.
+  var isQuote = false
 
   /// Slot in the venue's table; the tag in the matching engine.
   var slot = 0
