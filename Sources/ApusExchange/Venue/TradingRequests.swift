@@ -17,7 +17,7 @@ extension SimulatedVenue {
 
   /// A price in ticks; 13 for none or one that is not positive, 15 off the grid.
   func price(_ market: Market, _ e8: Int64) -> Result<PriceTicks, FaultError> {
-    guard e8 > 0 else { return .failure(FaultError(.invalidPrice)) }
+    guard e8 > 0 || market.spec.kind == .combination else { return .failure(FaultError(.invalidPrice)) }
     guard e8 % market.spec.grid.tickE8 == 0 else { return .failure(FaultError(.priceNotAligned)) }
     return .success(PriceTicks(rawValue: e8 / market.spec.grid.tickE8))
   }
@@ -31,17 +31,24 @@ extension SimulatedVenue {
   }
 
   /// The most aggressive tick that the collar allows.
-  private func collarLimit(_ market: Market, _ side: Side) -> PriceTicks {
+  func collarLimit(_ market: Market, _ side: Side) -> PriceTicks {
     let tick = market.spec.grid.tickE8
-    if side == .buy {
-      return PriceTicks(rawValue: market.collarHighE8(configuration.collarBasisPoints) / tick)
-    }
-    return PriceTicks(rawValue: (market.collarLowE8(configuration.collarBasisPoints) + tick - 1) / tick)
+    let collar = market.collarE8(configuration)
+    return PriceTicks(
+      rawValue: side == .buy ? floorDivision(collar.high, tick) : -floorDivision(-collar.low, tick))
   }
 
   func isTooLarge(_ market: Market, _ price: PriceTicks, amountE8: Int64) -> Bool {
-    let value = Int128(price.rawValue) * Int128(market.spec.grid.tickE8) * Int128(amountE8) / 100_000_000
+    let value = Int128(abs(price.rawValue)) * Int128(market.spec.grid.tickE8) * Int128(amountE8) / 100_000_000
     return amountE8 > 1_000_000_00000000 || value > Int128(configuration.maximumOrderValueE8)
+  }
+
+  func direction(_ arguments: Arguments) -> Side? {
+    switch arguments.string("direction") {
+    case .value("buy"): .buy
+    case .value("sell"): .sell
+    default: nil
+    }
   }
 
   /// Everything that an insert says, before it meets an instrument.
@@ -68,11 +75,8 @@ extension SimulatedVenue {
     if let side {
       terms.side = side
     } else {
-      switch arguments.string("direction") {
-      case .value("buy"): terms.side = .buy
-      case .value("sell"): terms.side = .sell
-      default: return wrong
-      }
+      guard let given = direction(arguments) else { return wrong }
+      terms.side = given
     }
     switch arguments.string("order_type") {
     case .absent, .value("limit"): break
