@@ -132,7 +132,7 @@ import Testing
     }
     h.pass(3 * second)
     #expect(h.take(c).filter { $0.channel == "lwt.BTC-PERPETUAL.1000ms" }.count >= 2)
-    #expect(h.send(c, #"{"method": "private/mass_quote", "params": {"quotes": []}, "id": 7}"#)[0].errorCode == 31)
+    #expect(h.send(c, #"{"method": "private/mass_quote", "params": {"quotes": []}, "id": 7}"#)[0].errorCode == 23)
     #expect(
       h.send(
         c,

@@ -37,7 +37,13 @@ public struct AccountBooks: Codable, Equatable, Sendable {
     public var clientOrderID: UInt64?
     public var instrument: String
     public var isBuy: Bool
+    /// In ticks of today's grid, what does not fit cut off (settlements only).
     public var priceTicks: Int64
+    public var priceE8: Int64
+    /// `normal`, also for the legs of a roll, or `expiration`.
+    public var type: String
+    /// Rolls: 0 = far leg, 1 = near leg; both have the same trade id.
+    public var legIndex: Int
     public var lots: Int64
     public var feeE8: MoneyE8
     public var isMaker: Bool
@@ -75,7 +81,7 @@ extension SimulatedVenue {
     let positions = markets.map { market in
       let position = account.positions[market.index]
       return AccountBooks.Position(
-        instrument: market.spec.name, lots: position.lots, realisedE8: position.realised * market.tickLotE8,
+        instrument: market.spec.name, lots: position.lots, realisedE8: position.realised,
         feesE8: position.feesE8, openBuyLots: position.openBuys, openSellLots: position.openSells,
         maximumLots: position.maximumLots, worstLongLots: position.worstLong, worstShortLots: position.worstShort)
     }
@@ -85,7 +91,9 @@ extension SimulatedVenue {
       let tradeID = String(decoding: text.bytes, as: UTF8.self)
       return AccountBooks.Fill(
         tradeID: tradeID, orderID: hex(fill.orderNumber), clientOrderID: fill.clientID,
-        instrument: markets[fill.market].spec.name, isBuy: fill.side == .buy, priceTicks: fill.price.rawValue,
+        instrument: markets[fill.market].spec.name, isBuy: fill.side == .buy,
+        priceTicks: fill.priceE8 / markets[fill.market].spec.grid.tickE8,
+        priceE8: fill.priceE8, type: fill.isExpiration ? "expiration" : "normal", legIndex: fill.legIndex,
         lots: fill.lots.rawValue, feeE8: fill.feeE8, isMaker: fill.isMaker, time: wall(fill.time))
     }
     return AccountBooks(

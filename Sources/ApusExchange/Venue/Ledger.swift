@@ -9,8 +9,14 @@ struct Fill {
   var clientID: UInt64?
   var label: String?
   var market: Int
+  /// Market of the order, which for a roll is not that of the trade.
+  var orderMarket: Int
+  var legIndex = 0
+  var isExpiration = false
   var side: Side
-  var price: PriceTicks
+  var priceE8: Int64
+  /// The price of the order's own fill: that of the roll for its legs.
+  var orderPriceE8: Int64
   var lots: QtyLots
   var isMaker: Bool
   var time: Nanoseconds
@@ -25,26 +31,26 @@ struct Fill {
 
   /// Trade ids are 32 hex digits, as seen on the wire.
   func writeID(_ out: TextBuffer) {
-    out.hex(0x0080_0000_0000_0000 | UInt64(market), digits: 16)
+    out.hex(0x0080_0000_0000_0000 | UInt64(orderMarket), digits: 16)
     out.hex(0x1842_5435_0000_0000 + number, digits: 16)
   }
 
   /// As an item of an order's `fills`.
-  func writeInOrder(_ out: TextBuffer, grid: InstrumentGrid, wallClockBase: Nanoseconds) {
+  func writeInOrder(_ out: TextBuffer, grid: InstrumentGrid, clock: VenueClock) {
     out.raw("{\"trade_id\":\"")
     writeID(out)
     out.raw("\",\"price\":")
-    out.e8Pointed(price.rawValue * grid.tickE8)
+    out.e8Pointed(orderPriceE8)
     out.raw(",\"amount\":")
     out.e8Pointed(lots.rawValue * grid.lotE8)
     out.raw(",\"time\":")
-    out.seconds(wallClockBase + time)
+    out.seconds(clock.wall(time))
     out.raw(isMaker ? ",\"maker_taker\":\"maker\"" : ",\"maker_taker\":\"taker\"")
     out.raw(",\"leg_index\":0}")
   }
 
   /// As an item of the trade history.
-  func write(_ out: TextBuffer, market: Market, wallClockBase: Nanoseconds) {
+  func write(_ out: TextBuffer, market: Market, clock: VenueClock) {
     let grid = market.spec.grid
     out.raw("{\"order_id\":\"")
     out.hex(orderNumber, digits: 16)
@@ -53,7 +59,7 @@ struct Fill {
     out.raw("\",\"instrument_name\":\"")
     out.append(market.name)
     out.raw(side == .buy ? "\",\"direction\":\"buy\",\"price\":" : "\",\"direction\":\"sell\",\"price\":")
-    out.e8Pointed(price.rawValue * grid.tickE8)
+    out.e8Pointed(priceE8)
     out.raw(",\"amount\":")
     out.e8Pointed(lots.rawValue * grid.lotE8)
     if let label {
@@ -61,10 +67,13 @@ struct Fill {
       out.quoted(label)
     }
     out.raw(",\"time\":")
-    out.seconds(wallClockBase + time)
+    out.seconds(clock.wall(time))
     out.raw(",\"position_after\":")
     out.e8Pointed(positionAfter.rawValue * grid.lotE8)
-    out.raw(",\"trade_type\":\"normal\",\"session_realised_after\":")
+    let type: StaticString = isExpiration ? "expiration" : orderMarket == market.index ? "normal" : "combo"
+    out.raw(",\"trade_type\":\"")
+    out.raw(type)
+    out.raw("\",\"session_realised_after\":")
     out.e8Pointed(realisedAfterE8)
     out.raw(",\"fee\":")
     out.e8Pointed(feeE8)
@@ -80,19 +89,23 @@ struct Fill {
       out.raw(",\"client_order_id\":")
       out.integer(clientID)
     }
-    out.raw(isMaker ? ",\"maker_taker\":\"maker\"" : ",\"maker_taker\":\"taker\"")
-    out.raw(",\"leg_index\":0}")
+    // Nobody makes or takes at an expiry.
+    if !isExpiration { out.raw(isMaker ? ",\"maker_taker\":\"maker\"" : ",\"maker_taker\":\"taker\"") }
+    out.raw(",\"leg_index\":")
+    out.integer(Int64(legIndex))
+    out.byte(UInt8(ascii: "}"))
   }
 }
 
-/// An account's position in one instrument. Money inside is counted in tick · lot, exactly.
+/// An account's position in one instrument. Money is counted in 10⁻⁸ USD: exactly, since a lot at one tick is a whole
+/// number of them.
 struct Position {
   /// Negative = short.
   var lots: Int64 = 0
   /// What the open position cost at its average price: signed like `lots`.
-  var cost: Int64 = 0
+  var cost: MoneyE8 = 0
   /// Money that came in from trades minus what went out, fees excluded.
-  var cash: Int64 = 0
+  var cash: MoneyE8 = 0
   var feesE8: MoneyE8 = 0
   /// Σ lots · funding mark at the trade, 10⁻⁸ USD.
   var fundingEntryE8: MoneyE8 = 0
@@ -106,15 +119,16 @@ struct Position {
   var sentMarkE8: Int64 = 0
   var hasTraded = false
 
-  /// Realised price P&L in tick · lot: exact, because `cost` only moves value between open and realised.
+  /// Realised price P&L: exact, because `cost` only moves value between open and realised.
   var realised: Int64 { cash + cost }
 
-  mutating func trade(side: Side, price: Int64, quantity: Int64) {
+  /// - Parameter valueE8: What `quantity` lots cost together.
+  mutating func trade(side: Side, quantity: Int64, valueE8: MoneyE8) {
     let signed = side.sign * quantity
-    cash -= price * signed
+    cash -= side.sign * valueE8
     hasTraded = true
     if lots == 0 || (lots > 0) == (signed > 0) {
-      cost += price * signed
+      cost += side.sign * valueE8
       lots += signed
       return
     }
@@ -124,7 +138,7 @@ struct Position {
     cost -= leaving
     lots += signed
     let opened = quantity - closing
-    if opened > 0 { cost += price * side.sign * opened }
+    if opened > 0 { cost += side.sign * Decimal.scaled(valueE8, opened, over: quantity) }
   }
 
   mutating func noteExposure() {
@@ -139,12 +153,18 @@ final class Account {
   let name: String
   /// Self-trade group in the matching engines.
   let owner: UInt32
-  let wallClockBase: Nanoseconds
+  let clock: VenueClock
   let initialCashE8: MoneyE8
   var positions: [Position]
   var fills: [Fill] = []
+  /// Finished orders that the history shows, in the order of their end.
+  var history: [VenueOrder] = []
+  var firstUnscheduledOrder = 0
+  var conditionals: [ConditionalOrder] = []
   /// Live orders in the order of their insertion.
   var orders: [VenueOrder] = []
+  /// How many of them came by mass_quote.
+  var quoteCount = 0
   /// Open connections, in the order of login.
   var sessions: [Session] = []
   var violations: UInt64 = 0
@@ -153,14 +173,15 @@ final class Account {
   var announcedFills = 0
   /// When the last announcement that is under way arrives; later ones never overtake it.
   var lastDelivery: Nanoseconds = .min
+  var lastHistory: Nanoseconds = .min
   /// Fills made in the current transaction, waiting for their announcement to be scheduled.
   var firstUnscheduledFill = 0
   var changedPositions: [Int] = []
 
-  init(name: String, owner: UInt32, instruments: Int, wallClockBase: Nanoseconds, initialCashE8: MoneyE8) {
+  init(name: String, owner: UInt32, instruments: Int, clock: VenueClock, initialCashE8: MoneyE8) {
     self.name = name
     self.owner = owner
-    self.wallClockBase = wallClockBase
+    self.clock = clock
     self.initialCashE8 = initialCashE8
     positions = Array(repeating: Position(), count: instruments)
   }
@@ -170,14 +191,17 @@ final class Account {
 extension Position {
   func write(_ out: TextBuffer, market: Market) {
     let grid = market.spec.grid
-    let unit = market.tickLotE8
-    let averageE8 = lots == 0 ? 0 : Decimal.scaled(cost, grid.tickE8, over: lots)
+    let averageE8 = lots == 0 ? 0 : Decimal.scaled(cost, 100_000_000, over: lots * grid.lotE8)
     out.raw("{\"instrument_name\":\"")
     out.append(market.name)
     out.raw("\",\"position\":")
     out.e8Pointed(lots * grid.lotE8)
     out.raw(",\"mark_price\":")
     out.e8Pointed(market.markE8)
+    if market.spec.kind == .option {
+      out.raw(",\"iv\":")
+      out.decimal(market.volatilityE12, places: 12)
+    }
     out.raw(",\"index\":")
     out.e8Pointed(market.indexE8)
     out.raw(",\"start_price\":")
@@ -187,9 +211,9 @@ extension Position {
     out.raw(",\"unrealised_pnl\":")
     out.e8Pointed(unrealisedE8(market))
     out.raw(",\"realised_pnl\":")
-    out.e8Pointed(realised * unit)
+    out.e8Pointed(realised)
     out.raw(",\"entry_value\":")
-    out.e8Pointed(cost * unit)
+    out.e8Pointed(cost)
     if fundingEntryE8 != 0 {
       out.raw(",\"perpetual_funding_entry_value\":")
       out.e8Pointed(fundingEntryE8)
@@ -203,7 +227,7 @@ extension Position {
 
   /// Open profit at the mark, 10⁻⁸ USD.
   func unrealisedE8(_ market: Market) -> MoneyE8 {
-    valueE8(lots: lots, priceE8: market.markE8, grid: market.spec.grid) - cost * market.tickLotE8
+    valueE8(lots: lots, priceE8: market.markE8, grid: market.spec.grid) - cost
   }
 
   /// What funding is owed (negative) or due since the position was built, 10⁻⁸ USD.

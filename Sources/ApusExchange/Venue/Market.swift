@@ -1,5 +1,6 @@
 import Apus
 import CSupport
+import Glibc
 
 /// A trade as the public sees it.
 struct PublicTrade {
@@ -15,7 +16,9 @@ final class Underlying {
   /// What the market flow said last; becomes the index at the next mark update.
   var latestE8: Int64
   var indexE8: Int64
-  let previousSettlementE8: Int64
+  var previousSettlementE8: Int64
+  /// Average of the index over the half hour before an expiry (reference 4.3).
+  var window: ExpirationWindow?
   var time: Nanoseconds = 0
   var markets: [Market] = []
 
@@ -27,15 +30,29 @@ final class Underlying {
   }
 }
 
+/// A level that the flow spoke of while its instrument was halted.
+struct MissedLevel: Hashable {
+  var side: Side
+  var value: Int64
+}
+
+/// a / b, rounded down.
+func floorDivision(_ a: Int64, _ b: Int64) -> Int64 { a / b - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0) }
+
 /// One listed instrument: its matching engine, its background orders, its statistics.
 final class Market {
   let index: Int
-  let spec: InstrumentSpec
+  private(set) var spec: InstrumentSpec
   let name: [UInt8]
   let underlying: Underlying
-  let tickLotE8: Int64
+  /// What one lot costs at one tick, 10⁻⁸ USD.
+  private(set) var tickLotE8: Int64
+  /// The tick that the market flow counts in: that of the listing.
+  let flowTickE8: Int64
+  /// When it was listed; the first perpetuals are older than the venue's clock.
+  var listTime: Nanoseconds?
   var engine: MatchingEngine
-  var background = BackgroundBook()
+  var background: BackgroundBook
 
   /// Resting lots of both sides.
   var totalBids: Int64 = 0
@@ -43,6 +60,12 @@ final class Market {
   var bookTime: Nanoseconds = 0
   /// The book changed since the last publication.
   var isBookChanged = false
+  /// Orders are refused; what rests stays.
+  var isHalted = false
+  /// What the flow said during a halt: the latest size by side and price, in its ticks.
+  var missed: [MissedLevel: Int64] = [:]
+  /// False once it has expired.
+  var isListed = true
   /// Prices whose size changed since the last publication, if a full-depth channel wants them.
   var touchedBids: [Int64] = []
   var touchedAsks: [Int64] = []
@@ -63,6 +86,16 @@ final class Market {
   var markE8: Int64
   var markTime: Nanoseconds = 0
   private var premiumE8: Int64 = 0
+  /// Options: the last model values, fractions in 10⁻¹²; the forward also of futures.
+  var volatilityE12: Int64 = 0
+  var deltaE12: Int64 = 1_000_000_000_000
+  var forwardE8: Int64 = 0
+  /// Rolls: far and near leg.
+  let legs: [Market]
+  /// Expired instruments: the final price of the instrument and of the index.
+  var settlement: (priceE8: Int64, indexE8: Int64)?
+  /// Where the venue's own quotes stand, ticks.
+  var ownQuotes: (bid: Int64, ask: Int64)?
   private(set) var fundingRateE12: Int64 = 0
   private(set) var fundingMarkE8: Int64 = 0
   private var fundingRemainder: Int128 = 0
@@ -75,8 +108,15 @@ final class Market {
   private let prices: UnsafeMutablePointer<PriceTicks>
   private let sizes: UnsafeMutablePointer<QtyLots>
 
-  init(index: Int, spec: InstrumentSpec, underlying: Underlying, configuration: VenueConfiguration) throws(VenueError) {
+  init(
+    index: Int, spec: InstrumentSpec, underlying: Underlying, legs: [Market], configuration: VenueConfiguration
+  ) throws(VenueError) {
     self.index = index
+    self.legs = legs
+    flowTickE8 = spec.grid.tickE8
+    let isCombination = spec.kind == .combination
+    let isSmall = spec.isQuotedByVenue
+    background = BackgroundBook(span: isSmall ? 1 << 13 : 1 << 17, allowsNegative: isCombination)
     self.spec = spec
     name = Array(spec.name.utf8)
     self.underlying = underlying
@@ -85,7 +125,8 @@ final class Market {
     }
     tickLotE8 = unit
     markE8 = underlying.indexE8
-    capacity = Int(configuration.maximumLevels)
+    let levels = isSmall ? min(configuration.maximumLevels, 1024) : configuration.maximumLevels
+    capacity = Int(levels)
     prices = .allocate(capacity: capacity)
     prices.initialize(repeating: PriceTicks(rawValue: 0), count: capacity)
     sizes = .allocate(capacity: capacity)
@@ -93,8 +134,9 @@ final class Market {
     do {
       engine = try MatchingEngine(
         limits: MatchLimits(
-          maxOrders: configuration.maximumRestingOrders, maxLevels: configuration.maximumLevels,
-          minPrice: PriceTicks(rawValue: 1), maxPrice: PriceTicks(rawValue: 1 << 40)))
+          maxOrders: isSmall ? min(configuration.maximumRestingOrders, 8192) : configuration.maximumRestingOrders,
+          maxLevels: levels, minPrice: PriceTicks(rawValue: isCombination ? -(1 << 40) : 1),
+          maxPrice: PriceTicks(rawValue: 1 << 40)))
     } catch {
       prices.deallocate()
       sizes.deallocate()
@@ -110,8 +152,37 @@ final class Market {
 
   var indexE8: Int64 { underlying.indexE8 }
 
-  func collarLowE8(_ basisPoints: Int64) -> Int64 { Decimal.scaled(markE8, 10_000 - basisPoints, over: 10_000) }
-  func collarHighE8(_ basisPoints: Int64) -> Int64 { Decimal.scaled(markE8, 10_000 + basisPoints, over: 10_000) }
+  /// New asks are checked against the lower, new bids against the upper end.
+  func collarE8(_ configuration: VenueConfiguration) -> (low: Int64, high: Int64) {
+    let points = spec.kind == .option ? configuration.optionCollarBasisPoints : configuration.collarBasisPoints
+    // A share of a roll's own mark, which may be 0, would be no room at all.
+    let width = Decimal.scaled(spec.kind == .combination ? indexE8 : markE8, points, over: 10_000)
+    return (markE8 - width, markE8 + width)
+  }
+
+  /// A new tick size; the book must be empty, or rest where both grids meet.
+  func setTick(_ tickE8: Int64, tickLotE8: Int64) {
+    value = value * self.tickLotE8 / tickLotE8
+    lastPrice = lastPrice.map { regrid($0, tickE8) }
+    firstPrice = regrid(firstPrice, tickE8)
+    lowPrice = regrid(lowPrice, tickE8)
+    highPrice = regrid(highPrice, tickE8)
+    for index in trades.indices { trades[index].price = regrid(trades[index].price, tickE8) }
+    spec.grid.tickE8 = tickE8
+    self.tickLotE8 = tickLotE8
+    ownQuotes = nil
+  }
+
+  private func regrid(_ price: PriceTicks, _ tickE8: Int64) -> PriceTicks {
+    PriceTicks(rawValue: price.rawValue * spec.grid.tickE8 / tickE8)
+  }
+
+  /// A price of the flow on the present grid: bids rounded down, asks up.
+  func ticks(ofFlow value: Int64, _ side: Side) -> Int64 {
+    if flowTickE8 == spec.grid.tickE8 { return value }
+    let e8 = value * flowTickE8
+    return side == .buy ? floorDivision(e8, spec.grid.tickE8) : -floorDivision(-e8, spec.grid.tickE8)
+  }
 
   /// Best price and size of a side.
   func best(_ side: Side) -> (price: PriceTicks, lots: QtyLots)? {
@@ -193,6 +264,7 @@ final class Market {
       premiumE8 = 0
     }
     markE8 = max(spec.grid.tickE8, indexE8 + premiumE8)
+    forwardE8 = markE8
     markTime = now
     guard spec.kind == .perpetual else { return }
     let ratio = Decimal.scaled(markE8 - indexE8, 1_000_000_000_000, over: indexE8)
@@ -212,45 +284,51 @@ final class Market {
 
 /// The anonymous resting orders of the market flow, one per price and side, in a window of prices.
 ///
-/// Prices outside the window are left out: it spans 131,072 ticks around the first price seen.
+/// Prices outside the window are left out: it spans 131,072 ticks around the first price seen, 8,192 for instruments
+/// that the venue itself quotes.
 struct BackgroundBook: ~Copyable {
-  static let span = 1 << 17
+  let span: Int
+  private let allowsNegative: Bool
   private(set) var base: Int64 = 0
   private(set) var isPlaced = false
   private let handles: UnsafeMutablePointer<UInt64>
   private let remaining: UnsafeMutablePointer<Int64>
   /// Slot of the best order of each side; −1 and `span` when there is none.
   private(set) var bestBid = -1
-  private(set) var bestAsk = span
+  private(set) var bestAsk: Int
 
-  init() {
-    handles = .allocate(capacity: 2 * Self.span)
-    handles.initialize(repeating: 0, count: 2 * Self.span)
-    remaining = .allocate(capacity: 2 * Self.span)
-    remaining.initialize(repeating: 0, count: 2 * Self.span)
+  init(span: Int, allowsNegative: Bool) {
+    self.span = span
+    self.allowsNegative = allowsNegative
+    bestAsk = span
+    // Zero pages that are touched where prices are: a chain of hundreds of books stays small.
+    guard let first = calloc(2 * span, 8), let second = calloc(2 * span, 8) else { fatalError("out of memory") }
+    handles = first.bindMemory(to: UInt64.self, capacity: 2 * span)
+    remaining = second.bindMemory(to: Int64.self, capacity: 2 * span)
   }
 
   deinit {
-    handles.deallocate()
-    remaining.deallocate()
+    free(handles)
+    free(remaining)
   }
 
   mutating func slot(_ price: PriceTicks) -> Int? {
     if !isPlaced {
       isPlaced = true
-      base = max(1, price.rawValue - Int64(Self.span / 2))
+      base = price.rawValue - Int64(span / 2)
+      if !allowsNegative { base = max(1, base) }
     }
     let offset = price.rawValue - base
-    return offset >= 0 && offset < Int64(Self.span) ? Int(offset) : nil
+    return offset >= 0 && offset < Int64(span) ? Int(offset) : nil
   }
 
   func price(_ slot: Int) -> PriceTicks { PriceTicks(rawValue: base + Int64(slot)) }
-  func handle(_ side: Side, _ slot: Int) -> UInt64 { handles[Int(side.rawValue) * Self.span + slot] }
-  func lots(_ side: Side, _ slot: Int) -> Int64 { remaining[Int(side.rawValue) * Self.span + slot] }
+  func handle(_ side: Side, _ slot: Int) -> UInt64 { handles[Int(side.rawValue) * span + slot] }
+  func lots(_ side: Side, _ slot: Int) -> Int64 { remaining[Int(side.rawValue) * span + slot] }
 
   /// Records what rests at a slot now; `handle` 0 = nothing.
   mutating func set(_ side: Side, _ slot: Int, handle: UInt64, lots: Int64) {
-    let at = Int(side.rawValue) * Self.span + slot
+    let at = Int(side.rawValue) * span + slot
     handles[at] = handle
     remaining[at] = lots
     if side == .buy {
@@ -263,7 +341,7 @@ struct BackgroundBook: ~Copyable {
       if handle != 0 {
         bestAsk = min(bestAsk, slot)
       } else if slot == bestAsk {
-        while bestAsk < Self.span, self.handle(.sell, bestAsk) == 0 { bestAsk += 1 }
+        while bestAsk < span, self.handle(.sell, bestAsk) == 0 { bestAsk += 1 }
       }
     }
   }

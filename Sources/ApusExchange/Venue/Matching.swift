@@ -41,6 +41,7 @@ extension SimulatedVenue {
       maker.remaining -= quantity
       let first = maker.fills.count
       bookFill(maker, price, quantity, isMaker: true)
+      if maker.isQuote { charge(maker, quantity) }
       if maker.remaining == .zero {
         finish(maker, state: .filled, deletion: .filled)
       } else {
@@ -51,34 +52,63 @@ extension SimulatedVenue {
     if let taker {
       taker.remaining -= quantity
       bookFill(taker, price, quantity, isMaker: false)
+      // What an amend takes is not protected (reference 6.2): an amended order has its handle already.
+      if taker.isQuote, taker.handle == 0 { charge(taker, quantity) }
     }
   }
 
   private func bookFill(_ order: VenueOrder, _ price: PriceTicks, _ lots: QtyLots, isMaker: Bool) {
-    let account = order.account
-    let market = order.market
     order.filled += lots
-    let rate = isMaker ? configuration.makerFeeE6 : configuration.takerFeeE6
+    let market = order.market
+    let priceE8 = price.rawValue * market.spec.grid.tickE8
+    order.fills.append(order.account.fills.count)
+    if market.legs.isEmpty {
+      bookTrade(order, market, order.side, priceE8: priceE8, orderPriceE8: priceE8, lots, isMaker: isMaker, leg: 0)
+    } else {
+      // The near leg trades at its mark, the far one at the distance that was agreed.
+      let tick = market.legs[1].spec.grid.tickE8
+      let nearE8 = Decimal.scaled(market.legs[1].markE8, 1, over: tick) * tick
+      for (leg, legPriceE8) in [nearE8 + priceE8, nearE8].enumerated() {
+        bookTrade(
+          order, market.legs[leg], leg == 0 ? order.side : order.side.opposite, priceE8: legPriceE8,
+          orderPriceE8: priceE8, lots, isMaker: isMaker, leg: leg)
+      }
+    }
+    nextFillNumber += 1
+    if !tradedAccounts.contains(where: { $0 === order.account }) { tradedAccounts.append(order.account) }
+  }
+
+  /// One trade of an account: of the order's own instrument, or of one of its legs.
+  private func bookTrade(
+    _ order: VenueOrder, _ market: Market, _ side: Side, priceE8: Int64, orderPriceE8: Int64, _ lots: QtyLots,
+    isMaker: Bool, leg: Int
+  ) {
+    let account = order.account
+    var rate = isMaker ? configuration.makerFeeE6 : configuration.takerFeeE6
+    if market.spec.kind == .option { rate = configuration.optionFeeE6 }
+    // Offsetting legs pay half each (reference 4.3).
+    if market !== order.market { rate /= 2 }
     let notional = valueE8(lots: lots.rawValue, priceE8: market.indexE8, grid: market.spec.grid)
     // Rounded to cents: 10^6 units of 10⁻⁸ USD.
     let fee = Decimal.scaled(notional, rate, over: 1_000_000_000_000) * 1_000_000
-    account.positions[market.index].trade(side: order.side, price: price.rawValue, quantity: lots.rawValue)
+    account.positions[market.index].trade(
+      side: side, quantity: lots.rawValue,
+      valueE8: valueE8(lots: lots.rawValue, priceE8: priceE8, grid: market.spec.grid)
+    )
     account.positions[market.index].feesE8 += fee
     account.positions[market.index].fundingEntryE8 += valueE8(
-      lots: order.side.sign * lots.rawValue, priceE8: market.fundingMarkE8, grid: market.spec.grid)
+      lots: side.sign * lots.rawValue, priceE8: market.fundingMarkE8, grid: market.spec.grid)
     account.positions[market.index].noteExposure()
     let position = account.positions[market.index]
-    order.fills.append(account.fills.count)
     account.fills.append(
       Fill(
         number: nextFillNumber, orderNumber: order.number, clientID: order.clientID, label: order.label,
-        market: market.index, side: order.side, price: price, lots: lots, isMaker: isMaker, time: now, feeE8: fee,
+        market: market.index, orderMarket: order.market.index, legIndex: leg, side: side, priceE8: priceE8,
+        orderPriceE8: orderPriceE8, lots: lots, isMaker: isMaker, time: now, feeE8: fee,
         feeRateE6: rate, indexE8: market.indexE8, fundingMarkE8: market.fundingMarkE8,
         positionAfter: QtyLots(rawValue: position.lots),
-        realisedAfterE8: position.realised * market.tickLotE8 - position.feesE8, visibleAt: .max))
-    nextFillNumber += 1
+        realisedAfterE8: position.realised - position.feesE8, visibleAt: .max))
     if !account.changedPositions.contains(market.index) { account.changedPositions.append(market.index) }
-    if !tradedAccounts.contains(where: { $0 === account }) { tradedAccounts.append(account) }
   }
 
   // MARK: participants' orders
@@ -104,6 +134,8 @@ extension SimulatedVenue {
       }
     }
     conclude(order, outcome, handle: handle)
+    // The sides of a mass quote are looked at together.
+    if !order.isQuote { evaluateProtection() }
     return nil
   }
 
@@ -168,6 +200,7 @@ extension SimulatedVenue {
       return
     }
     conclude(order, outcome, handle: rests ? order.handle : 0)
+    evaluateProtection()
   }
 
   /// Takes a live order out of the book.
@@ -199,6 +232,10 @@ extension SimulatedVenue {
     }
     ordersByNumber[order.number] = order
     order.account.orders.append(order)
+    if order.isQuote {
+      order.account.quoteCount += 1
+      order.session?.quotes[Session.quoteKey(order.market, order.side), default: []].append(order)
+    }
     order.session?.orders.append(order)
     if let clientID = order.clientID { order.session?.byClientID[clientID] = order }
   }
@@ -207,12 +244,20 @@ extension SimulatedVenue {
     orders[order.slot] = nil
     freeSlots.append(order.slot)
     ordersByNumber[order.number] = nil
-    order.account.orders.removeAll { $0 === order }
+    Self.remove(order, from: &order.account.orders)
+    if order.isQuote { order.account.quoteCount -= 1 }
     if let session = order.session {
-      session.orders.removeAll { $0 === order }
+      Self.remove(order, from: &session.orders)
+      if order.isQuote {
+        Self.remove(order, from: &session.quotes[Session.quoteKey(order.market, order.side), default: []])
+      }
       if let clientID = order.clientID { session.byClientID[clientID] = nil }
     }
     order.handle = 0
+  }
+
+  private static func remove(_ order: VenueOrder, from list: inout [VenueOrder]) {
+    if let place = list.firstIndex(where: { $0 === order }) { list.remove(at: place) }
   }
 
   private func finish(_ order: VenueOrder, state: OrderState, deletion: OrderDeletion) {
@@ -220,6 +265,7 @@ extension SimulatedVenue {
     order.deletion = deletion
     order.closeTime = now
     release(order)
+    recordHistory(order)
   }
 
   /// Shrinks or ends reduce-only orders that would no longer reduce (reference 6.1, best effort).
@@ -253,6 +299,10 @@ extension SimulatedVenue {
       }
       let market = markets[Int(event.instrument)]
       switch event.kind {
+      case .level where market.isHalted:
+        market.missed[MissedLevel(side: event.side, value: event.value)] = event.lots
+        position += 1
+      case .level where !market.isListed, .trade where !market.isListed || market.isHalted: position += 1
       case .level:
         var end = position + 1
         while end < events.count, events[end].kind == .level, events[end].instrument == event.instrument { end += 1 }
@@ -262,7 +312,7 @@ extension SimulatedVenue {
         printTrade(market, event)
         position += 1
       case .index:
-        if event.value > 0 {
+        if event.value > 0, market.isListed {
           let isFirst = market.underlying.time == 0
           market.underlying.latestE8 = event.value
           if isFirst { takeIndex(market.underlying) }
@@ -276,23 +326,28 @@ extension SimulatedVenue {
   private func takeIndex(_ underlying: Underlying) {
     underlying.indexE8 = underlying.latestE8
     underlying.time = max(1, now)
-    for market in underlying.markets { market.updateMark(now: now, interval: configuration.markInterval) }
+    updateMarks(of: underlying)
   }
 
-  private func printTrade(_ market: Market, _ event: FlowEvent) {
-    guard event.lots > 0, event.value > 0 else { return }
+  func printTrade(_ market: Market, _ event: FlowEvent, isFlow: Bool = true) {
+    guard event.lots > 0, event.value > 0 || market.spec.kind == .combination else { return }
     _ = market.engine.submit(
       MatchOrder(
-        tag: Tag.tape, side: event.side, flags: .immediateOrCancel, price: PriceTicks(rawValue: event.value),
+        tag: Tag.tape, side: event.side, flags: .immediateOrCancel,
+        price: PriceTicks(rawValue: isFlow ? market.ticks(ofFlow: event.value, event.side) : event.value),
         quantity: QtyLots(rawValue: event.lots)))
     book(market, taker: nil)
+    evaluateProtection()
   }
 
-  private func applyLevels(_ market: Market, _ events: [FlowEvent], _ range: Range<Int>) {
+  /// - Parameter isFlow: The prices are on the flow's grid, not on today's.
+  func applyLevels(_ market: Market, _ events: [FlowEvent], _ range: Range<Int>, isFlow: Bool = true) {
+    func ticks(_ event: FlowEvent) -> Int64 { isFlow ? market.ticks(ofFlow: event.value, event.side) : event.value }
+    let allowsNegative = market.spec.kind == .combination
     for position in range {
       let event = events[position]
-      let price = PriceTicks(rawValue: event.value)
-      guard event.value > 0, let slot = market.background.slot(price) else {
+      let price = PriceTicks(rawValue: ticks(event))
+      guard price.rawValue > 0 || allowsNegative, let slot = market.background.slot(price) else {
         statistics.droppedLevels += 1
         continue
       }
@@ -301,8 +356,8 @@ extension SimulatedVenue {
     }
     for position in range {
       let event = events[position]
-      let price = PriceTicks(rawValue: event.value)
-      guard event.value > 0, let slot = market.background.slot(price) else { continue }
+      let price = PriceTicks(rawValue: ticks(event))
+      guard price.rawValue > 0 || allowsNegative, let slot = market.background.slot(price) else { continue }
       if event.lots > market.background.lots(event.side, slot) {
         // What stands in the way on the flow's own other side is stale.
         if event.side == .buy {
@@ -322,7 +377,7 @@ extension SimulatedVenue {
   }
 
   /// Makes `lots` rest at a slot; what crosses a participant's order trades with it first.
-  private func setBackground(_ market: Market, _ side: Side, _ slot: Int, _ price: PriceTicks, lots: Int64) {
+  func setBackground(_ market: Market, _ side: Side, _ slot: Int, _ price: PriceTicks, lots: Int64) {
     let handle = market.background.handle(side, slot)
     let current = market.background.lots(side, slot)
     if handle != 0 {
@@ -352,5 +407,6 @@ extension SimulatedVenue {
     } else if let outcome, outcome.kind == .rejected || outcome.kind == .cancelled {
       statistics.droppedLevels += 1
     }
+    evaluateProtection()
   }
 }

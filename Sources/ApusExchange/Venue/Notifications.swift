@@ -8,7 +8,9 @@ extension SimulatedVenue {
     let offset = items.count
     order.write(items, change: change, newFills: newFills)
     pending.append(
-      PendingItem(session: order.session, account: order.account, offset: offset, length: items.count - offset))
+      PendingItem(
+        session: order.session, account: order.account, offset: offset, length: items.count - offset,
+        isPersistent: order.isPersistent))
   }
 
   /// session.orders for every session concerned, the requester's first; then account.orders.
@@ -32,6 +34,16 @@ extension SimulatedVenue {
       let listeners = account.sessions.filter { $0.isOpen && $0.privateChannels.contains(.accountOrders) }
       guard !listeners.isEmpty else { continue }
       if writeItems("{\"channel_name\":\"account.orders\",\"notification\":[", { $0.account === account }) {
+        for session in listeners { outbox.post(session.id, message) }
+      }
+    }
+    for account in accountsConcerned {
+      let listeners = account.sessions.filter { $0.isOpen && $0.privateChannels.contains(.persistentOrders) }
+      guard !listeners.isEmpty else { continue }
+      if writeItems(
+        "{\"channel_name\":\"account.persistent_orders\",\"notification\":[",
+        { $0.account === account && $0.isPersistent })
+      {
         for session in listeners { outbox.post(session.id, message) }
       }
     }
@@ -91,7 +103,7 @@ extension SimulatedVenue {
       for index in fills {
         if index > fills.lowerBound { message.byte(UInt8(ascii: ",")) }
         let fill = account.fills[index]
-        fill.write(message, market: markets[fill.market], wallClockBase: configuration.wallClockBase)
+        fill.write(message, market: markets[fill.market], clock: clock)
       }
       message.raw("]}")
       for session in historians { outbox.post(session.id, message) }
@@ -127,48 +139,5 @@ extension SimulatedVenue {
       account.positions[index].write(out, market: markets[index])
     }
     out.byte(UInt8(ascii: "]"))
-  }
-
-  // MARK: summary
-
-  func writeSummary(_ out: TextBuffer, _ account: Account) {
-    var realised: MoneyE8 = 0
-    var unrealised: MoneyE8 = 0
-    var required: MoneyE8 = 0
-    for (index, position) in account.positions.enumerated()
-    where position.hasTraded || position.openBuys + position.openSells > 0 {
-      let market = markets[index]
-      realised += position.realised * market.tickLotE8 - position.feesE8
-      unrealised += position.unrealisedE8(market) + position.fundingE8(market)
-      let worst = max(abs(position.lots + position.openBuys), abs(position.lots - position.openSells))
-      // For show: 2 % of the worst case. Nothing is refused for want of margin.
-      required += valueE8(lots: worst, priceE8: market.markE8, grid: market.spec.grid) / 50
-    }
-    let cash = account.initialCashE8 + realised
-    out.raw("{\"cash\":[{\"currency\":\"USDT\",\"balance\":")
-    out.e8Pointed(cash)
-    out.raw(",\"collateral_factor\":1,\"collateral_index_price\":null,\"transactable\":true}],\"unrealised_pnl\":")
-    out.e8Pointed(unrealised)
-    out.raw(",\"cash_collateral\":")
-    out.e8Pointed(cash)
-    out.raw(",\"margin\":")
-    out.e8Pointed(cash + unrealised)
-    out.raw(",\"required_margin\":")
-    out.e8Pointed(required)
-    out.raw(",\"remaining_margin\":")
-    out.e8Pointed(cash + unrealised - required)
-    out.raw(",\"session_realised_pnl\":")
-    out.e8Pointed(realised)
-    out.byte(UInt8(ascii: "}"))
-  }
-
-  func sendSummary(_ account: Account) {
-    let listeners = account.sessions.filter { $0.isOpen && $0.privateChannels.contains(.summary) }
-    guard !listeners.isEmpty else { return }
-    message.clear()
-    message.raw("{\"channel_name\":\"account.summary\",\"notification\":")
-    writeSummary(message, account)
-    message.byte(UInt8(ascii: "}"))
-    for session in listeners { outbox.post(session.id, message) }
   }
 }

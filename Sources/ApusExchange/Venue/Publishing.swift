@@ -9,20 +9,21 @@ extension SimulatedVenue {
       underlying.indexE8 = underlying.latestE8
       underlying.time = max(1, now)
     }
-    for market in markets { market.updateMark(now: now, interval: configuration.markInterval) }
-    for channel in underlyingChannels {
-      if case .priceIndex = channel.kind { offer(channel) }
-    }
+    for underlying in underlyings { updateMarks(of: underlying) }
+    for channel in underlyingChannels where channel.isTimed { offer(channel) }
     for market in markets { publish(market) }
     publishUnderlyingChannels()
     // A line is repeated when its mark has moved by more than 1 % (reference 7.4).
     for account in accountList {
       var moved: [Int] = []
       for (index, position) in account.positions.enumerated() where position.lots != 0 && position.sentMarkE8 != 0 {
-        if abs(markets[index].markE8 - position.sentMarkE8) * 100 > position.sentMarkE8 { moved.append(index) }
+        if abs(markets[index].markE8 - position.sentMarkE8) * 100 > abs(position.sentMarkE8) { moved.append(index) }
       }
       sendPortfolio(account, moved)
     }
+    triggerConditionals()
+    quoteDerived()
+    settle(requester: nil)
   }
 
   /// After a transaction: everything about books that changed.
@@ -49,10 +50,7 @@ extension SimulatedVenue {
   }
 
   private func publishUnderlyingChannels() {
-    for channel in underlyingChannels {
-      if case .priceIndex = channel.kind { continue }
-      offer(channel)
-    }
+    for channel in underlyingChannels where !channel.isTimed { offer(channel) }
   }
 
   /// Publishes now, or as soon as the channel's delay allows.
@@ -74,20 +72,11 @@ extension SimulatedVenue {
     for session in channel.subscribers { outbox.post(session.id, message) }
   }
 
-  private func begin(_ channel: Channel) {
+  func begin(_ channel: Channel) {
     message.clear()
     message.raw("{\"channel_name\":\"")
     message.append(channel.name)
     message.raw("\",\"notification\":")
-  }
-
-  private func state(_ market: Market) -> TickerState {
-    var state = TickerState()
-    if let bid = market.best(.buy) { (state.bid, state.bidLots) = (bid.price.rawValue, bid.lots.rawValue) }
-    if let ask = market.best(.sell) { (state.ask, state.askLots) = (ask.price.rawValue, ask.lots.rawValue) }
-    state.trades = market.tradeCount
-    state.markTime = market.markTime
-    return state
   }
 
   /// Writes the next notification into `message`; false if nothing has changed.
@@ -95,210 +84,25 @@ extension SimulatedVenue {
     switch channel.kind {
     case .ticker(let index):
       let state = state(markets[index])
-      if channel.sent.first == state { return false }
-      channel.sent = [state]
+      if channel.sent[index] == state { return false }
+      channel.sent[index] = state
       begin(channel)
       writeTicker(message, markets[index], state)
     case .lwt(let index):
       let state = state(markets[index])
-      if channel.sent.first == state { return false }
-      channel.sent = [state]
+      if channel.sent[index] == state { return false }
+      channel.sent[index] = state
       begin(channel)
       writeLightTicker(markets[index], state)
-    case .lwtFutures(let index):
-      begin(channel)
-      message.raw("{\"tickers\":{")
-      var isFirst = true
-      for (place, market) in underlyings[index].markets.enumerated() {
-        let state = state(market)
-        if channel.sent.count > place, channel.sent[place] == state { continue }
-        if channel.sent.count > place { channel.sent[place] = state } else { channel.sent.append(state) }
-        if !isFirst { message.byte(UInt8(ascii: ",")) }
-        isFirst = false
-        writeAggregatedTicker(market, state)
-      }
-      if isFirst { return false }
-      message.raw("}}")
-      message.byte(UInt8(ascii: "}"))
-      return true
+    case .lwtFutures, .lwtOptions, .lwtRolls: return writeAggregated(channel, all: false)
     case .book(let index, let group, let levels):
       return writeBookNews(channel, markets[index], group: group, levels: levels)
-    case .recentTrades(let index):
-      return writeTrades(channel, [markets[index]])
-    case .underlyingTrades(let index):
-      return writeTrades(channel, underlyings[index].markets)
-    case .priceIndex(let index):
-      begin(channel)
-      writeIndex(message, underlyings[index])
-    case .instruments, .system, .noTrades:
-      return false
+    case .recentTrades, .underlyingTrades: return writeTrades(channel, markets(of: channel))
+    case .priceIndex, .statistics, .basePrice, .indexComponents: return writeValue(channel)
+    case .instruments, .system, .banners, .rfqs: return false
     }
     message.byte(UInt8(ascii: "}"))
     return true
-  }
-
-  // MARK: tickers
-
-  func writeTicker(_ out: TextBuffer, _ market: Market) { writeTicker(out, market, state(market)) }
-
-  private func writeTicker(_ out: TextBuffer, _ market: Market, _ state: TickerState) {
-    let grid = market.spec.grid
-    out.raw("{\"mark_price\":")
-    out.e8(market.markE8)
-    out.raw(",\"mark_timestamp\":")
-    out.seconds(wall(market.markTime))
-    if state.bid >= 0 {
-      out.raw(",\"best_bid_price\":")
-      out.e8(state.bid * grid.tickE8)
-      out.raw(",\"best_bid_amount\":")
-      out.e8(state.bidLots * grid.lotE8)
-    } else {
-      out.raw(",\"best_bid_price\":null,\"best_bid_amount\":null")
-    }
-    if state.ask >= 0 {
-      out.raw(",\"best_ask_price\":")
-      out.e8(state.ask * grid.tickE8)
-      out.raw(",\"best_ask_amount\":")
-      out.e8(state.askLots * grid.lotE8)
-    } else {
-      out.raw(",\"best_ask_price\":null,\"best_ask_amount\":null")
-    }
-    out.raw(",\"last_price\":")
-    writeLast(out, market)
-    out.raw(",\"delta\":1,\"volume_24h\":")
-    out.e8(market.volumeLots * grid.lotE8)
-    out.raw(",\"value_24h\":")
-    out.decimal(Decimal.scaled(market.value, market.tickLotE8, over: 1_000_000), places: 2)
-    if let last = market.lastPrice {
-      out.raw(",\"low_price_24h\":")
-      out.e8(market.lowPrice.rawValue * grid.tickE8)
-      out.raw(",\"high_price_24h\":")
-      out.e8(market.highPrice.rawValue * grid.tickE8)
-      out.raw(",\"change_24h\":")
-      out.e8((last - market.firstPrice).rawValue * grid.tickE8)
-    } else {
-      out.raw(",\"low_price_24h\":null,\"high_price_24h\":null,\"change_24h\":null")
-    }
-    out.raw(",\"index\":")
-    out.e8(market.indexE8)
-    if market.spec.kind == .future {
-      out.raw(",\"forward\":")
-      out.e8(market.markE8)
-    }
-    out.raw(",\"collar_low\":")
-    out.e8(market.collarLowE8(configuration.collarBasisPoints))
-    out.raw(",\"collar_high\":")
-    out.e8(market.collarHighE8(configuration.collarBasisPoints))
-    out.raw(",\"open_interest\":")
-    out.e8(openInterest(market) * grid.lotE8)
-    if market.spec.kind == .perpetual {
-      out.raw(",\"funding_rate\":")
-      out.decimal(market.fundingRateE12, places: 12)
-      out.raw(",\"funding_mark\":")
-      out.e8(market.fundingMarkE8)
-      out.raw(",\"realised_funding_24h\":")
-      out.e8(market.fundingMarkE8)
-      out.raw(",\"average_funding_rate_24h\":")
-      out.decimal(market.averageFundingRateE12, places: 12)
-    }
-    out.byte(UInt8(ascii: "}"))
-  }
-
-  private func writeLast(_ out: TextBuffer, _ market: Market) {
-    if let last = market.lastPrice {
-      out.e8(last.rawValue * market.spec.grid.tickE8)
-    } else {
-      out.raw("null")
-    }
-  }
-
-  /// Lots that are held long, the anonymous rest of the market counted as one holder.
-  private func openInterest(_ market: Market) -> Int64 {
-    var long: Int64 = 0
-    var net: Int64 = 0
-    for account in accountList {
-      let lots = account.positions[market.index].lots
-      long += max(0, lots)
-      net += lots
-    }
-    return long + max(0, -net)
-  }
-
-  /// `[price,amount` of a level, without the closing bracket.
-  private func writeLevel(_ out: TextBuffer, _ market: Market, _ price: Int64, _ lots: Int64) {
-    out.byte(UInt8(ascii: "["))
-    out.e8(price * market.spec.grid.tickE8)
-    out.byte(UInt8(ascii: ","))
-    out.e8(lots * market.spec.grid.lotE8)
-  }
-
-  /// `[price,amount,outright_amount]`; nothing is implied here, so both amounts are the same.
-  func writeFullLevel(_ out: TextBuffer, _ market: Market, _ price: Int64, _ lots: Int64) {
-    writeLevel(out, market, price, lots)
-    out.byte(UInt8(ascii: ","))
-    out.e8(lots * market.spec.grid.lotE8)
-    out.byte(UInt8(ascii: "]"))
-  }
-
-  private func writeLightTicker(_ market: Market, _ state: TickerState) {
-    message.byte(UInt8(ascii: "{"))
-    if state.bid >= 0 {
-      message.raw("\"b\":")
-      writeFullLevel(message, market, state.bid, state.bidLots)
-      message.byte(UInt8(ascii: ","))
-    }
-    if state.ask >= 0 {
-      message.raw("\"a\":")
-      writeFullLevel(message, market, state.ask, state.askLots)
-      message.byte(UInt8(ascii: ","))
-    }
-    message.raw("\"m\":")
-    message.e8(market.markE8)
-    if market.lastPrice != nil {
-      message.raw(",\"l\":")
-      writeLast(message, market)
-    }
-    message.byte(UInt8(ascii: "}"))
-  }
-
-  private func writeAggregatedTicker(_ market: Market, _ state: TickerState) {
-    message.byte(UInt8(ascii: "\""))
-    message.append(market.name)
-    message.raw("\":[")
-    message.seconds(wall(market.markTime))
-    message.byte(UInt8(ascii: ","))
-    message.e8(market.markE8)
-    message.byte(UInt8(ascii: ","))
-    message.e8(market.indexE8)
-    message.byte(UInt8(ascii: ","))
-    for (price, lots) in [(state.bid, state.bidLots), (state.ask, state.askLots)] {
-      if price >= 0 {
-        writeLevel(message, market, price, lots)
-        message.raw("],")
-      } else {
-        message.raw("[],")
-      }
-    }
-    writeLast(message, market)
-    if market.spec.kind == .perpetual {
-      message.byte(UInt8(ascii: ","))
-      message.e8(market.fundingMarkE8)
-      message.byte(UInt8(ascii: ","))
-      message.decimal(market.fundingRateE12, places: 12)
-    }
-    message.byte(UInt8(ascii: "]"))
-  }
-
-  func writeIndex(_ out: TextBuffer, _ underlying: Underlying) {
-    out.raw("{\"index_name\":\"")
-    out.append(underlying.name)
-    out.raw("\",\"price\":")
-    out.e8(underlying.indexE8)
-    out.raw(",\"timestamp\":")
-    out.seconds(wall(underlying.time))
-    out.raw(",\"previous_settlement_price\":")
-    out.e8(underlying.previousSettlementE8)
-    out.byte(UInt8(ascii: "}"))
   }
 
   // MARK: books
@@ -375,7 +179,8 @@ extension SimulatedVenue {
   private func writeBookTrades(_ market: Market, from first: Int) -> Bool {
     var written = false
     message.raw("\"trades\":[")
-    market.recentTrades(from: first) { trade in
+    // Not sent for combinations (reference 5.5).
+    market.recentTrades(from: market.spec.kind == .combination ? .max : first) { trade in
       if written { message.byte(UInt8(ascii: ",")) }
       written = true
       writeLevel(message, market, trade.price.rawValue, trade.lots.rawValue)
@@ -400,8 +205,8 @@ extension SimulatedVenue {
   private func writeBookNews(_ channel: Channel, _ market: Market, group: Int64, levels: Int?) -> Bool {
     begin(channel)
     message.byte(UInt8(ascii: "{"))
-    var isNews = writeBookTrades(market, from: channel.nextTrade[0])
-    channel.nextTrade[0] = market.tradeCount
+    var isNews = writeBookTrades(market, from: channel.nextTrade[market.index] ?? 0)
+    channel.nextTrade[market.index] = market.tradeCount
     for side in [Side.buy, Side.sell] {
       let mark = message.count
       message.raw(side == .buy ? "\"bid_changes\":[" : "\"ask_changes\":[")
@@ -450,12 +255,12 @@ extension SimulatedVenue {
 
   // MARK: trades
 
-  private func writeTrades(_ channel: Channel, _ list: [Market], isSnapshot: Bool = false) -> Bool {
+  func writeTrades(_ channel: Channel, _ list: [Market], isSnapshot: Bool = false) -> Bool {
     begin(channel)
     message.byte(UInt8(ascii: "["))
     var isFirst = true
-    for (place, market) in list.enumerated() {
-      market.recentTrades(from: isSnapshot ? market.tradeCount - 50 : channel.nextTrade[place]) { trade in
+    for market in list {
+      market.recentTrades(from: isSnapshot ? market.tradeCount - 50 : channel.nextTrade[market.index] ?? 0) { trade in
         if !isFirst { message.byte(UInt8(ascii: ",")) }
         isFirst = false
         writeLevel(message, market, trade.price.rawValue, trade.lots.rawValue)
@@ -465,7 +270,7 @@ extension SimulatedVenue {
         message.append(market.name)
         message.raw("\",false]")
       }
-      if !isSnapshot { channel.nextTrade[place] = market.tradeCount }
+      if !isSnapshot { channel.nextTrade[market.index] = market.tradeCount }
     }
     message.raw(isSnapshot ? "],\"snapshot\":true}" : "]}")
     return !isFirst
@@ -477,85 +282,35 @@ extension SimulatedVenue {
     channel.touchedBids.removeAll()
     channel.touchedAsks.removeAll()
     switch channel.kind {
-    case .ticker(let index), .lwt(let index): channel.sent = [state(markets[index])]
-    case .lwtFutures(let index): channel.sent = underlyings[index].markets.map { state($0) }
+    case .ticker, .lwt, .lwtFutures, .lwtOptions, .lwtRolls:
+      channel.sent.removeAll()
+      for market in markets(of: channel) { channel.sent[market.index] = state(market) }
     case .book(let index, let group, let levels):
-      channel.nextTrade = [markets[index].tradeCount]
+      channel.nextTrade[index] = markets[index].tradeCount
       if channel.isFullDepth { return }
       read(markets[index], .buy, group: group, levels: levels, into: &channel.bids)
       read(markets[index], .sell, group: group, levels: levels, into: &channel.asks)
-    case .recentTrades(let index): channel.nextTrade = [markets[index].tradeCount]
-    case .underlyingTrades(let index): channel.nextTrade = underlyings[index].markets.map { $0.tradeCount }
-    case .priceIndex, .noTrades, .instruments, .system: return
+    case .recentTrades, .underlyingTrades:
+      channel.nextTrade.removeAll()
+      for market in markets(of: channel) { channel.nextTrade[market.index] = market.tradeCount }
+    case .priceIndex, .statistics, .basePrice, .indexComponents, .instruments, .system, .banners, .rfqs: return
     }
   }
 
-  /// The first message of a channel, to one subscriber.
-  func sendFirst(_ subscription: Subscription) {
-    let session = subscription.session
-    guard session.isOpen else { return }
-    switch subscription.target {
-    case .publicChannel(let channel):
-      switch channel.kind {
-      case .ticker(let index):
-        begin(channel)
-        writeTicker(message, markets[index])
-        message.byte(UInt8(ascii: "}"))
-      case .lwt(let index):
-        begin(channel)
-        writeLightTicker(markets[index], state(markets[index]))
-        message.byte(UInt8(ascii: "}"))
-      case .lwtFutures(let index):
-        begin(channel)
-        message.raw("{\"tickers\":{")
-        for (place, market) in underlyings[index].markets.enumerated() {
-          if place > 0 { message.byte(UInt8(ascii: ",")) }
-          writeAggregatedTicker(market, state(market))
-        }
-        message.raw("}}}")
-      case .book(let index, let group, let levels):
-        writeBookSnapshot(channel, markets[index], group: group, levels: levels)
-      case .recentTrades(let index): _ = writeTrades(channel, [markets[index]], isSnapshot: true)
-      case .underlyingTrades(let index): _ = writeTrades(channel, underlyings[index].markets, isSnapshot: true)
-      case .noTrades: _ = writeTrades(channel, [], isSnapshot: true)
-      case .priceIndex(let index):
-        begin(channel)
-        writeIndex(message, underlyings[index])
-        message.byte(UInt8(ascii: "}"))
-      case .instruments:
-        begin(channel)
-        message.byte(UInt8(ascii: "["))
-        for (place, market) in markets.enumerated() {
-          message.raw(place == 0 ? "{\"added\":" : ",{\"added\":")
-          writeInstrument(message, market)
-          message.byte(UInt8(ascii: "}"))
-        }
-        message.raw("],\"snapshot\":true}")
-      case .system: return
+  /// The instruments that a channel speaks of.
+  func markets(of channel: Channel) -> [Market] {
+    switch channel.kind {
+    case .ticker(let index), .lwt(let index), .book(let index, _, _), .recentTrades(let index): [markets[index]]
+    case .lwtFutures(let index):
+      underlyings[index].markets.filter { $0.spec.kind == .perpetual || $0.spec.kind == .future }
+    case .lwtOptions(let index, let expiry):
+      underlyings[index].markets.filter { $0.spec.kind == .option && (expiry == nil || $0.spec.expiryDate == expiry) }
+    case .lwtRolls(let index): underlyings[index].markets.filter { $0.spec.kind == .combination }
+    case .underlyingTrades(let index, let category):
+      underlyings[index].markets.filter {
+        category == .all || $0.spec.kind == (category == .options ? .option : .combination)
       }
-    case .privateChannel(let channel):
-      guard let account = session.account else { return }
-      message.clear()
-      switch channel {
-      case .sessionOrders:
-        message.raw("{\"channel_name\":\"session.orders\",\"notification\":")
-        writeOrders(message, session.orders)
-        message.raw(",\"snapshot\":true}")
-      case .accountOrders:
-        message.raw("{\"channel_name\":\"account.orders\",\"notification\":")
-        writeOrders(message, account.orders)
-        message.raw(",\"snapshot\":true}")
-      case .portfolio:
-        message.raw("{\"channel_name\":\"account.portfolio\",\"notification\":")
-        writePortfolio(message, account)
-        message.raw(",\"snapshot\":true}")
-      case .summary:
-        message.raw("{\"channel_name\":\"account.summary\",\"notification\":")
-        writeSummary(message, account)
-        message.byte(UInt8(ascii: "}"))
-      default: return
-      }
+    default: []
     }
-    outbox.post(session.id, message)
   }
 }

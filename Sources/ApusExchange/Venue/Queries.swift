@@ -24,18 +24,79 @@ extension SimulatedVenue {
     out.e8(spec.grid.lotE8 * spec.grid.minimumLots.rawValue)
     out.raw(",\"underlying\":")
     out.quoted(spec.underlying)
-    out.raw(spec.kind == .perpetual ? ",\"type\":\"perpetual\"" : ",\"type\":\"future\"")
-    if spec.kind == .future {
+    out.raw(",\"type\":\"")
+    switch spec.kind {
+    case .perpetual: out.raw("perpetual\"")
+    case .future: out.raw("future\"")
+    case .option:
+      out.raw(spec.optionType == .put ? "option\",\"option_type\":\"put\"" : "option\",\"option_type\":\"call\"")
+    case .combination: out.raw("combination\"")
+    }
+    if spec.kind != .perpetual {
       out.raw(",\"expiry_date\":")
       out.quoted(spec.expiryDate)
       out.raw(",\"expiration_timestamp\":")
       out.integer(spec.expirySeconds)
     }
-    out.raw(",\"base_currency\":\"USD\",\"create_time\":1630051200.0}")
+    if spec.kind == .option {
+      out.raw(",\"strike_price\":")
+      out.e8(spec.strikeE8)
+    }
+    out.raw(",\"base_currency\":\"USD\"")
+    if !spec.legs.isEmpty {
+      out.raw(",\"legs\":[")
+      for (place, leg) in spec.legs.enumerated() {
+        out.raw(place == 0 ? "{\"instrument_name\":" : ",{\"instrument_name\":")
+        out.quoted(leg.instrument)
+        out.raw(",\"quantity\":")
+        out.integer(leg.quantity)
+        out.byte(UInt8(ascii: "}"))
+      }
+      out.byte(UInt8(ascii: "]"))
+    }
+    out.raw(",\"create_time\":")
+    out.seconds(market.listTime.map { wall($0) } ?? 1_630_051_200_000_000_000)
+    if let settlement = market.settlement {
+      out.raw(",\"settlement_price\":")
+      out.e8(settlement.priceE8)
+      out.raw(",\"settlement_index_price\":")
+      out.e8(settlement.indexE8)
+    }
+    out.byte(UInt8(ascii: "}"))
   }
 
-  func instruments(_ arguments: Arguments) -> VenueFault? {
-    var wanted: [Market] = markets
+  func instrument(_ arguments: Arguments) -> VenueFault? {
+    guard case .value(let name) = arguments.string("instrument_name") else { return .invalidRequest }
+    guard let market = allByName[name] else { return .unknownInstrument }
+    writeInstrument(reply, market)
+    return nil
+  }
+
+  func instruments(_ arguments: Arguments) -> VenueFault? { write(markets.filter(\.isListed), arguments) }
+
+  /// Expired ones too; the window of times, at most three days, is one of expiries and excludes a date.
+  func allInstruments(_ arguments: Arguments) -> VenueFault? {
+    var wanted = markets
+    var window: (low: Int64, high: Int64)?
+    switch (arguments.decimal("time_low", places: 0), arguments.decimal("time_high", places: 0)) {
+    case (.absent, .absent): break
+    case (.value(let low), .value(let high)): window = (low, high)
+    case (.value(let low), .absent): window = (low, low + 259_200)
+    case (.absent, .value(let high)): window = (high - 259_200, high)
+    default: return .invalidRequest
+    }
+    if let window {
+      guard window.high >= window.low, window.high - window.low <= 259_200, arguments.node("expiry_date") == nil else {
+        return .invalidRequest
+      }
+      wanted.removeAll { $0.spec.expirySeconds < window.low || $0.spec.expirySeconds > window.high }
+    }
+    return write(wanted, arguments)
+  }
+
+  /// Those that the filters let through.
+  private func write(_ list: [Market], _ arguments: Arguments) -> VenueFault? {
+    var wanted = list
     switch arguments.string("underlying") {
     case .absent: break
     case .value(let name):
@@ -44,8 +105,10 @@ extension SimulatedVenue {
     case .wrong: return .invalidRequest
     }
     switch arguments.string("instrument_type") {
-    case .absent, .value("futures"): break
-    case .value("options"), .value("future_rolls"): wanted.removeAll()
+    case .absent: break
+    case .value("futures"): wanted.removeAll { $0.spec.kind != .perpetual && $0.spec.kind != .future }
+    case .value("options"): wanted.removeAll { $0.spec.kind != .option }
+    case .value("future_rolls"): wanted.removeAll { $0.spec.kind != .combination }
     default: return .invalidRequest
     }
     switch arguments.string("expiry_date") {
@@ -84,106 +147,6 @@ extension SimulatedVenue {
     guard case .value(let name) = arguments.string("underlying") else { return .invalidRequest }
     guard let underlying = underlyings.first(where: { $0.name == Array(name.utf8) }) else { return .unknownUnderlying }
     writeIndex(reply, underlying)
-    return nil
-  }
-
-  /// Trades that the database shows by now, a page at a time.
-  ///
-  /// Newest first unless asked otherwise. A bookmark names the place in the account's list at which
-  /// the next page goes on, and is null on the last page.
-  func tradeHistory(_ account: Account, _ arguments: Arguments) -> VenueFault? {
-    var limit = 100
-    switch arguments.unsigned("limit") {
-    case .absent: break
-    case .value(let count) where count >= 1 && count <= 1000: limit = Int(count)
-    default: return .invalidRequest
-    }
-    var low = Nanoseconds.min
-    var high = Nanoseconds.max
-    switch arguments.decimal("time_low", places: 9) {
-    case .absent: break
-    case .value(let time): low = time
-    case .wrong: return .invalidRequest
-    }
-    switch arguments.decimal("time_high", places: 9) {
-    case .absent: break
-    case .value(let time): high = time
-    case .wrong: return .invalidRequest
-    }
-    var isAscending = false
-    switch arguments.string("sort") {
-    case .absent, .value("descending"): break
-    case .value("ascending"): isAscending = true
-    default: return .invalidRequest
-    }
-    var instruments: Set<String>?
-    switch arguments.string("instrument_names") {
-    case .absent: break
-    case .value(let names): instruments = Set(names.split(separator: ",").map(String.init))
-    case .wrong: return .invalidRequest
-    }
-    var direction: Side?
-    switch arguments.string("direction") {
-    case .absent: break
-    case .value("buy"): direction = .buy
-    case .value("sell"): direction = .sell
-    default: return .invalidRequest
-    }
-    var label: String?
-    switch arguments.string("label") {
-    case .absent: break
-    case .value(let text): label = text
-    case .wrong: return .invalidRequest
-    }
-    var numbers: Set<UInt64>?
-    switch arguments.string("order_ids") {
-    case .absent: break
-    case .value(let text): numbers = Set(text.split(separator: ",").compactMap { UInt64($0, radix: 16) })
-    case .wrong: return .invalidRequest
-    }
-    // Fills become visible in the order in which they were made.
-    var visible = account.fills.count
-    while visible > 0, account.fills[visible - 1].visibleAt > now { visible -= 1 }
-    var place = isAscending ? 0 : visible - 1
-    switch arguments.string("bookmark") {
-    case .absent: break
-    case .value(let text):
-      guard let given = Int(text), given >= 0 else { return .invalidRequest }
-      place = min(given, isAscending ? given : visible - 1)
-    case .wrong: return .invalidRequest
-    }
-    func fits(_ fill: Fill) -> Bool {
-      // Times are shown with microseconds; compare what is shown.
-      let time = wall(fill.time) / 1000 * 1000
-      return time >= low && time <= high && (direction == nil || fill.side == direction)
-        && (label == nil || fill.label == label)
-        && (instruments == nil || instruments!.contains(markets[fill.market].spec.name))
-        && (numbers == nil || numbers!.contains(fill.orderNumber))
-    }
-    reply.raw("{\"trades\":[")
-    var written = 0
-    var bookmark: Int?
-    while isAscending ? place < visible : place >= 0 {
-      let fill = account.fills[place]
-      if fits(fill) {
-        if written == limit {
-          bookmark = place
-          break
-        }
-        if written > 0 { reply.byte(UInt8(ascii: ",")) }
-        written += 1
-        fill.write(reply, market: markets[fill.market], wallClockBase: configuration.wallClockBase)
-      }
-      place += isAscending ? 1 : -1
-    }
-    reply.raw("],\"bookmark\":")
-    if let bookmark {
-      reply.byte(UInt8(ascii: "\""))
-      reply.integer(Int64(bookmark))
-      reply.raw("\"}")
-    } else {
-      reply.raw("null}")
-    }
     return nil
   }
 }

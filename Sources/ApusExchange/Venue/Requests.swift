@@ -60,7 +60,8 @@ extension SimulatedVenue {
     switch name {
     case "public/login": return login(session, arguments)
     case "public/instruments": return instruments(arguments)
-    case "public/instrument": return withMarket(arguments) { writeInstrument(reply, $0) }
+    case "public/all_instruments": return allInstruments(arguments)
+    case "public/instrument": return instrument(arguments)
     case "public/ticker": return withMarket(arguments) { writeTicker(reply, $0) }
     case "public/book": return withMarket(arguments) { writeBook(reply, $0) }
     case "public/index": return index(arguments)
@@ -75,41 +76,14 @@ extension SimulatedVenue {
     }
     guard let action = PrivateMethod(rawValue: name) else { return .unknownMethod }
     guard let account = session.account else { return .notLoggedIn }
-    if action.isOrder, !session.messages.pass(now: now, penalty: configuration.throttlePenalty) {
+    let cost = action == .massQuote ? messageCost(massQuote: arguments) : 1
+    if action.isOrder, !session.messages.pass(now: now, penalty: configuration.throttlePenalty, cost: cost) {
       return throttled(session, account)
     }
     if action.isCancel, !session.cancels.pass(now: now, penalty: configuration.throttlePenalty) {
       return throttled(session, account)
     }
-    switch action {
-    case .insert: return insert(session, account, arguments, side: nil)
-    case .buy: return insert(session, account, arguments, side: .buy)
-    case .sell: return insert(session, account, arguments, side: .sell)
-    case .amend: return amend(session, account, arguments)
-    case .cancel: return cancel(session, account, arguments)
-    case .cancelAll:
-      let list = account.orders
-      cancelAll(list, deletion: .clientBulkCancel)
-      reply.integer(Int64(list.count))
-      return nil
-    case .cancelSession:
-      guard session.timeout > 0 else { return .persistentSession }
-      cancelAll(session.orders.filter { !$0.isPersistent }, deletion: .sessionEnd)
-      reply.raw("null")
-      return nil
-    case .setCancelOnDisconnect: return setCancelOnDisconnect(session, arguments)
-    case .subscribe: return subscribe(session, arguments, isPrivate: true)
-    case .openOrders:
-      writeOrders(reply, account.orders)
-      return nil
-    case .portfolio:
-      writePortfolio(reply, account)
-      return nil
-    case .accountSummary:
-      writeSummary(reply, account)
-      return nil
-    case .tradeHistory: return tradeHistory(account, arguments)
-    }
+    return perform(action, session, account, arguments)
   }
 
   private func throttled(_ session: Session, _ account: Account) -> VenueFault {
@@ -119,7 +93,7 @@ extension SimulatedVenue {
     return .throttleExceeded
   }
 
-  private func setCancelOnDisconnect(_ session: Session, _ arguments: Arguments) -> VenueFault? {
+  func setCancelOnDisconnect(_ session: Session, _ arguments: Arguments) -> VenueFault? {
     guard case .value(let seconds) = arguments.unsigned("timeout_secs"), seconds > 0, seconds <= 3600 else {
       return .invalidRequest
     }
@@ -148,7 +122,7 @@ extension SimulatedVenue {
     case .absent: wanted = nil
     case .wrong: return .invalidRequest
     }
-    guard let token = LoginToken(text), let name = accountName(token, wanted), isAuthentic(token) else {
+    guard !refusesLogins, let token = LoginToken(text), let name = accountName(token, wanted), isAuthentic(token) else {
       statistics.failedLogins += 1
       if configuration.closesOnFailedLogin { closeAfterReply = 1008 }
       return .authenticationFailed
@@ -195,43 +169,10 @@ extension SimulatedVenue {
     if let known = accounts[name] { return known }
     let account = Account(
       name: name, owner: UInt32(accountList.count + 1), instruments: markets.count,
-      wallClockBase: configuration.wallClockBase, initialCashE8: configuration.initialCashE8)
+      clock: clock, initialCashE8: configuration.initialCashE8)
     accounts[name] = account
     accountList.append(account)
     return account
-  }
-}
-
-/// The private methods that are served.
-enum PrivateMethod: String {
-  case insert = "private/insert"
-  case buy = "private/buy"
-  case sell = "private/sell"
-  case amend = "private/amend"
-  case cancel = "private/cancel"
-  case cancelAll = "private/cancel_all"
-  case cancelSession = "private/cancel_session"
-  case setCancelOnDisconnect = "private/set_cancel_on_disconnect"
-  case subscribe = "private/subscribe"
-  case openOrders = "private/open_orders"
-  case portfolio = "private/portfolio"
-  case accountSummary = "private/account_summary"
-  case tradeHistory = "private/trade_history"
-
-  /// Counts against the matching-engine rate.
-  var isOrder: Bool {
-    switch self {
-    case .insert, .buy, .sell, .amend: true
-    default: false
-    }
-  }
-
-  /// Counts against the cancel rate.
-  var isCancel: Bool {
-    switch self {
-    case .cancel, .cancelAll, .cancelSession: true
-    default: false
-    }
   }
 }
 

@@ -1,4 +1,5 @@
 import Apus
+import CSupport
 
 /// A token bucket of capacity = refill per second, as one integer: the time at which it is full again.
 struct RateGate {
@@ -10,10 +11,12 @@ struct RateGate {
 
   private var interval: Nanoseconds { 1_000_000_000 / rate }
 
-  /// Takes one token, or starts the penalty and returns false.
-  mutating func pass(now: Nanoseconds, penalty: Nanoseconds) -> Bool {
+  /// Takes `cost` tokens, or starts the penalty and returns false.
+  ///
+  /// A cost above the rate takes what a full bucket holds: such a request would never pass otherwise.
+  mutating func pass(now: Nanoseconds, penalty: Nanoseconds, cost: Int = 1) -> Bool {
     if now < closedUntil { return false }
-    let after = max(fullAt, now) + interval
+    let after = max(fullAt, now) + interval * min(Int64(cost), rate)
     if after - now > interval * rate {
       if penalty > 0 { closedUntil = now + penalty }
       return false
@@ -21,6 +24,9 @@ struct RateGate {
     fullAt = after
     return true
   }
+
+  /// Everything fails until then, at least.
+  mutating func shut(until time: Nanoseconds) { closedUntil = max(closedUntil, time) }
 
   /// Changes the rate; the tokens taken so far stay taken.
   mutating func setRate(_ newRate: Int, now: Nanoseconds) {
@@ -52,6 +58,12 @@ final class Session {
   var orders: [VenueOrder] = []
   var channels: [Channel] = []
   var privateChannels: PrivateChannels = []
+  /// Live mass quotes by instrument and side, see `quoteKey`.
+  var quotes: [Int: [VenueOrder]] = [:]
+  /// Market-maker protection by product.
+  var protection: [String: ProtectionGroup] = [:]
+
+  static func quoteKey(_ market: Market, _ side: Side) -> Int { market.index * 2 + (side == .buy ? 0 : 1) }
 
   init(id: ConnectionID, now: Nanoseconds, configuration: VenueConfiguration) {
     self.id = id

@@ -8,14 +8,18 @@ import CSupport
 /// start and never run backwards. Not thread-safe: one thread at a time owns it. The same
 /// configuration, seed, flow and calls give the same bytes.
 ///
-/// It serves what quoting perpetuals needs; other methods get error 31, other channels are not
-/// accepted. It checks no margin. All fills are kept for as long as it lives.
+/// It serves what quoting needs, on perpetuals, futures, options and listed rolls; other methods get error 31 (37 where
+/// the real venue knows them), other channels and ad-hoc combinations are not accepted. What is simplified: it checks no
+/// margin and shows 2 % of the worst case as required; rolls have books of their own without implied matching; there is no
+/// daily settlement; values named after 24 hours count from the start; marks of options and of futures without a flow
+/// come from a model (`Derived.swift`). All fills are kept for as long as it lives.
 public final class SimulatedVenue {
   let configuration: VenueConfiguration
   let verifier: (any TokenVerifier)?
   let flow: (any MarketFlow)?
   public internal(set) var now: Nanoseconds = 0
 
+  let clock: VenueClock
   let outbox = Outbox()
   let document = JSONDocument()
   let reply = TextBuffer()
@@ -24,6 +28,8 @@ public final class SimulatedVenue {
   var sessions: [ConnectionID: Session] = [:]
   var markets: [Market] = []
   var marketsByName: [String: Market] = [:]
+  /// Also those that have expired.
+  var allByName: [String: Market] = [:]
   var underlyings: [Underlying] = []
   var accounts: [String: Account] = [:]
   var accountList: [Account] = []
@@ -38,6 +44,8 @@ public final class SimulatedVenue {
   var timers = TimerQueue()
   var tokenTimes: [String: Nanoseconds] = [:]
   var delays: SplitMix
+  /// Decides the venue's own quotes and trades in instruments without a flow.
+  var derivedRandom: SplitMix
   private var events: [FlowEvent] = []
   /// Scratch of the book channels.
   var view: [(price: Int64, lots: Int64)] = []
@@ -48,9 +56,22 @@ public final class SimulatedVenue {
     var account: Account
     var offset: Int
     var length: Int
+    var isPersistent: Bool
   }
   var pending: [PendingItem] = []
   var tradedAccounts: [Account] = []
+  /// Sessions whose quotes traded since the last look at their protection.
+  var touchedSessions: [Session] = []
+  var pendingProtection: [ProtectionItem] = []
+  /// Accounts with orders that ended in this transaction.
+  var finishedAccounts: [Account] = []
+  var conditionalAccounts: [Account] = []
+  var nextConditional: UInt64 = 0x0001_1E57_0000_0000
+  var requests: [RequestForQuote] = []
+  var nextRequest: UInt64 = 0x0000_0000_00A1_0000
+  var requestNews: [RequestNews] = []
+  /// Every login is refused with error 19 (fault injection).
+  public var refusesLogins = false
   var newSubscriptions: [Subscription] = []
   var closeAfterReply: UInt16?
 
@@ -63,27 +84,16 @@ public final class SimulatedVenue {
     self.configuration = configuration
     self.flow = flow
     self.verifier = verifier
+    clock = VenueClock(base: configuration.wallClockBase)
+    derivedRandom = SplitMix(seed: configuration.seed ^ 0x5EED_0F0C_4A15)
     delays = SplitMix(seed: configuration.seed)
     guard !configuration.instruments.isEmpty else { throw .configuration("a venue needs an instrument") }
     guard configuration.messageRate > 0, configuration.sessionMessageRate > 0, configuration.cancelRate > 0,
       configuration.markInterval > 0, configuration.summaryInterval > 0, configuration.maximumOpenOrders > 0
     else { throw .configuration("rates, intervals and limits must be above 0") }
-    for spec in configuration.instruments {
-      guard marketsByName[spec.name] == nil else { throw .configuration("\(spec.name) is listed twice") }
-      guard spec.grid.tickE8 > 0, spec.grid.lotE8 > 0, spec.grid.minimumLots.rawValue > 0, spec.initialIndexE8 > 0,
-        spec.premiumLots.rawValue > 0
-      else { throw .configuration("\(spec.name): tick, lot, minimum, index and premium size must be above 0") }
-      let underlying: Underlying
-      if let known = underlyings.first(where: { $0.name == Array(spec.underlying.utf8) }) {
-        underlying = known
-      } else {
-        underlying = Underlying(name: spec.underlying, indexE8: spec.initialIndexE8)
-        underlyings.append(underlying)
-      }
-      let market = try Market(
-        index: markets.count, spec: spec, underlying: underlying, configuration: configuration)
-      markets.append(market)
-      marketsByName[spec.name] = market
+    for spec in configuration.instruments { _ = try add(spec) }
+    for underlying in underlyings where underlying.markets.contains(where: { $0.spec.kind != .perpetual }) {
+      updateMarks(of: underlying)
     }
     timers.set(.mark, at: configuration.markInterval)
     timers.set(.summary, at: configuration.summaryInterval)
@@ -132,10 +142,13 @@ public final class SimulatedVenue {
   /// Cancels what dies with a connection and forgets it.
   func end(_ session: Session) {
     session.isOpen = false
-    session.privateChannels.remove(.sessionOrders)
+    session.privateChannels = []
+    session.protection.removeAll()
+    endQuotes(of: session)
     cancelAll(session.orders.filter { !$0.isPersistent }, deletion: .sessionEnd)
     for order in session.orders { order.session = nil }
     session.orders.removeAll()
+    session.quotes.removeAll()
     session.byClientID.removeAll()
     for channel in session.channels { channel.subscribers.removeAll { $0 === session } }
     session.channels.removeAll()
@@ -202,6 +215,8 @@ public final class SimulatedVenue {
     case .channel(let channel):
       channel.isScheduled = false
       publish(channel)
+    case .expiries: expireDue()
+    case .orderHistory(let account, let orders): deliver(account, orders: orders)
     case .delivery(let account, let fills, let markets):
       deliver(account, fills: fills, markets: markets)
     }
@@ -225,14 +240,17 @@ public final class SimulatedVenue {
   public func drain(_ deliver: (ConnectionID, Outgoing) -> Void) { outbox.drain(deliver) }
 
   /// The venue's clock now, nanoseconds since the Unix epoch.
-  public var wallClock: Nanoseconds { configuration.wallClockBase + now }
-  func wall(_ time: Nanoseconds) -> Nanoseconds { configuration.wallClockBase + time }
+  public var wallClock: Nanoseconds { clock.wall(now) }
+  func wall(_ time: Nanoseconds) -> Nanoseconds { clock.wall(time) }
 
   /// The end of a transaction: reply, order notifications, market data, later the account's feeds.
   func settle(requester: Session?, hasReply: Bool = false) {
     watchReduceOnly()
     if hasReply, let requester, !configuration.notifiesBeforeReply { outbox.post(requester.id, reply) }
     flushOrderNotifications(requester: requester)
+    flushProtection()
+    flushConditionals()
+    flushRequestNews()
     if hasReply, let requester, configuration.notifiesBeforeReply { outbox.post(requester.id, reply) }
     if !newSubscriptions.isEmpty {
       let list = newSubscriptions
@@ -240,6 +258,7 @@ public final class SimulatedVenue {
       for subscription in list { sendFirst(subscription) }
     }
     publishMarkets()
+    scheduleHistory()
     scheduleDeliveries()
   }
 }

@@ -75,7 +75,11 @@ extension SimulatedVenue {
 
   /// The channel of that name, made if it makes sense and does not exist yet.
   private func publicChannel(_ name: String) -> Channel? {
-    if let known = channels[name] { return known }
+    if let known = channels[name] {
+      // What has expired is not listened to any more.
+      let ofOne = known.oneMarket
+      return ofOne == nil || markets[ofOne!].isListed ? known : nil
+    }
     guard let (kind, delay) = channelKind(name) else { return nil }
     let channel = Channel(name: Array(name.utf8), kind: kind, delay: delay)
     channels[name] = channel
@@ -86,8 +90,9 @@ extension SimulatedVenue {
       let place = market.channels.firstIndex { $0.rank > channel.rank } ?? market.channels.count
       market.channels.insert(channel, at: place)
       if channel.isFullDepth { market.collectsTouched = true }
-    case .lwtFutures, .priceIndex, .underlyingTrades: underlyingChannels.append(channel)
-    case .noTrades, .instruments, .system: break
+    case .lwtFutures, .lwtOptions, .lwtRolls, .priceIndex, .statistics, .basePrice, .indexComponents, .underlyingTrades:
+      underlyingChannels.append(channel)
+    case .instruments, .system, .banners, .rfqs: break
     }
     return channel
   }
@@ -100,6 +105,23 @@ extension SimulatedVenue {
     switch (first, parts.count) {
     case ("instruments", 1): return (.instruments, 0)
     case ("system", 1): return (.system, 0)
+    case ("banners", 1): return (.banners, 0)
+    case ("rfqs", 1): return (.rfqs, 0)
+    case ("underlying_statistics", 2): return underlying(parts[1]).map { (.statistics($0), 0) }
+    case ("index_components", 2): return underlying(parts[1]).map { (.indexComponents($0), 0) }
+    case ("base_price", 3):
+      guard let index = underlying(parts[1]),
+        let market = underlyings[index].markets.first(where: { $0.spec.expiryDate == parts[2] })
+      else { return nil }
+      return (.basePrice(index, expiry: market.spec.expirySeconds), 0)
+    case ("lwt_options", 4):
+      guard let index = underlying(parts[1]), let delay = Self.delay(parts[3]),
+        parts[2] == "all" || underlyings[index].markets.contains(where: { $0.spec.expiryDate == parts[2] })
+      else { return nil }
+      return (.lwtOptions(index, expiry: parts[2] == "all" ? nil : String(parts[2])), delay)
+    case ("lwt_future_rolls", 3):
+      guard let index = underlying(parts[1]), let delay = Self.delay(parts[2]) else { return nil }
+      return (.lwtRolls(index), delay)
     case ("price_index", 2): return underlying(parts[1]).map { (.priceIndex($0), 0) }
     case ("ticker", 3):
       guard let index = market(parts[1]), let delay = Self.delay(parts[2]) else { return nil }
@@ -114,8 +136,9 @@ extension SimulatedVenue {
       if parts[2] == "single" { return market(parts[1]).map { (.recentTrades($0), 0) } }
       guard let index = underlying(parts[1]) else { return nil }
       switch parts[2] {
-      case "all": return (.underlyingTrades(index), 0)
-      case "options", "future_rolls": return (.noTrades, 0)
+      case "all": return (.underlyingTrades(index, .all), 0)
+      case "options": return (.underlyingTrades(index, .options), 0)
+      case "future_rolls": return (.underlyingTrades(index, .rolls), 0)
       default: return nil
       }
     case ("book", 5...6):

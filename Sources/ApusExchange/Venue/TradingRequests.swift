@@ -16,8 +16,8 @@ extension SimulatedVenue {
   }
 
   /// A price in ticks; 13 for none or one that is not positive, 15 off the grid.
-  private func price(_ market: Market, _ e8: Int64) -> Result<PriceTicks, FaultError> {
-    guard e8 > 0 else { return .failure(FaultError(.invalidPrice)) }
+  func price(_ market: Market, _ e8: Int64) -> Result<PriceTicks, FaultError> {
+    guard e8 > 0 || market.spec.kind == .combination else { return .failure(FaultError(.invalidPrice)) }
     guard e8 % market.spec.grid.tickE8 == 0 else { return .failure(FaultError(.priceNotAligned)) }
     return .success(PriceTicks(rawValue: e8 / market.spec.grid.tickE8))
   }
@@ -31,17 +31,24 @@ extension SimulatedVenue {
   }
 
   /// The most aggressive tick that the collar allows.
-  private func collarLimit(_ market: Market, _ side: Side) -> PriceTicks {
+  func collarLimit(_ market: Market, _ side: Side) -> PriceTicks {
     let tick = market.spec.grid.tickE8
-    if side == .buy {
-      return PriceTicks(rawValue: market.collarHighE8(configuration.collarBasisPoints) / tick)
-    }
-    return PriceTicks(rawValue: (market.collarLowE8(configuration.collarBasisPoints) + tick - 1) / tick)
+    let collar = market.collarE8(configuration)
+    return PriceTicks(
+      rawValue: side == .buy ? floorDivision(collar.high, tick) : -floorDivision(-collar.low, tick))
   }
 
-  private func isTooLarge(_ market: Market, _ price: PriceTicks, amountE8: Int64) -> Bool {
-    let value = Int128(price.rawValue) * Int128(market.spec.grid.tickE8) * Int128(amountE8) / 100_000_000
+  func isTooLarge(_ market: Market, _ price: PriceTicks, amountE8: Int64) -> Bool {
+    let value = Int128(abs(price.rawValue)) * Int128(market.spec.grid.tickE8) * Int128(amountE8) / 100_000_000
     return amountE8 > 1_000_000_00000000 || value > Int128(configuration.maximumOrderValueE8)
+  }
+
+  func direction(_ arguments: Arguments) -> Side? {
+    switch arguments.string("direction") {
+    case .value("buy"): .buy
+    case .value("sell"): .sell
+    default: nil
+    }
   }
 
   /// Everything that an insert says, before it meets an instrument.
@@ -68,11 +75,8 @@ extension SimulatedVenue {
     if let side {
       terms.side = side
     } else {
-      switch arguments.string("direction") {
-      case .value("buy"): terms.side = .buy
-      case .value("sell"): terms.side = .sell
-      default: return wrong
-      }
+      guard let given = direction(arguments) else { return wrong }
+      terms.side = given
     }
     switch arguments.string("order_type") {
     case .absent, .value("limit"): break
@@ -101,7 +105,7 @@ extension SimulatedVenue {
     switch arguments.string("label") {
     case .absent: break
     case .value(let label):
-      guard label.utf8.count <= 64, label.utf8.allSatisfy(Self.isLabelCharacter) else { return wrong }
+      guard Self.isLabel(label) else { return wrong }
       terms.label = label
     case .wrong: return wrong
     }
@@ -113,16 +117,9 @@ extension SimulatedVenue {
     terms.rejectPostOnly = rejectPostOnly
     terms.reduceOnly = reduceOnly
     terms.collar = collar
-    switch arguments.string("stp_level") {
-    case .absent, .value("customer"), .value("account"): break
-    case .value("disabled"): terms.preventsSelfTrade = false
-    default: return wrong
-    }
-    switch arguments.string("stp_action") {
-    case .absent, .value("cancel_aggressive_partial_fill"): break
-    case .value("cancel_aggressive_no_fill"): terms.stopsBeforeFill = true
-    default: return wrong
-    }
+    guard let prevents = selfTradeLevel(arguments), let stops = selfTradeStop(arguments) else { return wrong }
+    terms.preventsSelfTrade = prevents
+    terms.stopsBeforeFill = stops
     if rejectPostOnly && !postOnly { return wrong }
     if terms.isMarket && isGoodTillCancelled || terms.isImmediate && postOnly {
       return .failure(FaultError(.invalidTimeInForce))
@@ -130,6 +127,26 @@ extension SimulatedVenue {
     if terms.isMarket && collar == .ignore { return .failure(FaultError(.unboundedMarketOrder)) }
     return .success(terms)
   }
+
+  /// Whether `stp_level` asks for prevention; `nil` if it is no such word.
+  func selfTradeLevel(_ arguments: Arguments) -> Bool? {
+    switch arguments.string("stp_level") {
+    case .absent, .value("customer"), .value("account"): true
+    case .value("disabled"): false
+    default: nil
+    }
+  }
+
+  /// Whether `stp_action` asks for no fill at all; `nil` if it is no such word.
+  func selfTradeStop(_ arguments: Arguments) -> Bool? {
+    switch arguments.string("stp_action") {
+    case .absent, .value("cancel_aggressive_partial_fill"): false
+    case .value("cancel_aggressive_no_fill"): true
+    default: nil
+    }
+  }
+
+  static func isLabel(_ text: String) -> Bool { text.utf8.count <= 64 && text.utf8.allSatisfy(isLabelCharacter) }
 
   private static func isLabelCharacter(_ byte: UInt8) -> Bool {
     switch byte {
@@ -148,6 +165,7 @@ extension SimulatedVenue {
       return .invalidRequest
     }
     guard let market = marketsByName[name] else { return .unknownInstrument }
+    if market.isHalted { return .partitionUnavailable }
     if let id = terms.clientID, session.byClientID[id] != nil { return .duplicateOrderID }
     let grid = market.spec.grid
 
@@ -176,7 +194,7 @@ extension SimulatedVenue {
       guard reducible > 0 else { return .reduceOnlyMode }
       amount = min(amount, QtyLots(rawValue: reducible))
     }
-    if account.orders.count >= configuration.maximumOpenOrders { return .tooManyOpenOrders }
+    if account.orders.count - account.quoteCount >= configuration.maximumOpenOrders { return .tooManyOpenOrders }
 
     let order = VenueOrder(
       number: nextOrderNumber, account: account, market: market, session: session, side: terms.side,
@@ -234,6 +252,7 @@ extension SimulatedVenue {
     case .failure(let error): return error.fault
     }
     let market = order.market
+    if market.isHalted { return .partitionUnavailable }
     let grid = market.spec.grid
     var limit: PriceTicks
     switch price(market, priceE8) {

@@ -1,51 +1,4 @@
 public import Apus
-public import CSupport
-
-/// An instrument that a simulated venue lists.
-public struct InstrumentSpec: Sendable, Equatable {
-  public enum Kind: String, Sendable { case perpetual, future }
-
-  /// For example `BTC-PERPETUAL`.
-  public var name: String
-  /// For example `FBTCUSD`.
-  public var product: String
-  /// The index it follows, for example `BTCUSD`.
-  public var underlying: String
-  public var kind: Kind
-  public var grid: InstrumentGrid
-  /// Futures only: `YYYY-MM-DD` and its second since the epoch; empty and 0 otherwise.
-  public var expiryDate = ""
-  public var expirySeconds: Int64 = 0
-  /// The index until the market flow brings one, 10⁻⁸ USD, > 0.
-  public var initialIndexE8: Int64
-  /// Size whose average price makes the fair-depth premium (reference 4.3: 1 BTC or 20 ETH).
-  public var premiumLots: QtyLots
-
-  public init(
-    name: String, product: String, underlying: String, kind: Kind = .perpetual, grid: InstrumentGrid,
-    initialIndexE8: Int64, premiumLots: QtyLots
-  ) {
-    self.name = name
-    self.product = product
-    self.underlying = underlying
-    self.kind = kind
-    self.grid = grid
-    self.initialIndexE8 = initialIndexE8
-    self.premiumLots = premiumLots
-  }
-
-  /// Tick 1 USD, lot and minimum 0.001 BTC (reference 4.3).
-  public static let btcPerpetual = Self(
-    name: "BTC-PERPETUAL", product: "FBTCUSD", underlying: "BTCUSD",
-    grid: InstrumentGrid(tickE8: 100_000_000, lotE8: 100_000, minimumLots: QtyLots(rawValue: 1)),
-    initialIndexE8: 61_800_00000000, premiumLots: QtyLots(rawValue: 1000))
-
-  /// Tick 0.1 USD, lot and minimum 0.01 ETH (reference 4.3).
-  public static let ethPerpetual = Self(
-    name: "ETH-PERPETUAL", product: "FETHUSD", underlying: "ETHUSD",
-    grid: InstrumentGrid(tickE8: 10_000_000, lotE8: 1_000_000, minimumLots: QtyLots(rawValue: 1)),
-    initialIndexE8: 2_680_00000000, premiumLots: QtyLots(rawValue: 2000))
-}
 
 /// Checks the signature of a login token. The core itself knows no cryptography.
 public protocol TokenVerifier {
@@ -78,15 +31,29 @@ public struct VenueConfiguration: Sendable {
   public var cancelRate = 1000
   /// After a violation everything of that kind fails for this long.
   public var throttlePenalty: Nanoseconds = 0
+  /// What a mass quote counts as: the reference does not know, and assumes one message a request.
+  public enum MassQuoteCost: String, Sendable, CaseIterable { case perRequest, perQuote, perSide }
+  public var massQuoteCost = MassQuoteCost.perRequest
+  /// Error 51 for every mass quote if false.
+  public var allowsMassQuotes = true
+  /// A quote that has traded in part is unchanged if the new amount equals what remains, instead of what was quoted.
+  public var comparesRemainingQuote = false
+  /// `cancel_all` takes mass quotes too, which the reference does not know.
+  public var cancelAllTakesQuotes = true
+  /// Open orders of an account, mass quotes not counted; error 49 above it.
   public var maximumOpenOrders = 1000
   /// Largest value of one order, 10⁻⁸ USD; error 50 above it, or above a million contracts.
   public var maximumOrderValueE8: MoneyE8 = 100_000_000_00000000
-  /// Collars of delta-1 products: mark · (1 ∓ this / 10,000).
+  /// Collars of delta-1 products: mark · (1 ∓ this / 10,000); of rolls: mark ∓ index · this / 10,000.
   public var collarBasisPoints: Int64 = 300
+  /// Collars of options: mark · (1 ∓ this / 10,000), as captured from the real venue.
+  public var optionCollarBasisPoints: Int64 = 2500
 
   /// Fees in units of 10⁻⁶ of the value: 100 is one basis point.
   public var makerFeeE6: Int64 = 100
   public var takerFeeE6: Int64 = 500
+  /// Options, both sides of a trade.
+  public var optionFeeE6: Int64 = 250
   /// Cash of an account when it first logs in, 10⁻⁸ USD.
   public var initialCashE8: MoneyE8 = 1_000_000_00000000
 
@@ -96,6 +63,9 @@ public struct VenueConfiguration: Sendable {
   public var markInterval: Nanoseconds = 1_000_000_000
   /// `account.summary` comes this often.
   public var summaryInterval: Nanoseconds = 5_000_000_000
+
+  /// Trades a mark interval that others do in the instruments which the venue itself quotes, spread over them at random.
+  public var derivedTradesPerMark = 2
 
   /// Notifications of a request before its reply instead of after it.
   public var notifiesBeforeReply = false

@@ -32,6 +32,7 @@ enum OrderChange {
 
 enum OrderDeletion {
   case clientCancel, clientBulkCancel, sessionEnd, filled, immediateCancel, adminCancel, selfTradePrevention
+  case replaced, protection, instrumentDeactivated, failover
 
   var word: StaticString {
     switch self {
@@ -42,6 +43,10 @@ enum OrderDeletion {
     case .immediateCancel: "immediate_cancel"
     case .adminCancel: "admin_cancel"
     case .selfTradePrevention: "self_trade_prevention"
+    case .replaced: "replaced"
+    case .protection: "mm_protection"
+    case .instrumentDeactivated: "instrument_deactivated"
+    case .failover: "failover"
     }
   }
 }
@@ -61,6 +66,12 @@ final class VenueOrder {
   let clientID: UInt64?
   let label: String?
   let createTime: Nanoseconds
+  /// It came by mass_quote.
+  var isQuote = false
+  /// The conditional order that it came from.
+  var conditional: UInt64?
+  /// When the order history shows it.
+  var visibleAt: Nanoseconds = .max
 
   /// Slot in the venue's table; the tag in the matching engine.
   var slot = 0
@@ -76,7 +87,7 @@ final class VenueOrder {
   var fills: [Int] = []
 
   init(
-    number: UInt64, account: Account, market: Market, session: Session, side: Side, isMarket: Bool,
+    number: UInt64, account: Account, market: Market, session: Session?, side: Side, isMarket: Bool,
     isImmediate: Bool, isReduceOnly: Bool, isPersistent: Bool, clientID: UInt64?, label: String?,
     createTime: Nanoseconds, price: PriceTicks, amount: QtyLots
   ) {
@@ -95,6 +106,17 @@ final class VenueOrder {
     self.price = price
     self.amount = amount
     remaining = amount
+  }
+
+  /// `change_reason` must have been written but for its closing quote.
+  private func writeOrigin(_ out: TextBuffer) {
+    guard let conditional else {
+      out.raw("\",\"insert_reason\":\"client_request\"")
+      return
+    }
+    out.raw("\",\"insert_reason\":\"conditional_order\",\"conditional_order_id\":\"")
+    out.hex(conditional, digits: 16)
+    out.byte(UInt8(ascii: "\""))
   }
 
   /// Order ids are 16 hex digits, as seen on the wire: a gateway part and a counter.
@@ -136,19 +158,20 @@ final class VenueOrder {
     for index in newFills {
       if !isFirst { out.byte(UInt8(ascii: ",")) }
       isFirst = false
-      account.fills[index].writeInOrder(out, grid: grid, wallClockBase: account.wallClockBase)
+      account.fills[index].writeInOrder(out, grid: grid, clock: account.clock)
     }
     out.raw("],\"change_reason\":\"")
     out.raw(change.word)
-    out.raw("\",\"insert_reason\":\"client_request\",\"create_time\":")
-    out.seconds(account.wallClockBase + createTime)
+    writeOrigin(out)
+    out.raw(",\"create_time\":")
+    out.seconds(account.clock.wall(createTime))
     out.raw(",\"persistent\":")
     out.bool(isPersistent)
     if let deletion {
       out.raw(",\"delete_reason\":\"")
       out.raw(deletion.word)
       out.raw("\",\"close_time\":")
-      out.seconds(account.wallClockBase + closeTime)
+      out.seconds(account.clock.wall(closeTime))
     }
     if isReduceOnly { out.raw(",\"reduce_only\":true") }
     out.byte(UInt8(ascii: "}"))

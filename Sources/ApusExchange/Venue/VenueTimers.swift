@@ -6,6 +6,9 @@ enum VenueTimer {
   case summary
   case silence(Session)
   case channel(Channel)
+  /// Something may have expired.
+  case expiries
+  case orderHistory(Account, orders: Range<Int>)
   case delivery(Account, fills: Range<Int>, markets: [Int])
 }
 
