@@ -180,32 +180,36 @@ import Testing
     #expect(room.rawValue == 2)
     tracker.stepRecentFills()
     tracker.stepRecentFills()
-    #expect(tracker.with(0) { $0.room(for: .sell, limit: QtyLots(rawValue: 10)) }.rawValue == 5)
+    let later = tracker.with(0) { $0.room(for: .sell, limit: QtyLots(rawValue: 10)) }
+    #expect(later.rawValue == 5)
   }
 
   @Test func `R06 R56 an execution told after the position that contains it is counted, but does not move the position`()
     throws
   {
-    let second: Nanoseconds = 1_000_000_000
+    let unit: Nanoseconds = 1_000_000_000
     var tracker = try Say.tracker()
     let order = tracker.rest(.buy, 100, 5)
     // The venue's 2 was asked for at 10 s of its clock, and taken over at a price of 90.
-    #expect(tracker.setPosition(0, QtyLots(rawValue: 2), mark: PriceTicks(rawValue: 90)))
-    tracker.confirmPosition(0, askedAt: 10 * second, mark: PriceTicks(rawValue: 90))
+    _ = tracker.setPosition(0, QtyLots(rawValue: 2), mark: PriceTicks(rawValue: 90))
+    tracker.confirmPosition(0, askedAt: 10 * unit, mark: PriceTicks(rawValue: 90))
 
     var early = Say.fill(order, "T1", qty: 2)
-    early.time = 9 * second
-    #expect(tracker.apply(early, now: 1) == .booked)
+    early.time = 9 * unit
+    let first = tracker.apply(early, now: 1)
+    #expect(first == .booked)
     #expect(tracker.position == 2)
     #expect(tracker.buys == 3)
-    // Bought at 100, not at 90.
-    #expect(tracker.with(0) { $0.cashE8 } == -200 * 100_000)
-    #expect(tracker.with(0) { $0.boughtLots.rawValue } == 2)
+    let (cash, bought) = tracker.with(0) { ($0.cashE8, $0.boughtLots.rawValue) }
+    // Bought at 100, not at 90: the price, tick and lot make 10⁵ · 10⁻⁸ USD of one tick and lot.
+    #expect(cash == -200 * 100_000)
+    #expect(bought == 2)
 
     // Executed in the last second before the question: nobody knows, and the position moves.
     var late = Say.fill(order, "T2", qty: 1)
-    late.time = 9 * second + 1
-    #expect(tracker.apply(late, now: 1) == .booked)
+    late.time = 9 * unit + 1
+    let second = tracker.apply(late, now: 1)
+    #expect(second == .booked)
     #expect(tracker.position == 3)
   }
 }

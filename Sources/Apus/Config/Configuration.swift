@@ -117,6 +117,12 @@ public struct VenueSection: Codable, Equatable, Sendable {
   /// Messages a second kept back from the rate that the venue grants.
   public var reserveMessages: Int
   public var requestTimeoutMs: Int
+  /// What the mass quotes of a product may trade before the venue cancels all of them, contracts.
+  public var protectionTrade: DecimalE8
+  /// The largest mass quote of a product, contracts.
+  public var protectionQuote: DecimalE8
+  /// How long quoting with mass quotes rests after that.
+  public var protectionPauseMs: Int
 
   enum CodingKeys: String, CodingKey, CaseIterable {
     case kind, url
@@ -128,12 +134,17 @@ public struct VenueSection: Codable, Equatable, Sendable {
     case cancelOnDisconnectSeconds = "cancel_on_disconnect_seconds"
     case reserveMessages = "reserve_messages"
     case requestTimeoutMs = "request_timeout_ms"
+    case protectionTrade = "protection_trade"
+    case protectionQuote = "protection_quote"
+    case protectionPauseMs = "protection_pause_ms"
   }
 
   public init(
     kind: VenueKind = .thalex, url: String, keyID: String, privateKeyFile: String? = nil,
     privateKeyEnv: String? = nil, account: String? = nil, caFile: String? = nil,
-    cancelOnDisconnectSeconds: Int = 6, reserveMessages: Int = 5, requestTimeoutMs: Int = 3000
+    cancelOnDisconnectSeconds: Int = 6, reserveMessages: Int = 5, requestTimeoutMs: Int = 3000,
+    protectionTrade: DecimalE8 = DecimalE8(e8: 100_000_000), protectionQuote: DecimalE8 = DecimalE8(e8: 100_000_000),
+    protectionPauseMs: Int = 2000
   ) {
     self.kind = kind
     self.url = url
@@ -145,6 +156,9 @@ public struct VenueSection: Codable, Equatable, Sendable {
     self.cancelOnDisconnectSeconds = cancelOnDisconnectSeconds
     self.reserveMessages = reserveMessages
     self.requestTimeoutMs = requestTimeoutMs
+    self.protectionTrade = protectionTrade
+    self.protectionQuote = protectionQuote
+    self.protectionPauseMs = protectionPauseMs
   }
 }
 
@@ -156,21 +170,26 @@ public struct InstrumentSection: Codable, Equatable, Sendable {
   public var bookDepth: Int
   /// Quotes are pulled when the ticker has been silent for this long.
   public var staleAfterMs: Int
+  /// Replace whole sides by mass quotes instead of order by order.
+  public var massQuotes: Bool
 
   enum CodingKeys: String, CodingKey, CaseIterable {
     case name, ladder, limits
     case bookDepth = "book_depth"
     case staleAfterMs = "stale_after_ms"
+    case massQuotes = "mass_quotes"
   }
 
   public init(
-    name: String, ladder: LadderSection, limits: LimitsSection, bookDepth: Int = 10, staleAfterMs: Int = 5000
+    name: String, ladder: LadderSection, limits: LimitsSection, bookDepth: Int = 10, staleAfterMs: Int = 5000,
+    massQuotes: Bool = false
   ) {
     self.name = name
     self.ladder = ladder
     self.limits = limits
     self.bookDepth = bookDepth
     self.staleAfterMs = staleAfterMs
+    self.massQuotes = massQuotes
   }
 }
 

@@ -35,6 +35,14 @@ struct ConfigurationChecks {
           + "keep one of this and line \(min(file, variable).line)")
     default: break
     }
+    if let trade = places["venue.protection_trade"], places["venue.protection_quote"] != nil,
+      configuration.venue.protectionTrade > configuration.venue.protectionQuote
+    {
+      report(
+        trade, "venue.protection_trade",
+        "is \(configuration.venue.protectionTrade), but must be at most protection_quote "
+          + "(\(configuration.venue.protectionQuote)): lower it, or raise protection_quote")
+    }
     if let file = places["venue.ca_file"], let address = VenueAddress(configuration.venue.url), !address.isEncrypted {
       report(file, "venue.ca_file", "is given, but the url is ws:// and uses no certificates: remove it or use wss://")
     }
@@ -86,11 +94,35 @@ struct ConfigurationChecks {
         "is \(limits.maxPosition), but a side of the ladder adds up to \(ladder.sideSize): "
           + "raise it to \(ladder.sideSize) or more, or make the ladder smaller")
     }
+    checkMassQuotes(instrument, path)
     if has(["ladder.levels", "limits.max_orders"]), limits.maxOrders < 2 * ladder.levels {
       report(
         place("limits.max_orders"), "\(path).limits.max_orders",
         "is \(limits.maxOrders), but \(ladder.levels) levels on both sides are \(2 * ladder.levels) orders: "
           + "raise it to \(2 * ladder.levels) or more, or use fewer levels")
+    }
+  }
+
+  private mutating func checkMassQuotes(_ instrument: InstrumentSection, _ path: String) {
+    guard instrument.massQuotes else { return }
+    let ladder = instrument.ladder
+    if let place = places["\(path).ladder.levels"], ladder.levels > QuotePlan.levelCapacity {
+      report(
+        place, "\(path).ladder.levels",
+        "is \(ladder.levels), but a mass quote has at most \(QuotePlan.levelCapacity) levels a side: "
+          + "use fewer levels, or set mass_quotes to false")
+    }
+    if let place = places["\(path).limits.max_orders"], instrument.limits.maxOrders < 4 * ladder.levels {
+      report(
+        place, "\(path).limits.max_orders",
+        "is \(instrument.limits.maxOrders), but while mass quotes replace both sides \(4 * ladder.levels) orders count: "
+          + "raise it to \(4 * ladder.levels) or more, or use fewer levels")
+    }
+    if let place = places["venue.protection_quote"], configuration.venue.protectionQuote < ladder.largestSize {
+      report(
+        place, "venue.protection_quote",
+        "is \(configuration.venue.protectionQuote), but \(path).ladder quotes up to \(ladder.largestSize): "
+          + "raise it, or make the ladder smaller")
     }
   }
 }

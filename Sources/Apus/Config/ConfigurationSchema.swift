@@ -150,6 +150,15 @@ extension VenueSection: DescribedSection {
     .init(
       CodingKeys.requestTimeoutMs, \.requestTimeoutMs, .whole(100...60_000), .defaulted, unit: "ms",
       "A request without an answer for this long has an unknown outcome."),
+    .init(
+      CodingKeys.protectionTrade, \.protectionTrade, .decimal(.zero...decimal(1_000_000), isAboveLower: true), .defaulted,
+      unit: "contracts", "Mass quotes of a product may trade this much; then the venue cancels all of them."),
+    .init(
+      CodingKeys.protectionQuote, \.protectionQuote, .decimal(.zero...decimal(1_000_000), isAboveLower: true), .defaulted,
+      unit: "contracts", "The largest mass quote; the venue charges margin for it."),
+    .init(
+      CodingKeys.protectionPauseMs, \.protectionPauseMs, .whole(0...600_000), .defaulted, unit: "ms",
+      "How long mass quotes rest after the venue has cancelled them."),
   ]
 }
 
@@ -168,6 +177,9 @@ extension InstrumentSection: DescribedSection {
     .init(
       CodingKeys.staleAfterMs, \.staleAfterMs, .whole(100...600_000), .defaulted, unit: "ms",
       "Quotes are pulled when the ticker has been silent for this long."),
+    .init(
+      CodingKeys.massQuotes, \.massQuotes, .flag, .defaulted,
+      "Whether whole sides are replaced by mass quotes, many instruments with one message."),
   ]
 }
 

@@ -152,7 +152,7 @@ public final class Engine: Sendable {
     let names = configuration.instruments.map(\.name)
     let settings = laneSettings(address: address, bootEpoch: bootEpoch)
     let adapter = try ThalexAdapter(
-      instruments: configuration.instruments.map { .init(name: $0.name, bookDepth: $0.bookDepth) },
+      instruments: configuration.instruments.map { .init(name: $0.name, bookDepth: $0.bookDepth, usesMassQuotes: $0.massQuotes) },
       account: venue.account, labelPrefix: settings.labelPrefix, label: settings.label,
       deadManSeconds: venue.cancelOnDisconnectSeconds)
     let output = LaneOutput(
@@ -232,13 +232,18 @@ public final class Engine: Sendable {
     settings.reserveMessages = configuration.venue.reserveMessages
     settings.requestTimeout = Nanoseconds(configuration.venue.requestTimeoutMs) * 1_000_000
     settings.seed = bootEpoch | 1
+    settings.protection.trade = configuration.venue.protectionTrade
+    settings.protection.quote = configuration.venue.protectionQuote
+    settings.protection.pause = Nanoseconds(configuration.venue.protectionPauseMs) * 1_000_000
     settings.instruments = configuration.instruments.map { section in
-      InstrumentSettings(
+      var instrument = InstrumentSettings(
         name: section.name, maximumPosition: section.limits.maxPosition, maximumOrder: section.limits.maxOrder,
         maximumNotional: section.limits.maxNotional, collarCentiBps: section.limits.collarBps.hundredths,
         maximumOrders: section.limits.maxOrders, priceToleranceTicks: Int64(section.ladder.keepWithinTicks),
         keepSizePermille: section.ladder.keepSize.permille, bookDepth: section.bookDepth,
         staleAfter: Nanoseconds(section.staleAfterMs) * 1_000_000)
+      instrument.usesMassQuotes = section.massQuotes
+      return instrument
     }
     return settings
   }

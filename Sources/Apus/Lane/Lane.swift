@@ -24,10 +24,15 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   var stop = StopProgress()
   /// Messages that improvements leave for a side without quotes.
   var improvementReserve: UInt32 = 0
+  /// Inserts, amends and mass quotes that may be without an answer.
+  var unansweredLimit = 1
   /// When a command was held back for lack of budget: look again then.
   var budgetReadyAt: Nanoseconds = .max
   var nextTimerAt: Nanoseconds = 0
   var quotedTime: QuotedTime
+  /// Instruments that are quoted with mass quotes, and what is under way for them.
+  var quotes: LaneQuotes
+  let hasMassQuotes: Bool
   /// Order messages sent, and how many left in this turn: the runner stamps those.
   private(set) var ordersSent = 0
   private(set) var messagesSent = 0
@@ -58,6 +63,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       instrumentCapacity: count, ladderCapacity: settings.ladderCapacity, ordersPerSide: perSide)
     risk = RiskGate(instrumentCapacity: count)
     quotedTime = QuotedTime(instruments: count)
+    quotes = LaneQuotes(instrumentCapacity: count)
+    hasMassQuotes = settings.instruments.contains { $0.usesMassQuotes }
     self.adapter = adapter
     self.output = output
     self.settings = settings
@@ -163,6 +170,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       // Whether quotes rest changes only with what makes an instrument dirty, or with a look.
       noteQuotedTime(index, now)
     }
+    if hasMassQuotes { sendQuotes(now) }
   }
 
   private var gate: QuotingBlock {
@@ -175,6 +183,10 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   private mutating func look(_ instrument: InstrumentIndex, _ now: Nanoseconds) {
     core.counters.looks += 1
     let index = Int(instrument)
+    if hasMassQuotes, settings.instruments[index].usesMassQuotes {
+      lookForQuotes(instrument, gate, now)
+      return
+    }
     quoting.look(
       instrument, market: core.markets + index, state: core.tracker.state(instrument),
       limits: risk.limits(for: instrument), staleAfter: settings.instruments[index].staleAfter, gate: gate,
@@ -249,10 +261,15 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   }
 
   /// Why inserts and amends have to wait, and when to look again.
-  private mutating func holdChanges(_ instrument: InstrumentIndex, _ now: Nanoseconds) -> QuotingBlock {
+  mutating func holdChanges(_ instrument: InstrumentIndex, _ now: Nanoseconds) -> QuotingBlock {
     if now < core.throttledUntil {
       budgetReadyAt = min(budgetReadyAt, core.throttledUntil)
       return .throttled
+    }
+    if core.sentSinceAnswer >= unansweredLimit {
+      // A venue that reads again after a pause takes everything at once: that must stay within the rate (R16).
+      budgetReadyAt = min(budgetReadyAt, now + LaneSession.timerInterval)
+      return .unanswered
     }
     let until = core.refusedUntil(instrument)
     guard now < until else { return .none }
@@ -342,15 +359,28 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   private mutating func transmit(
     _ approved: ApprovedCommand, _ order: OrderPointer, _ buffer: UnsafeMutableRawBufferPointer, _ now: Nanoseconds
   ) -> Bool {
-    let count = adapter.encode(approved, clientID: order.pointee.client_id, into: buffer)
+    // Only a cancel is sent for a quote: the venue does not know it by our number.
+    let count =
+      order.pointee.flags & StateTracker.isQuote == 0
+      ? adapter.encode(approved, clientID: order.pointee.client_id, into: buffer)
+      : adapter.encodeCancel(of: order.pointee.venue_id, clientID: order.pointee.client_id, into: buffer)
     if count == 0 { output.drop() }
     guard count > 0, output.commit(buffer, count) else {
       core.tracker.takeBack(order, now: now)
       return false
     }
     messagesSent += 1
-    if approved.command.kind != .cancel { ordersSent += 1 }
+    if approved.command.kind != .cancel {
+      ordersSent += 1
+      core.noteSent()
+    }
     return true
+  }
+
+  mutating func noteOrderMessage() {
+    messagesSent += 1
+    ordersSent += 1
+    core.noteSent()
   }
 
   // MARK: - Books
@@ -367,6 +397,14 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     core.hasNewListing = false
     for index in 0..<core.instrumentCount where core.takeNewListing(index) {
       guard let info = core.markets[index].info else { continue }
+      if let grid = core.markets[index].strategyGrid, grid != info.grid, adapter.phase != .settingUp {
+        // Books, orders and templates are on the old grid: a new connection takes all orders away and begins with
+        // snapshots on the new one (R32, R64).
+        core.markets[index].info = nil
+        core.markDirty(InstrumentIndex(index))
+        session.closeReason = .instrumentChanged
+        continue
+      }
       let setting = settings.instruments[index]
       risk.load(setting.limits(on: info.grid), for: InstrumentIndex(index))
       // A strategy keeps what it has learned over a reconnect; only a new grid begins it anew.

@@ -9,6 +9,8 @@ public struct LaneCounters: Sendable {
   public var inserts = 0
   public var amends = 0
   public var cancels = 0
+  /// Messages, of whatever many instruments.
+  public var massQuotes = 0
   public var throttled = 0
   public var rejects = 0
   public var edgeRefusals = 0
@@ -45,7 +47,13 @@ struct LaneCore: ~Copyable, VenueEventSink {
   var lastFillAt = LaneSession.never
   /// No inserts and amends until then: the message rate was exceeded (R39).
   private(set) var throttledUntil = LaneSession.never
+  /// Inserts, amends and mass quotes sent since the venue last answered one, and when the last of them left.
+  private(set) var sentSinceAnswer = 0
+  private var lastSentAt = LaneSession.never
   private let refusals: UnsafeMutablePointer<RefusalStreak>
+  private let protections: UnsafeMutablePointer<ProtectionGroup>
+  /// Protection groups that a lane can have.
+  static let protectionCapacity = 64
 
   /// Positions as the venue last stated them.
   private let stated: UnsafeMutablePointer<QtyLots?>
@@ -103,6 +111,8 @@ struct LaneCore: ~Copyable, VenueEventSink {
     differences.initialize(repeating: PositionDifference(), count: instrumentCount)
     refusals = .allocate(capacity: instrumentCount)
     refusals.initialize(repeating: RefusalStreak(), count: instrumentCount)
+    protections = .allocate(capacity: Self.protectionCapacity)
+    protections.initialize(repeating: ProtectionGroup(), count: Self.protectionCapacity)
     newlyListed = .allocate(capacity: instrumentCount)
     newlyListed.initialize(repeating: false, count: instrumentCount)
     events = .allocate(capacity: Self.eventCapacity)
@@ -133,6 +143,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     markets.deallocate()
     stated.deallocate()
     refusals.deallocate()
+    protections.deallocate()
     differences.deallocate()
     newlyListed.deallocate()
     events.deallocate()
@@ -189,6 +200,32 @@ struct LaneCore: ~Copyable, VenueEventSink {
   /// Until when inserts and amends of an instrument wait because the venue refuses them.
   func refusedUntil(_ instrument: InstrumentIndex) -> Nanoseconds { refusals[Int(instrument)].until }
 
+  mutating func noteSent() {
+    sentSinceAnswer += 1
+    lastSentAt = now
+  }
+
+  /// An answer that does not come in time is no longer waited for: the next messages find out whether there is a venue.
+  mutating func giveUpAnswers(sentBefore deadline: Nanoseconds) {
+    guard sentSinceAnswer > 0, lastSentAt < deadline else { return }
+    sentSinceAnswer = 0
+    markAllDirty()
+  }
+
+  mutating func refuse(_ instrument: InstrumentIndex, now: Nanoseconds) { refusals[Int(instrument)].note(now: now) }
+
+  /// `nil` if there is no such group.
+  func protection(_ product: ProductIndex) -> ProtectionGroup? {
+    Int(product) < Self.protectionCapacity ? protections[Int(product)] : nil
+  }
+
+  mutating func noteProtection(_ product: ProductIndex, _ event: ProtectionGroup.Event) {
+    guard Int(product) < Self.protectionCapacity else { return }
+    let wasArmed = protections[Int(product)].isArmed
+    protections[Int(product)].note(event, now: now)
+    if protections[Int(product)].isArmed != wasArmed { markAllDirty() }
+  }
+
   @inline(__always)
   mutating func markDirty(_ instrument: InstrumentIndex) {
     guard Int(instrument) < instrumentCount else { return }
@@ -203,8 +240,10 @@ struct LaneCore: ~Copyable, VenueEventSink {
       markets[index].invalidate()
       setStated(InstrumentIndex(index), nil)
     }
+    for index in 0..<Self.protectionCapacity { protections[index].note(.removed, now: now) }
     statedAt = 0
     answeredAt = 0
+    sentSinceAnswer = 0
     forgetDifferences()
     isInQuery = false
     hasBrokenBook = false
@@ -374,15 +413,25 @@ struct LaneCore: ~Copyable, VenueEventSink {
   }
 
   mutating func replied(_ request: RequestKind, value: Int64) {
+    noteAnswer(to: request)
     switch request {
     case .session(let kind): push(.replied(kind, value: value))
     case .insert(let id), .amend(let id):
       if let order = tracker.order(id) { refusals[Int(order.pointee.instrument_index)] = RefusalStreak() }
-    case .cancel, .massQuote, .protection, .cancelMassQuote, .unknown: break
+    case .protection(let product): noteProtection(product, .set)
+    case .cancel, .massQuote, .cancelMassQuote, .unknown: break
+    }
+  }
+
+  private mutating func noteAnswer(to request: RequestKind) {
+    switch request {
+    case .insert, .amend, .massQuote: sentSinceAnswer = 0
+    case .session, .cancel, .protection, .cancelMassQuote, .unknown: break
     }
   }
 
   mutating func refused(_ request: RequestKind, code: Int64) {
+    noteAnswer(to: request)
     let isThrottled = isThrottle(code)
     if isThrottled { counters.throttled += 1 } else { counters.rejects += 1 }
     if case .session(let kind) = request {
@@ -397,10 +446,32 @@ struct LaneCore: ~Copyable, VenueEventSink {
       if proof != .orderGone, !isThrottled, let order = tracker.order(id) {
         refusals[Int(order.pointee.instrument_index)].note(now: now)
       }
-    case .cancel, .session, .massQuote, .protection, .cancelMassQuote, .unknown: break
+    case .massQuote(let serial):
+      if isThrottled { throttledUntil = now + Self.throttlePause }
+      push(.quotesRefused(serial, code: code))
+    case .protection(let product): noteProtection(product, .refused)
+    case .cancel, .session, .cancelMassQuote, .unknown: break
     }
     if let order = tracker.refuse(request, proof: proof, now: now) {
       markDirty(order.pointee.instrument_index)
+    }
+  }
+
+  mutating func massQuoted(_ serial: UInt64, succeeded: Int64, failed: Int64) {
+    sentSinceAnswer = 0
+    push(.quotesAnswered(serial))
+  }
+
+  mutating func massQuoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?) {
+    push(.quoteFailed(serial, code: code, side: side, priceE8: priceE8))
+  }
+
+  mutating func protection(_ product: ProductIndex, remaining: QtyLots, reason: ProtectionReason) {
+    switch reason {
+    case .refill: noteProtection(product, .refill)
+    // What remains is the venue's word, whatever the reason's.
+    case .executions, .other: noteProtection(product, .executed(remaining: remaining))
+    case .clientCancel, .sessionEnd, .failover: noteProtection(product, .removed)
     }
   }
 

@@ -12,7 +12,7 @@ struct LaneOutput: ~Copyable {
     self.records = records
   }
 
-  /// The largest request that an adapter writes.
+  /// The largest request that an adapter writes, mass quotes apart.
   static let frameCapacity = 8192
 
   /// Writes one frame. Cold requests only; orders use `begin` and `commit`.
@@ -30,9 +30,10 @@ struct LaneOutput: ~Copyable {
 
   /// Space for the payload of one frame, or `nil` if the output buffer is full or the WebSocket not open.
   /// To be ended by `commit` or `drop`.
-  mutating func begin() -> UnsafeMutableRawBufferPointer? {
-    guard let start = endpoint.beginText(maximum: Self.frameCapacity) else { return nil }
-    return UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(start), count: Self.frameCapacity)
+  @inline(__always)
+  mutating func begin(maximum: Int = Self.frameCapacity) -> UnsafeMutableRawBufferPointer? {
+    guard let start = endpoint.beginText(maximum: maximum) else { return nil }
+    return UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(start), count: maximum)
   }
 
   mutating func drop() { endpoint.dropText() }

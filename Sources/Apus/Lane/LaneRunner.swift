@@ -385,6 +385,7 @@ extension CloseReason {
     case .reconnectRequested: "the venue asked for a reconnect"
     case .brokenBook: "a book message could not be applied; a new snapshot is needed"
     case .escalation: "orders could not be cancelled; the connection is dropped so that the venue cancels them"
+    case .instrumentChanged: "the venue has changed a tick or lot size"
     case .stopped: "stopped"
     }
   }

@@ -16,6 +16,8 @@ enum CloseReason: Equatable, Sendable {
   case brokenBook
   /// Orders could not be cancelled in any other way (R12).
   case escalation
+  /// An instrument has a new tick or lot: everything about it is asked for anew (R32).
+  case instrumentChanged
   case stopped
 }
 
@@ -133,6 +135,7 @@ extension Lane where Adapter: ~Copyable {
     if wasReady, now - session.readyAt >= LaneSession.provenAfter { session.failures = 0 }
     adapter.lost()
     core.connectionLost(now: now)
+    quotes.closeAll()
     session.isFrozen = true
     session.scheduleRetry(first: settings.firstBackoff, longest: settings.longestBackoff, now: now)
     output.endpoint.reset()
@@ -176,6 +179,12 @@ extension Lane where Adapter: ~Copyable {
         session.tradeQueryAt = nil
       case .refused(.cancelSession, _):
         stopCancelRefused(now)
+      case .quotesAnswered(let serial):
+        quotesAnswered(serial, now: now)
+      case .quoteFailed(let serial, let code, let side, let priceE8):
+        quoteFailed(serial, code: code, side: side, priceE8: priceE8, now: now)
+      case .quotesRefused(let serial, let code):
+        quotesRefused(serial, code: code, now: now)
       case .reconnectRequested:
         session.closeReason = .reconnectRequested
       default: break
@@ -193,6 +202,7 @@ extension Lane where Adapter: ~Copyable {
     else { return }  // a rate that makes no sense: the smallest one stays
     orderBudget = TokenBucket(orderRate)
     improvementReserve = UInt32(usable / 4)
+    unansweredLimit = max(1, usable / 2)
     cancelBudget = TokenBucket(cancelRate)
   }
 
@@ -410,6 +420,8 @@ extension Lane where Adapter: ~Copyable {
   private mutating func runReadyTimers(_ now: Nanoseconds) {
     if core.tracker.expire(sentBefore: now - settings.requestTimeout, now: now) > 0 { core.markAllDirty() }
     giveUpQueries(now)
+    core.giveUpAnswers(sentBefore: now - settings.requestTimeout)
+    if hasMassQuotes { runQuoteTimers(now) }
     if core.tracker.unknownCount > 0 || session.hasSeenOrphans { askForOrders(now) }
     askForMissingTrades(now)
     escalateCancels()

@@ -14,6 +14,8 @@ public struct InstrumentSettings: Sendable {
   public var bookDepth: Int
   /// Quotes are pulled when the ticker has been silent for this long.
   public var staleAfter: Nanoseconds
+  /// Whole sides are replaced by mass quotes, many instruments with one message, instead of order by order.
+  public var usesMassQuotes = false
 
   public init(
     name: String, maximumPosition: DecimalE8, maximumOrder: DecimalE8, maximumNotional: DecimalE8,
@@ -41,6 +43,18 @@ public struct InstrumentSettings: Sendable {
   }
 }
 
+/// How the venue's protection of mass quotes is to be set, for each group of instruments.
+public struct ProtectionSettings: Equatable, Sendable {
+  /// What the quotes of a group may trade before the venue cancels all of them, contracts; at most `quote`.
+  public var trade = DecimalE8(e8: 100_000_000)
+  /// The largest quote, contracts: the venue charges margin for it.
+  public var quote = DecimalE8(e8: 100_000_000)
+  /// How long quoting rests after the venue has cancelled the quotes of a group.
+  public var pause: Nanoseconds = 2_000_000_000
+
+  public init() {}
+}
+
 /// Everything that a lane needs to know before it starts. Durations in nanoseconds.
 public struct LaneSettings: Sendable {
   /// Value of the HTTP `Host` header and path of the WebSocket.
@@ -54,6 +68,7 @@ public struct LaneSettings: Sendable {
   public var firstGeneration: UInt64 = 1
   public var instruments: [InstrumentSettings] = []
   public var account: String?
+  public var protection = ProtectionSettings()
   /// The dead-man timer: the venue cancels our orders after this much silence, whole seconds (R15).
   public var cancelOnDisconnectSeconds = 6
   /// Tokens kept back from the granted message rate.

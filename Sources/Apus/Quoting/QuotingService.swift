@@ -9,6 +9,10 @@ public enum QuotingBlock: UInt8, Sendable, CaseIterable {
   /// The strategy asked for nothing.
   case strategyEmpty
   case journalFailed, refusedByVenue, throttled
+  /// The venue's protection of mass quotes is used up or not set.
+  case protection
+  /// The venue has left too many order messages unanswered.
+  case unanswered
 
   /// For people.
   public var text: String {
@@ -28,6 +32,8 @@ public enum QuotingBlock: UInt8, Sendable, CaseIterable {
     case .strategyEmpty: "the strategy wants no quotes"
     case .journalFailed: "the journal could not be written; free space and restart"
     case .refusedByVenue: "the venue refuses our orders; they are tried again after a pause"
+    case .unanswered: "the venue does not answer order messages; quoting resumes when it does"
+    case .protection: "the venue's protection of mass quotes is used up or not set; it is set again after a pause"
     case .throttled: "the message rate was exceeded; quoting resumes after a pause"
     }
   }
@@ -120,10 +126,30 @@ public struct QuotingService: ~Copyable {
     }
   }
 
+  /// Looks at an instrument that is quoted with mass quotes, and plans both sides.
+  ///
+  /// A ladder is cut to half of the room up to the limit: while a side is being replaced, what stands and what
+  /// replaces it both count.
+  mutating func lookForQuotes(
+    _ instrument: InstrumentIndex, market: MarketPointer, state: StatePointer, limits: RiskLimits?,
+    staleAfter: Nanoseconds, gate: QuotingBlock, bids: inout QuotePlan, asks: inout QuotePlan, now: Nanoseconds
+  ) {
+    ladders.removeAll()
+    lastBests = (nil, nil)
+    blocks[Int(instrument)] = fill(
+      instrument, market: market, state: state, limits: limits, staleAfter: staleAfter, gate: gate, share: 2, now: now)
+    let policy = policies[Int(instrument)]
+    bids.plan(desired: ladders.bids, orders: state.pointee.bids, policy: policy)
+    asks.plan(desired: ladders.asks, orders: state.pointee.asks, policy: policy)
+  }
+
   /// Fills the ladders, cut to what is safe; returns why they are empty, if they are.
+  ///
+  /// - Parameter share: a ladder takes one part in so many of the room up to the limit.
+  @inline(__always)
   private mutating func fill(
     _ instrument: InstrumentIndex, market: MarketPointer, state: StatePointer, limits: RiskLimits?,
-    staleAfter: Nanoseconds, gate: QuotingBlock, now: Nanoseconds
+    staleAfter: Nanoseconds, gate: QuotingBlock, share: Int64 = 1, now: Nanoseconds
   ) -> QuotingBlock {
     guard gate == .none else { return gate }
     guard let info = market.pointee.info else { return .notListed }
@@ -149,10 +175,10 @@ public struct QuotingService: ~Copyable {
 
     // Whatever the strategy asked for: never across the market, never past the limits.
     ladders.bids.clip(
-      bound: PriceTicks(rawValue: ask.price.rawValue - 1), limit: limits.maximumPosition - position,
+      bound: PriceTicks(rawValue: ask.price.rawValue - 1), limit: QtyLots(rawValue: (limits.maximumPosition - position).rawValue / share),
       minimum: info.grid.minimumLots)
     ladders.asks.clip(
-      bound: PriceTicks(rawValue: bid.price.rawValue + 1), limit: limits.maximumPosition + position,
+      bound: PriceTicks(rawValue: bid.price.rawValue + 1), limit: QtyLots(rawValue: (limits.maximumPosition + position).rawValue / share),
       minimum: info.grid.minimumLots)
     return ladders.bids.count + ladders.asks.count > 0 ? .none : .strategyEmpty
   }

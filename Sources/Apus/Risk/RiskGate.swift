@@ -127,8 +127,27 @@ public struct RiskGate: ~Copyable {
     _ command: Command, order: OrderPointer?, state: StatePointer, market: RiskMarket
   ) -> RiskRefusal? {
     guard let limits = limits[Int(command.instrument)] else { return .noLimits }
-    guard state.pointee.position != nil else { return .positionUnknown }
     let filled = order?.pointee.filled_lots ?? .zero
+    if let refusal = judgeAlone(command, filled: filled, limits: limits, state: state, market: market) { return refusal }
+
+    // The worst case counts this order at the larger of what it is and what it may become.
+    let before = order?.pointee.worstCaseLots ?? .zero
+    let growth = max(command.qty - filled - before, .zero)
+    if growth > .zero, growth > state.pointee.room(for: command.side, limit: limits.maximumPosition) {
+      return .exposure
+    }
+    if command.kind == .insert, state.pointee.bids.count + state.pointee.asks.count >= limits.maximumOrders {
+      return .tooManyOrders
+    }
+    return crossesOwn(command, state) ? .selfCross : nil
+  }
+
+  /// What can be judged of one order without its neighbours: size, value, price.
+  @inline(__always)
+  func judgeAlone(
+    _ command: Command, filled: QtyLots = .zero, limits: RiskLimits, state: StatePointer, market: RiskMarket
+  ) -> RiskRefusal? {
+    guard state.pointee.position != nil else { return .positionUnknown }
     let remaining = command.qty - filled
     guard remaining > .zero, remaining <= limits.maximumOrder,
       command.kind == .amend || remaining >= market.grid.minimumLots
@@ -140,13 +159,6 @@ public struct RiskGate: ~Copyable {
       return .notional
     }
 
-    // The worst case counts this order at the larger of what it is and what it may become.
-    let before = order?.pointee.worstCaseLots ?? .zero
-    let growth = max(remaining - before, .zero)
-    if growth > .zero, growth > state.pointee.room(for: command.side, limit: limits.maximumPosition) {
-      return .exposure
-    }
-
     guard market.markE8 > 0 else { return .collar }
     let (priceE8, third) = command.price.rawValue.multipliedReportingOverflow(by: market.grid.tickE8)
     guard !third, priceE8.magnitude <= UInt64(1) << 62 else { return .collar }
@@ -154,11 +166,7 @@ public struct RiskGate: ~Copyable {
     guard away <= market.markE8 / 1_000_000 * limits.collarCentiBps else { return .collar }
     if command.side == .buy, market.collarHighE8 > 0, priceE8 > market.collarHighE8 { return .collar }
     if command.side == .sell, market.collarLowE8 > 0, priceE8 < market.collarLowE8 { return .collar }
-
-    if command.kind == .insert, state.pointee.bids.count + state.pointee.asks.count >= limits.maximumOrders {
-      return .tooManyOrders
-    }
-    return crossesOwn(command, state) ? .selfCross : nil
+    return nil
   }
 
   /// Whether the price would meet one of our orders on the other side, wherever that one may be by now.
@@ -179,7 +187,7 @@ public struct RiskGate: ~Copyable {
 
 extension OrderRecord {
   /// The more aggressive of where the order rests and where it is going.
-  fileprivate var boldestPrice: PriceTicks {
+  var boldestPrice: PriceTicks {
     guard isChanging else { return price_ticks }
     return sideValue.isBetter(target_ticks, than: price_ticks) ? target_ticks : price_ticks
   }

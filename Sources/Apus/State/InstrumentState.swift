@@ -26,6 +26,8 @@ public struct InstrumentState: ~Copyable {
   public internal(set) var openSellLots = QtyLots(rawValue: 0)
   /// What one lot costs at a price of one tick; 0 until the instrument is listed.
   public internal(set) var tickLotE8: MoneyE8 = 0
+  /// The lot that everything here is counted in, 10⁻⁸ contracts; 0 until the instrument is listed.
+  var lotE8: Int64 = 0
   /// Proceeds of sells minus costs of buys since the opening balance, fees not included.
   public internal(set) var cashE8: MoneyE8 = 0
   public internal(set) var feesE8: MoneyE8 = 0
@@ -107,6 +109,53 @@ public struct InstrumentState: ~Copyable {
   }
 
   func isFull(_ side: Side) -> Bool { side == .buy ? bids.isFull : asks.isFull }
+}
+
+/// From lots of one size to lots of another.
+struct LotScale {
+  private let old: Int64
+  private let new: Int64
+
+  init(from old: Int64, to new: Int64) {
+    self.old = old
+    self.new = new
+  }
+
+  /// `nil` if the amount is no whole number of new lots.
+  func exactly(_ lots: QtyLots) -> QtyLots? {
+    let (quotient, rest) = (Int128(lots.rawValue) * Int128(old)).quotientAndRemainder(dividingBy: Int128(new))
+    return rest == 0 ? QtyLots(rawValue: Int64(clamping: quotient)) : nil
+  }
+
+  /// Away from zero: a size that may still trade is not made smaller.
+  func up(_ lots: QtyLots) -> QtyLots {
+    let (quotient, rest) = (Int128(lots.rawValue) * Int128(old)).quotientAndRemainder(dividingBy: Int128(new))
+    return QtyLots(rawValue: Int64(clamping: quotient + Int128(rest.signum())))
+  }
+}
+
+extension InstrumentState {
+  /// A position that is no whole number of new lots is unknown until the venue states it (R22).
+  mutating func rescale(_ scale: LotScale) {
+    position = position.flatMap(scale.exactly)
+    stated = nil
+    bought = RecentLots()
+    sold = RecentLots()
+    boughtLots = scale.up(boughtLots)
+    soldLots = scale.up(soldLots)
+    peakPosition = scale.up(peakPosition)
+    peakExposure = scale.up(peakExposure)
+  }
+}
+
+extension OrderRecord {
+  mutating func rescale(_ scale: LotScale) {
+    qty_lots = scale.up(qty_lots)
+    target_lots = scale.up(target_lots)
+    // Towards what is still open.
+    filled_lots = scale.exactly(filled_lots) ?? scale.up(filled_lots) - QtyLots(rawValue: 1)
+    reported_lots = scale.up(reported_lots)
+  }
 }
 
 /// A sum over the present step of time and the one before.

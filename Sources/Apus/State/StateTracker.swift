@@ -49,6 +49,10 @@ public struct StateTracker: ~Copyable {
   private static let fillsUnasked: UInt8 = 4
   /// A query settled an amend whose reply has not come: the next reply may be that one.
   private static let owesReply: UInt8 = 8
+  /// Placed by a mass quote: the venue knows no client order id of it.
+  static let isQuote: UInt8 = 16
+  /// With a cancel in flight: that is a mass quote which replaces the order's side.
+  static let isReplaced: UInt8 = 32
 
   /// - Parameters:
   ///   - orderCapacity: orders at once, those lately ended included; a power of two.
@@ -135,6 +139,7 @@ public struct StateTracker: ~Copyable {
   mutating func beginCancel(_ order: OrderPointer, now: Nanoseconds) {
     change(order) {
       $0.pointee.inFlightValue = .cancel
+      $0.pointee.flags &= ~Self.isReplaced
       $0.pointee.sent_ns = now
       if $0.pointee.cancel_attempts < .max { $0.pointee.cancel_attempts += 1 }
     }
@@ -476,8 +481,37 @@ public struct StateTracker: ~Copyable {
     state(instrument).pointee.stated = stated
   }
 
+  /// An instrument is listed. If its lot has changed, what was counted in old lots is counted in new ones (R32).
   mutating func list(_ info: InstrumentInfo) {
-    state(info.index).pointee.tickLotE8 = info.grid.tickLotE8 ?? 0
+    let state = state(info.index)
+    state.pointee.tickLotE8 = info.grid.tickLotE8 ?? 0
+    let before = state.pointee.lotE8
+    state.pointee.lotE8 = info.grid.lotE8
+    guard before > 0, before != info.grid.lotE8 else { return }
+    let scale = LotScale(from: before, to: info.grid.lotE8)
+    state.pointee.rescale(scale)
+    forEachOrder { _, order in
+      if order.pointee.instrument_index == info.index { order.pointee.rescale(scale) }
+    }
+    for offset in 0..<endedCount {
+      guard let order = slab.find(clientID: ended[(endedFirst + offset) % endedCapacity].clientID),
+        order.pointee.instrument_index == info.index
+      else { continue }
+      order.pointee.rescale(scale)
+    }
+    // Rounded one by one, the orders are the truth about the sums.
+    state.pointee.openBuyLots = .zero
+    state.pointee.openSellLots = .zero
+    forEachOrder { _, order in
+      guard order.pointee.instrument_index == info.index else { return }
+      state.pointee.addExposure(order.pointee.sideValue, order.pointee.worstCaseLots)
+    }
+    for offset in 0..<endedCount {
+      guard let order = slab.find(clientID: ended[(endedFirst + offset) % endedCapacity].clientID),
+        order.pointee.instrument_index == info.index
+      else { continue }
+      state.pointee.addExposure(order.pointee.sideValue, order.pointee.worstCaseLots)
+    }
   }
 
   // MARK: - Time and gaps
@@ -618,6 +652,9 @@ public struct StateTracker: ~Copyable {
 
   private func find(_ report: OrderReport) -> OrderPointer? {
     if report.venueID.count > 0, let order = slab.find(venueID: report.venueID) { return order }
+    if report.clientID == 0, report.isLabelledOurs, report.hasPrice {
+      return findQuote(report.instrument, report.side, report.price)
+    }
     guard report.clientID != 0, let order = slab.find(clientID: report.clientID),
       order.pointee.instrument_index == report.instrument, order.pointee.sideValue == report.side
     else { return nil }
@@ -630,6 +667,10 @@ public struct StateTracker: ~Copyable {
 
   private func find(_ fill: FillReport) -> OrderPointer? {
     if fill.venueID.count > 0, let order = slab.find(venueID: fill.venueID) { return order }
+    // A quote never takes, so its own price is the one that it trades at.
+    if fill.clientID == 0, fill.isLabelledOurs {
+      return findQuote(fill.instrument, fill.side, fill.price) ?? findAbsentQuote(fill)
+    }
     // Trade feeds tell the whole account: by our own number only what bears our label.
     guard fill.clientID != 0, fill.isLabelledOurs || fill.source != .query && fill.source != .tradeFeed,
       let order = slab.find(clientID: fill.clientID),
@@ -639,8 +680,22 @@ public struct StateTracker: ~Copyable {
     return order
   }
 
+  /// A quote that was given up for its absence before the venue had told its id. Cold.
+  private func findAbsentQuote(_ fill: FillReport) -> OrderPointer? {
+    for offset in 0..<endedCount {
+      guard let order = slab.find(clientID: ended[(endedFirst + offset) % endedCapacity].clientID),
+        order.pointee.flags & Self.isQuote != 0, order.pointee.flags & Self.endedByAbsence != 0,
+        order.pointee.venue_id.count == 0, order.pointee.instrument_index == fill.instrument,
+        order.pointee.sideValue == fill.side, order.pointee.target_ticks == fill.price,
+        order.pointee.filled_lots + fill.qty <= order.pointee.target_lots
+      else { continue }
+      return order
+    }
+    return nil
+  }
+
   /// Changes an order and keeps the sums that depend on it.
-  private mutating func change(_ order: OrderPointer, _ body: (OrderPointer) -> Void) {
+  mutating func change(_ order: OrderPointer, _ body: (OrderPointer) -> Void) {
     let before = order.pointee.worstCaseLots
     let phase = order.pointee.phaseValue
     let wasInFlight = order.pointee.inFlightValue != .none
@@ -662,7 +717,7 @@ public struct StateTracker: ~Copyable {
   }
 
   /// The request in flight had no effect, or is answered: back to what was confirmed.
-  private mutating func settle(_ order: OrderPointer, now: Nanoseconds) {
+  mutating func settle(_ order: OrderPointer, now: Nanoseconds) {
     change(order) {
       $0.pointee.sent_ns = now
       $0.pointee.inFlightValue = .none
@@ -681,7 +736,7 @@ public struct StateTracker: ~Copyable {
     }
   }
 
-  private mutating func end(_ order: OrderPointer, reported: QtyLots, now: Nanoseconds) {
+  mutating func end(_ order: OrderPointer, reported: QtyLots, now: Nanoseconds) {
     change(order) {
       $0.pointee.phaseValue = .dead
       $0.pointee.inFlightValue = .none

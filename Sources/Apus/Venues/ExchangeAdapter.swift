@@ -23,6 +23,11 @@ public enum SessionEvent: Equatable, Sendable {
   case refused(SessionRequest, code: Int64)
   case snapshotEnded(SnapshotKind)
   case reconnectRequested
+  /// The answer to a mass quote has come; what failed in it was told before.
+  case quotesAnswered(UInt64)
+  case quoteFailed(UInt64, code: Int64, side: Side?, priceE8: Int64?)
+  /// The whole mass quote failed.
+  case quotesRefused(UInt64, code: Int64)
 }
 
 /// A venue's protocol as a state machine free of I/O: frames, events and time in; frames and events out.
@@ -58,6 +63,17 @@ protocol ExchangeAdapter: ~Copyable {
   mutating func queryTrades(since: Nanoseconds, continued: Bool, output: inout LaneOutput) -> Bool
   /// Cancels everything that this session has in the market, requests in flight included.
   mutating func cancelSession(output: inout LaneOutput) -> Bool
+  /// Cancels an order by the venue's id that the venue knows no client id of: written into `buffer` as `encode` does.
+  mutating func encodeCancel(of id: VenueID, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int
+  /// Groups whose mass quotes the venue protects; their indexes begin at 0. 0 without mass quotes.
+  var protectionGroupCount: Int { get }
+  /// Sets, or refills, the protection of a group.
+  mutating func setProtection(_ group: ProductIndex, _ settings: ProtectionSettings, output: inout LaneOutput) -> Bool
+  /// Writes the mass quote of all sides in `batch`; returns its length, 0 if it does not fit.
+  mutating func encode(_ batch: borrowing QuoteBatch, serial: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int
+  /// Whether the code says that a mass quote came before its protection, or after that was used up.
+  static func isProtectionMissing(code: Int64) -> Bool
+
   /// Cancels an order of an earlier session or life by the venue's id; `clientID` 0 if it is not in the slab.
   mutating func cancelForeign(_ id: VenueID, clientID: UInt64, output: inout LaneOutput) -> Bool
 

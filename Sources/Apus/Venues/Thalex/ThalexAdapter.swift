@@ -10,6 +10,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   struct Instrument {
     var name: String
     var bookDepth: Int
+    var usesMassQuotes = false
   }
 
   private var decoder: ThalexDecoder
@@ -47,7 +48,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   init(instruments: [Instrument], account: String?, labelPrefix: String, label: String, deadManSeconds: Int)
     throws(TableError)
   {
-    privateChannels = ["session.orders", "account.portfolio", "account.trade_history"]
+    var privateChannels = ["session.orders", "account.portfolio", "account.trade_history"]
     var publicChannels = ["instruments", "system"]
     var decoder = try ThalexDecoder(
       instrumentCapacity: max(instruments.count, 1), channelCapacity: 8 + 2 * instruments.count,
@@ -58,6 +59,13 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     try decoder.register(channel: "session.orders", kind: .sessionOrders)
     try decoder.register(channel: "account.portfolio", kind: .portfolio)
     try decoder.register(channel: "account.trade_history", kind: .tradeHistory)
+    if instruments.contains(where: \.usesMassQuotes) {
+      privateChannels.append("session.mm_protection")
+      try decoder.register(channel: "session.mm_protection", kind: .protection)
+      for instrument in instruments where instrument.usesMassQuotes {
+        _ = try decoder.want(product: Self.product(of: instrument.name))
+      }
+    }
     for instrument in instruments {
       let index = try decoder.want(instrument: instrument.name)
       let ticker = "ticker.\(instrument.name).raw"
@@ -66,6 +74,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
       try decoder.register(channel: book, kind: .book, instrument: index)
       publicChannels += [ticker, book]
     }
+    self.privateChannels = privateChannels
     self.publicChannels = publicChannels
     publicGroups = Self.groups(of: publicChannels)
     self.account = account
@@ -166,7 +175,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
         fail(request, code: code)
       default: break
       }
-    case .replied, .snapshotEnded, .reconnectRequested:
+    case .replied, .snapshotEnded, .reconnectRequested, .quotesAnswered, .quoteFailed, .quotesRefused:
       break
     }
   }
@@ -189,6 +198,12 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     return groups
   }
 
+  /// The protection group of an instrument by its name (protocol 4.1, 4.2): options end with `-C` or `-P`.
+  static func product(of name: String) -> String {
+    let coin = name.prefix { $0 != "-" }
+    return (name.hasSuffix("-C") || name.hasSuffix("-P") ? "O" : "F") + coin + "USD"
+  }
+
   /// Hands the grids that the venue has stated to the encoder (R64).
   private mutating func takeGrids() {
     listingProblem = nil
@@ -204,7 +219,39 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
         listingProblem = name
       }
     }
+    for (position, name) in decoder.products.enumerated() {
+      let product = ProductIndex(position)
+      guard let lotE8 = decoder.lotE8(ofProduct: product) else { continue }
+      do {
+        try encoder.setProduct(product, name: name, lotE8: lotE8)
+      } catch {
+        listingProblem = name
+      }
+    }
   }
+
+  var protectionGroupCount: Int { decoder.productCount }
+
+  mutating func setProtection(_ group: ProductIndex, _ settings: ProtectionSettings, output: inout LaneOutput) -> Bool {
+    guard let lotE8 = decoder.lotE8(ofProduct: group), let buffer = output.begin() else { return false }
+    serial += 1
+    let count = encoder.setProtection(
+      into: buffer, product: group, trade: QtyLots(rawValue: max(1, settings.trade.steps(of: lotE8))),
+      quote: QtyLots(rawValue: max(1, settings.quote.steps(of: lotE8))), serial: serial)
+    return finish(count, buffer, &output)
+  }
+
+  mutating func encode(_ batch: borrowing QuoteBatch, serial: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    // What would cross is taken away, not moved: a quote at a price that was not asked for could not be told apart.
+    encoder.massQuote(
+      into: buffer, id: ThalexRequestID.massQuote(serial), quotes: batch.approved, options: [.postOnly, .rejectPostOnly])
+  }
+
+  mutating func encodeCancel(of id: VenueID, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    encoder.cancel(into: buffer, venueID: id, operand: clientID)
+  }
+
+  static func isProtectionMissing(code: Int64) -> Bool { code == 22 || code == 23 }
 
   private mutating func subscribe(
     _ channels: [String], isPrivate: Bool, _ request: SessionRequest, _ output: inout LaneOutput
@@ -254,7 +301,11 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
 
   mutating func queryPositions(output: inout LaneOutput) -> Bool {
     guard let buffer = output.begin() else { return false }
-    return finish(encoder.portfolio(into: buffer, id: ThalexRequestID.session(.portfolio)), buffer, &output)
+    serial += 1
+    let id = ThalexRequestID.session(.portfolio, serial: serial)
+    guard finish(encoder.portfolio(into: buffer, id: id), buffer, &output) else { return false }
+    decoder.awaitedPositionsID = id
+    return true
   }
 
   mutating func queryTrades(since: Nanoseconds, continued: Bool, output: inout LaneOutput) -> Bool {

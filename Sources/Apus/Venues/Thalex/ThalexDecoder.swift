@@ -130,6 +130,8 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   public private(set) var instruments: [String] = []
   /// The names of the protection groups; the position is the index.
   public private(set) var products: [String] = []
+  /// Apart from the array, as `channelCount` is.
+  private(set) var productCount = 0
   private var channelTexts: [String] = []
   /// Apart from the array: its count would be read through a reference for every frame.
   private var channelCount = 0
@@ -142,10 +144,11 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   public internal(set) var accountNumber: String?
   /// The id of the last reply; `UInt64.max` if it had none of our form. Tells repeated session requests apart.
   public internal(set) var lastReplyID = UInt64.max
-  /// The only ids under which answers about open orders, or trades, are read; `nil` takes every one. An answer to
+  /// The only ids under which answers about open orders, trades, or positions are read; `nil` takes every one. An answer to
   /// an earlier question is stepped over whole and delivered as the reply to an unknown request.
   public var awaitedOrdersID: UInt64?
   public var awaitedTradesID: UInt64?
+  public var awaitedPositionsID: UInt64?
 
   /// - Parameters:
   ///   - instrumentCapacity: How many instruments can be wanted, 1 ... 65_535.
@@ -226,6 +229,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     if let known = productNames.value(of: name) { return ProductIndex(known) }
     try productNames.add(name, value: UInt32(products.count))
     products.append(name)
+    productCount = products.count
     return ProductIndex(products.count - 1)
   }
 

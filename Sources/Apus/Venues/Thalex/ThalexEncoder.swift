@@ -66,19 +66,8 @@ public struct ThalexTradeQuery: Sendable {
   }
 }
 
-/// One entry of a mass quote (protocol reference 6.5): the whole of one side, or of both, of an instrument.
-public struct ThalexMassQuote {
-  public var instrument: InstrumentIndex
-  /// The levels that replace the side's: at most 10, distinct prices; empty takes all away, `nil` leaves the side alone.
-  public var bids: UnsafeBufferPointer<Quote>?
-  public var asks: UnsafeBufferPointer<Quote>?
-
-  public init(instrument: InstrumentIndex, bids: UnsafeBufferPointer<Quote>?, asks: UnsafeBufferPointer<Quote>?) {
-    self.instrument = instrument
-    self.bids = bids
-    self.asks = asks
-  }
-}
+/// One entry of a mass quote (protocol reference 6.5).
+public typealias ThalexMassQuote = MassQuote
 
 /// Writes requests to Thalex as JSON text into memory of the caller.
 ///

@@ -43,7 +43,8 @@ extension ThalexDecoder {
       case .unsubscribe: confirm(request, &json, isConfirmed: false, into: &sink)
       case .instruments: instruments(&json, snapshot: true, isWrapped: false, reply: request, into: &sink)
       case .openOrders where awaitedOrdersID ?? lastReplyID != lastReplyID,
-        .tradeHistory where awaitedTradesID ?? lastReplyID != lastReplyID:
+        .tradeHistory where awaitedTradesID ?? lastReplyID != lastReplyID,
+        .portfolio where awaitedPositionsID ?? lastReplyID != lastReplyID:
         sink.replied(.unknown, value: 0)
       case .openOrders:
         orders(&json, source: .query, snapshot: .openOrders, isSession: false, reply: request, into: &sink)

@@ -1,0 +1,321 @@
+import CSupport
+
+/// What a lane keeps for quoting with mass quotes: the sides under way and the batch that is being filled.
+struct LaneQuotes: ~Copyable {
+  /// The mass quote that a side was last announced in, until what became of it is known.
+  struct Announcement {
+    /// 0: none is under way.
+    var serial: UInt64 = 0
+    var sentAt: Nanoseconds = 0
+    /// When the venue's answer came; 0 before it has.
+    var answeredAt: Nanoseconds = 0
+  }
+
+  /// How long after the answer to a mass quote the order feed may still tell what became of it. Reply and feed
+  /// leave the venue together, in either order (Thalex protocol 8.1); a query settles what is open after that.
+  static let feedTime: Nanoseconds = 20_000_000
+
+  var bids = QuotePlan()
+  var asks = QuotePlan()
+  var batch = QuoteBatch()
+  private let announcements: UnsafeMutablePointer<Announcement>
+  private let capacity: Int
+  /// Sides with an announcement under way.
+  private(set) var openSides = 0
+  private(set) var serial: UInt64 = 0
+
+  init(instrumentCapacity: Int) {
+    capacity = 2 * instrumentCapacity
+    announcements = .allocate(capacity: capacity)
+    announcements.initialize(repeating: Announcement(), count: capacity)
+  }
+
+  deinit { announcements.deallocate() }
+
+  private func place(_ instrument: InstrumentIndex, _ side: Side) -> Int {
+    precondition(Int(instrument) < capacity / 2)
+    return 2 * Int(instrument) + (side == .buy ? 0 : 1)
+  }
+
+  func isOpen(_ instrument: InstrumentIndex, _ side: Side) -> Bool {
+    announcements[place(instrument, side)].serial != 0
+  }
+
+  func announcement(_ instrument: InstrumentIndex, _ side: Side) -> Announcement {
+    announcements[place(instrument, side)]
+  }
+
+  mutating func nextSerial() -> UInt64 {
+    serial = serial % ThalexRequestID.operandLimit + 1
+    return serial
+  }
+
+  mutating func open(_ instrument: InstrumentIndex, _ side: Side, serial: UInt64, now: Nanoseconds) {
+    let place = place(instrument, side)
+    if announcements[place].serial == 0 { openSides += 1 }
+    announcements[place] = Announcement(serial: serial, sentAt: now)
+  }
+
+  mutating func close(_ instrument: InstrumentIndex, _ side: Side) {
+    let place = place(instrument, side)
+    if announcements[place].serial != 0 { openSides -= 1 }
+    announcements[place] = Announcement()
+  }
+
+  mutating func noteAnswer(_ instrument: InstrumentIndex, _ side: Side, now: Nanoseconds) {
+    announcements[place(instrument, side)].answeredAt = now
+  }
+
+  mutating func closeAll() {
+    for place in 0..<capacity { announcements[place] = Announcement() }
+    openSides = 0
+  }
+}
+
+/// Quoting with mass quotes: one message replaces whole sides of up to a hundred instruments.
+extension Lane where Adapter: ~Copyable {
+  /// A look at an instrument that is quoted with mass quotes: plans its sides, cancels what is only too much, and puts what
+  /// is to be replaced into the batch.
+  @inline(never)
+  mutating func lookForQuotes(_ instrument: InstrumentIndex, _ gate: QuotingBlock, _ now: Nanoseconds) {
+    let index = Int(instrument)
+    let market = core.markets + index
+    let state = core.tracker.state(instrument)
+    let group = market.pointee.info.map { core.protection($0.product) } ?? nil
+    let block = gate == .none && !(group?.isArmed ?? false) ? QuotingBlock.protection : gate
+    quoting.lookForQuotes(
+      instrument, market: market, state: state, limits: risk.limits(for: instrument),
+      staleAfter: settings.instruments[index].staleAfter, gate: block, bids: &quotes.bids, asks: &quotes.asks, now: now)
+    market.pointee.watched = quoting.lastBests
+    guard adapter.phase == .ready, !stop.isRequested else { return }
+    // The venue is cancelling the quotes of a group that is used up.
+    if let group, group.state == .exhausted, now - group.since < settings.requestTimeout { return }
+
+    let areBidsFree = !quotes.isOpen(instrument, .buy)
+    let areAsksFree = !quotes.isOpen(instrument, .sell)
+    if areBidsFree, quotes.bids.need == .cancels { cancelLeaving(instrument, .buy, now) }
+    if areAsksFree, quotes.asks.need == .cancels { cancelLeaving(instrument, .sell, now) }
+    guard areBidsFree && quotes.bids.need == .replacement || areAsksFree && quotes.asks.need == .replacement,
+      let info = market.pointee.info
+    else { return }
+    let hold = holdChanges(instrument, now)
+    guard hold == .none else {
+      quoting.hold(instrument, hold)
+      return
+    }
+    if !quotes.batch.hasRoom { sendQuotes(now) }
+    if !areBidsFree { quotes.bids.leaveAlone() }
+    if !areAsksFree { quotes.asks.leaveAlone() }
+    _ = risk.admit(
+      instrument, bids: quotes.bids, asks: quotes.asks, state: state,
+      market: RiskMarket(
+        grid: info.grid, markE8: market.pointee.ticker.markE8, collarLowE8: market.pointee.ticker.collarLowE8,
+        collarHighE8: market.pointee.ticker.collarHighE8), into: &quotes.batch)
+  }
+
+  private mutating func cancelLeaving(_ instrument: InstrumentIndex, _ side: Side, _ now: Nanoseconds) {
+    let state = core.tracker.state(instrument)
+    let count = side == .buy ? state.pointee.bids.count : state.pointee.asks.count
+    for position in 0..<count {
+      let order = side == .buy ? state.pointee.bids[position] : state.pointee.asks[position]
+      let isLeaving = side == .buy ? quotes.bids.isLeaving(position) : quotes.asks.isLeaving(position)
+      if isLeaving { sendCancel(order.pointee.client_id, now) }
+    }
+  }
+
+  /// Sends what has gathered as one message, if the budget allows.
+  @inline(never)
+  mutating func sendQuotes(_ now: Nanoseconds) {
+    defer { quotes.batch.removeAll() }
+    guard quotes.batch.count > 0 else { return }
+    // The last of the budget is for sides without quotes (R42).
+    let kept = quotes.batch.urgency >= QuotePlan.missingSide ? 0 : improvementReserve
+    guard orderBudget.tryTake(keeping: kept, now: now) == .taken else {
+      risk.count(.rate)
+      core.counters.budgetWaits += 1
+      budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(keeping: kept, now: now) ?? .max)
+      return
+    }
+    let serial = quotes.nextSerial()
+    guard announce(serial, now), let buffer = output.begin(maximum: QuoteBatch.byteCapacity) else {
+      takeBackQuotes(now)
+      budgetReadyAt = min(budgetReadyAt, now + LaneSession.timerInterval)
+      return
+    }
+    let count = adapter.encode(quotes.batch, serial: serial, into: buffer)
+    if count == 0 { output.drop() }
+    guard count > 0, output.commit(buffer, count) else {
+      takeBackQuotes(now)
+      return
+    }
+    core.counters.massQuotes += 1
+    noteOrderMessage()
+  }
+
+  /// Notes every level before the bytes leave (R09). False if there is no room for all of them.
+  private mutating func announce(_ serial: UInt64, _ now: Nanoseconds) -> Bool {
+    for index in 0..<quotes.batch.count {
+      let entry = quotes.batch[index]
+      guard announce(entry.instrument, .buy, entry.bids, serial, now),
+        announce(entry.instrument, .sell, entry.asks, serial, now)
+      else { return false }
+    }
+    return true
+  }
+
+  private mutating func announce(
+    _ instrument: InstrumentIndex, _ side: Side, _ levels: UnsafeBufferPointer<Quote>?, _ serial: UInt64,
+    _ now: Nanoseconds
+  ) -> Bool {
+    guard let levels else { return true }
+    quotes.open(instrument, side, serial: serial, now: now)
+    core.tracker.beginReplacement(instrument, side, now: now)
+    for level in levels where core.tracker.beginQuote(instrument, side, level, now: now) == nil { return false }
+    return true
+  }
+
+  private mutating func takeBackQuotes(_ now: Nanoseconds) {
+    for index in 0..<quotes.batch.count {
+      let entry = quotes.batch[index]
+      if entry.bids != nil { undo(entry.instrument, .buy, now) }
+      if entry.asks != nil { undo(entry.instrument, .sell, now) }
+    }
+  }
+
+  private mutating func undo(_ instrument: InstrumentIndex, _ side: Side, _ now: Nanoseconds) {
+    guard quotes.isOpen(instrument, side) else { return }
+    core.tracker.quotesHadNoEffect(instrument, side, now: now)
+    quotes.close(instrument, side)
+    core.markDirty(instrument)
+  }
+
+  // MARK: - What the venue says
+
+  /// Calls `body` with every side that was announced in the mass quote `serial`.
+  private mutating func forEachSide(
+    of serial: UInt64, _ body: (inout Self, InstrumentIndex, Side) -> Void
+  ) {
+    for index in 0..<core.instrumentCount {
+      let instrument = InstrumentIndex(index)
+      if quotes.announcement(instrument, .buy).serial == serial { body(&self, instrument, .buy) }
+      if quotes.announcement(instrument, .sell).serial == serial { body(&self, instrument, .sell) }
+    }
+  }
+
+  mutating func quotesAnswered(_ serial: UInt64, now: Nanoseconds) {
+    forEachSide(of: serial) { lane, instrument, side in
+      lane.quotes.noteAnswer(instrument, side, now: now)
+      lane.settleIfComplete(instrument, side)
+    }
+  }
+
+  /// One level failed. The venue does not name the instrument: only a price that was announced once tells.
+  mutating func quoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?, now: Nanoseconds) {
+    core.counters.rejects += 1
+    if Adapter.isProtectionMissing(code: code) { protectionIsMissing(serial, now) }
+    guard let side, let priceE8 else { return }
+    var matches = 0
+    var found: (InstrumentIndex, PriceTicks)?
+    forEachSide(of: serial) { lane, instrument, other in
+      guard other == side, let tickE8 = lane.core.markets[Int(instrument)].info?.grid.tickE8, priceE8 % tickE8 == 0 else {
+        return
+      }
+      let price = PriceTicks(rawValue: priceE8 / tickE8)
+      if lane.core.tracker.findQuote(instrument, side, price) != nil {
+        matches += 1
+        found = (instrument, price)
+      }
+    }
+    guard matches == 1, let (instrument, price) = found else { return }
+    _ = core.tracker.quoteFailed(instrument, side, price: price, now: now)
+    core.refuse(instrument, now: now)
+    core.markDirty(instrument)
+  }
+
+  /// The venue refused a mass quote as a whole.
+  mutating func quotesRefused(_ serial: UInt64, code: Int64, now: Nanoseconds) {
+    if Adapter.isProtectionMissing(code: code) { protectionIsMissing(serial, now) }
+    let proof = Adapter.proof(of: .massQuote(serial), code: code)
+    forEachSide(of: serial) { lane, instrument, side in
+      guard proof == .noEffect else {
+        lane.core.tracker.quotesAnswered(instrument, side, processedBy: nil, now: now)
+        lane.quotes.close(instrument, side)
+        return
+      }
+      lane.undo(instrument, side, now)
+      if !Adapter.isThrottle(code: code) { lane.core.refuse(instrument, now: now) }
+    }
+  }
+
+  private mutating func protectionIsMissing(_ serial: UInt64, _ now: Nanoseconds) {
+    forEachSide(of: serial) { lane, instrument, _ in
+      guard let info = lane.core.markets[Int(instrument)].info else { return }
+      lane.core.noteProtection(info.product, .quoteRefused)
+    }
+  }
+
+  private mutating func settleIfComplete(_ instrument: InstrumentIndex, _ side: Side) {
+    guard core.tracker.areQuotesSettled(instrument, side) else { return }
+    quotes.close(instrument, side)
+    core.markDirty(instrument)
+  }
+
+  // MARK: - Timers
+
+  /// Ends announcements whose answer has come, or has not come in time, and sets protection groups.
+  mutating func runQuoteTimers(_ now: Nanoseconds) {
+    setProtection(now)
+    guard quotes.openSides > 0 else { return }
+    for index in 0..<core.instrumentCount {
+      let instrument = InstrumentIndex(index)
+      settle(instrument, .buy, now)
+      settle(instrument, .sell, now)
+    }
+  }
+
+  private mutating func settle(_ instrument: InstrumentIndex, _ side: Side, _ now: Nanoseconds) {
+    let announcement = quotes.announcement(instrument, side)
+    guard announcement.serial != 0 else { return }
+    let isDue =
+      announcement.answeredAt > 0
+      ? now - announcement.answeredAt >= LaneQuotes.feedTime || core.tracker.areQuotesSettled(instrument, side)
+      : now - announcement.sentAt > settings.requestTimeout
+    guard isDue else { return }
+    core.tracker.quotesAnswered(
+      instrument, side, processedBy: announcement.answeredAt > 0 ? announcement.answeredAt : nil, now: now)
+    quotes.close(instrument, side)
+    core.markDirty(instrument)
+  }
+
+  /// Sets the protection groups that are not armed: at once when they are new, after a pause and with none of their
+  /// quotes left when they were used up.
+  private mutating func setProtection(_ now: Nanoseconds) {
+    for index in 0..<adapter.protectionGroupCount {
+      let product = ProductIndex(index)
+      guard let group = core.protection(product) else { continue }
+      switch group.state {
+      case .armed: continue
+      case .setting:
+        if now - group.since > settings.requestTimeout { core.noteProtection(product, .refused) }
+      case .unset:
+        let pause = settings.protection.pause << min(group.refusals, 6)
+        if group.refusals == 0 || now - group.since > pause { askForProtection(product, now) }
+      case .exhausted:
+        if now - group.since > settings.protection.pause, !hasQuotes(of: product) { askForProtection(product, now) }
+      }
+    }
+  }
+
+  private mutating func askForProtection(_ product: ProductIndex, _ now: Nanoseconds) {
+    guard adapter.setProtection(product, settings.protection, output: &output) else { return }
+    core.noteProtection(product, .asked)
+  }
+
+  private func hasQuotes(of product: ProductIndex) -> Bool {
+    for index in 0..<core.instrumentCount where core.markets[index].info?.product == product {
+      let state = core.tracker.state(InstrumentIndex(index))
+      if settings.instruments[index].usesMassQuotes, state.pointee.bids.count + state.pointee.asks.count > 0 { return true }
+    }
+    return false
+  }
+}

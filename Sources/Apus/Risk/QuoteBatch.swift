@@ -1,0 +1,143 @@
+import CSupport
+
+/// Sides of instruments that have passed the gate and wait for one mass quote. Only `RiskGate.admit` fills it, and
+/// adapters encode no other mass quote.
+struct QuoteBatch: ~Copyable {
+  static let instrumentCapacity = 100
+  /// Bytes that a mass quote may take in the output.
+  static let byteCapacity = 60_000
+  /// The most that an adapter writes for an entry and for a level.
+  static let entryBytes = 256
+  static let levelBytes = 56
+
+  private let entries: UnsafeMutablePointer<MassQuote>
+  private let quotes: UnsafeMutablePointer<Quote>
+  private(set) var count = 0
+  private(set) var levelCount = 0
+  /// The greatest need of any side in it, see `QuotePlan.urgency`.
+  private(set) var urgency: Int64 = 0
+
+  init() {
+    entries = .allocate(capacity: Self.instrumentCapacity)
+    quotes = .allocate(capacity: Self.instrumentCapacity * 2 * QuotePlan.levelCapacity)
+  }
+
+  deinit {
+    entries.deallocate()
+    quotes.deallocate()
+  }
+
+  subscript(index: Int) -> MassQuote {
+    precondition(index >= 0 && index < count)
+    return entries[index]
+  }
+
+  var approved: UnsafeBufferPointer<MassQuote> { UnsafeBufferPointer(start: entries, count: count) }
+
+  /// Room for one more instrument with all its levels.
+  var hasRoom: Bool {
+    let levels = levelCount + 2 * QuotePlan.levelCapacity
+    return count < Self.instrumentCapacity
+      && (count + 2) * Self.entryBytes + levels * Self.levelBytes <= Self.byteCapacity
+  }
+
+  mutating func removeAll() {
+    count = 0
+    levelCount = 0
+    urgency = 0
+  }
+
+  fileprivate mutating func append(
+    _ instrument: InstrumentIndex, bids: borrowing QuotePlan, asks: borrowing QuotePlan, bidCount: Int, askCount: Int
+  ) {
+    entries[count] = MassQuote(
+      instrument: instrument, bids: bidCount > 0 ? copy(bids, bidCount) : nil,
+      asks: askCount > 0 ? copy(asks, askCount) : nil)
+    count += 1
+    if bidCount > 0 { urgency = max(urgency, bids.urgency) }
+    if askCount > 0 { urgency = max(urgency, asks.urgency) }
+  }
+
+  private mutating func copy(_ plan: borrowing QuotePlan, _ levels: Int) -> UnsafeBufferPointer<Quote> {
+    let start = quotes + levelCount
+    start.update(from: plan.levels, count: levels)
+    levelCount += levels
+    return UnsafeBufferPointer(start: start, count: levels)
+  }
+}
+
+extension RiskGate {
+  /// Lets sides that are to be replaced by a mass quote through, cut from the worst level on to what the limits allow.
+  ///
+  /// What stands and what replaces it both count: a mass quote takes no heed of what trades while it is under way
+  /// (Thalex protocol 8.4).
+  ///
+  /// - Returns: whether each side was taken into `batch`.
+  mutating func admit(
+    _ instrument: InstrumentIndex, bids: borrowing QuotePlan, asks: borrowing QuotePlan, state: StatePointer,
+    market: RiskMarket, into batch: inout QuoteBatch
+  ) -> (bids: Bool, asks: Bool) {
+    guard batch.hasRoom else { return (false, false) }
+    var bidCount = bids.need == .replacement ? allowed(bids, .buy, instrument, state, market) : 0
+    var askCount = asks.need == .replacement ? allowed(asks, .sell, instrument, state, market) : 0
+    // Sides of one entry are replaced at once, so only what stays behind can be met.
+    if bidCount > 0, askCount > 0, bids.levels[0].price >= asks.levels[0].price {
+      count(.selfCross)
+      (bidCount, askCount) = (0, 0)
+    }
+    if bidCount > 0, meets(.buy, bids.levels[0].price, state.pointee.asks, isReplaced: askCount > 0) {
+      count(.selfCross)
+      bidCount = 0
+    }
+    if askCount > 0, meets(.sell, asks.levels[0].price, state.pointee.bids, isReplaced: bidCount > 0) {
+      count(.selfCross)
+      askCount = 0
+    }
+    guard bidCount + askCount > 0 else { return (false, false) }
+    batch.append(instrument, bids: bids, asks: asks, bidCount: bidCount, askCount: askCount)
+    return (bidCount > 0, askCount > 0)
+  }
+
+  /// How many levels from the best on the limits allow.
+  private mutating func allowed(
+    _ plan: borrowing QuotePlan, _ side: Side, _ instrument: InstrumentIndex, _ state: StatePointer, _ market: RiskMarket
+  ) -> Int {
+    guard let limits = limits(for: instrument) else {
+      count(.noLimits)
+      return 0
+    }
+    var room = state.pointee.room(for: side, limit: limits.maximumPosition)
+    let orders = state.pointee.bids.count + state.pointee.asks.count
+    for index in 0..<plan.count {
+      let quote = plan.levels[index]
+      guard index + orders < limits.maximumOrders else {
+        count(.tooManyOrders)
+        return index
+      }
+      guard quote.qty <= room else {
+        count(.exposure)
+        return index
+      }
+      // The remaining checks are those of a single order.
+      let command = Command(
+        kind: .insert, side: side, instrument: instrument, clientID: 0, price: quote.price, qty: quote.qty)
+      if let refusal = judgeAlone(command, limits: limits, state: state, market: market) {
+        count(refusal)
+        return index
+      }
+      room -= quote.qty
+    }
+    return plan.count
+  }
+
+  /// Whether a price would meet an order of the other side that the same mass quote does not take away.
+  private func meets(_ side: Side, _ price: PriceTicks, _ others: borrowing SideOrders, isReplaced: Bool) -> Bool {
+    for index in 0..<others.count {
+      let order = others[index]
+      if isReplaced, order.pointee.isSettled { continue }
+      let other = order.pointee.boldestPrice
+      if side == .buy ? other <= price : other >= price { return true }
+    }
+    return false
+  }
+}

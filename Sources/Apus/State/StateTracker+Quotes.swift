@@ -1,0 +1,137 @@
+import CSupport
+
+/// Orders that mass quotes place, replace and take away, a side at a time (Thalex protocol 6.5, 8.4).
+///
+/// The venue gives them no client order id: a new one is known by its side and price until its first report has
+/// brought the venue's id. The answer to a mass quote only counts; what became of each order comes through the
+/// order feed, before or after it. Until both have come the old and the new count in full.
+extension StateTracker {
+  /// One level that is about to leave in a mass quote; `nil` if no order slot is free.
+  mutating func beginQuote(
+    _ instrument: InstrumentIndex, _ side: Side, _ quote: Quote, now: Nanoseconds
+  ) -> OrderPointer? {
+    guard let order = beginInsert(instrument, side, price: quote.price, qty: quote.qty, now: now) else { return nil }
+    order.pointee.flags |= Self.isQuote
+    return order
+  }
+
+  /// The standing orders of a side are about to be replaced by a mass quote.
+  mutating func beginReplacement(_ instrument: InstrumentIndex, _ side: Side, now: Nanoseconds) {
+    forEachOrder(instrument, side) { tracker, order in
+      guard order.pointee.isSettled else { return }
+      tracker.change(order) {
+        $0.pointee.inFlightValue = .cancel
+        $0.pointee.flags |= Self.isReplaced
+        $0.pointee.sent_ns = now
+      }
+    }
+  }
+
+  /// The mass quote was not sent, or the venue refused it as a whole: everything is as it was.
+  mutating func quotesHadNoEffect(_ instrument: InstrumentIndex, _ side: Side, now: Nanoseconds) {
+    forEachOrder(instrument, side) { tracker, order in
+      if Self.isAwaited(order) {
+        tracker.end(order, reported: order.pointee.filled_lots, now: now)
+      } else if Self.isBeingReplaced(order) {
+        tracker.settle(order, now: now)
+      }
+    }
+  }
+
+  /// The venue said that it did not place the quote at this price.
+  mutating func quoteFailed(_ instrument: InstrumentIndex, _ side: Side, price: PriceTicks, now: Nanoseconds) -> Bool {
+    guard let order = findQuote(instrument, side, price), Self.isAwaited(order) else { return false }
+    end(order, reported: order.pointee.filled_lots, now: now)
+    return true
+  }
+
+  /// Whether what was announced for a side and what the venue has reported of it leave nothing open: what was new is
+  /// known by the venue's id or has ended, what was old has ended.
+  func areQuotesSettled(_ instrument: InstrumentIndex, _ side: Side) -> Bool {
+    var isSettled = true
+    forEachOrder(instrument, side) { order in
+      if Self.isAwaited(order) || Self.isBeingReplaced(order) { isSettled = false }
+    }
+    return isSettled
+  }
+
+  /// The mass quote is answered and the order feed has had its time. A level that repeated a standing order
+  /// has left it as it was; everything else that is still open is of unknown state.
+  ///
+  /// - Parameter processedBy: when the venue had certainly dealt with the mass quote: a query sent later proves by what it
+  ///   does not list. `nil` if that is not known.
+  mutating func quotesAnswered(
+    _ instrument: InstrumentIndex, _ side: Side, processedBy: Nanoseconds?, now: Nanoseconds
+  ) {
+    forEachOrder(instrument, side) { tracker, order in
+      guard Self.isAwaited(order) else { return }
+      if let standing = tracker.repeated(by: order) {
+        tracker.end(order, reported: .zero, now: now)
+        tracker.settle(standing, now: now)
+      } else {
+        tracker.markUnknown(order, processedBy: processedBy, now: now)
+      }
+    }
+    forEachOrder(instrument, side) { tracker, order in
+      if Self.isBeingReplaced(order) { tracker.markUnknown(order, processedBy: processedBy, now: now) }
+    }
+  }
+
+  private mutating func markUnknown(_ order: OrderPointer, processedBy: Nanoseconds?, now: Nanoseconds) {
+    markUnknown(order, now: now)
+    if let processedBy { order.pointee.sent_ns = processedBy - LaneSession.absenceGrace }
+  }
+
+  /// The standing order that has the price and the open size of an announced quote.
+  private func repeated(by quote: OrderPointer) -> OrderPointer? {
+    var found: OrderPointer?
+    forEachOrder(quote.pointee.instrument_index, quote.pointee.sideValue) { order in
+      if Self.isBeingReplaced(order), order.pointee.price_ticks == quote.pointee.target_ticks,
+        order.pointee.qty_lots - order.pointee.filled_lots == quote.pointee.target_lots
+      {
+        found = order
+      }
+    }
+    return found
+  }
+
+  /// An announced quote whose venue id is not known yet, by its side and price.
+  func findQuote(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks) -> OrderPointer? {
+    guard Int(instrument) < instrumentCapacity else { return nil }
+    var found: OrderPointer?
+    forEachOrder(instrument, side) { order in
+      if order.pointee.flags & Self.isQuote != 0, order.pointee.venue_id.count == 0, order.pointee.target_ticks == price {
+        found = order
+      }
+    }
+    return found
+  }
+
+  /// Announced, and nothing heard of it.
+  private static func isAwaited(_ order: OrderPointer) -> Bool {
+    order.pointee.flags & isQuote != 0 && order.pointee.phaseValue == .inserting
+  }
+
+  private static func isBeingReplaced(_ order: OrderPointer) -> Bool {
+    order.pointee.flags & isReplaced != 0 && order.pointee.inFlightValue == .cancel
+      && order.pointee.phaseValue == .live
+  }
+
+  private func forEachOrder(_ instrument: InstrumentIndex, _ side: Side, _ body: (OrderPointer) -> Void) {
+    let state = state(instrument)
+    let count = side == .buy ? state.pointee.bids.count : state.pointee.asks.count
+    for position in 0..<count { body(side == .buy ? state.pointee.bids[position] : state.pointee.asks[position]) }
+  }
+
+  /// Backwards, because `body` may end the order and so take it out of the list.
+  private mutating func forEachOrder(
+    _ instrument: InstrumentIndex, _ side: Side, _ body: (inout StateTracker, OrderPointer) -> Void
+  ) {
+    let state = state(instrument)
+    var position = side == .buy ? state.pointee.bids.count : state.pointee.asks.count
+    while position > 0 {
+      position -= 1
+      body(&self, side == .buy ? state.pointee.bids[position] : state.pointee.asks[position])
+    }
+  }
+}
