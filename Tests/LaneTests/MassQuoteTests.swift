@@ -12,6 +12,8 @@ import Testing
   private func settings(maximumPosition: Int64 = 200) -> LaneSettings {
     var settings = LaneWorld.settings(maximumPosition: maximumPosition)
     settings.instruments[0].usesMassQuotes = true
+    settings.protection.trade = DecimalE8(e8: 10 * 100_000_000)
+    settings.protection.quote = settings.protection.trade
     return settings
   }
 
@@ -57,6 +59,21 @@ import Testing
     #expect(isBack)
     #expect(world.now - since >= settings.protection.pause)
     #expect(world.lane.core.tracker.unknownCount == 0)
+    let books = try stop(world)
+    #expect(world.position == books.positions.first { $0.instrument == "BTC-PERPETUAL" }?.lots)
+  }
+
+  @Test func `a group that trades little at a time is refilled and quoting never rests`() throws {
+    var settings = settings()
+    settings.protection.trade = DecimalE8(e8: 60 * 100_000)
+    settings.protection.window = second / 2
+    let world = try LaneWorld(settings: settings)
+    world.recordsRequests = true
+    #expect(try world.run(until: { $0.isReady }))
+    try world.run(for: 20 * second)
+    #expect(world.requests.filter { $0.contains("set_mm_protection") }.count > 5)
+    #expect(world.fills > 5)
+    #expect(world.lane.core.protection(0)?.state != .unset)
     let books = try stop(world)
     #expect(world.position == books.positions.first { $0.instrument == "BTC-PERPETUAL" }?.lots)
   }

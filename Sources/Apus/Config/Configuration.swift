@@ -123,6 +123,8 @@ public struct VenueSection: Codable, Equatable, Sendable {
   public var protectionQuote: DecimalE8
   /// How long quoting with mass quotes rests after that.
   public var protectionPauseMs: Int
+  /// What the venue has counted is forgotten after this long.
+  public var protectionWindowMs: Int
 
   enum CodingKeys: String, CodingKey, CaseIterable {
     case kind, url
@@ -137,6 +139,7 @@ public struct VenueSection: Codable, Equatable, Sendable {
     case protectionTrade = "protection_trade"
     case protectionQuote = "protection_quote"
     case protectionPauseMs = "protection_pause_ms"
+    case protectionWindowMs = "protection_window_ms"
   }
 
   public init(
@@ -144,7 +147,7 @@ public struct VenueSection: Codable, Equatable, Sendable {
     privateKeyEnv: String? = nil, account: String? = nil, caFile: String? = nil,
     cancelOnDisconnectSeconds: Int = 6, reserveMessages: Int = 5, requestTimeoutMs: Int = 3000,
     protectionTrade: DecimalE8 = DecimalE8(e8: 100_000_000), protectionQuote: DecimalE8 = DecimalE8(e8: 100_000_000),
-    protectionPauseMs: Int = 2000
+    protectionPauseMs: Int = 2000, protectionWindowMs: Int = 10_000
   ) {
     self.kind = kind
     self.url = url
@@ -159,6 +162,7 @@ public struct VenueSection: Codable, Equatable, Sendable {
     self.protectionTrade = protectionTrade
     self.protectionQuote = protectionQuote
     self.protectionPauseMs = protectionPauseMs
+    self.protectionWindowMs = protectionWindowMs
   }
 }
 

@@ -152,13 +152,17 @@ extension VenueSection: DescribedSection {
       "A request without an answer for this long has an unknown outcome."),
     .init(
       CodingKeys.protectionTrade, \.protectionTrade, .decimal(.zero...decimal(1_000_000), isAboveLower: true), .defaulted,
-      unit: "contracts", "Mass quotes of a product may trade this much; then the venue cancels all of them."),
+      unit: "contracts",
+      "Mass quotes of a product may trade this much within protection_window_ms; then the venue cancels all of them."),
     .init(
       CodingKeys.protectionQuote, \.protectionQuote, .decimal(.zero...decimal(1_000_000), isAboveLower: true), .defaulted,
       unit: "contracts", "The largest mass quote; the venue charges margin for it."),
     .init(
       CodingKeys.protectionPauseMs, \.protectionPauseMs, .whole(0...600_000), .defaulted, unit: "ms",
       "How long mass quotes rest after the venue has cancelled them."),
+    .init(
+      CodingKeys.protectionWindowMs, \.protectionWindowMs, .whole(100...86_400_000), .defaulted, unit: "ms",
+      "The protection is refilled this long after it was last set, if something has traded."),
   ]
 }
 

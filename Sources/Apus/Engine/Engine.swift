@@ -234,6 +234,7 @@ public final class Engine: Sendable {
     settings.seed = bootEpoch | 1
     settings.protection.trade = configuration.venue.protectionTrade
     settings.protection.quote = configuration.venue.protectionQuote
+    settings.protection.window = Nanoseconds(configuration.venue.protectionWindowMs) * 1_000_000
     settings.protection.pause = Nanoseconds(configuration.venue.protectionPauseMs) * 1_000_000
     settings.instruments = configuration.instruments.map { section in
       var instrument = InstrumentSettings(

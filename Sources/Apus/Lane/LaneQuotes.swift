@@ -288,13 +288,14 @@ extension Lane where Adapter: ~Copyable {
   }
 
   /// Sets the protection groups that are not armed: at once when they are new, after a pause and with none of their
-  /// quotes left when they were used up.
+  /// quotes left when they were used up. Armed ones that have traded are refilled once a window.
   private mutating func setProtection(_ now: Nanoseconds) {
     for index in 0..<adapter.protectionGroupCount {
       let product = ProductIndex(index)
       guard let group = core.protection(product) else { continue }
       switch group.state {
-      case .armed: continue
+      case .armed:
+        if group.hasTraded, now - group.askedAt > settings.protection.window { askForProtection(product, now) }
       case .setting:
         if now - group.since > settings.requestTimeout { core.noteProtection(product, .refused) }
       case .unset:

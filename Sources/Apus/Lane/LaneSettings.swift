@@ -45,12 +45,14 @@ public struct InstrumentSettings: Sendable {
 
 /// How the venue's protection of mass quotes is to be set, for each group of instruments.
 public struct ProtectionSettings: Equatable, Sendable {
-  /// What the quotes of a group may trade before the venue cancels all of them, contracts; at most `quote`.
+  /// What the quotes of a group may trade within `window` before the venue cancels all of them, contracts; at most `quote`.
   public var trade = DecimalE8(e8: 100_000_000)
   /// The largest quote, contracts: the venue charges margin for it.
   public var quote = DecimalE8(e8: 100_000_000)
   /// How long quoting rests after the venue has cancelled the quotes of a group.
   public var pause: Nanoseconds = 2_000_000_000
+  /// A group that has traded is refilled this long after it was last set.
+  public var window: Nanoseconds = 10_000_000_000
 
   public init() {}
 }

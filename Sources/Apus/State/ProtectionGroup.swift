@@ -4,13 +4,13 @@ import CSupport
 ///
 /// The venue counts down what the group's quotes trade and cancels them all when nothing remains; then it takes no mass
 /// quote for the product until the group has been set again. Cancelling all mass quotes, the end of the
-/// session and a failover take the group away.
+/// session and a failover take the group away. Setting an armed group again refills it.
 ///
 /// | state | set asked for | set | set refused | refill | executed, some remains | executed, none remains | removed | quote refused: not set |
 /// |---|---|---|---|---|---|---|---|---|
 /// | unset | setting | – | – | armed | – | exhausted | – | – |
 /// | setting | – | armed | unset | armed | – | exhausted | unset | – |
-/// | armed | setting | – | – | armed | armed | exhausted | unset | exhausted |
+/// | armed | – | – | – | – | – | exhausted | unset | exhausted |
 /// | exhausted | setting | – | – | armed | – | – | unset | – |
 struct ProtectionGroup {
   enum State: UInt8, CaseIterable, Sendable {
@@ -40,13 +40,26 @@ struct ProtectionGroup {
   /// Refusals to set it in a row.
   private(set) var refusals = 0
 
+  /// When it was last asked to be set or refilled.
+  private(set) var askedAt: Nanoseconds = LaneSession.never
+  /// Something of it has traded since it was set.
+  private(set) var hasTraded = false
+
   var isArmed: Bool { state == .armed }
 
   mutating func note(_ event: Event, now: Nanoseconds) {
-    if case .executed(let lots) = event { remaining = lots }
+    switch event {
+    case .executed(let lots):
+      remaining = lots
+      hasTraded = true
+    case .asked: askedAt = now
+    case .refused: refusals += 1
+    case .set, .refill:
+      refusals = 0
+      hasTraded = false
+    case .removed, .quoteRefused: break
+    }
     let next = next(event)
-    if event == .refused { refusals += 1 }
-    if event == .set || event == .refill { refusals = 0 }
     guard next != state else { return }
     if next == .exhausted { hits += 1 }
     state = next
@@ -55,7 +68,7 @@ struct ProtectionGroup {
 
   private func next(_ event: Event) -> State {
     switch (state, event) {
-    case (.unset, .asked), (.armed, .asked), (.exhausted, .asked): .setting
+    case (.unset, .asked), (.exhausted, .asked): .setting
     case (.setting, .set): .armed
     case (.setting, .refused): .unset
     case (_, .refill): .armed
