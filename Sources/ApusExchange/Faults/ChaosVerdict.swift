@@ -53,7 +53,9 @@ public struct ChaosVerdict: Sendable {
     }
     items.append(Item(name: "orders that rest", engine: "0", venue: "\(ledger.orders.count)"))
     items.append(Item(name: "orders of unknown state", engine: "\(world.lane.unknownOrders)", venue: "0"))
-    items.append(Item(name: "rate violations", engine: "0", venue: "\(ledger.violations)"))
+    items.append(
+      Item(
+        name: "rate violations", engine: "0", venue: "\(ledger.violations)", isDemanded: !plan.bunchesRequests))
     for (index, name) in plan.instruments.enumerated() {
       let ours = world.lane.account(InstrumentIndex(index))
       let theirs = ledger.positions[index]
@@ -103,6 +105,19 @@ public struct ChaosVerdict: Sendable {
     }
     lines.append("  plan: \(plan.text)")
     return lines.joined(separator: "\n")
+  }
+}
+
+extension FaultPlan {
+  /// What was sent at an allowed rate may reach the venue faster than that.
+  var bunchesRequests: Bool {
+    faults.contains {
+      switch $0.fault {
+      case .stallWrites, .silence: true
+      case .delay(let kinds, _): !kinds.isDisjoint(with: .changes)
+      default: false
+      }
+    }
   }
 }
 

@@ -204,6 +204,37 @@ public final class ChaosWorld {
       drop()
     }
     watchExposure()
+    if trace != nil { watchFills() }
+  }
+
+  private var tracedFills = 0
+  private var tracedAccounts: [SimulatedLane.Account] = []
+
+  /// For the trace: executions as the venue makes them and as the engine learns of them.
+  private func watchFills() {
+    if let ledger {
+      while tracedFills < ledger.fills.count {
+        let fill = ledger.fills[tracedFills]
+        tracedFills += 1
+        trace?(
+          now,
+          "VENUE fill: #\(fill.clientID.map { "\($0)" } ?? "?") \(plan.instruments[fill.market]) \(fill.side == .buy ? "buys" : "sells") "
+            + "\(fill.lots.rawValue) at \(fill.price.rawValue), position \(fill.positionAfter.rawValue)")
+      }
+    }
+    for index in plan.instruments.indices {
+      let account = lane.account(InstrumentIndex(index))
+      if tracedAccounts.count <= index { tracedAccounts.append(account) }
+      let before = tracedAccounts[index]
+      tracedAccounts[index] = account
+      if account.fills != before.fills || account.position != before.position || account.adjustments != before.adjustments {
+        trace?(
+          now,
+          "ENGINE \(plan.instruments[index]): fills \(before.fills) to \(account.fills), position "
+            + "\(before.position.map { "\($0)" } ?? "unknown") to \(account.position.map { "\($0)" } ?? "unknown")"
+            + (account.adjustments != before.adjustments ? ", TAKEN OVER" : ""))
+      }
+    }
   }
 
   private func carryOut() throws {

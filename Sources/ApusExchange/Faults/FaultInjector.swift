@@ -234,7 +234,8 @@ public final class FaultInjector {
   }
 
   private static func names(_ bytes: Slice<UnsafeRawBufferPointer>, _ instrument: String) -> Bool {
-    bytes.dropFirst(23).starts(with: instrument.utf8) && bytes.dropFirst(23 + instrument.utf8.count).first == 46
+    // {"channel_name":"ticker. are 24 bytes; a point follows the name.
+    bytes.dropFirst(24).starts(with: instrument.utf8) && bytes.dropFirst(24 + instrument.utf8.count).first == 46
   }
 
   /// Damage that a reader can see: a checksum below has missed it, or a proxy has cut the frame.

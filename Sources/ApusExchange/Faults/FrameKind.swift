@@ -97,7 +97,7 @@ public struct FrameFacts: Equatable, Sendable {
 
   private static func message(_ text: UnsafeRawBufferPointer) -> Self {
     if text.starts(with: "{\"channel_name\":\"") {
-      let name = text[16...]
+      let name = text[17...]
       if name.starts(with: "book.") { return Self(kind: .books) }
       if name.starts(with: "ticker.") || name.starts(with: "lwt") { return Self(kind: .tickers) }
       let isSnapshot = text.holds("\"snapshot\":true")
