@@ -22,6 +22,12 @@ struct ChaosCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Run this plan, as a run prints it, on virtual time.", valueName: "line"))
   var plan: String?
 
+  @Option(help: ArgumentHelp("One scenario on virtual time; --list names them.", valueName: "name"))
+  var scenario: String?
+
+  @Flag(help: "Name the scenarios and the requirements that they prove.")
+  var list = false
+
   @Option(help: "With --seeds: how many threads. Default: the cores that this process may use.")
   var jobs: Int?
 
@@ -41,8 +47,17 @@ struct ChaosCommand: AsyncParsableCommand {
       }
       return
     }
+    if list {
+      ScenarioRuns.list()
+      return
+    }
     var chosen: FaultPlan
-    if let plan {
+    if let scenario {
+      guard let known = FaultScenario.named(scenario) else {
+        throw ValidationError("there is no scenario \(scenario); --list names them")
+      }
+      chosen = known.plan
+    } else if let plan {
       do {
         chosen = try FaultPlan(text: plan)
       } catch { throw ValidationError("\(error)") }
