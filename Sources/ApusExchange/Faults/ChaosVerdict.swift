@@ -47,6 +47,11 @@ public struct ChaosVerdict: Sendable {
     } else if !world.lane.isStopVerified {
       problems.append("the stop was not verified at the venue")
     }
+    if let stray = world.stray { problems.append("an order far from the market: \(stray)") }
+    // Price, size, grid and collar are known before an order is sent.
+    for code in [13, 14, 15, 43, 45, 50] as [UInt64] {
+      if let count = world.refusals[code] { problems.append("the venue refused \(count) orders with error \(code)") }
+    }
     guard let ledger = world.ledger else {
       problems.append("the engine never logged in")
       return

@@ -204,6 +204,8 @@ public final class ChaosWorld {
       drop()
     }
     watchExposure()
+    if hasRequests { lookForStrays() }
+    hasRequests = false
     if trace != nil { watchFills() }
   }
 
@@ -328,7 +330,10 @@ public final class ChaosWorld {
     }
   }
 
+  private var hasRequests = false
+
   private func request(_ text: UnsafeRawBufferPointer) {
+    hasRequests = true
     if let trace { trace(now, "→ " + FrameText.describe(text, .toVenue)) }
     guard planBegan != nil else { return venue.receive(connection, text: text, now: now) }
     switch injector.pass(text, .toVenue, now: planTime) {
@@ -367,6 +372,7 @@ public final class ChaosWorld {
         guard id == connection, let server else { return }
         switch outgoing {
         case .text(let text):
+          noteRefusal(text)
           guard planBegan != nil else {
             if let trace, let line = FrameText.news(text) { trace(now, "← " + line) }
             _ = server.endpoint.sendText(text)
@@ -394,6 +400,31 @@ public final class ChaosWorld {
       for frame in injector.release(.toEngine, now: planTime) { sendToLane(frame) }
     }
     flushServer()
+  }
+
+  /// Orders that the venue itself refused, by error code.
+  private(set) var refusals: [UInt64: Int] = [:]
+  /// An order that rests far from the market, as text: its price was written on a wrong grid.
+  private(set) var stray: String?
+
+  private func noteRefusal(_ text: UnsafeRawBufferPointer) {
+    guard text.starts(with: "{\"id\":"), let code = text.prefix(64).number(after: "\"error\":{\"code\":") else { return }
+    refusals[code, default: 0] += 1
+  }
+
+  /// Looks at the prices of what rests, after something has been inserted or changed.
+  private func lookForStrays() {
+    guard stray == nil, let ledger else { return }
+    for order in ledger.orders {
+      let markE8 = order.market.markE8
+      let priceE8 = order.price.rawValue * order.market.spec.grid.tickE8
+      guard abs(priceE8 - markE8) > markE8 / 20 else { continue }
+      stray =
+        "#\(order.clientID.map { "\($0)" } ?? "?") \(order.side == .buy ? "buys" : "sells") \(order.market.spec.name) at "
+        + "\(Double(priceE8) / 1e8) while the mark is \(Double(markE8) / 1e8)"
+      trace?(now, "STRAY: \(stray ?? "")")
+      return
+    }
   }
 
   private func flushServer() {

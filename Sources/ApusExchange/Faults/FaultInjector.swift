@@ -114,6 +114,7 @@ public final class FaultInjector {
     let facts = FrameFacts(text, direction)
     if direction == .toVenue, let answer = answerInstead(text, facts, now) { return .answered(answer) }
     if direction == .toEngine, isFromHaltedMarket(text, facts, now) { return .instead([]) }
+    if direction == .toEngine, !expired.isEmpty, let rest = withoutExpired(text, facts) { return .instead([rest]) }
     var frames: [[UInt8]]?
     for index in list.indices {
       let timed = list[index].timed
@@ -225,8 +226,9 @@ public final class FaultInjector {
   }
 
   private func isFromHaltedMarket(_ text: UnsafeRawBufferPointer, _ facts: FrameFacts, _ now: Nanoseconds) -> Bool {
-    guard facts.kind == .tickers else { return false }
+    guard !facts.kind.isDisjoint(with: [.tickers, .books]) else { return false }
     let name = text.prefix(80)
+    if facts.kind == .books { return expired.contains { Self.names(name, $0) } }
     for entry in list where entry.timed.at <= now && now < entry.timed.end {
       if case .halt(let instrument) = entry.timed.fault, Self.names(name, instrument) { return true }
     }
@@ -234,8 +236,43 @@ public final class FaultInjector {
   }
 
   private static func names(_ bytes: Slice<UnsafeRawBufferPointer>, _ instrument: String) -> Bool {
-    // {"channel_name":"ticker. are 24 bytes; a point follows the name.
-    bytes.dropFirst(24).starts(with: instrument.utf8) && bytes.dropFirst(24 + instrument.utf8.count).first == 46
+    // {"channel_name":"ticker. are 24 bytes, with book. 22; a point follows the name.
+    let rest = bytes.dropFirst(bytes.dropFirst(17).first == UInt8(ascii: "b") ? 22 : 24)
+    return rest.starts(with: instrument.utf8) && rest.dropFirst(instrument.utf8.count).first == 46
+  }
+
+  /// Lists of instruments and of accepted channels no longer name what has expired.
+  private func withoutExpired(_ text: UnsafeRawBufferPointer, _ facts: FrameFacts) -> [UInt8]? {
+    let isSnapshot = facts.kind == .instruments && text.holds("\"snapshot\":true")
+    guard facts.kind == .setupAnswers || isSnapshot else { return nil }
+    var plain = String(decoding: text, as: UTF8.self)
+    let before = plain.utf8.count
+    for name in expired {
+      for opening in ["{\"added\":{\"instrument_name\":\"\(name)\"", "{\"instrument_name\":\"\(name)\""] {
+        guard let start = plain.firstRange(of: opening)?.lowerBound,
+          let end = plain[start...].firstRange(of: opening.hasPrefix("{\"a") ? "}}" : "}")?.upperBound
+        else { continue }
+        Self.cut(&plain, start..<end)
+      }
+      for channel in ["ticker", "book"] {
+        guard let start = plain.firstRange(of: "\"\(channel).\(name).")?.lowerBound,
+          let end = plain[plain.index(after: start)...].firstRange(of: "\"")?.upperBound
+        else { continue }
+        Self.cut(&plain, start..<end)
+      }
+    }
+    return plain.utf8.count == before ? nil : Array(plain.utf8)
+  }
+
+  /// Takes an element out of a list, and one of its commas.
+  private static func cut(_ text: inout String, _ range: Range<String.Index>) {
+    if range.upperBound < text.endIndex, text[range.upperBound] == "," {
+      text.removeSubrange(range.lowerBound...range.upperBound)
+    } else if range.lowerBound > text.startIndex, text[text.index(before: range.lowerBound)] == "," {
+      text.removeSubrange(text.index(before: range.lowerBound)..<range.upperBound)
+    } else {
+      text.removeSubrange(range)
+    }
   }
 
   /// Damage that a reader can see: a checksum below has missed it, or a proxy has cut the frame.

@@ -118,6 +118,14 @@ public struct FaultScenario: Sendable {
       },
       [TimedFault(at: 3 * s, .expire("BTC-25DEC26"))]),
     FaultScenario(
+      "reconnect-after-expiry", ["R32", "R62"],
+      "After an instrument has expired the connection is lost: the venue no longer lists it, and the others are quoted again.",
+      adjust: {
+        $0.instruments = ["BTC-PERPETUAL", "BTC-25DEC26"]
+        $0.length = 8 * s
+      },
+      [TimedFault(at: 3 * s, .expire("BTC-25DEC26")), TimedFault(at: 5 * s, .reset)]),
+    FaultScenario(
       "throttled", ["R39", "R40"], "The venue takes 3 order messages a second for 6 s: no new orders, but cancels.",
       [TimedFault(at: 2 * s, lasting: 6 * s, .throttle(rate: 3))]),
     FaultScenario(
