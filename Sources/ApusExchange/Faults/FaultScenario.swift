@@ -176,4 +176,67 @@ public struct FaultScenario: Sendable {
         TimedFault(at: 12 * s, lasting: 8 * s, .silence),
       ]),
   ]
+
+  /// What a person is shown in a minute: each short, one after the other, against one engine.
+  public static let badMinute: [FaultScenario] = [
+    FaultScenario(
+      "connection-reset", ["R23", "R25"], "the connection is reset", [TimedFault(at: 0, .reset)]),
+    FaultScenario(
+      "half-open-connection", ["R14", "R23"],
+      "the connection is gone, and the venue does not notice: our orders rest on", [TimedFault(at: 0, .abandon)]),
+    FaultScenario(
+      "lost-acknowledgements", ["R01", "R04"], "no reply to an order request arrives",
+      [TimedFault(at: 0, lasting: 3 * s, .drop(.replies))]),
+    FaultScenario(
+      "told-twice-and-out-of-order", ["R02", "R06", "R09"],
+      "private messages come twice, late, and after those that follow them",
+      [
+        TimedFault(at: 0, lasting: 4 * s, .reorder([.replies, .orders]), permille: 300),
+        TimedFault(at: 0, lasting: 4 * s, .duplicate([.orders, .trades, .positions], ms...s), permille: 300),
+        TimedFault(at: 0, lasting: 4 * s, .delay([.replies, .orders, .trades], ms...300 * ms), permille: 300),
+      ]),
+    FaultScenario(
+      "corrupt-private-messages", ["R05"], "every tenth private message is damaged",
+      [TimedFault(at: 0, lasting: 3 * s, .corrupt(told), permille: 100)]),
+    FaultScenario(
+      "lost-fills", ["R06"], "no feed tells of an execution",
+      [TimedFault(at: 0, lasting: 3 * s, .drop([.orders, .trades]))]),
+    FaultScenario(
+      "throttled", ["R39", "R40"], "the venue takes 3 order messages a second",
+      [TimedFault(at: 0, lasting: 3 * s, .throttle(rate: 3))]),
+    FaultScenario(
+      "orders-refused", ["R44", "R62"], "the venue refuses every order",
+      [TimedFault(at: 0, lasting: 3 * s, .refuse([.inserts, .amends], code: 24))]),
+    FaultScenario(
+      "instrument-halted", ["R32"], "trading in ETH-PERPETUAL stands still",
+      [TimedFault(at: 0, lasting: 3 * s, .halt("ETH-PERPETUAL"))]),
+    FaultScenario(
+      "stalled-reads", ["R33"], "the engine gets nothing, and then everything at once",
+      [TimedFault(at: 0, lasting: 2 * s, .stallReads)]),
+    FaultScenario(
+      "logins-refused", ["R25", "R62"], "the connection is reset, and logins are refused",
+      recovery: 12 * s,
+      [TimedFault(at: 0, .reset), TimedFault(at: 0, lasting: 2 * s, .refuseLogins)]),
+    FaultScenario(
+      "restart-with-book", ["R14", "R23"], "the venue restarts, and our orders rest on, of no session",
+      [TimedFault(at: 0, .restart(keepsBook: true))]),
+    FaultScenario(
+      "restart-without-book", ["R04", "R23"], "the venue restarts, and our orders are gone without a word",
+      [TimedFault(at: 0, .restart(keepsBook: false))]),
+    FaultScenario(
+      "silence", ["R15", "R29"], "nothing passes, and nobody notices", recovery: 12 * s,
+      [TimedFault(at: 0, lasting: 8 * s, .silence)]),
+    FaultScenario(
+      "engine-killed", ["R13", "R56"], "kill -9, and the engine is started again", recovery: 12 * s,
+      [TimedFault(at: 0, .crash)]),
+    FaultScenario(
+      "everything-at-once", ["R07", "R08", "R58"], "loss, repetition, lateness, damage, and a half-open connection",
+      recovery: 20 * s,
+      [
+        TimedFault(at: 0, lasting: 5 * s, .drop(told), permille: 30),
+        TimedFault(at: 0, lasting: 5 * s, .delay(told, ms...400 * ms), permille: 200),
+        TimedFault(at: 0, lasting: 5 * s, .duplicate([.orders, .trades, .positions], ms...s), permille: 100),
+        TimedFault(at: 0, lasting: 5 * s, .corrupt(told), permille: 10), TimedFault(at: 2 * s, .abandon),
+      ]),
+  ]
 }
