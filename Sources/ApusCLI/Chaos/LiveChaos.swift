@@ -125,7 +125,8 @@ import Foundation
       watch.look(snapshot(), names: Self.instruments.map(\.name))
       // The telemetry needs a moment to show that something is wrong.
       let now = Date()
-      if now.timeIntervalSince(end) > 0.25, watch.isQuoting, now.timeIntervalSince(watch.lastGap ?? .distantPast) > 0.25 {
+      if now.timeIntervalSince(end) > 0.25, watch.isQuoting, now.timeIntervalSince(watch.lastGap ?? .distantPast) > 0.25
+      {
         isBack = true
         break
       }
@@ -147,7 +148,9 @@ import Foundation
     let did = watch.story(before, counters(), isNewLife: faults.contains { $0.fault == .crash })
     note(
       "    \(result.isPassed ? "ok" : "FAILED") \(did); "
-        + (result.recovery.map { $0 < 0.01 ? "quoting at the end of it" : "quoting again \(seconds($0)) after the end of it" }
+        + (result.recovery.map {
+          $0 < 0.01 ? "quoting at the end of it" : "quoting again \(seconds($0)) after the end of it"
+        }
           ?? "not quoting again") + "; worst case \(result.worstLots) of \(Self.limitLots)")
     for problem in result.problems { note("    \(problem)") }
     results.append(result)
@@ -206,7 +209,8 @@ import Foundation
     for shown in lane.instruments {
       guard let position = books.positions.first(where: { $0.instrument == shown.name }) else { continue }
       if shown.position?.rawValue != position.lots {
-        return "\(shown.name) position: engine \(shown.position.map { "\($0.rawValue)" } ?? "unknown"), venue \(position.lots)"
+        return
+          "\(shown.name) position: engine \(shown.position.map { "\($0.rawValue)" } ?? "unknown"), venue \(position.lots)"
       }
       let fills = books.fills.dropFirst(earlierFills).count { $0.instrument == shown.name }
       if shown.fills != UInt64(fills) { return "\(shown.name) fills: engine \(shown.fills), venue \(fills)" }
@@ -261,7 +265,8 @@ import Foundation
     let width = (results.map(\.scenario.name.count) + [8]).max() ?? 8
     func row(_ cells: [String]) -> String {
       let widths = [width, 14, 8, 12, 9, 0]
-      return zip(cells, widths).map { $0 + String(repeating: " ", count: max(0, $1 - $0.count)) }.joined(separator: "  ")
+      return zip(cells, widths).map { $0 + String(repeating: " ", count: max(0, $1 - $0.count)) }.joined(
+        separator: "  ")
     }
     say(row(["scenario", "requirement", "verdict", "worst/limit", "books", "quoting again after"]))
     for result in results {

@@ -98,6 +98,13 @@ enum SeedRuns {
     }
     say("")
     say(verdict.account)
+    say(
+      "  while it went on: \(verdict.sent(.changes)) inserts and amends, \(verdict.sent(.cancels)) cancels, "
+        + "\(verdict.sent(.massCancels)) mass cancels, \(verdict.sent(.queries)) queries, \(verdict.sent(.logins)) logins; "
+        + "\(verdict.tracker.timeouts) time-outs, \(verdict.tracker.duplicateFills) repeated fills, "
+        + "\(verdict.counters.edgeRefusals) refused at the edge, \(verdict.counters.throttled) throttled, "
+        + "\(verdict.counters.rejects) refusals, \(verdict.aboutExpired) about what had expired, \(verdict.deadMen) dead-man timers, "
+        + "\(verdict.timeWithoutOrders / 1_000_000) ms without orders")
     return verdict.isPassed
   }
 

@@ -122,7 +122,9 @@ public final class ChaosServer: @unchecked Sendable {
   public var struck: Int { ask { $0.injector.struck } ?? 0 }
 
   /// The venue's own books of the one account; `nil` before the first login.
-  public var books: AccountBooks? { ask { server in server.venue.accountNames.first.flatMap { server.venue.books($0) } } ?? nil }
+  public var books: AccountBooks? {
+    ask { server in server.venue.accountNames.first.flatMap { server.venue.books($0) } } ?? nil
+  }
 
   /// Forgets the largest worst case and position seen so far: each scenario has its own.
   public func forgetExposure() {

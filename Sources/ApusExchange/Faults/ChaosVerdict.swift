@@ -28,6 +28,16 @@ public struct ChaosVerdict: Sendable {
   public var struck = 0
   /// Times that a position was taken over from the venue, with a record: then the executions behind it are not known.
   public var adjustments = 0
+  /// What the engine counted, and what it sent while the plan went on.
+  public var counters: LaneCounters
+  public var tracker: TrackerCounters
+  public var sent: [FrameKinds: Int] = [:]
+  /// Order messages about instruments after their expiry.
+  public var aboutExpired = 0
+  /// Sessions that the venue's dead-man timer ended.
+  public var deadMen = 0
+  /// How long none of our orders rested at the venue, while the plan went on.
+  public var timeWithoutOrders: Nanoseconds = 0
   /// How long the run was, on virtual time.
   public var virtualTime: Nanoseconds = 0
 
@@ -41,7 +51,13 @@ public struct ChaosVerdict: Sendable {
     limitLots = plan.limitLots
     struck = world.injector.struck
     virtualTime = world.now
-    reconnects = world.lane.counters.reconnects
+    counters = world.lane.counters
+    tracker = world.lane.trackerCounters
+    reconnects = counters.reconnects
+    sent = world.sent
+    aboutExpired = world.injector.aboutExpired
+    deadMen = Int(world.venue.statistics.timeouts)
+    timeWithoutOrders = world.timeWithoutOrders
     if !world.lane.isStopped {
       problems.append("the engine did not come to a stop: \(world.lane.statusText)")
     } else if !world.lane.isStopVerified {
@@ -87,10 +103,16 @@ public struct ChaosVerdict: Sendable {
     }
   }
 
+  /// How many requests of these kinds the engine sent while the plan went on.
+  public func sent(_ kinds: FrameKinds) -> Int {
+    sent.reduce(0) { $0 + ($1.key.isDisjoint(with: kinds) ? 0 : $1.value) }
+  }
+
   /// A line for a list of runs.
   public var line: String {
     let state = isPassed ? (adjustments > 0 ? "passed, \(adjustments) taken over" : "passed") : "FAILED"
-    return "seed \(plan.seed): \(state); worst case \(worstLots) of \(limitLots), \(fills) fills, \(reconnects) reconnects, "
+    return
+      "seed \(plan.seed): \(state); worst case \(worstLots) of \(limitLots), \(fills) fills, \(reconnects) reconnects, "
       + "\(struck) frames struck, recovery \(recovery.map { TimeText.text($0 / 1_000_000 * 1_000_000) } ?? "none")"
   }
 

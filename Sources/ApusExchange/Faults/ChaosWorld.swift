@@ -183,7 +183,11 @@ public final class ChaosWorld {
       if planned != .max { next = min(next, planBegan + planned) }
     }
     // What waits for a stall to end must not make time stand still.
+    let before = now
     now = min(end, max(next, now + 50_000))
+    if let planBegan, before < planBegan + max(plan.length, injector.end), let ledger, ledger.orders.isEmpty {
+      timeWithoutOrders += now - before
+    }
     clock.now = now
     if planBegan != nil {
       clock.error = injector.clockError(planTime)
@@ -229,7 +233,9 @@ public final class ChaosWorld {
       if tracedAccounts.count <= index { tracedAccounts.append(account) }
       let before = tracedAccounts[index]
       tracedAccounts[index] = account
-      if account.fills != before.fills || account.position != before.position || account.adjustments != before.adjustments {
+      if account.fills != before.fills || account.position != before.position
+        || account.adjustments != before.adjustments
+      {
         trace?(
           now,
           "ENGINE \(plan.instruments[index]): fills \(before.fills) to \(account.fills), position "
@@ -331,11 +337,16 @@ public final class ChaosWorld {
   }
 
   private var hasRequests = false
+  /// Requests of the engine while the plan went on, by kind.
+  private(set) var sent: [FrameKinds: Int] = [:]
+  /// How long none of our orders rested at the venue, while the plan went on.
+  private(set) var timeWithoutOrders: Nanoseconds = 0
 
   private func request(_ text: UnsafeRawBufferPointer) {
     hasRequests = true
     if let trace { trace(now, "→ " + FrameText.describe(text, .toVenue)) }
-    guard planBegan != nil else { return venue.receive(connection, text: text, now: now) }
+    guard let planBegan else { return venue.receive(connection, text: text, now: now) }
+    if now <= planBegan + max(plan.length, injector.end) { sent[FrameFacts(text, .toVenue).kind, default: 0] += 1 }
     switch injector.pass(text, .toVenue, now: planTime) {
     case .unchanged: venue.receive(connection, text: text, now: now)
     case .instead(let frames):
@@ -408,7 +419,9 @@ public final class ChaosWorld {
   private(set) var stray: String?
 
   private func noteRefusal(_ text: UnsafeRawBufferPointer) {
-    guard text.starts(with: "{\"id\":"), let code = text.prefix(64).number(after: "\"error\":{\"code\":") else { return }
+    guard text.starts(with: "{\"id\":"), let code = text.prefix(64).number(after: "\"error\":{\"code\":") else {
+      return
+    }
     refusals[code, default: 0] += 1
   }
 
@@ -457,7 +470,8 @@ public final class ChaosWorld {
       breach = Breach(
         at: now, instrument: name, worstLong: position.worstLong, worstShort: position.worstShort,
         engineView: engineView(index), venueView: venueView(index))
-      trace?(now, "BREACH: \(name) worst long \(position.worstLong), short \(position.worstShort), limit \(plan.limitLots)")
+      trace?(
+        now, "BREACH: \(name) worst long \(position.worstLong), short \(position.worstShort), limit \(plan.limitLots)")
       return
     }
   }

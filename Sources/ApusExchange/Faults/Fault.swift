@@ -139,7 +139,8 @@ public enum Fault: Equatable, Sendable {
     case "crash": fault = .crash
     default: break
     }
-    guard let fault else { return nil }
+    // Nothing may be left over.
+    guard let fault, fault.text.split(separator: " ").count == words.count else { return nil }
     self = fault
   }
 }

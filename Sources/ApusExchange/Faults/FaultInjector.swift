@@ -35,6 +35,8 @@ public final class FaultInjector {
   private var expired: Set<String> = []
   /// Called for each frame that is struck: when, what was done, the kind of frame.
   public var note: ((Nanoseconds, Fault, FrameKinds) -> Void)?
+  /// Order messages about instruments that have expired.
+  public private(set) var aboutExpired = 0
   /// Frames struck so far.
   public private(set) var struck = 0
 
@@ -183,7 +185,8 @@ public final class FaultInjector {
   }
 
   private static func refusal(_ id: UInt64?, code: Int) -> [UInt8] {
-    Array("{\"id\":\(id.map { "\($0)" } ?? "null"),\"error\":{\"code\":\(code),\"message\":\"a fault on purpose\"}}".utf8)
+    Array(
+      "{\"id\":\(id.map { "\($0)" } ?? "null"),\"error\":{\"code\":\(code),\"message\":\"a fault on purpose\"}}".utf8)
   }
 
   /// Requests that the venue does not get to see.
@@ -195,7 +198,10 @@ public final class FaultInjector {
       if let name = text.word(after: "\"instrument_name\":\"") { instruments[client] = name }
       instrument = instruments[client]
     }
-    if let instrument, expired.contains(instrument) { return Self.refusal(id, code: 5) }
+    if let instrument, expired.contains(instrument) {
+      aboutExpired += 1
+      return Self.refusal(id, code: 5)
+    }
     if isChange {
       recent.removeAll { $0 + 1_000_000_000 <= now }
       recent.append(now)

@@ -107,7 +107,8 @@ public struct FaultScenario: Sendable {
       adjust: { $0.length = 10 * s },
       [TimedFault(at: 3 * s, .tick("BTC-PERPETUAL", finer: 5))]),
     FaultScenario(
-      "instrument-halted", ["R32", "R44"], "Trading stands still for 8 s: orders are refused, tickers end.",
+      "instrument-halted", ["R29", "R32"],
+      "Trading stands still for 8 s and tickers end: its quotes are pulled, the other instrument's are not.",
       adjust: { $0.instruments = ["BTC-PERPETUAL", "ETH-PERPETUAL"] },
       [TimedFault(at: 2 * s, lasting: 8 * s, .halt("BTC-PERPETUAL"))]),
     FaultScenario(

@@ -71,7 +71,8 @@ extension FaultPlan {
         count: 3)
     case 20: return TimedFault(at: at, lasting: lasting(5...20), .drop([.replies, .orders]))
     case 21: return TimedFault(at: at, lasting: lasting(5...30), .drop([.trades, .positions]))
-    case 22: return TimedFault(at: at, lasting: lasting(20...80), .drop([.orderAnswers, .tradeAnswers, .positionAnswers]))
+    case 22:
+      return TimedFault(at: at, lasting: lasting(20...80), .drop([.orderAnswers, .tradeAnswers, .positionAnswers]))
     default: return TimedFault(at: at, lasting: lasting(20...60), .refuseLogins)
     }
   }
