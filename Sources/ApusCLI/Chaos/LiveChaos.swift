@@ -115,13 +115,18 @@ import Foundation
     let before = counters()
     let faults = scenario.plan.faults
     server.play(faults.filter { $0.fault != .crash })
-    let end = Date().addingTimeInterval(Double(faults.reduce(0) { max($0, $1.end) }) / 1e9)
-    if faults.contains(where: { $0.fault == .crash }) { try killEngine() }
+    let begin = Date()
+    let end = begin.addingTimeInterval(Double(faults.reduce(0) { max($0, $1.end) }) / 1e9)
+    var killAt = faults.first { $0.fault == .crash }.map { begin.addingTimeInterval(Double($0.at) / 1e9) }
 
     var watch = Watch()
     var isBack = false
     let deadline = end.addingTimeInterval(Double(scenario.recovery) / 1e9 + 5)
     while Date() < deadline, !stopping.isSet {
+      if let at = killAt, Date() >= at {
+        killAt = nil
+        try killEngine()
+      }
       watch.look(snapshot(), names: Self.instruments.map(\.name))
       // The telemetry needs a moment to show that something is wrong.
       let now = Date()

@@ -21,7 +21,25 @@ extension FaultPlan {
     // Loss, repetition and lateness of what is told about orders are always there; the rest comes and goes.
     plan.faults = background(&random, plan.length)
     for _ in 0..<random.within(1...5) { plan.faults.append(event(&random, plan)) }
+    rare(&random, &plan)
     return plan
+  }
+
+  /// What changes the world for good, now and then.
+  private static func rare(_ random: inout SplitMix, _ plan: inout FaultPlan) {
+    func at() -> Nanoseconds { random.within(0...plan.length / (100 * milli)) * 100 * milli }
+    func name() -> String { plan.instruments[Int(random.below(Int64(plan.instruments.count)))] }
+    if random.below(8) == 0 { plan.faults.append(TimedFault(at: at(), .crash)) }
+    if random.below(12) == 0 {
+      plan.faults.append(TimedFault(at: at(), .tick(name(), finer: random.below(2) == 0 ? 2 : 5)))
+    }
+    if random.below(12) == 0, plan.instruments.count > 1 {
+      plan.faults.append(TimedFault(at: at(), .expire(name())))
+    }
+    if random.below(12) == 0 {
+      let step = (random.below(2) == 0 ? 1 : -1) * random.within(1...200) * second
+      plan.faults.append(TimedFault(at: at(), lasting: random.within(10...60) * 100 * milli, .clockStep(step)))
+    }
   }
 
   private static let second: Nanoseconds = 1_000_000_000
