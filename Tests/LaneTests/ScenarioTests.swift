@@ -41,6 +41,12 @@ import Testing
     try prove("lost-requests") { $0.tracker.timeouts > 0 }
   }
   @Test func `R06 R23 executions that no feed tells are found by asking`() throws { try prove("lost-fills") }
+  @Test func `R06 R56 executions that are told after the position that shows them count once`() throws {
+    try prove("fills-told-after-the-position", seeds: 1...3) { $0.adjustments == 0 }
+  }
+  @Test func `R02 R56 a position that lags behind is no reason to take it over`() throws {
+    try prove("lagging-positions") { $0.adjustments == 0 }
+  }
   @Test func `R06 executions that are told twice count once`() throws {
     try prove("fills-told-twice") { $0.tracker.duplicateFills > $0.fills }
   }

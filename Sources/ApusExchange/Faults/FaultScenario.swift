@@ -50,6 +50,25 @@ public struct FaultScenario: Sendable {
       adjust: { $0.length = 14 * s },
       [TimedFault(at: s, lasting: 5 * s, .drop([.orders, .trades]))]),
     FaultScenario(
+      "fills-told-after-the-position", ["R06", "R56"],
+      "Feeds tell of no execution for 2 s, and the trade history answers only after 9 s, while the positions show them: they count once, and no position is taken over that the trades explain.",
+      adjust: { $0.length = 16 * s },
+      [
+        TimedFault(at: s, lasting: 2 * s, .drop([.orders, .trades])),
+        TimedFault(at: s, lasting: 9 * s, .drop(.tradeAnswers)),
+      ]),
+    FaultScenario(
+      "lagging-positions", ["R02", "R56"],
+      "Nothing is lost, but the positions lag up to 600 ms behind executions that come faster than that: none is taken over.",
+      isLive: false,
+      adjust: {
+        $0.instruments = ["BTC-PERPETUAL", "ETH-PERPETUAL"]
+        $0.sizeLots = 5
+        $0.limitLots = 50
+        $0.feedDelay = 50 * ms...600 * ms
+        $0.length = 120 * s
+      }, []),
+    FaultScenario(
       "fills-told-twice", ["R06"], "Every private message comes twice, the second time up to 2 s later.",
       [TimedFault(at: s, lasting: 12 * s, .duplicate([.orders, .trades, .positions], ms...2 * s))]),
     FaultScenario(
