@@ -91,7 +91,10 @@ final class ChildProcess {
     return status
   }
 
-  func terminate() { if poll() == nil { kill(id, SIGTERM) } }
+  /// `kill -9`.
+  func kill() { if poll() == nil { Glibc.kill(id, SIGKILL) } }
+
+  func terminate() { if poll() == nil { Glibc.kill(id, SIGTERM) } }
 
   /// Waits for the end, at most `seconds`; then ends it by force.
   @discardableResult
@@ -101,7 +104,7 @@ final class ChildProcess {
       if let code = poll() { return code }
       usleep(5000)
     }
-    kill(id, SIGKILL)
+    Glibc.kill(id, SIGKILL)
     while poll() == nil { usleep(1000) }
     return poll() ?? 128
   }

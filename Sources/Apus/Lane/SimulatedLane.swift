@@ -1,0 +1,142 @@
+import CSupport
+
+/// A lane whose connection, clock and venue are somebody else's: for simulated worlds with faults.
+///
+/// The caller is the network: it opens and breaks connections, carries bytes both ways and passes the time. All
+/// that is decided is the lane's own. One thread. Deterministic: the same calls give the same bytes.
+public struct SimulatedLane: ~Copyable {
+  var lane: Lane<ThalexAdapter>
+
+  /// - Parameters:
+  ///   - ladders: one for each instrument of `settings`.
+  ///   - makeToken: makes a login token; asked once for each connection.
+  public init(settings: LaneSettings, ladders: [LadderParameters], makeToken: @escaping () -> String) throws {
+    precondition(ladders.count == settings.instruments.count, "one ladder for each instrument")
+    let adapter = try ThalexAdapter(
+      instruments: settings.instruments.map { .init(name: $0.name, bookDepth: $0.bookDepth) },
+      account: settings.account, labelPrefix: settings.labelPrefix, label: settings.label,
+      deadManSeconds: settings.cancelOnDisconnectSeconds)
+    let output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: nil))
+    lane = try Lane(
+      settings: settings, adapter: adapter, output: output, makeToken: makeToken,
+      makeStrategy: { index, _, _ in StrategyBox(LadderStrategy(ladders[Int(index)])) })
+  }
+
+  // MARK: - The network's part
+
+  /// A connection is up; the lane asks for the WebSocket upgrade. `key`: 16 random bytes.
+  public mutating func connected(key: [UInt8], maskSeed: UInt64, now: Nanoseconds) throws(WebSocketSetupError) {
+    try lane.connected(key: key, maskSeed: maskSeed, now: now)
+  }
+
+  /// The connection is gone.
+  public mutating func disconnected(now: Nanoseconds) { lane.disconnected(now: now) }
+
+  /// Bytes of the connection's plain stream.
+  public mutating func receive(_ bytes: UnsafeRawBufferPointer, now: Nanoseconds) { lane.receive(bytes, now: now) }
+
+  /// Runs the timers that are due.
+  public mutating func tick(now: Nanoseconds) { lane.tick(now: now) }
+
+  /// When `tick` next has something to do.
+  public var nextDueAt: Nanoseconds { lane.nextDueAt }
+
+  /// What the lane has written; stays where it is until the next call.
+  public var output: UnsafeRawBufferPointer { lane.output.endpoint.output }
+
+  /// Takes the first `count` bytes off `output`.
+  public mutating func consumeOutput(_ count: Int) { lane.output.endpoint.consumeOutput(count) }
+
+  /// Not before this time does the lane want a new connection.
+  public var retryAt: Nanoseconds { lane.session.retryAt }
+
+  /// Why the lane wants its connection closed; `nil` if it does not.
+  public var closeReason: String? { lane.session.closeReason == .none ? nil : "\(lane.session.closeReason)" }
+
+  // MARK: - The operator's part
+
+  /// Cancel everything, verify, end. Idempotent.
+  public mutating func requestStop(now: Nanoseconds) { lane.requestStop(now: now) }
+
+  /// The manager forbids or allows quoting in one instrument.
+  public mutating func direct(_ directive: Directive, instrument: InstrumentIndex, now: Nanoseconds) {
+    lane.direct(directive, instrument: instrument, now: now)
+  }
+
+  // MARK: - Looking
+
+  public var isReady: Bool { lane.adapter.phase == .ready }
+  public var isStopped: Bool { lane.isStopped }
+  public var isStopVerified: Bool { lane.stop.isVerified }
+  public var statusText: String { lane.adapter.statusText }
+  public var counters: LaneCounters { lane.core.counters }
+  public var trackerCounters: TrackerCounters { lane.core.tracker.counters }
+  public var unknownOrders: Int { lane.core.tracker.unknownCount }
+  public var missingFillOrders: Int { lane.core.tracker.missingFillOrders }
+
+  /// What the lane believes about one instrument; quantities in lots.
+  public struct Account: Equatable, Sendable {
+    public var position: Int64?
+    public var stated: Int64?
+    public var openBuys: Int64
+    public var openSells: Int64
+    public var fills: Int
+    public var bought: Int64
+    public var sold: Int64
+    public var feesE8: MoneyE8
+    public var fillsWithoutFee: Int
+    /// Proceeds of sells minus costs of buys, positions taken over at their mark included.
+    public var cashE8: MoneyE8
+    public var adjustments: Int
+    public var restingBids: Int
+    public var restingAsks: Int
+    public var block: QuotingBlock
+  }
+
+  public func account(_ instrument: InstrumentIndex) -> Account {
+    let block = lane.quoting.block(instrument)
+    return lane.core.tracker.with(instrument) {
+      Account(
+        position: $0.position?.rawValue, stated: $0.stated?.rawValue, openBuys: $0.openBuyLots.rawValue,
+        openSells: $0.openSellLots.rawValue, fills: $0.fills, bought: $0.boughtLots.rawValue,
+        sold: $0.soldLots.rawValue, feesE8: $0.feesE8, fillsWithoutFee: $0.fillsWithoutFee, cashE8: $0.cashE8,
+        adjustments: $0.positionAdjustments, restingBids: $0.bids.restingCount, restingAsks: $0.asks.restingCount,
+        block: block)
+    }
+  }
+
+  /// One line for each order that may still trade, as the lane sees it. Cold.
+  public func describeOrders(_ instrument: InstrumentIndex) -> [String] {
+    lane.core.tracker.with(instrument) { state in
+      var lines: [String] = []
+      for index in 0..<state.bids.count { lines.append(Self.describe(state.bids[index])) }
+      for index in 0..<state.asks.count { lines.append(Self.describe(state.asks[index])) }
+      return lines
+    }
+  }
+
+  /// How the lane sees one order, ended ones as long as they are remembered; `nil` for one that it does not know.
+  public func describeOrder(_ clientID: UInt64) -> String? { lane.core.tracker.order(clientID).map(Self.describe) }
+
+  private static func describe(_ order: OrderPointer) -> String {
+    let record = order.pointee
+    let phase =
+      switch record.phaseValue {
+      case .free: "free"
+      case .live: "live"
+      case .dead: "dead"
+      case .unknown: "unknown"
+      default: "inserting"
+      }
+    let request =
+      switch record.inFlightValue {
+      case .insert: ", insert in flight"
+      case .amend: ", amend in flight to \(record.target_lots.rawValue) at \(record.target_ticks.rawValue)"
+      case .cancel: ", cancel in flight"
+      default: ""
+      }
+    return "#\(record.client_id) \(record.sideValue == .buy ? "buy" : "sell") \(record.qty_lots.rawValue) at "
+      + "\(record.price_ticks.rawValue), filled \(record.filled_lots.rawValue) of reported "
+      + "\(record.reported_lots.rawValue), \(phase)\(request), worst \(record.worstCaseLots.rawValue)"
+  }
+}

@@ -1,0 +1,193 @@
+public import Apus
+import CSupport
+
+/// The question at the end of every scenario: does the engine's account of orders, fills, position and fees equal the
+/// venue's, and did exposure ever pass the limit?
+public struct ChaosVerdict: Sendable {
+  public struct Item: Sendable {
+    public var name: String
+    public var engine: String
+    public var venue: String
+    /// Whether the verdict depends on it.
+    public var isDemanded = true
+    public var isEqual: Bool { engine == venue }
+  }
+
+  public var plan: FaultPlan
+  public var items: [Item] = []
+  /// What else went wrong; sentences.
+  public var problems: [String] = []
+  public var breach: ChaosWorld.Breach?
+  /// The largest worst case of either side of any instrument, by the venue's books, and its limit.
+  public var worstLots: Int64 = 0
+  public var limitLots: Int64 = 0
+  /// From the end of the last fault until every instrument was quoted again; `nil` if that did not happen.
+  public var recovery: Nanoseconds?
+  public var fills = 0
+  public var reconnects = 0
+  public var struck = 0
+  /// Times that a position was taken over from the venue, with a record: then the executions behind it are not known.
+  public var adjustments = 0
+  /// What the engine counted, and what it sent while the plan went on.
+  public var counters: LaneCounters
+  public var tracker: TrackerCounters
+  public var sent: [FrameKinds: Int] = [:]
+  /// Order messages about instruments after their expiry.
+  public var aboutExpired = 0
+  /// Sessions that the venue's dead-man timer ended.
+  public var deadMen = 0
+  /// How long none of our orders rested at the venue, while the plan went on.
+  public var timeWithoutOrders: Nanoseconds = 0
+  /// How long the run was, on virtual time.
+  public var virtualTime: Nanoseconds = 0
+
+  public var differences: [Item] { items.filter { $0.isDemanded && !$0.isEqual } }
+  public var isPassed: Bool { differences.isEmpty && problems.isEmpty && breach == nil }
+
+  /// Asks the question about a world whose engine has been asked to stop.
+  public init(_ world: ChaosWorld) {
+    plan = world.plan
+    breach = world.breach
+    limitLots = plan.limitLots
+    struck = world.injector.struck
+    virtualTime = world.now
+    counters = world.lane.counters
+    tracker = world.lane.trackerCounters
+    reconnects = counters.reconnects
+    sent = world.sent
+    aboutExpired = world.injector.aboutExpired
+    deadMen = Int(world.venue.statistics.timeouts)
+    timeWithoutOrders = world.timeWithoutOrders
+    if !world.lane.isStopped {
+      problems.append("the engine did not come to a stop: \(world.lane.statusText)")
+    } else if !world.lane.isStopVerified {
+      problems.append("the stop was not verified at the venue")
+    }
+    if let stray = world.stray { problems.append("an order far from the market: \(stray)") }
+    // Price, size, grid and collar are known before an order is sent.
+    for code in [13, 14, 15, 43, 45, 50] as [UInt64] {
+      if let count = world.refusals[code] { problems.append("the venue refused \(count) orders with error \(code)") }
+    }
+    guard let ledger = world.ledger else {
+      problems.append("the engine never logged in")
+      return
+    }
+    items.append(Item(name: "orders that rest", engine: "0", venue: "\(ledger.orders.count)"))
+    items.append(Item(name: "orders of unknown state", engine: "\(world.lane.unknownOrders)", venue: "0"))
+    items.append(
+      Item(
+        name: "rate violations", engine: "0", venue: "\(ledger.violations)", isDemanded: !plan.bunchesRequests))
+    for (index, name) in plan.instruments.enumerated() {
+      let ours = world.lane.account(InstrumentIndex(index))
+      let theirs = ledger.positions[index]
+      adjustments += ours.adjustments
+      worstLots = max(worstLots, theirs.worstLong, theirs.worstShort)
+      // Of a life before this one the engine knows the position only.
+      let fills = ledger.fills.filter { $0.market == index && $0.label == world.settings.label }
+      self.fills += fills.count
+      func sum(_ side: Side) -> Int64 { fills.reduce(0) { $0 + ($1.side == side ? $1.lots.rawValue : 0) } }
+      let isTold = ours.adjustments == 0
+      func add(_ what: String, _ engine: String, _ venue: String, _ isDemanded: Bool) {
+        items.append(Item(name: "\(name) \(what)", engine: engine, venue: venue, isDemanded: isDemanded))
+      }
+      add("position", ours.position.map { "\($0)" } ?? "unknown", "\(theirs.lots)", true)
+      add("open buys", "\(ours.openBuys)", "\(theirs.openBuys)", true)
+      add("open sells", "\(ours.openSells)", "\(theirs.openSells)", true)
+      add("fills", "\(ours.fills)", "\(fills.count)", isTold)
+      add("bought", "\(ours.bought)", "\(sum(.buy))", isTold)
+      add("sold", "\(ours.sold)", "\(sum(.sell))", isTold)
+      add("fees, 10⁻⁸ USD", "\(ours.feesE8)", "\(fills.reduce(0) { $0 + $1.feeE8 })", isTold)
+      let unit = world.venue.markets[index].tickLotE8
+      let cash = fills.reduce(Int64(0)) { $0 - $1.side.sign * $1.lots.rawValue * $1.price.rawValue * unit }
+      add("cash, 10⁻⁸ USD", "\(ours.cashE8)", "\(cash)", isTold && world.life == 1)
+    }
+  }
+
+  /// How many requests of these kinds the engine sent while the plan went on.
+  public func sent(_ kinds: FrameKinds) -> Int {
+    sent.reduce(0) { $0 + ($1.key.isDisjoint(with: kinds) ? 0 : $1.value) }
+  }
+
+  /// A line for a list of runs.
+  public var line: String {
+    let state = isPassed ? (adjustments > 0 ? "passed, \(adjustments) taken over" : "passed") : "FAILED"
+    return
+      "seed \(plan.seed): \(state); worst case \(worstLots) of \(limitLots), \(fills) fills, \(reconnects) reconnects, "
+      + "\(struck) frames struck, recovery \(recovery.map { TimeText.text($0 / 1_000_000 * 1_000_000) } ?? "none")"
+  }
+
+  /// All that differs, for people; ends with the way to replay.
+  public var account: String {
+    var lines = [line]
+    for problem in problems { lines.append("  \(problem)") }
+    for item in differences { lines.append("  \(item.name): engine \(item.engine), venue \(item.venue)") }
+    if let breach {
+      lines.append(
+        "  \(breach.instrument) passed its limit of \(limitLots) at \(TimeText.text(breach.at / 1000 * 1000)): worst long "
+          + "\(breach.worstLong), worst short \(breach.worstShort)")
+      lines.append("  as the engine saw it then:")
+      for row in breach.engineView { lines.append("    \(row)") }
+      lines.append("  as the venue had it:")
+      for row in breach.venueView { lines.append("    \(row)") }
+    }
+    lines.append("  plan: \(plan.text)")
+    return lines.joined(separator: "\n")
+  }
+}
+
+extension FaultPlan {
+  /// What was sent at an allowed rate may reach the venue faster than that.
+  var bunchesRequests: Bool {
+    faults.contains {
+      switch $0.fault {
+      case .stallWrites, .silence: true
+      case .delay(let kinds, _): !kinds.isDisjoint(with: .changes)
+      default: false
+      }
+    }
+  }
+}
+
+/// One run of a plan from the first quote to the verdict.
+public enum ChaosRun {
+  /// Virtual times: how long to wait for the first quotes, for recovery, and for the stop.
+  private static let patience: Nanoseconds = 60_000_000_000
+  private static let settling: Nanoseconds = 8_000_000_000
+
+  /// - Parameter trace: takes a line for each thing worth knowing.
+  public static func run(_ plan: FaultPlan, trace: ((Nanoseconds, String) -> Void)? = nil) throws -> ChaosVerdict {
+    let world = try ChaosWorld(plan)
+    world.trace = trace
+    guard try world.run(limit: patience, until: { $0.isQuoting }) else {
+      var verdict = ChaosVerdict(world)
+      verdict.problems.append("the engine did not begin to quote: \(world.engineView(0).joined(separator: "; "))")
+      return verdict
+    }
+    world.beginPlan()
+    trace?(world.now, "the plan begins")
+    let length = max(plan.length, world.injector.end)
+    try world.run(for: length)
+    trace?(world.now, "the last fault is over")
+    let over = world.now
+    let hasRecovered = try world.run(limit: patience, until: { $0.isQuoting })
+    let recovery = hasRecovered ? world.now - over : nil
+    trace?(world.now, hasRecovered ? "quoting again" : "NOT quoting again")
+    try world.run(for: settling)
+    let blocks = hasRecovered ? "" : plan.instruments.indices.map { world.engineView($0)[0] }.joined(separator: "; ")
+    trace?(world.now, "stop")
+    world.requestStop()
+    _ = try world.run(limit: patience, until: { $0.isStopped })
+    if trace != nil {
+      for index in plan.instruments.indices {
+        for row in world.engineView(index) { trace?(world.now, "engine, \(plan.instruments[index]): \(row)") }
+        for row in world.venueView(index) { trace?(world.now, "venue,  \(plan.instruments[index]): \(row)") }
+      }
+    }
+    var verdict = ChaosVerdict(world)
+    verdict.recovery = recovery
+    if !hasRecovered {
+      verdict.problems.append("no quotes again within 60 s after the last fault: \(blocks)")
+    }
+    return verdict
+  }
+}

@@ -1,0 +1,519 @@
+public import Apus
+import CSupport
+
+/// A lane and a simulated venue on virtual time with a network between them that a plan makes go wrong.
+///
+/// Real bytes through real WebSocket framing on both sides. Deterministic: the same plan gives the same run, byte for
+/// byte, and so the plan's line replays it. One thread.
+public final class ChaosWorld {
+  public let plan: FaultPlan
+  public let injector: FaultInjector
+  let venue: SimulatedVenue
+  private let flow: FaultyFlow
+  private(set) var lane: SimulatedLane
+  private let clock: Clock
+  private var random: SplitMix
+  /// Lives of the engine so far; a crash begins another.
+  private(set) var life = 1
+  var settings: LaneSettings
+
+  private final class ServerEnd {
+    var endpoint: WebSocketEndpoint
+    init() throws { endpoint = try WebSocketEndpoint(server: "/ws/api/v2") }
+  }
+  private var server: ServerEnd?
+  private var connection = ConnectionID(0)
+  private var connectionCount: UInt64 = 0
+  public private(set) var isUp = false
+
+  private struct Parcel {
+    var at: Nanoseconds
+    var bytes: [UInt8]
+  }
+  private var toVenue: [Parcel] = []
+  private var toLane: [Parcel] = []
+
+  public private(set) var now: Nanoseconds = 0
+  /// When the plan began; `nil` before.
+  private(set) var planBegan: Nanoseconds?
+  private var halted: Set<String> = []
+  private(set) var expired: Set<String> = []
+  /// The first time that the venue's worst case passed the limit.
+  public private(set) var breach: Breach?
+  /// Takes a line for each thing worth knowing; nothing is formatted without one.
+  public var trace: ((Nanoseconds, String) -> Void)?
+
+  /// Exposure beyond the limit, as both sides saw it at that moment.
+  public struct Breach: Sendable {
+    public var at: Nanoseconds
+    public var instrument: String
+    public var worstLong: Int64
+    public var worstShort: Int64
+    public var engineView: [String]
+    public var venueView: [String]
+  }
+
+  private static let key = "K1"
+  static let account = "A1"
+
+  public init(_ plan: FaultPlan) throws {
+    self.plan = plan
+    injector = FaultInjector(plan.faults, seed: plan.seed)
+    random = SplitMix(seed: plan.seed ^ 0xC4A0_5000)
+    var configuration = VenueConfiguration()
+    configuration.seed = plan.seed
+    configuration.instruments = try plan.instruments.map { name in
+      guard let spec = Self.spec(name) else { throw PlanError(piece: "instruments=\(name)") }
+      return spec
+    }
+    configuration.notifiesBeforeReply = plan.notifiesBeforeReply
+    configuration.accountFeedDelay = plan.feedDelay
+    configuration.maximumRestingOrders = 8192
+    configuration.maximumLevels = 4096
+    flow = FaultyFlow(
+      SyntheticFlow(
+        seed: plan.seed,
+        streams: configuration.instruments.enumerated().map { index, spec in
+          SyntheticFlow.Stream(
+            instrument: FlowInstrument(index: index, grid: spec.grid), startE8: spec.initialIndexE8,
+            levelLots: spec.premiumLots.rawValue / 2)
+        }))
+    venue = try SimulatedVenue(configuration, flow: flow)
+    settings = Self.settings(plan, configuration.instruments)
+    clock = Clock(base: configuration.wallClockBase)
+    lane = try Self.makeLane(settings, plan, clock)
+    injector.note = { [unowned self] _, fault, kinds in
+      if let trace = self.trace { trace(self.now, "fault: \(fault.text) strikes a frame of \(kinds.text)") }
+    }
+  }
+
+  private static func spec(_ name: String) -> InstrumentSpec? {
+    switch name {
+    case "BTC-PERPETUAL": return .btcPerpetual
+    case "ETH-PERPETUAL": return .ethPerpetual
+    default:
+      guard name.hasPrefix("BTC-") else { return nil }
+      var spec = InstrumentSpec.btcPerpetual
+      spec.name = name
+      spec.kind = .future
+      spec.expiryDate = "2026-12-25"
+      spec.expirySeconds = 1_798_185_600
+      return spec
+    }
+  }
+
+  private static func settings(_ plan: FaultPlan, _ specs: [InstrumentSpec]) -> LaneSettings {
+    var settings = LaneSettings()
+    settings.labelPrefix = "apus-chaos-"
+    settings.label = "apus-chaos-1"
+    settings.seed = plan.seed | 1
+    settings.instruments = specs.map { spec in
+      InstrumentSettings(
+        name: spec.name, maximumPosition: DecimalE8(e8: plan.limitLots * spec.grid.lotE8),
+        maximumOrder: DecimalE8(e8: plan.sizeLots * 10 * spec.grid.lotE8),
+        maximumNotional: DecimalE8(e8: 100_000_000_000_000), collarCentiBps: 20_000,
+        maximumOrders: 2 * plan.levels + 8, priceToleranceTicks: 1, keepSizePermille: 500, bookDepth: 10,
+        staleAfter: 5_000_000_000)
+    }
+    return settings
+  }
+
+  private static func makeLane(_ settings: LaneSettings, _ plan: FaultPlan, _ clock: Clock) throws -> SimulatedLane {
+    let ladder = LadderParameters(
+      levels: plan.levels, halfSpreadCentiBps: 20, stepTicks: 2, size: QtyLots(rawValue: plan.sizeLots),
+      skewCentiBps: 100)
+    return try SimulatedLane(
+      settings: settings, ladders: Array(repeating: ladder, count: settings.instruments.count),
+      makeToken: { clock.token() })
+  }
+
+  /// Unsigned tokens with a rising time; the venue here checks no signature.
+  private final class Clock {
+    var now: Nanoseconds = 0
+    var error: Nanoseconds = 0
+    private let base: Nanoseconds
+    private var last: Nanoseconds = 0
+    init(base: Nanoseconds) { self.base = base }
+
+    func token() -> String {
+      // As the engine's own source of times: never the same twice, and a clock that goes back is not followed
+      // further than that.
+      let wall = base + now + error
+      last = max(wall, last > wall + 20_000_000_000 ? wall : last + 1000)
+      let header = Base64URL.encode(Array(#"{"alg":"RS512","kid":"K1","typ":"JWT"}"#.utf8))
+      let seconds = last / 1_000_000_000
+      var micros = String(last / 1000 % 1_000_000)
+      micros = String(repeating: "0", count: 6 - micros.count) + micros
+      let payload = Base64URL.encode(Array("{\"iat\":\(seconds).\(micros)}".utf8))
+      return "\(header).\(payload).\(Base64URL.encode([1, 2, 3]))"
+    }
+  }
+
+  // MARK: - Running
+
+  /// Runs for a time, or until the engine has stopped.
+  public func run(for duration: Nanoseconds) throws {
+    let end = now + duration
+    while now < end, !lane.isStopped { try step(until: end) }
+  }
+
+  /// Runs until `condition` holds; false if it does not within `limit`.
+  public func run(limit: Nanoseconds, until condition: (ChaosWorld) -> Bool) throws -> Bool {
+    let end = now + limit
+    while now < end {
+      if condition(self) { return true }
+      try step(until: end)
+    }
+    return condition(self)
+  }
+
+  /// The time of the plan begins now.
+  public func beginPlan() { planBegan = now }
+
+  private var planTime: Nanoseconds { planBegan.map { now - $0 } ?? -1 }
+
+  private func step(until end: Nanoseconds) throws {
+    // Everything that can happen next; the lane's timers at least every ten milliseconds.
+    var next = min(end, lane.nextDueAt, venue.nextWake)
+    if let parcel = toVenue.first { next = min(next, parcel.at) }
+    if let parcel = toLane.first { next = min(next, parcel.at) }
+    if !isUp { next = min(next, lane.retryAt) }
+    if let planBegan {
+      let planned = injector.nextTime(after: planTime)
+      if planned != .max { next = min(next, planBegan + planned) }
+    }
+    // What waits for a stall to end must not make time stand still.
+    let before = now
+    now = min(end, max(next, now + 50_000))
+    if let planBegan, before < planBegan + max(plan.length, injector.end), let ledger, ledger.orders.isEmpty {
+      timeWithoutOrders += now - before
+    }
+    clock.now = now
+    if planBegan != nil {
+      clock.error = injector.clockError(planTime)
+      try carryOut()
+    }
+    if !isUp { try connectIfDue() }
+    venue.advance(to: now)
+    if server != nil, !injector.isSilent(planTime) {
+      releaseToVenue()
+      if !injector.isWriteStalled(planTime) { deliverToVenue() }
+    }
+    drainVenue()
+    if isUp, !injector.isSilent(planTime), !injector.isReadStalled(planTime) { deliverToLane() }
+    lane.tick(now: now)
+    collectLane()
+    if isUp, let reason = lane.closeReason {
+      trace?(now, "engine closes the connection: \(reason)")
+      drop()
+    }
+    watchExposure()
+    if hasRequests { lookForStrays() }
+    hasRequests = false
+    if trace != nil { watchFills() }
+  }
+
+  private var tracedFills = 0
+  private var tracedAccounts: [SimulatedLane.Account] = []
+
+  /// For the trace: executions as the venue makes them and as the engine learns of them.
+  private func watchFills() {
+    if let ledger {
+      while tracedFills < ledger.fills.count {
+        let fill = ledger.fills[tracedFills]
+        tracedFills += 1
+        trace?(
+          now,
+          "VENUE fill: #\(fill.clientID.map { "\($0)" } ?? "?") \(plan.instruments[fill.market]) \(fill.side == .buy ? "buys" : "sells") "
+            + "\(fill.lots.rawValue) at \(fill.price.rawValue), position \(fill.positionAfter.rawValue)")
+      }
+    }
+    for index in plan.instruments.indices {
+      let account = lane.account(InstrumentIndex(index))
+      if tracedAccounts.count <= index { tracedAccounts.append(account) }
+      let before = tracedAccounts[index]
+      tracedAccounts[index] = account
+      if account.fills != before.fills || account.position != before.position
+        || account.adjustments != before.adjustments
+      {
+        trace?(
+          now,
+          "ENGINE \(plan.instruments[index]): fills \(before.fills) to \(account.fills), position "
+            + "\(before.position.map { "\($0)" } ?? "unknown") to \(account.position.map { "\($0)" } ?? "unknown")"
+            + (account.adjustments != before.adjustments ? ", TAKEN OVER" : ""))
+      }
+    }
+  }
+
+  private func carryOut() throws {
+    for timed in injector.begin(now: planTime) {
+      trace?(now, "fault: \(timed.text)")
+      switch timed.fault {
+      case .reset: drop()
+      case .abandon: abandon()
+      case .restart(let keepsBook):
+        venue.restartForFault(keepsBook: keepsBook, now: now)
+        loseConnection(venueKnows: true)
+      case .tick(let name, let factor):
+        guard let index = plan.instruments.firstIndex(of: name) else { continue }
+        venue.refineTickForFault(name, factor: factor, now: now)
+        flow.refine(index, factor)
+      case .expire(let name):
+        expired.insert(name)
+        venue.expireForFault(name, now: now)
+      case .crash:
+        drop()
+        life += 1
+        settings.label = "apus-chaos-\(life)"
+        settings.firstGeneration += 1000
+        lane = try Self.makeLane(settings, plan, clock)
+      default: break
+      }
+    }
+    for (index, name) in plan.instruments.enumerated() {
+      let isHalted = injector.isHalted(name, planTime)
+      guard isHalted != halted.contains(name) else { continue }
+      if isHalted { halted.insert(name) } else { halted.remove(name) }
+      flow.halt(index, isHalted)
+    }
+  }
+
+  private func connectIfDue() throws {
+    guard now >= lane.retryAt, !injector.isUnreachable(planTime), !injector.isSilent(planTime) else { return }
+    connectionCount += 1
+    connection = ConnectionID(connectionCount)
+    server = try ServerEnd()
+    venue.connect(connection, now: now)
+    var key: [UInt8] = []
+    for _ in 0..<16 { key.append(UInt8(random.below(256))) }
+    try lane.connected(key: key, maskSeed: random.next(), now: now)
+    isUp = true
+    trace?(now, "connected")
+    collectLane()
+  }
+
+  private func loseConnection(venueKnows: Bool) {
+    guard isUp else { return }
+    isUp = false
+    toVenue.removeAll()
+    toLane.removeAll()
+    injector.connectionLost()
+    server = nil
+    if venueKnows {
+      venue.disconnected(connection, now: now)
+      venue.drain { _, _ in }
+    }
+    lane.disconnected(now: now)
+    trace?(now, venueKnows ? "disconnected" : "disconnected; the venue has not noticed")
+  }
+
+  private func drop() { loseConnection(venueKnows: true) }
+  private func abandon() { loseConnection(venueKnows: false) }
+
+  // MARK: - The network
+
+  private func collectLane() {
+    let output = lane.output
+    guard output.count > 0, isUp else { return }
+    toVenue.append(Parcel(at: now + plan.latency, bytes: Array(output)))
+    lane.consumeOutput(output.count)
+  }
+
+  private func deliverToVenue() {
+    while let parcel = toVenue.first, parcel.at <= now, let server {
+      toVenue.removeFirst()
+      parcel.bytes.withUnsafeBytes { bytes in
+        server.endpoint.receive(bytes)
+        while true {
+          switch server.endpoint.next() {
+          case .none: return
+          case .text(let text): request(text)
+          case .ping, .pong: venue.pinged(connection, now: now)
+          default: continue
+          }
+        }
+      }
+    }
+  }
+
+  private var hasRequests = false
+  /// Requests of the engine while the plan went on, by kind.
+  private(set) var sent: [FrameKinds: Int] = [:]
+  /// How long none of our orders rested at the venue, while the plan went on.
+  private(set) var timeWithoutOrders: Nanoseconds = 0
+
+  private func request(_ text: UnsafeRawBufferPointer) {
+    hasRequests = true
+    if let trace { trace(now, "→ " + FrameText.describe(text, .toVenue)) }
+    guard let planBegan else { return venue.receive(connection, text: text, now: now) }
+    if now <= planBegan + max(plan.length, injector.end) { sent[FrameFacts(text, .toVenue).kind, default: 0] += 1 }
+    switch injector.pass(text, .toVenue, now: planTime) {
+    case .unchanged: venue.receive(connection, text: text, now: now)
+    case .instead(let frames):
+      if frames.isEmpty { venue.pinged(connection, now: now) }
+      for frame in frames { frame.withUnsafeBytes { venue.receive(connection, text: $0, now: now) } }
+    case .answered(let reply):
+      venue.pinged(connection, now: now)
+      sendToLane(reply)
+    }
+  }
+
+  private func releaseToVenue() {
+    guard planBegan != nil else { return }
+    for frame in injector.release(.toVenue, now: planTime) {
+      frame.withUnsafeBytes { bytes in
+        if let trace { trace(now, "→ (late) " + FrameText.describe(bytes, .toVenue)) }
+        venue.receive(connection, text: bytes, now: now)
+      }
+    }
+  }
+
+  private func sendToLane(_ bytes: [UInt8]) {
+    guard let server else { return }
+    bytes.withUnsafeBytes { bytes in
+      if let trace, let line = FrameText.news(bytes) { trace(now, "← " + line) }
+      _ = server.endpoint.sendText(bytes)
+    }
+  }
+
+  private func drainVenue() {
+    if venue.hasOutput {
+      var closes = false
+      venue.drain { id, outgoing in
+        guard id == connection, let server else { return }
+        switch outgoing {
+        case .text(let text):
+          noteRefusal(text)
+          guard planBegan != nil else {
+            if let trace, let line = FrameText.news(text) { trace(now, "← " + line) }
+            _ = server.endpoint.sendText(text)
+            return
+          }
+          switch injector.pass(text, .toEngine, now: planTime) {
+          case .unchanged:
+            if let trace, let line = FrameText.news(text) { trace(now, "← " + line) }
+            _ = server.endpoint.sendText(text)
+          case .instead(let frames): for frame in frames { sendToLane(frame) }
+          case .answered: break
+          }
+        case .close(let code):
+          trace?(now, "the venue closes the connection with \(code)")
+          server.endpoint.close(code: code)
+          closes = true
+        }
+      }
+      if closes {
+        flushServer()
+        venue.disconnected(connection, now: now)
+      }
+    }
+    if planBegan != nil, server != nil {
+      for frame in injector.release(.toEngine, now: planTime) { sendToLane(frame) }
+    }
+    flushServer()
+  }
+
+  /// Orders that the venue itself refused, by error code.
+  private(set) var refusals: [UInt64: Int] = [:]
+  /// An order that rests far from the market, as text: its price was written on a wrong grid.
+  private(set) var stray: String?
+
+  private func noteRefusal(_ text: UnsafeRawBufferPointer) {
+    guard text.starts(with: "{\"id\":"), let code = text.prefix(64).number(after: "\"error\":{\"code\":") else {
+      return
+    }
+    refusals[code, default: 0] += 1
+  }
+
+  /// Looks at the prices of what rests, after something has been inserted or changed.
+  private func lookForStrays() {
+    guard stray == nil, let ledger else { return }
+    for order in ledger.orders {
+      let markE8 = order.market.markE8
+      let priceE8 = order.price.rawValue * order.market.spec.grid.tickE8
+      guard abs(priceE8 - markE8) > markE8 / 20 else { continue }
+      stray =
+        "#\(order.clientID.map { "\($0)" } ?? "?") \(order.side == .buy ? "buys" : "sells") \(order.market.spec.name) at "
+        + "\(Double(priceE8) / 1e8) while the mark is \(Double(markE8) / 1e8)"
+      trace?(now, "STRAY: \(stray ?? "")")
+      return
+    }
+  }
+
+  private func flushServer() {
+    guard let server else { return }
+    let output = server.endpoint.output
+    guard output.count > 0 else { return }
+    toLane.append(Parcel(at: now + plan.latency, bytes: Array(output)))
+    server.endpoint.consumeOutput(output.count)
+  }
+
+  private func deliverToLane() {
+    var taken = 0
+    while taken < toLane.count, toLane[taken].at <= now, isUp {
+      toLane[taken].bytes.withUnsafeBytes { lane.receive($0, now: now) }
+      taken += 1
+    }
+    if taken > 0 { toLane.removeFirst(min(taken, toLane.count)) }
+  }
+
+  // MARK: - Looking
+
+  /// The account's books at the venue; `nil` before the first login.
+  var ledger: Account? { venue.accounts[Self.account] }
+
+  private func watchExposure() {
+    guard breach == nil, let ledger else { return }
+    for (index, name) in plan.instruments.enumerated() {
+      let position = ledger.positions[index]
+      guard position.worstLong > plan.limitLots || position.worstShort > plan.limitLots else { continue }
+      breach = Breach(
+        at: now, instrument: name, worstLong: position.worstLong, worstShort: position.worstShort,
+        engineView: engineView(index), venueView: venueView(index))
+      trace?(
+        now, "BREACH: \(name) worst long \(position.worstLong), short \(position.worstShort), limit \(plan.limitLots)")
+      return
+    }
+  }
+
+  /// What the engine believes about one instrument, one line each.
+  public func engineView(_ index: Int) -> [String] {
+    let account = lane.account(InstrumentIndex(index))
+    return [
+      "position \(account.position.map { "\($0)" } ?? "unknown"), stated \(account.stated.map { "\($0)" } ?? "unknown"), "
+        + "may buy \(account.openBuys), may sell \(account.openSells), fills \(account.fills), "
+        + "taken over \(account.adjustments) times, \(account.block.text)"
+    ] + lane.describeOrders(InstrumentIndex(index))
+  }
+
+  /// What the venue's books say about one instrument, one line each.
+  public func venueView(_ index: Int) -> [String] {
+    guard let ledger else { return ["the account has never logged in"] }
+    let position = ledger.positions[index]
+    var lines = [
+      "position \(position.lots), open buys \(position.openBuys), open sells \(position.openSells), "
+        + "worst long \(position.worstLong), worst short \(position.worstShort)"
+    ]
+    for order in ledger.orders where order.market.index == index {
+      lines.append(
+        "#\(order.clientID.map { "\($0)" } ?? "?") \(order.side == .buy ? "buy" : "sell") \(order.amount.rawValue) at "
+          + "\(order.price.rawValue), filled \(order.filled.rawValue), \(order.session == nil ? "of no session" : "open")"
+          + (order.label == settings.label ? "" : ", of an earlier life"))
+    }
+    return lines
+  }
+
+  /// Whether the engine quotes, or could, in every instrument that is still listed and not halted.
+  public var isQuoting: Bool {
+    guard lane.isReady else { return false }
+    for (index, name) in plan.instruments.enumerated() where !expired.contains(name) && !halted.contains(name) {
+      let account = lane.account(InstrumentIndex(index))
+      guard account.block == .none, account.restingBids + account.restingAsks > 0 else { return false }
+    }
+    return true
+  }
+
+  public var isStopped: Bool { lane.isStopped }
+  public func requestStop() { lane.requestStop(now: now) }
+  var isReady: Bool { lane.isReady }
+}

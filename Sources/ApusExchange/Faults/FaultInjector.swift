@@ -1,0 +1,307 @@
+public import Apus
+import CSupport
+
+/// Does to frames what a list of timed faults says.
+///
+/// Free of I/O and of clocks: it serves a simulated network on virtual time and a proxy between sockets. Times count
+/// from the begin of the plan and never run backwards. Deterministic by seed. One thread.
+public final class FaultInjector {
+  private struct Active {
+    var timed: TimedFault
+    var struck = 0
+    /// It has been carried out, or has been struck off.
+    var isDone = false
+    var hasBegun = false
+  }
+
+  private struct Held {
+    var at: Nanoseconds
+    var sequence: UInt64
+    var direction: FrameDirection
+    var bytes: [UInt8]
+  }
+
+  private var list: [Active]
+  private var random: SplitMix
+  private var held: [Held] = []
+  private var sequence: UInt64 = 0
+  /// Frames that wait for the next one of their direction to pass.
+  private var swapping: [(direction: FrameDirection, since: Nanoseconds, bytes: [UInt8])] = []
+  /// The instrument of each order, by client id: amends do not name it.
+  private var instruments: [UInt64: String] = [:]
+  /// Times of the last order messages, for `throttle`.
+  private var recent: [Nanoseconds] = []
+  /// Instruments that are gone for good.
+  private var expired: Set<String> = []
+  /// Called for each frame that is struck: when, what was done, the kind of frame.
+  public var note: ((Nanoseconds, Fault, FrameKinds) -> Void)?
+  /// Order messages about instruments that have expired.
+  public private(set) var aboutExpired = 0
+  /// Frames struck so far.
+  public private(set) var struck = 0
+
+  /// A frame waits this long for another to change places with.
+  private static let longestSwap: Nanoseconds = 100_000_000
+
+  public init(_ faults: [TimedFault], seed: UInt64) {
+    list = faults.map { Active(timed: $0) }
+    random = SplitMix(seed: seed ^ 0xFA_17)
+  }
+
+  // MARK: - Time
+
+  /// What is momentary and due, and what begins to last, since the last call, in the order of the plan.
+  public func begin(now: Nanoseconds) -> [TimedFault] {
+    var due: [TimedFault] = []
+    for index in list.indices where !list[index].hasBegun && list[index].timed.at <= now {
+      list[index].hasBegun = true
+      if list[index].timed.fault.isMomentary { list[index].isDone = true }
+      if case .expire(let name) = list[index].timed.fault { expired.insert(name) }
+      due.append(list[index].timed)
+    }
+    return due
+  }
+
+  /// When something begins, ends or is to be sent next; `.max` if never.
+  public func nextTime(after now: Nanoseconds) -> Nanoseconds {
+    var next = Nanoseconds.max
+    for entry in list {
+      if entry.timed.at > now { next = min(next, entry.timed.at) }
+      if entry.timed.end > now { next = min(next, entry.timed.end) }
+    }
+    for frame in held { next = min(next, frame.at) }
+    for frame in swapping { next = min(next, frame.since + Self.longestSwap) }
+    return next
+  }
+
+  /// When the last fault of the plan is over.
+  public var end: Nanoseconds { list.reduce(0) { max($0, $1.timed.end) } }
+
+  /// Whether a lasting fault is on.
+  private func has(_ now: Nanoseconds, _ fits: (Fault) -> Bool) -> Bool {
+    for entry in list where entry.timed.at <= now && now < entry.timed.end && fits(entry.timed.fault) { return true }
+    return false
+  }
+
+  public func isSilent(_ now: Nanoseconds) -> Bool { has(now) { $0 == .silence } }
+  public func isReadStalled(_ now: Nanoseconds) -> Bool { has(now) { $0 == .stallReads } }
+  public func isWriteStalled(_ now: Nanoseconds) -> Bool { has(now) { $0 == .stallWrites } }
+  public func isUnreachable(_ now: Nanoseconds) -> Bool { has(now) { $0 == .unreachable } }
+  public func isHalted(_ instrument: String, _ now: Nanoseconds) -> Bool { has(now) { $0 == .halt(instrument) } }
+
+  /// By how much our wall clock is wrong.
+  public func clockError(_ now: Nanoseconds) -> Nanoseconds {
+    var error: Nanoseconds = 0
+    for entry in list where entry.timed.at <= now && now < entry.timed.end {
+      if case .clockStep(let by) = entry.timed.fault { error += by }
+    }
+    return error
+  }
+
+  // MARK: - Frames
+
+  /// What becomes of a frame.
+  public enum Passage {
+    /// It goes on as it is.
+    case unchanged
+    /// These go on in its place, in this order; may be none.
+    case instead([[UInt8]])
+    /// A request that is answered on the spot: the reply goes back, and nothing goes on.
+    case answered([UInt8])
+  }
+
+  /// Decides about one frame; `text` is its whole payload.
+  public func pass(_ text: UnsafeRawBufferPointer, _ direction: FrameDirection, now: Nanoseconds) -> Passage {
+    guard hasWork(now) || !swapping.isEmpty || direction == .toVenue || !expired.isEmpty else { return .unchanged }
+    let facts = FrameFacts(text, direction)
+    if direction == .toVenue, let answer = answerInstead(text, facts, now) { return .answered(answer) }
+    if direction == .toEngine, isFromHaltedMarket(text, facts, now) { return .instead([]) }
+    if direction == .toEngine, !expired.isEmpty, let rest = withoutExpired(text, facts) { return .instead([rest]) }
+    var frames: [[UInt8]]?
+    for index in list.indices {
+      let timed = list[index].timed
+      guard timed.fault.isAboutFrames, timed.at <= now, now < timed.end, !list[index].isDone,
+        !timed.fault.kinds.isDisjoint(with: facts.kind), timed.permille >= 1000 || random.below(1000) < timed.permille
+      else { continue }
+      list[index].struck += 1
+      struck += 1
+      if timed.count > 0, list[index].struck >= timed.count { list[index].isDone = true }
+      note?(now, timed.fault, facts.kind)
+      switch timed.fault {
+      case .drop: frames = []
+      case .delay(_, let range):
+        hold(Array(text), direction, until: now + random.within(range))
+        frames = []
+      case .duplicate(_, let range):
+        hold(Array(text), direction, until: now + random.within(range))
+        frames = [Array(text)]
+      case .reorder:
+        swapping.append((direction, now, Array(text)))
+        return .instead([])
+      case .corrupt: frames = [spoil(text)]
+      case .mask(let code):
+        frames = [Self.refusal(facts.id, code: code)]
+      default: continue
+      }
+      break
+    }
+    guard let place = swapping.firstIndex(where: { $0.direction == direction }) else {
+      return frames.map { .instead($0) } ?? .unchanged
+    }
+    var list = frames ?? [Array(text)]
+    // Nothing passes the one that waits before something does.
+    guard !list.isEmpty else { return .instead([]) }
+    list.append(swapping.remove(at: place).bytes)
+    return .instead(list)
+  }
+
+  private func hasWork(_ now: Nanoseconds) -> Bool {
+    for entry in list where entry.timed.at <= now && now < entry.timed.end { return true }
+    return false
+  }
+
+  /// Frames that were held back and are due now, in order. To be asked at `nextTime`.
+  public func release(_ direction: FrameDirection, now: Nanoseconds) -> [[UInt8]] {
+    guard !held.isEmpty || !swapping.isEmpty else { return [] }
+    var due = held.filter { $0.direction == direction && $0.at <= now }
+    due.sort { ($0.at, $0.sequence) < ($1.at, $1.sequence) }
+    held.removeAll { $0.direction == direction && $0.at <= now }
+    var frames = due.map(\.bytes)
+    for waiting in swapping
+    where waiting.direction == direction && waiting.since + Self.longestSwap <= now { frames.append(waiting.bytes) }
+    swapping.removeAll { $0.direction == direction && $0.since + Self.longestSwap <= now }
+    return frames
+  }
+
+  /// The connection is gone, and with it what was under way.
+  public func connectionLost() {
+    held.removeAll()
+    swapping.removeAll()
+  }
+
+  private func hold(_ bytes: [UInt8], _ direction: FrameDirection, until time: Nanoseconds) {
+    held.append(Held(at: time, sequence: sequence, direction: direction, bytes: bytes))
+    sequence += 1
+  }
+
+  private static func refusal(_ id: UInt64?, code: Int) -> [UInt8] {
+    Array(
+      "{\"id\":\(id.map { "\($0)" } ?? "null"),\"error\":{\"code\":\(code),\"message\":\"a fault on purpose\"}}".utf8)
+  }
+
+  /// Requests that the venue does not get to see.
+  private func answerInstead(_ text: UnsafeRawBufferPointer, _ facts: FrameFacts, _ now: Nanoseconds) -> [UInt8]? {
+    guard let id = facts.id else { return nil }
+    let isChange = !facts.kind.isDisjoint(with: .changes)
+    var instrument: String?
+    if isChange, let client = text.number(after: "\"client_order_id\":") {
+      if let name = text.word(after: "\"instrument_name\":\"") { instruments[client] = name }
+      instrument = instruments[client]
+    }
+    if let instrument, expired.contains(instrument) {
+      aboutExpired += 1
+      return Self.refusal(id, code: 5)
+    }
+    if isChange {
+      recent.removeAll { $0 + 1_000_000_000 <= now }
+      recent.append(now)
+    }
+    for index in list.indices {
+      let timed = list[index].timed
+      guard timed.at <= now, now < timed.end, !list[index].isDone else { continue }
+      var code: Int?
+      switch timed.fault {
+      case .refuse(let kinds, let wanted):
+        guard !kinds.isDisjoint(with: facts.kind), timed.permille >= 1000 || random.below(1000) < timed.permille else {
+          continue
+        }
+        code = wanted
+      case .throttle(let rate) where isChange && recent.count > rate: code = 4
+      case .refuseLogins where facts.kind == .logins: code = 19
+      case .halt(let name) where isChange && instrument == name: code = 37
+      default: continue
+      }
+      guard let code else { continue }
+      list[index].struck += 1
+      struck += 1
+      if timed.count > 0, list[index].struck >= timed.count { list[index].isDone = true }
+      note?(now, timed.fault, facts.kind)
+      return Self.refusal(id, code: code)
+    }
+    return nil
+  }
+
+  private func isFromHaltedMarket(_ text: UnsafeRawBufferPointer, _ facts: FrameFacts, _ now: Nanoseconds) -> Bool {
+    guard !facts.kind.isDisjoint(with: [.tickers, .books]) else { return false }
+    let name = text.prefix(80)
+    if facts.kind == .books { return expired.contains { Self.names(name, $0) } }
+    for entry in list where entry.timed.at <= now && now < entry.timed.end {
+      if case .halt(let instrument) = entry.timed.fault, Self.names(name, instrument) { return true }
+    }
+    return expired.contains { Self.names(name, $0) }
+  }
+
+  private static func names(_ bytes: Slice<UnsafeRawBufferPointer>, _ instrument: String) -> Bool {
+    // {"channel_name":"ticker. are 24 bytes, with book. 22; a point follows the name.
+    let rest = bytes.dropFirst(bytes.dropFirst(17).first == UInt8(ascii: "b") ? 22 : 24)
+    return rest.starts(with: instrument.utf8) && rest.dropFirst(instrument.utf8.count).first == 46
+  }
+
+  /// Lists of instruments and of accepted channels no longer name what has expired.
+  private func withoutExpired(_ text: UnsafeRawBufferPointer, _ facts: FrameFacts) -> [UInt8]? {
+    let isSnapshot = facts.kind == .instruments && text.holds("\"snapshot\":true")
+    guard facts.kind == .setupAnswers || isSnapshot else { return nil }
+    var plain = String(decoding: text, as: UTF8.self)
+    let before = plain.utf8.count
+    for name in expired {
+      for opening in ["{\"added\":{\"instrument_name\":\"\(name)\"", "{\"instrument_name\":\"\(name)\""] {
+        guard let start = plain.firstRange(of: opening)?.lowerBound,
+          let end = plain[start...].firstRange(of: opening.hasPrefix("{\"a") ? "}}" : "}")?.upperBound
+        else { continue }
+        Self.cut(&plain, start..<end)
+      }
+      for channel in ["ticker", "book"] {
+        guard let start = plain.firstRange(of: "\"\(channel).\(name).")?.lowerBound,
+          let end = plain[plain.index(after: start)...].firstRange(of: "\"")?.upperBound
+        else { continue }
+        Self.cut(&plain, start..<end)
+      }
+    }
+    return plain.utf8.count == before ? nil : Array(plain.utf8)
+  }
+
+  /// Takes an element out of a list, and one of its commas.
+  private static func cut(_ text: inout String, _ range: Range<String.Index>) {
+    if range.upperBound < text.endIndex, text[range.upperBound] == "," {
+      text.removeSubrange(range.lowerBound...range.upperBound)
+    } else if range.lowerBound > text.startIndex, text[text.index(before: range.lowerBound)] == "," {
+      text.removeSubrange(text.index(before: range.lowerBound)..<range.upperBound)
+    } else {
+      text.removeSubrange(range)
+    }
+  }
+
+  /// Damage that a reader can see: a checksum below has missed it, or a proxy has cut the frame.
+  private func spoil(_ text: UnsafeRawBufferPointer) -> [UInt8] {
+    var bytes = Array(text)
+    guard bytes.count > 8 else { return [UInt8(ascii: "{")] }
+    switch random.below(3) {
+    case 0:
+      bytes.removeLast(Int(random.within(1...Int64(bytes.count - 2))))
+      // Whole characters only: a text frame that is not UTF-8 would end the connection, which is another fault.
+      while let last = bytes.last, last >= 0x80 { bytes.removeLast() }
+    case 1:
+      // A control character is allowed nowhere in JSON.
+      let place = Int(random.below(Int64(bytes.count)))
+      bytes[place] = bytes[place] < 0x80 ? 0x01 : bytes[place]
+    default:
+      // A known word becomes an unknown one of the same length.
+      if let place = bytes.place(of: "\"status\":\"") {
+        for offset in 0..<4 { bytes[place + 10 + offset] = UInt8(ascii: "z") }
+      } else {
+        bytes.removeLast()
+      }
+    }
+    return bytes
+  }
+}

@@ -1,0 +1,79 @@
+public import Apus
+
+/// A world and what goes wrong in it, as one value; written as one line from which it can be replayed.
+public struct FaultPlan: Equatable, Sendable {
+  /// Decides everything that is random: the market, the venue's delays, which frames are struck.
+  public var seed: UInt64 = 1
+  public var instruments: [String] = ["BTC-PERPETUAL"]
+  /// Quotes a side, and their size.
+  public var levels = 3
+  public var sizeLots: Int64 = 20
+  /// The largest position of each instrument, lots.
+  public var limitLots: Int64 = 100
+  /// One way.
+  public var latency: Nanoseconds = 1_000_000
+  /// The venue sends notifications before the reply.
+  public var notifiesBeforeReply = false
+  /// By how much account.trade_history and the portfolio lag behind.
+  public var feedDelay: ClosedRange<Nanoseconds> = 5_000_000...50_000_000
+  /// How long the faults may take; then the world is given time to recover and the engine is stopped.
+  public var length: Nanoseconds = 20_000_000_000
+  public var faults: [TimedFault] = []
+
+  public init() {}
+
+  public var text: String {
+    var head =
+      "seed=\(seed) instruments=\(instruments.joined(separator: ",")) levels=\(levels) size=\(sizeLots) "
+      + "limit=\(limitLots) latency=\(TimeText.text(latency)) lag=\(TimeText.text(feedDelay)) for=\(TimeText.text(length))"
+    if notifiesBeforeReply { head += " notifies-first" }
+    return ([head] + faults.map(\.text)).joined(separator: " | ")
+  }
+
+  /// - Throws: a sentence that names the piece that cannot be read.
+  public init(text: String) throws(PlanError) {
+    self.init()
+    let parts = text.split(separator: "|", omittingEmptySubsequences: false)
+    for word in (parts.first ?? "").split(separator: " ") {
+      if word == "notifies-first" {
+        notifiesBeforeReply = true
+        continue
+      }
+      let pair = word.split(separator: "=", maxSplits: 1)
+      guard pair.count == 2, set(pair[0], pair[1]) else { throw PlanError(piece: String(word)) }
+    }
+    for part in parts.dropFirst() {
+      guard let fault = TimedFault(text: part) else {
+        throw PlanError(piece: part.split(separator: " ").joined(separator: " "))
+      }
+      faults.append(fault)
+    }
+  }
+
+  private mutating func set(_ key: Substring, _ value: Substring) -> Bool {
+    func take<T>(_ parsed: T?, _ place: WritableKeyPath<Self, T>) -> Bool {
+      guard let parsed else { return false }
+      self[keyPath: place] = parsed
+      return true
+    }
+    switch key {
+    case "seed": return take(UInt64(value), \.seed)
+    case "instruments": return take(value.split(separator: ",").map(String.init), \.instruments)
+    case "levels": return take(Int(value).flatMap { (1...16).contains($0) ? $0 : nil }, \.levels)
+    case "size": return take(Int64(value).flatMap { $0 > 0 ? $0 : nil }, \.sizeLots)
+    case "limit": return take(Int64(value).flatMap { $0 > 0 ? $0 : nil }, \.limitLots)
+    case "latency": return take(TimeText.time(value).flatMap { $0 >= 0 ? $0 : nil }, \.latency)
+    case "lag": return take(TimeText.range(value), \.feedDelay)
+    case "for": return take(TimeText.time(value).flatMap { $0 > 0 ? $0 : nil }, \.length)
+    default: return false
+    }
+  }
+}
+
+/// A piece of a plan that cannot be read.
+public struct PlanError: Error, CustomStringConvertible {
+  public let piece: String
+  public var description: String {
+    "the plan has a piece that cannot be read: \"\(piece)\"; pieces look like \"seed=7\" or \"2s+10s drop orders 20/1000\""
+  }
+}

@@ -1,0 +1,97 @@
+import Apus
+
+extension FaultPlan {
+  /// A mixture drawn from a seed: a world of one to three instruments and a handful of faults that overlap.
+  public static func random(seed: UInt64) -> FaultPlan {
+    var random = SplitMix(seed: seed &* 0x9E37_79B9 ^ 0xA905)
+    var plan = FaultPlan()
+    plan.seed = seed
+    let sets = [
+      ["BTC-PERPETUAL"], ["BTC-PERPETUAL"], ["BTC-PERPETUAL", "ETH-PERPETUAL"],
+      ["ETH-PERPETUAL", "BTC-25DEC26", "BTC-PERPETUAL"],
+    ]
+    plan.instruments = sets[Int(random.below(4))]
+    plan.levels = [1, 3, 3, 8][Int(random.below(4))]
+    plan.sizeLots = [5, 20][Int(random.below(2))]
+    plan.limitLots = plan.sizeLots * random.within(2...10)
+    plan.latency = [100_000, 1_000_000, 8_000_000, 16_000_000, 60_000_000][Int(random.below(5))]
+    plan.notifiesBeforeReply = random.below(2) == 0
+    plan.feedDelay = [5_000_000...50_000_000, 5_000_000...50_000_000, 50_000_000...600_000_000][Int(random.below(3))]
+    plan.length = random.within(12...24) * second
+    // Loss, repetition and lateness of what is told about orders are always there; the rest comes and goes.
+    plan.faults = background(&random, plan.length)
+    for _ in 0..<random.within(1...5) { plan.faults.append(event(&random, plan)) }
+    rare(&random, &plan)
+    return plan
+  }
+
+  /// What changes the world for good, now and then.
+  private static func rare(_ random: inout SplitMix, _ plan: inout FaultPlan) {
+    func at() -> Nanoseconds { random.within(0...plan.length / (100 * milli)) * 100 * milli }
+    func name() -> String { plan.instruments[Int(random.below(Int64(plan.instruments.count)))] }
+    if random.below(8) == 0 { plan.faults.append(TimedFault(at: at(), .crash)) }
+    if random.below(12) == 0 {
+      plan.faults.append(TimedFault(at: at(), .tick(name(), finer: random.below(2) == 0 ? 2 : 5)))
+    }
+    if random.below(12) == 0, plan.instruments.count > 1 {
+      plan.faults.append(TimedFault(at: at(), .expire(name())))
+    }
+    if random.below(12) == 0 {
+      let step = (random.below(2) == 0 ? 1 : -1) * random.within(1...200) * second
+      plan.faults.append(TimedFault(at: at(), lasting: random.within(10...60) * 100 * milli, .clockStep(step)))
+    }
+  }
+
+  private static let second: Nanoseconds = 1_000_000_000
+  private static let milli: Nanoseconds = 1_000_000
+
+  private static func background(_ random: inout SplitMix, _ length: Nanoseconds) -> [TimedFault] {
+    let told: FrameKinds = [.replies, .refusals, .orders, .trades, .positions]
+    var list: [TimedFault] = []
+    func permille(_ choices: [Int64]) -> Int { Int(choices[Int(random.below(Int64(choices.count)))]) }
+    func add(_ fault: Fault, _ chance: Int) {
+      if chance > 0 { list.append(TimedFault(at: 0, lasting: length, fault, permille: chance)) }
+    }
+    add(.drop(told), permille([0, 5, 20, 50]))
+    add(.delay(told, milli...500 * milli), permille([0, 50, 200]))
+    add(.delay(told, 4 * second...8 * second), permille([0, 0, 10]))
+    add(.duplicate([.orders, .trades, .positions], milli...2 * second), permille([0, 20, 100]))
+    add(.drop([.inserts, .amends, .cancels]), permille([0, 0, 10]))
+    add(.delay([.inserts, .amends, .cancels, .queries], milli...300 * milli), permille([0, 0, 30]))
+    add(.delay([.orderAnswers, .tradeAnswers, .positionAnswers], milli...2 * second), permille([0, 200]))
+    add(.reorder([.replies, .orders]), permille([0, 0, 300]))
+    add(.corrupt([.replies, .orders, .trades, .positions]), permille([0, 0, 0, 20]))
+    return list
+  }
+
+  private static func event(_ random: inout SplitMix, _ plan: FaultPlan) -> TimedFault {
+    let at = random.within(0...plan.length / (100 * milli) - 10) * 100 * milli
+    func lasting(_ range: ClosedRange<Int64>) -> Nanoseconds { random.within(range) * 100 * milli }
+    let name = plan.instruments[Int(random.below(Int64(plan.instruments.count)))]
+    let orders: FrameKinds = [.inserts, .amends]
+    switch random.below(24) {
+    case 0, 1, 2: return TimedFault(at: at, .reset)
+    case 3, 4, 5: return TimedFault(at: at, .abandon)
+    case 6, 7: return TimedFault(at: at, lasting: lasting(5...100), .silence)
+    case 8: return TimedFault(at: at, lasting: lasting(2...60), .stallReads)
+    case 9: return TimedFault(at: at, lasting: lasting(2...60), .stallWrites)
+    case 10: return TimedFault(at: at, lasting: lasting(10...80), .unreachable)
+    case 11, 12: return TimedFault(at: at, .restart(keepsBook: true))
+    case 13: return TimedFault(at: at, .restart(keepsBook: false))
+    case 14: return TimedFault(at: at, lasting: lasting(5...50), .throttle(rate: Int(random.within(1...10))))
+    case 15: return TimedFault(at: at, lasting: lasting(10...80), .halt(name))
+    case 16: return TimedFault(at: at, lasting: lasting(10...60), .refuse(orders, code: 24))
+    case 17: return TimedFault(at: at, lasting: lasting(5...30), .refuse([.cancels, .massCancels], code: 6))
+    case 18: return TimedFault(at: at, lasting: lasting(5...40), .mask(code: 21), permille: 300)
+    case 19:
+      return TimedFault(
+        at: at, lasting: lasting(5...40), .delay([.replies, .orders], 45 * second...55 * second), permille: 100,
+        count: 3)
+    case 20: return TimedFault(at: at, lasting: lasting(5...20), .drop([.replies, .orders]))
+    case 21: return TimedFault(at: at, lasting: lasting(5...30), .drop([.trades, .positions]))
+    case 22:
+      return TimedFault(at: at, lasting: lasting(20...80), .drop([.orderAnswers, .tradeAnswers, .positionAnswers]))
+    default: return TimedFault(at: at, lasting: lasting(20...60), .refuseLogins)
+    }
+  }
+}
