@@ -280,6 +280,14 @@ void apus_telemetry_close(apus_telemetry_file *APUS_NULLABLE file, int descripto
 apus_telemetry_lane *APUS_NULLABLE apus_telemetry_open_lane(apus_telemetry_file *APUS_NONNULL file, uint32_t index,
                                                             const char *APUS_NONNULL name, int64_t now_ns);
 
+/* Writer: the block of a lane, for its watchdog; `index` < APUS_TELEMETRY_LANES. */
+APUS_HOT apus_telemetry_lane *APUS_NONNULL apus_telemetry_lane_block(apus_telemetry_file *APUS_NONNULL file,
+                                                                    uint32_t index)
+{
+    APUS_ASSERT(index < APUS_TELEMETRY_LANES);
+    return &file->lanes[index];
+}
+
 APUS_HOT void apus_telemetry_beat(apus_telemetry_file *APUS_NONNULL file, int64_t now_ns)
 {
     /* Relaxed, here and for every single figure below: it publishes nothing but itself. */

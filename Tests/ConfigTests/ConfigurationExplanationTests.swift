@@ -56,7 +56,11 @@ import Testing
       Set(ConfigurationSchema.sections.first { $0.path == path }?.keys.map(\.name) ?? [])
     }
     func coded<Keys: CodingKey & CaseIterable>(_: Keys.Type) -> Set<String> { Set(Keys.allCases.map(\.stringValue)) }
-    #expect(coded(Configuration.CodingKeys.self) == names("").union(["engine", "venue", "instruments", "manager"]))
+    #expect(
+      coded(Configuration.CodingKeys.self)
+        == names("").union(["engine", "venue", "instruments", "manager", "safety", "watchdog"]))
+    #expect(coded(SafetySection.CodingKeys.self) == names("safety"))
+    #expect(coded(WatchdogSection.CodingKeys.self) == names("watchdog"))
     #expect(coded(EngineSection.CodingKeys.self) == names("engine"))
     #expect(coded(VenueSection.CodingKeys.self) == names("venue"))
     #expect(coded(InstrumentSection.CodingKeys.self) == names("instruments[]").union(["ladder", "limits"]))

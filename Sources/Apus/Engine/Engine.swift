@@ -63,6 +63,28 @@ public final class Engine: Sendable {
   /// Asks for the end: cancel everything, verify at the venue, report. Any thread; idempotent.
   public func requestStop() { control.requestStop() }
 
+  /// Asks for a level of the kill ladder or more. It stays until `resume`, or `apus resume`. Any thread; idempotent.
+  public func halt(_ level: StopLevel) { control.requestHalt(level, .program) }
+
+  /// As `halt`, on behalf of a signal.
+  public func haltBySignal(_ level: StopLevel) { control.requestHalt(level, .signal) }
+
+  /// Re-arms: every latch of the kill ladder is let go, and loss and drawdown count anew. Only for a person to decide.
+  /// A cause that still holds latches again. Any thread.
+  ///
+  /// A stop word that another process has set in the telemetry file is taken back too.
+  public func resume() {
+    control.requestRearm()
+    try? TelemetryControl.clearStop(path: telemetryPath)
+  }
+
+  /// For drills: the lane's thread sleeps, as if it had stalled; the watchdog should pull the quotes. Any thread.
+  ///
+  /// - Parameter seconds: 0 ... 60.
+  public func stallLane(seconds: Double) {
+    control.requestStall(Nanoseconds(min(max(seconds, 0), 60) * 1e9))
+  }
+
   /// Runs until stopped, and reports. The lane runs on a thread of its own, pinned if so configured.
   ///
   /// - Parameters:
@@ -138,7 +160,13 @@ public final class Engine: Sendable {
       journalWriter = .some(ends.writer)
     }
     var telemetryFile = try TelemetryWriter(
-      path: telemetryPath, name: configuration.engine.name, bootEpoch: bootEpoch, now: start, keepStop: false)
+      path: telemetryPath, name: configuration.engine.name, bootEpoch: bootEpoch, now: start)
+    let kept = telemetryFile.stopRequest
+    if kept.level > .none {
+      notice(
+        "halted since before this start: \(kept.level.text)\(kept.cause.isEmpty ? "" : " (\(kept.cause))"); "
+          + "apus resume --telemetry \(telemetryPath) re-arms")
+    }
     let telemetryLane = telemetryFile.openLane(0, name: venue.kind.rawValue, now: start)
     // What the lane touches on each tick lies in memory of its own node, locked, touched before the first tick,
     // and in huge pages where the kernel has some.
@@ -190,7 +218,8 @@ public final class Engine: Sendable {
     let box = LaneBox(runner)
     helper.manager = ManagerWork(
       manager: StrategyManager(settings: managerSettings, instrumentsPerLane: [names.count]),
-      updates: updates.consumer, directives: directives.producer, waker: waker)
+      updates: updates.consumer, directives: directives.producer, waker: waker, control: control)
+    helper.latches = LatchKeeper(control: control, path: telemetryPath)
     let helperThread = try EngineThread(name: "apus-helper") { helper.run() }
     let rehearses = configuration.engine.rehearsal
     let laneThread = try EngineThread(name: "apus-lane-0", core: core) { [makeStrategy] in
@@ -232,6 +261,7 @@ public final class Engine: Sendable {
     settings.reserveMessages = configuration.venue.reserveMessages
     settings.requestTimeout = Nanoseconds(configuration.venue.requestTimeoutMs) * 1_000_000
     settings.seed = bootEpoch | 1
+    settings.safety = configuration.safety.settings
     settings.instruments = configuration.instruments.map { section in
       InstrumentSettings(
         name: section.name, maximumPosition: section.limits.maxPosition, maximumOrder: section.limits.maxOrder,
@@ -246,7 +276,8 @@ public final class Engine: Sendable {
   private var managerSettings: ManagerSettings {
     ManagerSettings(
       maximumLossE8: configuration.manager.maxLoss.e8, widenAtLossE8: configuration.manager.widenAtLoss.e8,
-      widenPermille: Int32(clamping: configuration.manager.widenFactor.permille))
+      widenPermille: Int32(clamping: configuration.manager.widenFactor.permille),
+      maximumDrawdownE8: configuration.manager.maxDrawdown.e8, haltLevel: configuration.safety.lossLevel.level)
   }
 
   private func loadKey() throws -> SigningKey {
@@ -367,10 +398,11 @@ private final class LaneBox: @unchecked Sendable {
 
 /// The engine's helper thread: journal segments, the clock's fit, and the strategy manager.
 private final class HelperWork: @unchecked Sendable {
-  // Sendable: `journal`, `manager` and `problem` are set before the thread starts and read after it has
+  // Sendable: `journal`, `manager`, `latches` and `problem` are set before the thread starts and read after it has
   // been joined; in between only the thread touches them.
   var journal: JournalService?
   var manager: ManagerWork?
+  var latches: LatchKeeper?
   private(set) var problem: String?
   private let stopWord = Atomic<Bool>(false)
 
@@ -389,6 +421,7 @@ private final class HelperWork: @unchecked Sendable {
       }
       if turn % 500 == 0 { EngineClock.refit() }
       if turn % 5 == 0 { manager?.turn() }
+      if turn % 25 == 0 { latches?.turn() }
       turn += 1
       usleep(2000)
     }
@@ -401,21 +434,31 @@ private final class ManagerWork {
   private var updates: RingConsumer
   private var directives: RingProducer
   private let waker: DriverWaker?
+  private let control: LaneControl
+  private var rearmings: UInt32 = 0
   private var pending: [DirectiveMessage] = []
 
   /// - Parameter waker: Of the lane's driver, if the lane may be asleep when a directive comes.
   init(
-    manager: StrategyManager, updates: consuming RingConsumer, directives: consuming RingProducer, waker: DriverWaker?
+    manager: StrategyManager, updates: consuming RingConsumer, directives: consuming RingProducer, waker: DriverWaker?,
+    control: LaneControl
   ) {
     self.manager = manager
     self.updates = updates
     self.directives = directives
     self.waker = waker
+    self.control = control
   }
 
   func turn() {
     while let update = updates.pop(as: LaneUpdate.self) { manager.note(update, lane: 0) }
     if manager.decide() { pending = manager.directives(lane: 0) }
+    // The lane was re-armed by hand: what was met counts anew.
+    if control.rearmings != rearmings {
+      rearmings = control.rearmings
+      manager.rearm()
+      pending = manager.directives(lane: 0)
+    }
     // A full ring keeps the rest for the next turn: a directive is never dropped.
     guard !pending.isEmpty else { return }
     while let message = pending.first, directives.push(message) { pending.removeFirst() }

@@ -43,7 +43,10 @@ struct LaneCore: ~Copyable, VenueEventSink {
   var lastFillAt = LaneSession.never
   /// No inserts and amends until then: the message rate was exceeded (R39).
   private(set) var throttledUntil = LaneSession.never
-  private let refusals: UnsafeMutablePointer<RefusalStreak>
+  private let refusals: UnsafeMutablePointer<RejectBreaker>
+  /// Of the breakers, and whether anybody asks how long answers take.
+  var rules = SafetySettings()
+  var acks = AnswerTimes()
 
   /// Positions as the venue last stated them.
   private let stated: UnsafeMutablePointer<QtyLots?>
@@ -98,7 +101,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     differences = .allocate(capacity: instrumentCount)
     differences.initialize(repeating: (.zero, 0), count: instrumentCount)
     refusals = .allocate(capacity: instrumentCount)
-    refusals.initialize(repeating: RefusalStreak(), count: instrumentCount)
+    refusals.initialize(repeating: RejectBreaker(), count: instrumentCount)
     newlyListed = .allocate(capacity: instrumentCount)
     newlyListed.initialize(repeating: false, count: instrumentCount)
     events = .allocate(capacity: Self.eventCapacity)
@@ -179,6 +182,9 @@ struct LaneCore: ~Copyable, VenueEventSink {
 
   /// Until when inserts and amends of an instrument wait because the venue refuses them.
   func refusedUntil(_ instrument: InstrumentIndex) -> Nanoseconds { refusals[Int(instrument)].until }
+  /// The error code of the last refusals of an instrument; 0 for none.
+  func refusalCode(_ instrument: InstrumentIndex) -> Int64 { refusals[Int(instrument)].code }
+  mutating func closeBreakers() { refusals.update(repeating: RejectBreaker(), count: instrumentCount) }
 
   @inline(__always)
   mutating func markDirty(_ instrument: InstrumentIndex) {
@@ -301,6 +307,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
 
   mutating func order(_ report: OrderReport) {
     if isInQuery, report.isLabelledOurs, report.status.isLive { restingInQuery += 1 }
+    if report.source == .reply { noteAnswer(report.clientID) }
     switch tracker.apply(report, now: now) {
     case .stale, .foreign:
       return
@@ -312,6 +319,12 @@ struct LaneCore: ~Copyable, VenueEventSink {
     case .changed, .ended, .impossible:
       markDirty(report.instrument)
     }
+  }
+
+  /// The reply to a request about an order has come: how long did it take?
+  private mutating func noteAnswer(_ clientID: UInt64) {
+    guard clientID != 0, let order = tracker.order(clientID), order.pointee.inFlightValue != .none else { return }
+    acks.note(now - order.pointee.sent_ns)
   }
 
   mutating func fill(_ report: FillReport) {
@@ -363,7 +376,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     switch request {
     case .session(let kind): push(.replied(kind, value: value))
     case .insert(let id), .amend(let id):
-      if let order = tracker.order(id) { refusals[Int(order.pointee.instrument_index)] = RefusalStreak() }
+      if let order = tracker.order(id) { refusals[Int(order.pointee.instrument_index)] = RejectBreaker() }
     case .cancel, .unknown: break
     }
   }
@@ -381,7 +394,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
       if isThrottled { throttledUntil = now + Self.throttlePause }
       // An order that is gone is ordinary: it traded while the request was under way.
       if proof != .orderGone, !isThrottled, let order = tracker.order(id) {
-        refusals[Int(order.pointee.instrument_index)].note(now: now)
+        refusals[Int(order.pointee.instrument_index)].note(code: code, rules: rules, now: now)
       }
     case .cancel, .session, .unknown: break
     }
@@ -401,17 +414,6 @@ struct LaneCore: ~Copyable, VenueEventSink {
     market.pointee.isBookValid = false
     hasBrokenBook = true
     markDirty(broken)
-  }
-}
-
-/// Refusals of inserts and amends in a row: from the third on they wait, longer each time (R44, R62).
-struct RefusalStreak {
-  private var count = 0
-  private(set) var until = LaneSession.never
-
-  mutating func note(now: Nanoseconds) {
-    count += 1
-    if count >= 3 { until = now + min(5_000_000_000, 100_000_000 << min(count - 3, 10)) }
   }
 }
 

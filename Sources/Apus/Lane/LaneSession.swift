@@ -16,6 +16,8 @@ enum CloseReason: Equatable, Sendable {
   case brokenBook
   /// Orders could not be cancelled in any other way (R12).
   case escalation
+  /// The kill ladder says "disconnect".
+  case halted
   case stopped
 }
 
@@ -360,6 +362,7 @@ extension Lane where Adapter: ~Copyable {
       }
     }
     core.tracker.purge(now: now)
+    runSafety(now)
     runStop(now)
   }
 
