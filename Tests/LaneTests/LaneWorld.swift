@@ -208,6 +208,8 @@ final class LaneWorld {
   var outcome: HaltOutcome { lane.haltOutcome }
   var plan: FlattenPlan? { lane.flattenPlan(0) }
   var ordersLeft: Int { lane.ordersLeft }
+  var clockEstimate: Nanoseconds? { lane.safety.clock.estimate }
+  var isClockRefused: Bool { lane.safety.isClockRefused }
   func obey(_ message: DirectiveMessage) { lane.obey(message, now: now) }
   func level(of cause: HaltCause) -> StopLevel { lane.safety.ladder.level(of: cause) }
 

@@ -185,18 +185,16 @@ public final class Engine: Sendable {
       deadManSeconds: venue.cancelOnDisconnectSeconds)
     let output = LaneOutput(
       endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: journalWriter.take()))
-    let issuedAt = IssuedAtSource()
+    let makeToken = tokenMaker(key)
+    let tls = address.isEncrypted ? try tlsContext() : nil
+    var watchdogTelemetry = telemetryFile.openWatchdog(0)
     let orderMemory = try laneMemory(OrderSlab.memoryBytes(capacity: settings.orderCapacity))
     let bookMemory = try laneMemory(
       LaneCore.bookBytes(instrumentCount: names.count, bookLevels: Lane<ThalexAdapter>.bookLevels))
     let lane = try Lane(
       settings: settings, adapter: adapter, output: output, orderMemory: .some(orderMemory),
       bookMemory: .some(bookMemory),
-      makeToken: {
-        let time = issuedAt.next(wallClock: EngineClock.now() + EngineClock.wallOffset())
-        // An empty token is refused by the venue, which names the cause to the operator.
-        return (try? JSONWebToken.make(keyID: venue.keyID, key: key, issuedAt: time)) ?? ""
-      }, makeStrategy: makeStrategy)
+      makeToken: makeToken, makeStrategy: makeStrategy)
     let driver = try SocketDriver(
       SocketDriverConfiguration(
         connections: 8, receiveBufferBytes: 64 * 1024, receiveBuffers: 64, sendBufferBytes: 1 << 20,
@@ -207,7 +205,6 @@ public final class Engine: Sendable {
       yieldTime: Nanoseconds(configuration.engine.idleYieldUs) * 1000)
     let waker = idle.maySleep ? driver.makeWaker() : nil
     if let waker { control.attach(waker) }
-    let tls = address.isEncrypted ? try tlsContext() : nil
     let runner = LaneRunner(
       lane: lane, driver: driver, tlsContext: tls, host: address.host, port: address.port,
       idle: idle, control: control, directives: .some(directives.consumer),
@@ -221,6 +218,20 @@ public final class Engine: Sendable {
       updates: updates.consumer, directives: directives.producer, waker: waker, control: control)
     helper.latches = LatchKeeper(control: control, path: telemetryPath)
     let helperThread = try EngineThread(name: "apus-helper") { helper.run() }
+    var watchdog: Watchdog?
+    if configuration.watchdog.enabled, let telemetry = watchdogTelemetry.take() {
+      let link = try SideLink(
+        SideLink.Settings(
+          address: address, account: venue.account, instruments: names, labelPrefix: settings.labelPrefix, tls: tls,
+          makeToken: makeToken))
+      watchdog = Watchdog(
+        link: link, control: control, telemetry: telemetry,
+        stall: Nanoseconds(configuration.watchdog.stallMs) * 1_000_000,
+        mayCancelMassQuotes: configuration.watchdog.cancelMassQuotes)
+    }
+    let watchdogThread = try watchdog.map { watchdog in
+      try EngineThread(name: "apus-watchdog") { watchdog.run() }
+    }
     let rehearses = configuration.engine.rehearsal
     let laneThread = try EngineThread(name: "apus-lane-0", core: core) { [makeStrategy] in
       // A rehearsal that cannot be held, for lack of memory, is no reason not to trade.
@@ -230,6 +241,8 @@ public final class Engine: Sendable {
     laneThread.join()
     helper.stop()
     helperThread.join()
+    watchdog?.stop()
+    watchdogThread?.join()
 
     let seconds = Double(EngineClock.now() - start) / 1e9
     var report = box.report(name: configuration.engine.name, seconds: seconds, instrumentNames: names)
@@ -278,6 +291,17 @@ public final class Engine: Sendable {
       maximumLossE8: configuration.manager.maxLoss.e8, widenAtLossE8: configuration.manager.widenAtLoss.e8,
       widenPermille: Int32(clamping: configuration.manager.widenFactor.permille),
       maximumDrawdownE8: configuration.manager.maxDrawdown.e8, haltLevel: configuration.safety.lossLevel.level)
+  }
+
+  /// Makes login tokens, for any thread; all of a key draw their times from one source.
+  private func tokenMaker(_ key: SigningKey) -> @Sendable () -> String {
+    let keyID = configuration.venue.keyID
+    let issuedAt = IssuedAtSource.of(keyID: keyID)
+    return {
+      let time = issuedAt.next(wallClock: EngineClock.now() + EngineClock.wallOffset())
+      // An empty token is refused by the venue, which names the cause to the operator.
+      return (try? JSONWebToken.make(keyID: keyID, key: key, issuedAt: time)) ?? ""
+    }
   }
 
   private func loadKey() throws -> SigningKey {

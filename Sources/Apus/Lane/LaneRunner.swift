@@ -190,6 +190,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     // t0: the completion has been reaped.
     let now = EngineClock.now()
     let ordersBefore = lane.ordersSent
+    // Before the events: after a stall they are old, and the watchdog may have latched meanwhile.
+    if control.word != seenRequests { obeyRequests(now) }
     if count > 0 {
       for index in 0..<count { handle(driver.event(at: index), now) }
     } else if count < 0 {
@@ -208,7 +210,6 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
         lane.direct(message.directive, instrument: message.instrument, now: now)
       }
     }
-    if control.word != seenRequests { obeyRequests(now) }
     if telemetry.controlWord != seenOrder { obeyOrder(now) }
     lane.tick(now: now)
     if lane.ordersSent != ordersBefore {
@@ -240,20 +241,19 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   @inline(never)
   private mutating func obeyRequests(_ now: Nanoseconds) {
-    var word = control.word
+    if control.word & LaneControl.stallBit != 0 {
+      let time = control.takeStall()
+      apus_realtime_allow_begin()
+      usleep(useconds_t(clamping: time / 1000))
+      apus_realtime_allow_end()
+    }
+    let word = control.word
     if word >> 32 != seenRequests >> 32 { lane.rearm(now: now) }
     for cause in [HaltCause.signal, .program, .watchdog] {
       let level = StopLevel(rawValue: UInt32(truncatingIfNeeded: word >> LaneControl.shift(cause) & 15)) ?? .disconnect
       if level > .none { lane.halt(cause, at: level, now: now) }
     }
     if word & LaneControl.stopBit != 0 { lane.requestStop(now: now) }
-    if word & LaneControl.stallBit != 0 {
-      let time = control.takeStall()
-      word = control.word
-      apus_realtime_allow_begin()
-      usleep(useconds_t(clamping: time / 1000))
-      apus_realtime_allow_end()
-    }
     seenRequests = word
   }
 
