@@ -241,7 +241,8 @@ struct HaltWait: ~Copyable {
     case .verified: return "the venue confirms that no order of ours is left"
     case .closing:
       let left = lane.instruments.filter { $0.position != .zero }.map { "\($0.positionText) \($0.name)" }
-      return "no order of ours is left; closing \(left.joined(separator: ", "))"
+      return "no order of ours is left; "
+        + (left.isEmpty ? "asking the venue whether a position is" : "closing \(left.joined(separator: ", "))")
     case .flat: return "no order of ours is left, and no position"
     case .offline:
       return halt.verifiedAt != nil

@@ -5,7 +5,7 @@ import Testing
 /// `apus run` against `apus venue`, and everything that can be wrong at the start.
 @Suite(.serialized) struct RunTests {
   /// A venue process with a registered key, and a configuration for it.
-  private final class Stage {
+  final class Stage {
     let room: Room
     let venue: Program
     private(set) var url = ""

@@ -221,9 +221,7 @@ public final class Engine: Sendable {
     var watchdog: Watchdog?
     if configuration.watchdog.enabled, let telemetry = watchdogTelemetry.take() {
       let link = try SideLink(
-        SideLink.Settings(
-          address: address, account: venue.account, instruments: names, labelPrefix: settings.labelPrefix, tls: tls,
-          makeToken: makeToken))
+        sideLinkSettings(address: address, labelPrefix: settings.labelPrefix, tls: tls, makeToken: makeToken))
       watchdog = Watchdog(
         link: link, control: control, telemetry: telemetry,
         stall: Nanoseconds(configuration.watchdog.stallMs) * 1_000_000,
@@ -264,7 +262,7 @@ public final class Engine: Sendable {
     var settings = LaneSettings()
     settings.host = address.hostField
     settings.path = address.path
-    settings.labelPrefix = "apus-\(configuration.engine.name)-"
+    settings.labelPrefix = labelPrefix
     settings.label = settings.labelPrefix + String(bootEpoch, radix: 36)
     // The next life's ids begin elsewhere: 18 bits of generation, drawn from the time (R17).
     settings.firstGeneration = 1 + bootEpoch / 1000 % (1 << 18)
@@ -292,6 +290,28 @@ public final class Engine: Sendable {
       widenPermille: Int32(clamping: configuration.manager.widenFactor.permille),
       maximumDrawdownE8: configuration.manager.maxDrawdown.e8, haltLevel: configuration.safety.lossLevel.level)
   }
+
+  private func sideLinkSettings(
+    address: VenueAddress, labelPrefix: String, tls: TLSContext?, makeToken: @escaping @Sendable () -> String
+  ) -> SideLink.Settings {
+    SideLink.Settings(
+      address: address, account: configuration.venue.account, instruments: configuration.instruments.map(\.name),
+      labelPrefix: labelPrefix, tls: tls, makeToken: makeToken)
+  }
+
+  /// Of a link that looks at this engine's orders from outside.
+  func sideLinkSettings() throws -> SideLink.Settings {
+    EngineClock.start()
+    let venue = configuration.venue
+    guard let address = VenueAddress(venue.url) else {
+      throw EngineError(.configuration, "venue.url \(venue.url) is not ws://host:port/path or wss://host[:port]/path")
+    }
+    return sideLinkSettings(
+      address: address, labelPrefix: labelPrefix, tls: address.isEncrypted ? try tlsContext() : nil,
+      makeToken: tokenMaker(try loadKey()))
+  }
+
+  private var labelPrefix: String { "apus-\(configuration.engine.name)-" }
 
   /// Makes login tokens, for any thread; all of a key draw their times from one source.
   private func tokenMaker(_ key: SigningKey) -> @Sendable () -> String {

@@ -91,6 +91,9 @@ final class ChildProcess {
     return status
   }
 
+  /// Nothing happens if it has ended.
+  func signal(_ number: Int32) { if poll() == nil { kill(id, number) } }
+
   func terminate() { if poll() == nil { kill(id, SIGTERM) } }
 
   /// Waits for the end, at most `seconds`; then ends it by force.
