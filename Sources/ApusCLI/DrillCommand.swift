@@ -112,7 +112,7 @@ struct DrillCommand: AsyncParsableCommand {
       engine: EngineSection(name: "drill", core: .none, idle: .park, dataDirectory: "\(room)/data", journal: false),
       venue: VenueSection(
         url: String(line.dropFirst("listening on ".count)), keyID: "drill", privateKeyFile: "\(room)/key.pem"),
-      instruments: [instrument])
+      instruments: [instrument], watchdog: WatchdogSection(stallMs: 500))
     let path = "\(room)/drill.yaml"
     try Data(ConfigurationFile.text(of: configuration).utf8).write(to: URL(fileURLWithPath: path))
     return (venue, path)

@@ -95,6 +95,34 @@ public struct SafetySection: Codable, Equatable, Sendable {
   }
 }
 
+extension SafetySection {
+  /// No rule at all; only what people and limits ask for is left. For replays and benchmarks, whose clocks and prices
+  /// are not of today.
+  public static var off: Self {
+    Self(
+      maxMessagesPerMinute: 0, maxMessagesPerFill: 0, bookStaleMs: 0, markStaleMs: 0, indexStaleMs: 0, clockOffsetMs: 0,
+      slowAckWidenMs: 0, slowAckStopMs: 0, toxicFills: 0, toxicMoveBps: .zero)
+  }
+
+  /// For a market that moves `speed` times as fast as a real one: what is judged by its pace is judged at that pace.
+  public func scaled(toSpeed speed: Double) -> Self {
+    guard speed != 1, speed > 0 else { return self }
+    var scaled = self
+    // Within the fast market's second, fills and moves are those of a minute; in a slow one data is old for longer.
+    if speed > 1 {
+      scaled.toxicFills = 0
+      scaled.toxicMoveBps = .zero
+      scaled.maxMessagesPerFill = 0
+    } else {
+      func longer(_ milliseconds: Int) -> Int { Int(min(Double(milliseconds) / speed, 3_600_000)) }
+      scaled.bookStaleMs = longer(bookStaleMs)
+      scaled.markStaleMs = longer(markStaleMs)
+      scaled.indexStaleMs = longer(indexStaleMs)
+    }
+    return scaled
+  }
+}
+
 /// The level of the kill ladder that a loss limit latches.
 public enum LossLevel: String, Codable, CaseIterable, Sendable {
   case noNew = "no-new"
@@ -115,7 +143,7 @@ public struct WatchdogSection: Codable, Equatable, Sendable {
     case cancelMassQuotes = "cancel_mass_quotes"
   }
 
-  public init(enabled: Bool = true, stallMs: Int = 500, cancelMassQuotes: Bool = false) {
+  public init(enabled: Bool = true, stallMs: Int = 1000, cancelMassQuotes: Bool = false) {
     self.enabled = enabled
     self.stallMs = stallMs
     self.cancelMassQuotes = cancelMassQuotes
