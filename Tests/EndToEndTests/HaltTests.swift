@@ -1,6 +1,7 @@
 import Apus
 import CSupport
 import Foundation
+import Synchronization
 import Testing
 
 /// `apus halt`, `apus resume` and `apus drill`: other processes against a running engine.
@@ -107,6 +108,73 @@ import Testing
     #expect(waitForOrders(stage, true))
     second.signal(SIGTERM)
     #expect(second.wait() == 0, "\(second.err)")
+    try stage.expectNothingLeft()
+  }
+
+  @Test func `R10 a latch of the engine itself outlives kill -9 too`() throws {
+    let stage = try RunTests.Stage()
+    let first = try engine(stage)
+    first.signal(SIGUSR2)
+    #expect(waitForOrders(stage, false))
+    // The helper writes it down within some dozen milliseconds.
+    usleep(500_000)
+    first.signal(SIGKILL)
+    _ = first.wait()
+    let second = try Program("apus", ["run", "--config", stage.configuration()])
+    #expect(second.waitFor("halted since before this start: all orders cancelled"))
+    usleep(2_000_000)
+    #expect(lane(stage)?[.inserts] == 0)
+    _ = try resume(stage)
+    #expect(waitForOrders(stage, true))
+    second.signal(SIGTERM)
+    #expect(second.wait() == 0, "\(second.err)")
+  }
+
+  @Test func `R14 R35 the watchdog cancels the stalled engine's orders and leaves those of another one alone`() throws {
+    let stage = try RunTests.Stage()
+    let other = try Program(
+      "apus", ["run", "--config", stage.configuration(data: "other-data", name: "other")])
+    #expect(other.waitFor("quoting"))
+    let path = try stage.configuration()
+    let configuration = try ConfigurationFile.load(path: path)
+    let engine = Engine(configuration)
+    let ended = DispatchSemaphore(value: 0)
+    let verified = Mutex(false)
+    Thread.detachNewThread {
+      let report = try? engine.run()
+      verified.withLock { $0 = report?.isStopVerified ?? false }
+      ended.signal()
+    }
+    let ours = try VenueObserver(configuration)
+    let theirs = try VenueObserver(ConfigurationFile.load(path: stage.room.file("other.yaml")))
+    func wait(_ observer: VenueObserver, seconds: Double, until good: (Int) -> Bool) -> Bool {
+      let deadline = Date().addingTimeInterval(seconds)
+      while Date() < deadline {
+        if let count = observer.resting(within: 1), good(count) { return true }
+        usleep(5000)
+      }
+      return false
+    }
+    #expect(wait(ours, seconds: 20) { $0 >= 2 })
+    #expect(wait(theirs, seconds: 20) { $0 >= 2 })
+    let deadline = Date().addingTimeInterval(10)
+    while Date() < deadline, lane(stage)?.watchdog?.state != .watching { usleep(10_000) }
+    engine.stallLane(seconds: 4)
+    #expect(wait(ours, seconds: 3.5) { $0 == 0 }, "the watchdog, not the lane: that one still sleeps")
+    #expect(lane(stage)?.watchdog?.trips == 1)
+    #expect(lane(stage)?.watchdog?.flatAt != nil)
+    #expect(wait(theirs, seconds: 5) { $0 >= 2 }, "orders of others are not ours to cancel")
+    // The lane wakes up into the latch, and sends nothing new.
+    let later = Date().addingTimeInterval(10)
+    while Date() < later, lane(stage)?.halt?.outcome != .verified { usleep(10_000) }
+    #expect(lane(stage)?.halt?.cause.contains("the watchdog (cancel)") == true)
+    engine.resume()
+    #expect(wait(ours, seconds: 10) { $0 >= 2 })
+    engine.requestStop()
+    ended.wait()
+    #expect(verified.withLock { $0 })
+    other.signal(SIGTERM)
+    #expect(other.wait() == 0, "\(other.err)")
     try stage.expectNothingLeft()
   }
 
