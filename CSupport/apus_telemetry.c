@@ -139,6 +139,7 @@ static void take_over_stop(apus_telemetry_file *file, int old_descriptor)
     const apus_telemetry_stop_view stop = apus_telemetry_read_stop(old);
     apus_telemetry_control *const control = &file->control;
     store_words(control->cause, stop.cause, APUS_TELEMETRY_TEXT_WORDS);
+    atomic_store_explicit(&control->rearm_count, stop.rearm_count, memory_order_relaxed);
     atomic_store_explicit(&control->request_count, stop.request_count, memory_order_relaxed);
     atomic_store_explicit(&control->requested_wall_ns, stop.requested_wall_ns, memory_order_relaxed);
     atomic_store_explicit(&control->requester_process_id, stop.requester_process_id, memory_order_relaxed);
@@ -396,6 +397,8 @@ int apus_telemetry_clear_stop(const char *path, uint32_t *version_found)
         return descriptor;
     }
     write_request(&file->control, APUS_TELEMETRY_STOP_NONE, "");
+    /* Release, pairs with apus_telemetry_control_word: who sees the re-arming sees the level gone, or a newer one. */
+    atomic_fetch_add_explicit(&file->control.rearm_count, 1, memory_order_release);
     close_control(file, descriptor);
     return 0;
 }
@@ -461,22 +464,41 @@ bool apus_telemetry_read_state(const apus_telemetry_lane *lane, apus_telemetry_s
     return false;
 }
 
+/* Copies what a sequence lock guards; false as apus_telemetry_read_state says. */
+static bool read_locked(const _Atomic uint64_t *sequence, const _Atomic uint64_t *words, void *out, size_t count)
+{
+    for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+        const uint64_t begun = read_begin(sequence);
+        load_words(out, words, count);
+        if (read_is_whole(sequence, begun)) {
+            return begun != 0;
+        }
+        pause_after(attempt);
+    }
+    return false;
+}
+
 bool apus_telemetry_read_instrument(const apus_telemetry_lane *lane, uint32_t index, apus_telemetry_instrument *out)
 {
     if (index >= APUS_TELEMETRY_INSTRUMENTS) {
         return false;
     }
     const apus_telemetry_instrument_slot *const slot = &lane->instruments[index];
-    for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
-        const uint64_t begun = read_begin(&slot->sequence);
-        load_words(out, slot->words, APUS_TELEMETRY_INSTRUMENT_WORDS);
-        if (read_is_whole(&slot->sequence, begun)) {
-            out->name[sizeof out->name - 1] = 0;
-            return begun != 0;
-        }
-        pause_after(attempt);
-    }
-    return false;
+    const bool is_whole = read_locked(&slot->sequence, slot->words, out, APUS_TELEMETRY_INSTRUMENT_WORDS);
+    out->name[sizeof out->name - 1] = 0;
+    return is_whole;
+}
+
+bool apus_telemetry_read_halt(const apus_telemetry_lane *lane, apus_telemetry_halt_answer *out)
+{
+    const bool is_whole = read_locked(&lane->halt_sequence, lane->halt, out, APUS_TELEMETRY_HALT_WORDS);
+    out->cause[sizeof out->cause - 1] = 0;
+    return is_whole;
+}
+
+bool apus_telemetry_read_watchdog(const apus_telemetry_lane *lane, apus_telemetry_watchdog_view *out)
+{
+    return read_locked(&lane->watchdog_sequence, lane->watchdog, out, APUS_TELEMETRY_WATCHDOG_WORDS);
 }
 
 apus_telemetry_stop_view apus_telemetry_read_stop(const apus_telemetry_file *file)
@@ -497,6 +519,7 @@ apus_telemetry_stop_view apus_telemetry_read_stop(const apus_telemetry_file *fil
         pause_after(attempt);
     }
     out->cause[sizeof out->cause - 1] = 0;
+    out->rearm_count = atomic_load_explicit(&control->rearm_count, memory_order_relaxed);
     out->level = (uint32_t)apus_telemetry_requested_stop(file);
     return view;
 }

@@ -13,10 +13,10 @@
  * ---------------------------------------------------------------------------------------------------
  * Layout, version 1; little-endian; offsets in bytes. All sizes are also in the file's header.
  *        0  apus_telemetry_header: what the file is; fixed once it is in place, but for the heartbeat
- *     4096  apus_telemetry_control: the stop word
+ *     4096  apus_telemetry_control: the stop word and the count of re-armings
  *     8192  apus_telemetry_counter_entry[64]: name and kind of each counter slot
  *    12288  apus_telemetry_lane[4], each:
- *             +0       name, presence, heartbeat, state, counters
+ *             +0       name, presence, heartbeat, state, counters; what lane and watchdog answer to a halt
  *             +4096    spans: 10 × 16,384 bytes, each the memory of one latency histogram
  *             +167936  apus_telemetry_instrument_slot[64], 256 bytes each
  * ---------------------------------------------------------------------------------------------------
@@ -69,7 +69,12 @@
     X(ORDERS_IN_FLIGHT, ordersInFlight, "orders_in_flight", 'g', "Requests without an answer")                    \
     X(ORDERS_FOREIGN, ordersForeign, "orders_foreign", 'g', "Orders of others on the same account")               \
     X(RING_HIGH_WATER, ringHighWater, "ring_high_water", 'g', "Most events that waited in a ring at once")             \
-    X(MESSAGE_BUDGET, messageBudget, "message_budget", 'g', "Order messages a second that the lane may send")
+    X(MESSAGE_BUDGET, messageBudget, "message_budget", 'g', "Order messages a second that the lane may send")      \
+    X(HALT_LEVEL, haltLevel, "halt_level", 'g', "Level of the kill ladder that rules: 0 none to 5 disconnect")     \
+    X(HALTS, halts, "halts", 'c', "Times that a cause of the kill ladder set or raised its latch")                 \
+    X(PAUSES, pauses, "pauses", 'c', "Times that a safety rule pulled an instrument's quotes for a while")         \
+    X(CLOCK_OFFSET_US, clockOffsetUs, "clock_offset_us", 'g', "Our clock against the venue's, microseconds, no sign") \
+    X(WATCHDOG_TRIPS, watchdogTrips, "watchdog_trips", 'c', "Times that the watchdog pulled the quotes")
 
 typedef enum APUS_CLOSED_ENUM APUS_NAME(TelemetryCounter) apus_telemetry_counter {
 #define APUS_TELEMETRY_CASE(symbol, swift, name, kind, help) APUS_TELEMETRY_##symbol APUS_NAME(swift),
@@ -110,6 +115,47 @@ typedef enum APUS_CLOSED_ENUM APUS_NAME(StopLevel) apus_telemetry_stop_level {
     APUS_TELEMETRY_STOP_DISCONNECT APUS_NAME(disconnect) = 5,
 } apus_telemetry_stop_level;
 
+/* How far a lane, or its watchdog, has come with what the ladder asks of it. */
+typedef enum APUS_CLOSED_ENUM APUS_NAME(HaltOutcome) apus_telemetry_halt_outcome {
+    APUS_TELEMETRY_HALT_NONE APUS_NAME(none) = 0,         /* nothing is latched */
+    APUS_TELEMETRY_HALT_OBEYED APUS_NAME(obeyed) = 1,     /* widened, or no new orders: orders may rest */
+    APUS_TELEMETRY_HALT_WORKING APUS_NAME(working) = 2,   /* cancelling, or verifying that nothing rests */
+    APUS_TELEMETRY_HALT_VERIFIED APUS_NAME(verified) = 3, /* the venue confirms that no order of ours rests */
+    APUS_TELEMETRY_HALT_CLOSING APUS_NAME(closing) = 4,   /* that, and a position is still being closed */
+    APUS_TELEMETRY_HALT_FLAT APUS_NAME(flat) = 5,         /* that, and there is no position */
+    APUS_TELEMETRY_HALT_OFFLINE APUS_NAME(offline) = 6,   /* no connection: nobody can be asked */
+} apus_telemetry_halt_outcome;
+
+/* What a lane answers to a halt. Written under a sequence lock; all of it is of one moment. */
+typedef struct APUS_NAME(HaltAnswer) apus_telemetry_halt_answer {
+    uint32_t level;         /* that rules now */
+    uint32_t latched_level; /* the highest that only a person takes back */
+    uint32_t outcome;       /* apus_telemetry_halt_outcome */
+    uint32_t orders_left;   /* of ours, by the venue's last answer or our own count, the larger */
+    uint64_t latched;       /* causes: four bits each, the level; see KillLadder */
+    uint64_t passing;       /* likewise, those that end by themselves */
+    uint32_t obeyed_level;  /* of the stop word, as the lane has last read it */
+    uint32_t rearm_count;   /* re-armings that the lane has carried out */
+    int64_t verified_ns;    /* when the venue confirmed that nothing rests; 0: not since the halt */
+    int64_t answered_ns;    /* when this was written */
+    int64_t clock_offset_ns; /* our clock less the venue's, network delay included; INT64_MIN: not known */
+    char cause[APUS_TELEMETRY_TEXT_BYTES]; /* names of the causes, for people */
+} apus_telemetry_halt_answer;
+static_assert(sizeof(apus_telemetry_halt_answer) == 184, "as the layout says");
+#define APUS_TELEMETRY_HALT_WORDS (sizeof(apus_telemetry_halt_answer) / 8)
+
+/* What the watchdog of a lane has done. Written by the watchdog's thread alone, under a sequence lock. */
+typedef struct APUS_NAME(WatchdogView) apus_telemetry_watchdog_view {
+    uint32_t state;       /* 0 off, 1 connecting, 2 watching, 3 pulling, 4 pulled: nothing of ours rests */
+    uint32_t orders_left; /* by the venue's last answer to it */
+    uint64_t trip_count;
+    int64_t tripped_ns;   /* the last time */
+    int64_t flat_ns;      /* when the venue then confirmed that nothing rests; 0: not yet */
+    int64_t answered_ns;  /* when this was written */
+} apus_telemetry_watchdog_view;
+static_assert(sizeof(apus_telemetry_watchdog_view) == 40, "as the layout says");
+#define APUS_TELEMETRY_WATCHDOG_WORDS (sizeof(apus_telemetry_watchdog_view) / 8)
+
 /* What a lane shows of one instrument. Prices and quantities lie on the instrument's grid; a side that is
  * not there has quantity 0. */
 typedef struct APUS_NAME(InstrumentTelemetry) apus_telemetry_instrument {
@@ -133,8 +179,14 @@ typedef struct APUS_NAME(InstrumentTelemetry) apus_telemetry_instrument {
     int64_t quoted_ns;                /* time with both sides live … */
     int64_t observed_ns;              /* … out of this */
     uint64_t flags;                   /* bit 0: the position is known (R22) */
+    /* What closing the position would begin with: size (negative sells; 0: nothing to close, or no depth), the
+     * depth displayed within the worst price, the limit of the first order, and that worst price. */
+    apus_qty_lots plan_lots;
+    apus_qty_lots plan_depth_lots;
+    apus_price_ticks plan_limit_ticks;
+    apus_price_ticks plan_worst_ticks;
 } apus_telemetry_instrument;
-static_assert(sizeof(apus_telemetry_instrument) == 184, "as the layout says");
+static_assert(sizeof(apus_telemetry_instrument) == 216, "as the layout says");
 #define APUS_TELEMETRY_POSITION_KNOWN 1u
 
 #define APUS_TELEMETRY_INSTRUMENT_WORDS (sizeof(apus_telemetry_instrument) / 8)
@@ -163,7 +215,7 @@ static_assert(offsetof(apus_telemetry_header, heartbeat_ns) == 128, "as the layo
 /* Written by whoever may write the file; requesters take turns by a lock on its first byte. */
 typedef struct apus_telemetry_control {
     _Atomic uint32_t stop_level; /* apus_telemetry_stop_level; only rises, until cleared by hand */
-    uint32_t unused;
+    _Atomic uint32_t rearm_count; /* times that a person has re-armed the engine; rises after the level has fallen */
     _Atomic uint64_t request_count;
     _Atomic int64_t requested_wall_ns;
     _Atomic int64_t requester_process_id;
@@ -194,6 +246,10 @@ typedef struct apus_telemetry_lane {
     _Atomic int64_t state_since_ns;
     _Atomic uint64_t cause[APUS_TELEMETRY_TEXT_WORDS];
     alignas(APUS_CACHE_LINE) _Atomic uint64_t counters[APUS_TELEMETRY_COUNTERS];
+    alignas(APUS_CACHE_LINE) _Atomic uint64_t halt_sequence; /* odd while the answer is written */
+    _Atomic uint64_t halt[APUS_TELEMETRY_HALT_WORDS];
+    alignas(APUS_CACHE_LINE) _Atomic uint64_t watchdog_sequence; /* likewise; the watchdog's own lines */
+    _Atomic uint64_t watchdog[APUS_TELEMETRY_WATCHDOG_WORDS];
     alignas(4096) uint8_t spans[APUS_TELEMETRY_SPANS][APUS_TELEMETRY_SPAN_BYTES];
     apus_telemetry_instrument_slot instruments[APUS_TELEMETRY_INSTRUMENTS];
 } apus_telemetry_lane;
@@ -223,6 +279,14 @@ void apus_telemetry_close(apus_telemetry_file *APUS_NULLABLE file, int descripto
 /* Writer: gives the lane its name and makes it visible. NULL if `index` >= APUS_TELEMETRY_LANES. Cold. */
 apus_telemetry_lane *APUS_NULLABLE apus_telemetry_open_lane(apus_telemetry_file *APUS_NONNULL file, uint32_t index,
                                                             const char *APUS_NONNULL name, int64_t now_ns);
+
+/* Writer: the block of a lane, for its watchdog; `index` < APUS_TELEMETRY_LANES. */
+APUS_HOT apus_telemetry_lane *APUS_NONNULL apus_telemetry_lane_block(apus_telemetry_file *APUS_NONNULL file,
+                                                                    uint32_t index)
+{
+    APUS_ASSERT(index < APUS_TELEMETRY_LANES);
+    return &file->lanes[index];
+}
 
 APUS_HOT void apus_telemetry_beat(apus_telemetry_file *APUS_NONNULL file, int64_t now_ns)
 {
@@ -326,6 +390,41 @@ APUS_HOT apus_telemetry_stop_level apus_telemetry_requested_stop(const apus_tele
     return level <= APUS_TELEMETRY_STOP_DISCONNECT ? (apus_telemetry_stop_level)level : APUS_TELEMETRY_STOP_DISCONNECT;
 }
 
+/* Engine: what is asked for, in one number that changes whenever that does: the level in the low half, the count of
+ * re-armings in the high one. Two loads of one line that hardly ever changes. */
+APUS_HOT uint64_t apus_telemetry_control_word(const apus_telemetry_file *APUS_NONNULL file)
+{
+    /* Acquire, pairs with apus_telemetry_clear_stop: who sees the re-arming does not see the level that it ended. */
+    const uint64_t rearms = atomic_load_explicit(&file->control.rearm_count, memory_order_acquire);
+    return rearms << 32 | (uint64_t)apus_telemetry_requested_stop(file);
+}
+
+/* Lane: the answer to a halt. About thirty stores; call it on a change and a few times a second. */
+APUS_HOT void apus_telemetry_show_halt(apus_telemetry_lane *APUS_NONNULL lane,
+                                       const apus_telemetry_halt_answer *APUS_NONNULL value)
+{
+    const uint64_t odd = apus_telemetry_begin(&lane->halt_sequence);
+    for (size_t i = 0; i < APUS_TELEMETRY_HALT_WORDS; i++) {
+        uint64_t word;
+        memcpy(&word, (const char *)value + i * 8, sizeof word);
+        atomic_store_explicit(&lane->halt[i], word, memory_order_relaxed);
+    }
+    apus_telemetry_end(&lane->halt_sequence, odd);
+}
+
+/* Watchdog: what it has done. */
+APUS_HOT void apus_telemetry_show_watchdog(apus_telemetry_lane *APUS_NONNULL lane,
+                                           const apus_telemetry_watchdog_view *APUS_NONNULL value)
+{
+    const uint64_t odd = apus_telemetry_begin(&lane->watchdog_sequence);
+    for (size_t i = 0; i < APUS_TELEMETRY_WATCHDOG_WORDS; i++) {
+        uint64_t word;
+        memcpy(&word, (const char *)value + i * 8, sizeof word);
+        atomic_store_explicit(&lane->watchdog[i], word, memory_order_relaxed);
+    }
+    apus_telemetry_end(&lane->watchdog_sequence, odd);
+}
+
 /* ---- Control, from another process. ---- */
 
 /* Asks the engine whose file is at `path` for `level` or more; a request never lowers. `cause` is UTF-8, cut
@@ -334,7 +433,8 @@ APUS_HOT apus_telemetry_stop_level apus_telemetry_requested_stop(const apus_tele
 int apus_telemetry_request_stop(const char *APUS_NONNULL path, apus_telemetry_stop_level level,
                                 const char *APUS_NONNULL cause, uint32_t *APUS_NONNULL version_found);
 
-/* Sets the stop word back to none, by hand. A latch in the engine is not released by it. */
+/* Re-arms, by hand: sets the stop word back to none and counts a re-arming, which makes each lane let go of all its
+ * latches. A cause that still holds latches again at once. */
 int apus_telemetry_clear_stop(const char *APUS_NONNULL path, uint32_t *APUS_NONNULL version_found);
 
 /* ---- Reader. ---- */
@@ -357,6 +457,7 @@ typedef struct apus_telemetry_state_view {
 
 typedef struct apus_telemetry_stop_view {
     uint32_t level;
+    uint32_t rearm_count;
     uint64_t request_count;
     int64_t requested_wall_ns;
     int64_t requester_process_id;
@@ -390,6 +491,10 @@ bool apus_telemetry_read_state(const apus_telemetry_lane *APUS_NONNULL lane,
                                apus_telemetry_state_view *APUS_NONNULL out);
 bool apus_telemetry_read_instrument(const apus_telemetry_lane *APUS_NONNULL lane, uint32_t index,
                                     apus_telemetry_instrument *APUS_NONNULL out);
+bool apus_telemetry_read_halt(const apus_telemetry_lane *APUS_NONNULL lane,
+                              apus_telemetry_halt_answer *APUS_NONNULL out);
+bool apus_telemetry_read_watchdog(const apus_telemetry_lane *APUS_NONNULL lane,
+                                  apus_telemetry_watchdog_view *APUS_NONNULL out);
 /* The stop word; its cause is empty while a requester writes it, or after one died writing it. */
 apus_telemetry_stop_view apus_telemetry_read_stop(const apus_telemetry_file *APUS_NONNULL file);
 

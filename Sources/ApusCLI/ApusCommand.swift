@@ -8,6 +8,7 @@ struct ApusCommand: AsyncParsableCommand {
     discussion: "Start with `apus demo`: it needs no account, no key and no network.",
     version: "0.1.0",
     subcommands: [
-      DemoCommand.self, ChaosCommand.self, RunCommand.self, VenueCommand.self, ConfigCommand.self, MonitorCommand.self, BenchCommand.self,
+      DemoCommand.self, ChaosCommand.self, RunCommand.self, VenueCommand.self, ConfigCommand.self, MonitorCommand.self,
+      BenchCommand.self, HaltCommand.self, ResumeCommand.self, DrillCommand.self,
     ])
 }

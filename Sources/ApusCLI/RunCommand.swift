@@ -9,7 +9,8 @@ struct RunCommand: AsyncParsableCommand {
     abstract: "Run the engine on a venue until SIGINT or SIGTERM.",
     discussion: """
       At the end it cancels its orders with the venue's own command, asks the venue until none is left, and \
-      reports. Exit codes: 0 stopped and verified; 75 stopped, but the venue did not confirm that no order is \
+      reports. SIGUSR1 allows no new orders, SIGUSR2 cancels all of them and keeps running; `apus halt` does that and \
+      more from another process, and only `apus resume` takes it back. Exit codes: 0 stopped and verified; 75 stopped, but the venue did not confirm that no order is \
       left; 69 the venue could not be reached; 77 the venue refused the session; 78 the configuration is wrong; \
       71 the operating system refused something.
       """)
@@ -42,7 +43,7 @@ struct RunCommand: AsyncParsableCommand {
     }
     let engine = Engine(configuration)
     do {
-      try SignalWatcher.start { engine.requestStop() }
+      try SignalWatcher.start(halt: { engine.haltBySignal($0) }) { engine.requestStop() }
     } catch {
       throw Exit.fail(Exit.system, "\(error)")
     }

@@ -1,8 +1,12 @@
+import Apus
+import CSupport
 import Glibc
 
-/// Turns SIGINT and SIGTERM into one call of a closure on a thread of its own.
+/// Turns SIGINT and SIGTERM into one call of a closure on a thread of its own, and SIGUSR1 and SIGUSR2 into levels of
+/// the kill ladder: no new orders, and cancel all.
 ///
-/// The first signal calls it; the second ends the process at once, with 130 for SIGINT (Ctrl-C) and 143 for SIGTERM.
+/// The first SIGINT or SIGTERM calls it; the second ends the process at once, with 130 for SIGINT (Ctrl-C) and 143 for
+/// SIGTERM.
 ///
 /// Waiting for blocked signals (`sigwait`, `signalfd`) would need no handler, but cannot work in a program with an
 /// asynchronous `main`: there libdispatch parks the main thread in `sigsuspend` with nothing blocked, and the kernel
@@ -11,13 +15,17 @@ import Glibc
 enum SignalWatcher {
   /// Starts to listen; once in a process (a second call traps).
   ///
-  /// - Parameter stop: Called once, on the waiting thread. A signal that comes before this call ends the process.
-  static func start(_ stop: @escaping @Sendable () -> Void) throws(SetupError) {
+  /// - Parameters:
+  ///   - halt: Called for each SIGUSR1 and SIGUSR2, on the waiting thread; `nil` leaves these signals alone.
+  ///   - stop: Called once, on the waiting thread. A signal that comes before this call ends the process.
+  static func start(
+    halt: (@Sendable (StopLevel) -> Void)? = nil, _ stop: @escaping @Sendable () -> Void
+  ) throws(SetupError) {
     precondition(signalPipe < 0, "signals are watched once")
     var ends: [Int32] = [-1, -1]
     guard pipe(&ends) == 0 else { throw SetupError(code: errno) }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-    let wait = Unmanaged.passRetained(Wait(end: ends[0], stop: stop))
+    let wait = Unmanaged.passRetained(Wait(end: ends[0], halt: halt, stop: stop))
     var thread = pthread_t()
     let result = pthread_create(
       &thread, nil,
@@ -35,6 +43,7 @@ enum SignalWatcher {
     // Before the handlers, which read it.
     signalPipe = ends[1]
     for number in [SIGINT, SIGTERM] { signal(number, handle) }
+    if halt != nil { for number in [SIGUSR1, SIGUSR2] { signal(number, handleHalt) } }
   }
 
   /// The signals cannot be listened to.
@@ -45,17 +54,25 @@ enum SignalWatcher {
 
   private final class Wait: Sendable {
     private let end: Int32
+    private let halt: (@Sendable (StopLevel) -> Void)?
     private let stop: @Sendable () -> Void
 
-    init(end: Int32, stop: @escaping @Sendable () -> Void) {
+    init(end: Int32, halt: (@Sendable (StopLevel) -> Void)?, stop: @escaping @Sendable () -> Void) {
       self.end = end
+      self.halt = halt
       self.stop = stop
     }
 
     func run() {
-      var byte: UInt8 = 0
-      while read(end, &byte, 1) != 1 {}
-      stop()
+      while true {
+        var byte: UInt8 = 0
+        guard read(end, &byte, 1) == 1 else { continue }
+        switch byte {
+        case 1: stop()
+        case 2: halt?(.noNewOrders)
+        default: halt?(.cancelAll)
+        }
+      }
     }
   }
 }
@@ -70,5 +87,11 @@ private func handle(_ number: Int32) {
   if hasBeenAsked { _exit(128 + number) }
   hasBeenAsked = true
   var byte: UInt8 = 1
+  _ = write(signalPipe, &byte, 1)
+}
+
+/// Likewise, for the signals that do not end the run.
+private func handleHalt(_ number: Int32) {
+  var byte: UInt8 = number == SIGUSR1 ? 2 : 3
   _ = write(signalPipe, &byte, 1)
 }

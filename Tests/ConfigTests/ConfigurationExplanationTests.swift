@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Apus
@@ -56,7 +57,11 @@ import Testing
       Set(ConfigurationSchema.sections.first { $0.path == path }?.keys.map(\.name) ?? [])
     }
     func coded<Keys: CodingKey & CaseIterable>(_: Keys.Type) -> Set<String> { Set(Keys.allCases.map(\.stringValue)) }
-    #expect(coded(Configuration.CodingKeys.self) == names("").union(["engine", "venue", "instruments", "manager"]))
+    #expect(
+      coded(Configuration.CodingKeys.self)
+        == names("").union(["engine", "venue", "instruments", "manager", "safety", "watchdog"]))
+    #expect(coded(SafetySection.CodingKeys.self) == names("safety"))
+    #expect(coded(WatchdogSection.CodingKeys.self) == names("watchdog"))
     #expect(coded(EngineSection.CodingKeys.self) == names("engine"))
     #expect(coded(VenueSection.CodingKeys.self) == names("venue"))
     #expect(coded(InstrumentSection.CodingKeys.self) == names("instruments[]").union(["ladder", "limits"]))
@@ -69,6 +74,25 @@ import Testing
     let rows = ConfigurationExplanation.markdown.split(separator: "\n").filter { $0.hasPrefix("| `") }
     #expect(rows.count == ConfigurationSchema.sections.reduce(0) { $0 + $1.keys.count })
     #expect(rows.allSatisfy { $0.split(separator: "|").count == 6 })
+  }
+
+  /// Every default of a safety rule stands in the article's line that names its key.
+  @Test func `R51_ the article about safety has every rule with its key and its default`() throws {
+    let article = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().appendingPathComponent("Sources/Apus/Apus.docc/Safety.md")
+    let lines = try String(contentsOf: article, encoding: .utf8).split(separator: "\n")
+    for path in ["safety", "watchdog"] {
+      let section = try #require(ConfigurationSchema.sections.first { $0.path == path })
+      for key in section.keys {
+        guard case .defaulted(let text) = key.presence else { continue }
+        let isThere = lines.contains { line in
+          let words = line.split { !$0.isLetter && !$0.isNumber && $0 != "_" && $0 != "." }.map(String.init)
+          let names = [key.name, "\(path).\(key.name)"]
+          return words.contains { names.contains($0) } && (words.contains(text) || line.contains(text))
+        }
+        #expect(isThere, "\(path).\(key.name): \(text)")
+      }
+    }
   }
 
   @Test(arguments: [

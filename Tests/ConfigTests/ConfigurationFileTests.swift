@@ -85,7 +85,15 @@ import Testing
           collarBps: DecimalE8(e8: 1_000_000), maxOrders: 64),
         bookDepth: 100, staleAfterMs: 600_000)
     ],
-    manager: ManagerSection(maxLoss: .two, widenAtLoss: .one, widenFactor: DecimalE8(e8: 100_100_000)))
+    manager: ManagerSection(
+      maxLoss: .two, maxDrawdown: .one, widenAtLoss: .one, widenFactor: DecimalE8(e8: 100_100_000)),
+    safety: SafetySection(
+      widenFactor: .one, flattenWorstBps: .one, flattenIntervalMs: 51, laneMaxLoss: .one, laneMaxDrawdown: .two,
+      lossLevel: .noNew, maxMessagesPerMinute: 1, maxMessagesPerFill: 2, churnPauseMs: 101, rejectCount: 4,
+      rejectPauseMs: 11, rejectLongestPauseMs: 12, bookStaleMs: 1, markStaleMs: 2, indexStaleMs: 3, clockOffsetMs: 4,
+      slowAckWidenMs: 5, slowAckStopMs: 6, slowAckPauseMs: 107, toxicFills: 8, toxicWindowMs: 9,
+      toxicMoveBps: DecimalE8(e8: 1_000_000), toxicMoveMs: 10, toxicPauseMs: 111),
+    watchdog: WatchdogSection(enabled: false, stallMs: 51, cancelMassQuotes: true))
 
   @Test func `what is written out is read back the same`() throws {
     let text = ConfigurationFile.text(of: Self.everything)
@@ -206,12 +214,12 @@ import Testing
     (
       "- a\n- b\n",
       "a.yaml:1:1: the file is a list, but must be a mapping: give it the keys version, engine, venue, "
-        + "instruments, manager"
+        + "instruments, manager, safety, watchdog"
     ),
     (
       "hello\n",
       "a.yaml:1:1: the file is \"hello\", but must be a mapping: give it the keys version, engine, venue, "
-        + "instruments, manager"
+        + "instruments, manager, safety, watchdog"
     ),
   ])
   func `R51_ what is not YAML, or not a mapping, is located`(text: String, message: String) {

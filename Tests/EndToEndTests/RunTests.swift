@@ -5,7 +5,7 @@ import Testing
 /// `apus run` against `apus venue`, and everything that can be wrong at the start.
 @Suite(.serialized) struct RunTests {
   /// A venue process with a registered key, and a configuration for it.
-  private final class Stage {
+  final class Stage {
     let room: Room
     let venue: Program
     private(set) var url = ""
@@ -27,13 +27,13 @@ import Testing
 
     func configuration(
       url: String? = nil, keyID: String = "K1", instrument: String = "BTC-PERPETUAL", data: String = "data",
-      key: String = "key.pem"
+      key: String = "key.pem", name: String = "test"
     ) throws -> String {
       try room.write(
         """
         version: 1
         engine:
-          name: test
+          name: \(name)
           core: none
           idle: park
           data_directory: \(room.file(data))
@@ -55,8 +55,8 @@ import Testing
               max_notional: 20000
               collar_bps: 100
               max_orders: 12
-        """, to: "engine.yaml")
-      return room.file("engine.yaml")
+        """, to: "\(name).yaml")
+      return room.file("\(name).yaml")
     }
 
     /// The venue's list of accounts, after its orderly end.

@@ -102,6 +102,15 @@ static void read_lane(const apus_telemetry_lane *lane)
         read_text(state.cause, sizeof state.cause);
         seen += state.state;
     }
+    apus_telemetry_halt_answer answer;
+    if (apus_telemetry_read_halt(lane, &answer)) {
+        read_text(answer.cause, sizeof answer.cause);
+        seen += answer.level + answer.outcome;
+    }
+    apus_telemetry_watchdog_view watchdog;
+    if (apus_telemetry_read_watchdog(lane, &watchdog)) {
+        seen += watchdog.state + watchdog.trip_count;
+    }
     for (uint32_t i = 0; i < count + 2; i++) {
         apus_telemetry_instrument instrument;
         if (apus_telemetry_read_instrument(lane, i, &instrument)) {

@@ -54,7 +54,7 @@ enum LiveRun {
           limits: LimitsSection(
             maxPosition: DecimalE8(e8: size.e8 * 50), maxOrder: DecimalE8(e8: size.e8 * 5),
             maxNotional: DecimalE8(e8: 2_000_000_000_000), collarBps: DecimalE8(e8: 10_000_000_000), maxOrders: 12))
-      ])
+      ], safety: SafetySection().scaled(toSpeed: 10))
     let engine: Engine
     switch fault {
     case .none: engine = Engine(configuration)

@@ -145,7 +145,7 @@ final class LaneWorld {
   }
 
   private func connectIfDue() throws {
-    guard !isUnreachable, now >= lane.session.retryAt else { return }
+    guard !isUnreachable, now >= lane.session.retryAt, lane.mayConnect else { return }
     connections += 1
     connection = ConnectionID(connections)
     server = try ServerEnd()
@@ -189,6 +189,29 @@ final class LaneWorld {
   }
 
   func requestStop() { lane.requestStop(now: now) }
+
+  func halt(_ level: StopLevel, _ cause: HaltCause = .otherProcess) {
+    lane.halt(cause, at: level, now: now)
+    collectLane()
+  }
+
+  func rearm() {
+    lane.rearm(now: now)
+    collectLane()
+  }
+
+  /// How far our wall clock is ahead of the venue's; `nil` leaves the lane without one.
+  var clockError: Nanoseconds? {
+    didSet { lane.safety.wallOffset = clockError.map { venue.configuration.wallClockBase + $0 } }
+  }
+
+  var outcome: HaltOutcome { lane.haltOutcome }
+  var plan: FlattenPlan? { lane.flattenPlan(0) }
+  var ordersLeft: Int { lane.ordersLeft }
+  var clockEstimate: Nanoseconds? { lane.safety.clock.estimate }
+  var isClockRefused: Bool { lane.safety.isClockRefused }
+  func obey(_ message: DirectiveMessage) { lane.obey(message, now: now) }
+  func level(of cause: HaltCause) -> StopLevel { lane.safety.ladder.level(of: cause) }
 
   private func collectLane() {
     let output = lane.output.endpoint.output

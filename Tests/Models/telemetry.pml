@@ -7,7 +7,10 @@
  * sees a stop word finds its text, or a later one; a requester that died costs nobody more than a refused read; the
  * writers never wait for readers.
  *
- * The words: SEQUENCE, TEXT(0) and TEXT(1) (a text of two words; request k writes k into both), LEVEL is stop_level.
+ * At the end the requests are taken back, which re-arms: who sees the re-arming sees no level from before it.
+ *
+ * The words: SEQUENCE, TEXT(0) and TEXT(1) (a text of two words; request k writes k into both), LEVEL is stop_level,
+ * REARM rearm_count. The text of the taking back is as that of any request, and is left out.
  */
 #ifndef REQUESTS
 #define REQUESTS 3
@@ -19,7 +22,8 @@
 #define SEQUENCE 0
 #define TEXT(i) (1 + i)
 #define LEVEL 3
-#define WORDS 4
+#define REARM 4
+#define WORDS 5
 #define PLAIN 0
 #define VALUES (2 * REQUESTS + 1)
 #define THREADS 3
@@ -44,6 +48,17 @@
 #define LEVEL_ORDER RELAXED
 #else
 #define LEVEL_ORDER RELEASE
+#endif
+
+#ifdef REARM_RELAXED
+#define REARM_ORDER RELAXED
+#else
+#define REARM_ORDER RELEASE
+#endif
+#ifdef REARM_READ_RELAXED
+#define REARM_READ_ORDER RELAXED
+#else
+#define REARM_READ_ORDER ACQUIRE
 #endif
 
 byte whole[2 * REQUESTS + 2]; /* the request that the even sequence stands for */
@@ -95,7 +110,15 @@ active proctype requester()
         store(REQUESTER, LEVEL, LEVEL_ORDER, request);
 killed: skip
     :: else -> break
-    od
+    od;
+    /* apus_telemetry_clear_stop */
+#ifdef REARM_FIRST
+    store(REQUESTER, REARM, REARM_ORDER, 1);
+    store(REQUESTER, LEVEL, LEVEL_ORDER, 0)
+#else
+    store(REQUESTER, LEVEL, LEVEL_ORDER, 0);
+    store(REQUESTER, REARM, REARM_ORDER, 1)
+#endif
 }
 
 /* apus_telemetry_read_stop, one attempt; `accepted` is the newest text that this reader has accepted. */
@@ -142,12 +165,19 @@ active proctype monitor()
     od
 }
 
-/* apus_telemetry_requested_stop in each turn; once it says something, apus_telemetry_read_stop. */
+/* apus_telemetry_control_word in each turn; once it says something, apus_telemetry_read_stop. */
 active proctype engine()
 {
-    byte read, begun, first, second, again, accepted, level;
+    byte read, begun, first, second, again, accepted, level, rearmed;
     bool ok;
+#ifdef LEVEL_READ_FIRST
     load(ENGINE, LEVEL, ACQUIRE, level);
+    load(ENGINE, REARM, REARM_READ_ORDER, rearmed);
+#else
+    load(ENGINE, REARM, REARM_READ_ORDER, rearmed);
+    load(ENGINE, LEVEL, ACQUIRE, level);
+#endif
+    assert(rearmed == 0 || level == 0); /* a re-arming never comes with the level that it has ended */
     do
     :: level > 0 && read < READS ->
         read++;

@@ -66,9 +66,11 @@ private struct Service: ~Copyable {
   private static func set(_ block: QuotingBlock, _ isOn: Bool, _ service: inout Service) {
     switch block {
     case .none: break
-    // These two hold back changes and pull nothing; the lane sets them, and its tests cover them.
-    case .refusedByVenue, .throttled, .unanswered: break
-    case .sessionNotReady, .stopping, .journalFailed, .protection: service.gate = isOn ? block : .none
+    // These hold back changes and pull nothing; the lane sets them, and its tests cover them.
+    case .refusedByVenue, .throttled, .unanswered, .noNewOrders: break
+    case .sessionNotReady, .stopping, .journalFailed, .protection, .halted, .slowVenue, .staleBook, .staleMark,
+      .staleIndex, .churn, .toxicFlow, .clockOff:
+      service.gate = isOn ? block : .none
     case .notListed:
       let info = InstrumentInfo(index: 0, kind: .perpetual, grid: Desk.grid, expirySeconds: 0)
       service.desk.market.info = isOn ? nil : info
@@ -94,7 +96,10 @@ private struct Service: ~Copyable {
     }
   }
 
-  @Test(arguments: QuotingBlock.allCases.filter { ![.none, .refusedByVenue, .throttled, .unanswered].contains($0) })
+  @Test(
+    arguments: QuotingBlock.allCases.filter {
+      ![.none, .refusedByVenue, .throttled, .unanswered, .noNewOrders].contains($0)
+    })
   func `R62 a block pulls every quote, names its cause, and ends by itself with it`(block: QuotingBlock) throws {
     var service = try Service()
     #expect(service.look().map(\.kind) == [.insert, .insert])

@@ -146,6 +146,8 @@ final class EngineProcess {
             maxNotional: DecimalE8(e8: 100_000_000 * 100_000_000), collarBps: DecimalE8(e8: 200 * 100_000_000),
             maxOrders: 12),
           bookDepth: Script.depth, staleAfterMs: 3_600_000)
-      })
+      },
+      // Its venue's times are those of a script, and it serves one connection.
+      safety: .off, watchdog: WatchdogSection(enabled: false))
   }
 }

@@ -10,20 +10,25 @@ public struct Configuration: Codable, Equatable, Sendable {
   public var venue: VenueSection
   public var instruments: [InstrumentSection]
   public var manager: ManagerSection
+  public var safety: SafetySection
+  public var watchdog: WatchdogSection
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case version, engine, venue, instruments, manager
+    case version, engine, venue, instruments, manager, safety, watchdog
   }
 
   public init(
     version: Int = 1, engine: EngineSection, venue: VenueSection, instruments: [InstrumentSection],
-    manager: ManagerSection = ManagerSection()
+    manager: ManagerSection = ManagerSection(), safety: SafetySection = SafetySection(),
+    watchdog: WatchdogSection = WatchdogSection()
   ) {
     self.version = version
     self.engine = engine
     self.venue = venue
     self.instruments = instruments
     self.manager = manager
+    self.safety = safety
+    self.watchdog = watchdog
   }
 }
 
@@ -278,8 +283,11 @@ public struct LimitsSection: Codable, Equatable, Sendable {
 }
 
 public struct ManagerSection: Codable, Equatable, Sendable {
-  /// Loss since the start at which the manager stops quoting for good, quote currency; 0 = no limit.
+  /// Loss since the start, or since the last `apus resume`, at which `safety.loss_level` is latched, quote currency;
+  /// 0 = no limit.
   public var maxLoss: DecimalE8
+  /// Fall from the best profit since the start at which the same happens, quote currency; 0 = no limit.
+  public var maxDrawdown: DecimalE8
   /// Loss at which the manager widens the quotes, quote currency; 0 = never.
   public var widenAtLoss: DecimalE8
   /// By how much: 2 = twice the half-spread.
@@ -287,12 +295,17 @@ public struct ManagerSection: Codable, Equatable, Sendable {
 
   enum CodingKeys: String, CodingKey, CaseIterable {
     case maxLoss = "max_loss"
+    case maxDrawdown = "max_drawdown"
     case widenAtLoss = "widen_at_loss"
     case widenFactor = "widen_factor"
   }
 
-  public init(maxLoss: DecimalE8 = .zero, widenAtLoss: DecimalE8 = .zero, widenFactor: DecimalE8 = .two) {
+  public init(
+    maxLoss: DecimalE8 = .zero, maxDrawdown: DecimalE8 = .zero, widenAtLoss: DecimalE8 = .zero,
+    widenFactor: DecimalE8 = .two
+  ) {
     self.maxLoss = maxLoss
+    self.maxDrawdown = maxDrawdown
     self.widenAtLoss = widenAtLoss
     self.widenFactor = widenFactor
   }

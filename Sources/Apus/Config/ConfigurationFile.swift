@@ -78,6 +78,10 @@ public enum ConfigurationFile {
     }
     text += "manager:\n"
     write(configuration.manager, indent: 2)
+    text += "safety:\n"
+    write(configuration.safety, indent: 2)
+    text += "watchdog:\n"
+    write(configuration.watchdog, indent: 2)
     return text
   }
 

@@ -28,7 +28,8 @@ struct ConfigurationReader {
     typealias Keys = Configuration.CodingKeys
     guard
       let file = mapping(
-        yaml.root, "", Configuration.self, place, sections: [Keys.engine, .venue, .instruments, .manager])
+        yaml.root, "", Configuration.self, place,
+        sections: [Keys.engine, .venue, .instruments, .manager, .safety, .watchdog])
     else { return configuration }
     fill(&configuration, file, "")
     if let engine = section(Keys.engine, of: file, "", EngineSection.self) {
@@ -42,6 +43,16 @@ struct ConfigurationReader {
       let manager = section(Keys.manager, of: file, "", ManagerSection.self)
     {
       fill(&configuration.manager, manager.mapping, manager.path)
+    }
+    if file.entries[Keys.safety.stringValue] != nil,
+      let safety = section(Keys.safety, of: file, "", SafetySection.self)
+    {
+      fill(&configuration.safety, safety.mapping, safety.path)
+    }
+    if file.entries[Keys.watchdog.stringValue] != nil,
+      let watchdog = section(Keys.watchdog, of: file, "", WatchdogSection.self)
+    {
+      fill(&configuration.watchdog, watchdog.mapping, watchdog.path)
     }
     readInstruments(file, &configuration)
     return configuration

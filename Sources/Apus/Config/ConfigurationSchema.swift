@@ -15,6 +15,12 @@ enum ConfigurationSchema {
       "instruments[].limits", LimitsSection.self, isRequired: true,
       "What is never exceeded. No defaults: without limits nothing is traded."),
     Description("manager", ManagerSection.self, isRequired: false, "When to step back."),
+    Description(
+      "safety", SafetySection.self, isRequired: false,
+      "The kill ladder and the rules that climb it or pause quoting. 0 switches a rule off."),
+    Description(
+      "watchdog", WatchdogSection.self, isRequired: false,
+      "Pulls the quotes through a connection of its own when the lane stalls."),
   ]
 
   /// Bounded by what one lane keeps in memory.
@@ -249,12 +255,118 @@ extension ManagerSection: DescribedSection {
   static let keys: [ConfigurationKey<Self>] = [
     .init(
       CodingKeys.maxLoss, \.maxLoss, .decimal(.zero...decimal(10_000_000_000)), .defaulted, unit: "quote currency",
-      "Loss since the start at which quoting stops for good; 0 sets no limit."),
+      "Loss since the start or the last apus resume at which safety.loss_level is latched; 0 sets no limit."),
+    .init(
+      CodingKeys.maxDrawdown, \.maxDrawdown, .decimal(.zero...decimal(10_000_000_000)), .defaulted,
+      unit: "quote currency",
+      "Fall from the best profit at which safety.loss_level is latched; 0 sets no limit."),
     .init(
       CodingKeys.widenAtLoss, \.widenAtLoss, .decimal(.zero...decimal(10_000_000_000)), .defaulted,
       unit: "quote currency", "Loss at which the quotes are widened; 0 never widens."),
     .init(
       CodingKeys.widenFactor, \.widenFactor, .decimal(.one...decimal(10), decimals: 3), .defaulted, unit: "times",
       "By how much: 2 doubles the half-spread."),
+  ]
+}
+
+extension SafetySection: DescribedSection {
+  static var blank: Self { Self() }
+
+  static let keys: [ConfigurationKey<Self>] = [
+    .init(
+      CodingKeys.widenFactor, \.widenFactor, .decimal(.one...decimal(10), decimals: 3), .defaulted, unit: "times",
+      "Level widen: the half-spread is multiplied by this. Ends with apus resume, or with the rule that "
+        + "asked for it."),
+    .init(
+      CodingKeys.flattenWorstBps, \.flattenWorstBps, .decimal(.zero...decimal(1000), decimals: 2), .defaulted,
+      unit: "bps",
+      "Level flatten: no price farther than this from the mark; what is displayed within is taken, the rest "
+        + "is waited for."),
+    .init(
+      CodingKeys.flattenIntervalMs, \.flattenIntervalMs, .whole(50...60_000), .defaulted, unit: "ms",
+      "Level flatten: pause between two orders of an instrument."),
+    .init(
+      CodingKeys.laneMaxLoss, \.laneMaxLoss, .decimal(.zero...decimal(10_000_000_000)), .defaulted,
+      unit: "quote currency",
+      "Loss of the lane since the start or the last apus resume: latches loss_level."),
+    .init(
+      CodingKeys.laneMaxDrawdown, \.laneMaxDrawdown, .decimal(.zero...decimal(10_000_000_000)), .defaulted,
+      unit: "quote currency",
+      "Fall of the lane's profit from its best since then: latches loss_level."),
+    .init(
+      CodingKeys.lossLevel, \.lossLevel, .choice, .defaulted,
+      "What every loss and drawdown limit latches, the manager's too. Ends with apus resume."),
+    .init(
+      CodingKeys.maxMessagesPerMinute, \.maxMessagesPerMinute, .whole(0...1_000_000), .defaulted, unit: "messages/min",
+      "Inserts and amends of one instrument: no more until the minute has room again; cancels go on."),
+    .init(
+      CodingKeys.maxMessagesPerFill, \.maxMessagesPerFill, .whole(0...100_000_000), .defaulted, unit: "messages",
+      "Inserts and amends of one instrument since its last fill: quotes are pulled for churn_pause_ms, and "
+        + "it counts anew."),
+    .init(
+      CodingKeys.churnPauseMs, \.churnPauseMs, .whole(100...3_600_000), .defaulted, unit: "ms",
+      "How long that takes."),
+    .init(
+      CodingKeys.rejectCount, \.rejectCount, .whole(1...100), .defaulted, unit: "refusals",
+      "So many equal refusals in a row open the instrument's breaker: no inserts and amends, then one "
+        + "attempt."),
+    .init(
+      CodingKeys.rejectPauseMs, \.rejectPauseMs, .whole(10...60_000), .defaulted, unit: "ms",
+      "First pause of the breaker; each further refusal doubles it. The first acceptance closes it."),
+    .init(
+      CodingKeys.rejectLongestPauseMs, \.rejectLongestPauseMs, .whole(10...3_600_000), .defaulted, unit: "ms",
+      "Longest pause of the breaker."),
+    .init(
+      CodingKeys.bookStaleMs, \.bookStaleMs, .whole(0...3_600_000), .defaulted, unit: "ms",
+      "Silence of the book: the instrument's quotes are pulled until it speaks."),
+    .init(
+      CodingKeys.markStaleMs, \.markStaleMs, .whole(0...3_600_000), .defaulted, unit: "ms",
+      "The mark's own time has not advanced for this long: the quotes are pulled until it does."),
+    .init(
+      CodingKeys.indexStaleMs, \.indexStaleMs, .whole(0...3_600_000), .defaulted, unit: "ms",
+      "The index has not changed for this long: the quotes are pulled until it does."),
+    .init(
+      CodingKeys.clockOffsetMs, \.clockOffsetMs, .whole(0...60_000), .defaulted, unit: "ms",
+      "Difference to the venue's clock, least of a minute: above it the start is refused; later the quotes "
+        + "are widened until it is below."),
+    .init(
+      CodingKeys.slowAckWidenMs, \.slowAckWidenMs, .whole(0...60_000), .defaulted, unit: "ms",
+      "Smoothed time to an answer, or age of the oldest request: widens until it is below half of it."),
+    .init(
+      CodingKeys.slowAckStopMs, \.slowAckStopMs, .whole(0...60_000), .defaulted, unit: "ms",
+      "The same: pulls the quotes for slow_ack_pause_ms, then tries again."),
+    .init(
+      CodingKeys.slowAckPauseMs, \.slowAckPauseMs, .whole(100...600_000), .defaulted, unit: "ms",
+      "How long that takes."),
+    .init(
+      CodingKeys.toxicFills, \.toxicFills, .whole(0...256), .defaulted, unit: "fills",
+      "So many fills on one side of an instrument within toxic_window_ms: its quotes are pulled for "
+        + "toxic_pause_ms."),
+    .init(
+      CodingKeys.toxicWindowMs, \.toxicWindowMs, .whole(1...600_000), .defaulted, unit: "ms",
+      "Window of toxic_fills."),
+    .init(
+      CodingKeys.toxicMoveBps, \.toxicMoveBps, .decimal(.zero...decimal(1000), decimals: 2), .defaulted, unit: "bps",
+      "The mark moves so far against a fill within toxic_move_ms: the quotes are pulled for toxic_pause_ms."),
+    .init(
+      CodingKeys.toxicMoveMs, \.toxicMoveMs, .whole(1...600_000), .defaulted, unit: "ms",
+      "Window of toxic_move_bps."),
+    .init(
+      CodingKeys.toxicPauseMs, \.toxicPauseMs, .whole(100...3_600_000), .defaulted, unit: "ms",
+      "The cool-down after toxic flow."),
+  ]
+}
+
+extension WatchdogSection: DescribedSection {
+  static var blank: Self { Self() }
+
+  static let keys: [ConfigurationKey<Self>] = [
+    .init(CodingKeys.enabled, \.enabled, .flag, .defaulted, "Whether it watches; it costs a connection and a login."),
+    .init(
+      CodingKeys.stallMs, \.stallMs, .whole(50...60_000), .defaulted, unit: "ms",
+      "Without a sign of life of the lane for this long: orders with our label are cancelled, level cancel is latched."),
+    .init(
+      CodingKeys.cancelMassQuotes, \.cancelMassQuotes, .flag, .defaulted,
+      "Whether it may cancel all mass quotes of the account, those of other engines included, if ours stay."),
   ]
 }

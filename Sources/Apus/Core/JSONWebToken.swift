@@ -11,6 +11,18 @@ public final class IssuedAtSource: Sendable {
 
   public init() {}
 
+  private static let sources = Mutex<[String: IssuedAtSource]>([:])
+
+  /// The one source of this process for a key: all its connections must draw from it.
+  public static func of(keyID: String) -> IssuedAtSource {
+    sources.withLock { sources in
+      if let source = sources[keyID] { return source }
+      let source = IssuedAtSource()
+      sources[keyID] = source
+      return source
+    }
+  }
+
   /// The next moment, in microseconds since 1970: `wallClock` (nanoseconds since 1970), or 1 µs after the last one.
   public func next(wallClock: Nanoseconds) -> Int64 {
     last.withLock { last in

@@ -63,6 +63,28 @@ public final class Engine: Sendable {
   /// Asks for the end: cancel everything, verify at the venue, report. Any thread; idempotent.
   public func requestStop() { control.requestStop() }
 
+  /// Asks for a level of the kill ladder or more. It stays until `resume`, or `apus resume`. Any thread; idempotent.
+  public func halt(_ level: StopLevel) { control.requestHalt(level, .program) }
+
+  /// As `halt`, on behalf of a signal.
+  public func haltBySignal(_ level: StopLevel) { control.requestHalt(level, .signal) }
+
+  /// Re-arms: every latch of the kill ladder is let go, and loss and drawdown count anew. Only for a person to decide.
+  /// A cause that still holds latches again. Any thread.
+  ///
+  /// A stop word that another process has set in the telemetry file is taken back too.
+  public func resume() {
+    control.requestRearm()
+    try? TelemetryControl.clearStop(path: telemetryPath)
+  }
+
+  /// For drills: the lane's thread sleeps, as if it had stalled; the watchdog should pull the quotes. Any thread.
+  ///
+  /// - Parameter seconds: 0 ... 60.
+  public func stallLane(seconds: Double) {
+    control.requestStall(Nanoseconds(min(max(seconds, 0), 60) * 1e9))
+  }
+
   /// Runs until stopped, and reports. The lane runs on a thread of its own, pinned if so configured.
   ///
   /// - Parameters:
@@ -138,7 +160,13 @@ public final class Engine: Sendable {
       journalWriter = .some(ends.writer)
     }
     var telemetryFile = try TelemetryWriter(
-      path: telemetryPath, name: configuration.engine.name, bootEpoch: bootEpoch, now: start, keepStop: false)
+      path: telemetryPath, name: configuration.engine.name, bootEpoch: bootEpoch, now: start)
+    let kept = telemetryFile.stopRequest
+    if kept.level > .none {
+      notice(
+        "halted since before this start: \(kept.level.text)\(kept.cause.isEmpty ? "" : " (\(kept.cause))"); "
+          + "apus resume --telemetry \(telemetryPath) re-arms")
+    }
     let telemetryLane = telemetryFile.openLane(0, name: venue.kind.rawValue, now: start)
     // What the lane touches on each tick lies in memory of its own node, locked, touched before the first tick,
     // and in huge pages where the kernel has some.
@@ -157,18 +185,16 @@ public final class Engine: Sendable {
       deadManSeconds: venue.cancelOnDisconnectSeconds)
     let output = LaneOutput(
       endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: journalWriter.take()))
-    let issuedAt = IssuedAtSource()
+    let makeToken = tokenMaker(key)
+    let tls = address.isEncrypted ? try tlsContext() : nil
+    var watchdogTelemetry = telemetryFile.openWatchdog(0)
     let orderMemory = try laneMemory(OrderSlab.memoryBytes(capacity: settings.orderCapacity))
     let bookMemory = try laneMemory(
       LaneCore.bookBytes(instrumentCount: names.count, bookLevels: Lane<ThalexAdapter>.bookLevels))
     let lane = try Lane(
       settings: settings, adapter: adapter, output: output, orderMemory: .some(orderMemory),
       bookMemory: .some(bookMemory),
-      makeToken: {
-        let time = issuedAt.next(wallClock: EngineClock.now() + EngineClock.wallOffset())
-        // An empty token is refused by the venue, which names the cause to the operator.
-        return (try? JSONWebToken.make(keyID: venue.keyID, key: key, issuedAt: time)) ?? ""
-      }, makeStrategy: makeStrategy)
+      makeToken: makeToken, makeStrategy: makeStrategy)
     let driver = try SocketDriver(
       SocketDriverConfiguration(
         connections: 8, receiveBufferBytes: 64 * 1024, receiveBuffers: 64, sendBufferBytes: 1 << 20,
@@ -179,7 +205,6 @@ public final class Engine: Sendable {
       yieldTime: Nanoseconds(configuration.engine.idleYieldUs) * 1000)
     let waker = idle.maySleep ? driver.makeWaker() : nil
     if let waker { control.attach(waker) }
-    let tls = address.isEncrypted ? try tlsContext() : nil
     let runner = LaneRunner(
       lane: lane, driver: driver, tlsContext: tls, host: address.host, port: address.port,
       idle: idle, control: control, directives: .some(directives.consumer),
@@ -190,8 +215,21 @@ public final class Engine: Sendable {
     let box = LaneBox(runner)
     helper.manager = ManagerWork(
       manager: StrategyManager(settings: managerSettings, instrumentsPerLane: [names.count]),
-      updates: updates.consumer, directives: directives.producer, waker: waker)
+      updates: updates.consumer, directives: directives.producer, waker: waker, control: control)
+    helper.latches = LatchKeeper(control: control, path: telemetryPath)
     let helperThread = try EngineThread(name: "apus-helper") { helper.run() }
+    var watchdog: Watchdog?
+    if configuration.watchdog.enabled, let telemetry = watchdogTelemetry.take() {
+      let link = try SideLink(
+        sideLinkSettings(address: address, labelPrefix: settings.labelPrefix, tls: tls, makeToken: makeToken))
+      watchdog = Watchdog(
+        link: link, control: control, telemetry: telemetry,
+        stall: Nanoseconds(configuration.watchdog.stallMs) * 1_000_000,
+        mayCancelMassQuotes: configuration.watchdog.cancelMassQuotes)
+    }
+    let watchdogThread = try watchdog.map { watchdog in
+      try EngineThread(name: "apus-watchdog") { watchdog.run() }
+    }
     let rehearses = configuration.engine.rehearsal
     let laneThread = try EngineThread(name: "apus-lane-0", core: core) { [makeStrategy] in
       // A rehearsal that cannot be held, for lack of memory, is no reason not to trade.
@@ -201,6 +239,8 @@ public final class Engine: Sendable {
     laneThread.join()
     helper.stop()
     helperThread.join()
+    watchdog?.stop()
+    watchdogThread?.join()
 
     let seconds = Double(EngineClock.now() - start) / 1e9
     var report = box.report(name: configuration.engine.name, seconds: seconds, instrumentNames: names)
@@ -222,7 +262,7 @@ public final class Engine: Sendable {
     var settings = LaneSettings()
     settings.host = address.hostField
     settings.path = address.path
-    settings.labelPrefix = "apus-\(configuration.engine.name)-"
+    settings.labelPrefix = labelPrefix
     settings.label = settings.labelPrefix + String(bootEpoch, radix: 36)
     // The next life's ids begin elsewhere: 18 bits of generation, drawn from the time (R17).
     settings.firstGeneration = 1 + bootEpoch / 1000 % (1 << 18)
@@ -236,6 +276,7 @@ public final class Engine: Sendable {
     settings.protection.quote = configuration.venue.protectionQuote
     settings.protection.window = Nanoseconds(configuration.venue.protectionWindowMs) * 1_000_000
     settings.protection.pause = Nanoseconds(configuration.venue.protectionPauseMs) * 1_000_000
+    settings.safety = configuration.safety.settings
     settings.instruments = configuration.instruments.map { section in
       var instrument = InstrumentSettings(
         name: section.name, maximumPosition: section.limits.maxPosition, maximumOrder: section.limits.maxOrder,
@@ -252,7 +293,41 @@ public final class Engine: Sendable {
   private var managerSettings: ManagerSettings {
     ManagerSettings(
       maximumLossE8: configuration.manager.maxLoss.e8, widenAtLossE8: configuration.manager.widenAtLoss.e8,
-      widenPermille: Int32(clamping: configuration.manager.widenFactor.permille))
+      widenPermille: Int32(clamping: configuration.manager.widenFactor.permille),
+      maximumDrawdownE8: configuration.manager.maxDrawdown.e8, haltLevel: configuration.safety.lossLevel.level)
+  }
+
+  private func sideLinkSettings(
+    address: VenueAddress, labelPrefix: String, tls: TLSContext?, makeToken: @escaping @Sendable () -> String
+  ) -> SideLink.Settings {
+    SideLink.Settings(
+      address: address, account: configuration.venue.account, instruments: configuration.instruments.map(\.name),
+      labelPrefix: labelPrefix, tls: tls, makeToken: makeToken)
+  }
+
+  /// Of a link that looks at this engine's orders from outside.
+  func sideLinkSettings() throws -> SideLink.Settings {
+    EngineClock.start()
+    let venue = configuration.venue
+    guard let address = VenueAddress(venue.url) else {
+      throw EngineError(.configuration, "venue.url \(venue.url) is not ws://host:port/path or wss://host[:port]/path")
+    }
+    return sideLinkSettings(
+      address: address, labelPrefix: labelPrefix, tls: address.isEncrypted ? try tlsContext() : nil,
+      makeToken: tokenMaker(try loadKey()))
+  }
+
+  private var labelPrefix: String { "apus-\(configuration.engine.name)-" }
+
+  /// Makes login tokens, for any thread; all of a key draw their times from one source.
+  private func tokenMaker(_ key: SigningKey) -> @Sendable () -> String {
+    let keyID = configuration.venue.keyID
+    let issuedAt = IssuedAtSource.of(keyID: keyID)
+    return {
+      let time = issuedAt.next(wallClock: EngineClock.now() + EngineClock.wallOffset())
+      // An empty token is refused by the venue, which names the cause to the operator.
+      return (try? JSONWebToken.make(keyID: keyID, key: key, issuedAt: time)) ?? ""
+    }
   }
 
   private func loadKey() throws -> SigningKey {
@@ -373,10 +448,11 @@ private final class LaneBox: @unchecked Sendable {
 
 /// The engine's helper thread: journal segments, the clock's fit, and the strategy manager.
 private final class HelperWork: @unchecked Sendable {
-  // Sendable: `journal`, `manager` and `problem` are set before the thread starts and read after it has
+  // Sendable: `journal`, `manager`, `latches` and `problem` are set before the thread starts and read after it has
   // been joined; in between only the thread touches them.
   var journal: JournalService?
   var manager: ManagerWork?
+  var latches: LatchKeeper?
   private(set) var problem: String?
   private let stopWord = Atomic<Bool>(false)
 
@@ -395,6 +471,7 @@ private final class HelperWork: @unchecked Sendable {
       }
       if turn % 500 == 0 { EngineClock.refit() }
       if turn % 5 == 0 { manager?.turn() }
+      if turn % 25 == 0 { latches?.turn() }
       turn += 1
       usleep(2000)
     }
@@ -407,21 +484,31 @@ private final class ManagerWork {
   private var updates: RingConsumer
   private var directives: RingProducer
   private let waker: DriverWaker?
+  private let control: LaneControl
+  private var rearmings: UInt32 = 0
   private var pending: [DirectiveMessage] = []
 
   /// - Parameter waker: Of the lane's driver, if the lane may be asleep when a directive comes.
   init(
-    manager: StrategyManager, updates: consuming RingConsumer, directives: consuming RingProducer, waker: DriverWaker?
+    manager: StrategyManager, updates: consuming RingConsumer, directives: consuming RingProducer, waker: DriverWaker?,
+    control: LaneControl
   ) {
     self.manager = manager
     self.updates = updates
     self.directives = directives
     self.waker = waker
+    self.control = control
   }
 
   func turn() {
     while let update = updates.pop(as: LaneUpdate.self) { manager.note(update, lane: 0) }
     if manager.decide() { pending = manager.directives(lane: 0) }
+    // The lane was re-armed by hand: what was met counts anew.
+    if control.rearmings != rearmings {
+      rearmings = control.rearmings
+      manager.rearm()
+      pending = manager.directives(lane: 0)
+    }
     // A full ring keeps the rest for the next turn: a directive is never dropped.
     guard !pending.isEmpty else { return }
     while let message = pending.first, directives.push(message) { pending.removeFirst() }

@@ -22,6 +22,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   var session = LaneSession()
   var stop = StopProgress()
+  /// The kill ladder and the safety rules.
+  var safety: LaneSafety
   /// Messages that improvements leave for a side without quotes.
   var improvementReserve: UInt32 = 0
   /// Inserts, amends and mass quotes that may be without an answer.
@@ -35,7 +37,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   let hasMassQuotes: Bool
   /// Order messages sent, and how many left in this turn: the runner stamps those.
   private(set) var ordersSent = 0
-  private(set) var messagesSent = 0
+  var messagesSent = 0
 
   /// Levels that a book keeps beyond its window.
   static var bookLevels: Int { 1024 }
@@ -57,6 +59,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       instrumentCount: count, tracker: tracker, bookLevels: Self.bookLevels, bookMemory: bookMemory,
       refusalProof: Adapter.proof, isThrottle: Adapter.isThrottle)
     self.core = core
+    self.core.rules = settings.safety
+    safety = LaneSafety(settings: settings.safety, instrumentCount: count)
     orderBudget = TokenBucket(least)
     cancelBudget = TokenBucket(least)
     quoting = QuotingService(
@@ -125,7 +129,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   mutating func direct(_ directive: Directive, instrument: InstrumentIndex, now: Nanoseconds) {
     guard Int(instrument) < core.instrumentCount else { return }
     setTime(now)
-    quoting.direct(directive, instrument)
+    safety.instruments[Int(instrument)].directive = directive
+    quoting.direct(safety.widened(directive), instrument)
     core.markDirty(instrument)
     lookAll(now)
   }
@@ -173,23 +178,23 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     if hasMassQuotes { sendQuotes(now) }
   }
 
-  private var gate: QuotingBlock {
-    if stop.isRequested { return .stopping }
+  private func gate(_ instrument: InstrumentIndex) -> QuotingBlock {
+    if stop.isRequested { return stop.isFinal ? .stopping : .halted }
     if output.records.hasFailed { return .journalFailed }
     if adapter.phase != .ready || session.isFrozen { return .sessionNotReady }
-    return .none
+    return safety.block(instrument)
   }
 
   private mutating func look(_ instrument: InstrumentIndex, _ now: Nanoseconds) {
     core.counters.looks += 1
     let index = Int(instrument)
     if hasMassQuotes, settings.instruments[index].usesMassQuotes {
-      lookForQuotes(instrument, gate, now)
+      lookForQuotes(instrument, gate(instrument), now)
       return
     }
     quoting.look(
       instrument, market: core.markets + index, state: core.tracker.state(instrument),
-      limits: risk.limits(for: instrument), staleAfter: settings.instruments[index].staleAfter, gate: gate,
+      limits: risk.limits(for: instrument), staleAfter: settings.instruments[index].staleAfter, gate: gate(instrument),
       now: now)
     core.markets[index].watched = quoting.lastBests
     // Without a session nothing can be sent; its orders are dealt with when there is one again.
@@ -302,6 +307,11 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
         grid: info.grid, markE8: market.pointee.ticker.markE8,
         collarLowE8: market.pointee.ticker.collarLowE8, collarHighE8: market.pointee.ticker.collarHighE8))
     guard case .passed(let approved) = verdict else { return .refused }
+    // Larger than what rests is a new order too.
+    let isNew = order.map { command.qty > $0.pointee.qty_lots } ?? true
+    if let block = safety.admit(isNew: isNew, command.instrument, now) {
+      return holdBack(command.instrument, block)
+    }
     guard orderBudget.tryTake(keeping: kept, now: now) == .taken else {
       risk.count(.rate)
       core.counters.budgetWaits += 1
@@ -327,8 +337,18 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       }
       core.counters.inserts += 1
     }
-    guard let order else { return .refused }
-    return transmit(approved, order, buffer, now) ? .sent : .refused
+    guard let order, transmit(approved, order, buffer, now) else { return .refused }
+    safety.sent(command.instrument, now)
+    return .sent
+  }
+
+  /// A safety rule lets nothing new leave now; what rests may still be cancelled.
+  @inline(never)
+  private mutating func holdBack(_ instrument: InstrumentIndex, _ block: QuotingBlock) -> Sending {
+    quoting.hold(instrument, block)
+    guard block == .churn else { return .refused }
+    budgetReadyAt = min(budgetReadyAt, safety.churnReadyAt(instrument))
+    return .noBudget
   }
 
   /// Cancels one order by its client id. Never refused by risk; the budget of its own is large.
@@ -388,6 +408,9 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   private mutating func recordFills(_ now: Nanoseconds) {
     for index in 0..<core.fillCount {
       output.records.fill(core.fills[index], now: now)
+      let instrument = Int(core.fills[index].report.instrument)
+      let markE8 = instrument < core.instrumentCount ? core.markets[instrument].ticker.markE8 : 0
+      safety.noteFill(core.fills[index], markE8: markE8, now: now)
     }
     core.clearFills()
   }

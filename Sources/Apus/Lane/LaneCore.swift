@@ -50,10 +50,13 @@ struct LaneCore: ~Copyable, VenueEventSink {
   /// Inserts, amends and mass quotes sent since the venue last answered one, and when the last of them left.
   private(set) var sentSinceAnswer = 0
   private var lastSentAt = LaneSession.never
-  private let refusals: UnsafeMutablePointer<RefusalStreak>
   private let protections: UnsafeMutablePointer<ProtectionGroup>
   /// Protection groups that a lane can have.
   static let protectionCapacity = 64
+  private let refusals: UnsafeMutablePointer<RejectBreaker>
+  /// Of the breakers, and whether anybody asks how long answers take.
+  var rules = SafetySettings()
+  var acks = AnswerTimes()
 
   /// Positions as the venue last stated them.
   private let stated: UnsafeMutablePointer<QtyLots?>
@@ -110,7 +113,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     differences = .allocate(capacity: instrumentCount)
     differences.initialize(repeating: PositionDifference(), count: instrumentCount)
     refusals = .allocate(capacity: instrumentCount)
-    refusals.initialize(repeating: RefusalStreak(), count: instrumentCount)
+    refusals.initialize(repeating: RejectBreaker(), count: instrumentCount)
     protections = .allocate(capacity: Self.protectionCapacity)
     protections.initialize(repeating: ProtectionGroup(), count: Self.protectionCapacity)
     newlyListed = .allocate(capacity: instrumentCount)
@@ -199,6 +202,9 @@ struct LaneCore: ~Copyable, VenueEventSink {
 
   /// Until when inserts and amends of an instrument wait because the venue refuses them.
   func refusedUntil(_ instrument: InstrumentIndex) -> Nanoseconds { refusals[Int(instrument)].until }
+  /// The error code of the last refusals of an instrument; 0 for none.
+  func refusalCode(_ instrument: InstrumentIndex) -> Int64 { refusals[Int(instrument)].code }
+  mutating func closeBreakers() { refusals.update(repeating: RejectBreaker(), count: instrumentCount) }
 
   mutating func noteSent() {
     sentSinceAnswer += 1
@@ -212,7 +218,9 @@ struct LaneCore: ~Copyable, VenueEventSink {
     markAllDirty()
   }
 
-  mutating func refuse(_ instrument: InstrumentIndex, now: Nanoseconds) { refusals[Int(instrument)].note(now: now) }
+  mutating func refuse(_ instrument: InstrumentIndex, code: Int64) {
+    refusals[Int(instrument)].note(code: code, rules: rules, now: now)
+  }
 
   /// `nil` if there is no such group.
   func protection(_ product: ProductIndex) -> ProtectionGroup? {
@@ -353,6 +361,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
 
   mutating func order(_ report: OrderReport) {
     if isInQuery, report.isLabelledOurs, report.status.isLive { restingInQuery += 1 }
+    if report.source == .reply { noteAnswer(report.clientID) }
     switch tracker.apply(report, now: now) {
     case .stale, .foreign:
       return
@@ -364,6 +373,12 @@ struct LaneCore: ~Copyable, VenueEventSink {
     case .changed, .ended, .impossible:
       markDirty(report.instrument)
     }
+  }
+
+  /// The reply to a request about an order has come: how long did it take?
+  private mutating func noteAnswer(_ clientID: UInt64) {
+    guard clientID != 0, let order = tracker.order(clientID), order.pointee.inFlightValue != .none else { return }
+    acks.note(now - order.pointee.sent_ns)
   }
 
   mutating func fill(_ report: FillReport) {
@@ -417,7 +432,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     switch request {
     case .session(let kind): push(.replied(kind, value: value))
     case .insert(let id), .amend(let id):
-      if let order = tracker.order(id) { refusals[Int(order.pointee.instrument_index)] = RefusalStreak() }
+      if let order = tracker.order(id) { refusals[Int(order.pointee.instrument_index)] = RejectBreaker() }
     case .protection(let product): noteProtection(product, .set)
     case .cancel, .massQuote, .cancelMassQuote, .unknown: break
     }
@@ -444,7 +459,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
       if isThrottled { throttledUntil = now + Self.throttlePause }
       // An order that is gone is ordinary: it traded while the request was under way.
       if proof != .orderGone, !isThrottled, let order = tracker.order(id) {
-        refusals[Int(order.pointee.instrument_index)].note(now: now)
+        refusals[Int(order.pointee.instrument_index)].note(code: code, rules: rules, now: now)
       }
     case .massQuote(let serial):
       if isThrottled { throttledUntil = now + Self.throttlePause }
@@ -486,17 +501,6 @@ struct LaneCore: ~Copyable, VenueEventSink {
     market.pointee.isBookValid = false
     hasBrokenBook = true
     markDirty(broken)
-  }
-}
-
-/// Refusals of inserts and amends in a row: from the third on they wait, longer each time (R44, R62).
-struct RefusalStreak {
-  private var count = 0
-  private(set) var until = LaneSession.never
-
-  mutating func note(now: Nanoseconds) {
-    count += 1
-    if count >= 3 { until = now + min(5_000_000_000, 100_000_000 << min(count - 3, 10)) }
   }
 }
 

@@ -103,6 +103,11 @@ extension Lane where Adapter: ~Copyable {
       quoting.hold(instrument, hold)
       return
     }
+    if let block = safety.admit(isNew: true, instrument, now) {
+      quoting.hold(instrument, block)
+      if block == .churn { budgetReadyAt = min(budgetReadyAt, safety.churnReadyAt(instrument)) }
+      return
+    }
     if !quotes.batch.hasRoom { sendQuotes(now) }
     if !areBidsFree { quotes.bids.leaveAlone() }
     if !areAsksFree { quotes.asks.leaveAlone() }
@@ -150,6 +155,7 @@ extension Lane where Adapter: ~Copyable {
     }
     core.counters.massQuotes += 1
     noteOrderMessage()
+    for index in 0..<quotes.batch.count { safety.sent(quotes.batch[index].instrument, now) }
   }
 
   /// Notes every level before the bytes leave (R09). False if there is no room for all of them.
@@ -204,6 +210,7 @@ extension Lane where Adapter: ~Copyable {
 
   mutating func quotesAnswered(_ serial: UInt64, now: Nanoseconds) {
     forEachSide(of: serial) { lane, instrument, side in
+      lane.core.acks.note(now - lane.quotes.announcement(instrument, side).sentAt)
       lane.quotes.noteAnswer(instrument, side, now: now)
       lane.settleIfComplete(instrument, side)
     }
@@ -228,7 +235,7 @@ extension Lane where Adapter: ~Copyable {
     }
     guard matches == 1, let (instrument, price) = found else { return }
     _ = core.tracker.quoteFailed(instrument, side, price: price, now: now)
-    core.refuse(instrument, now: now)
+    core.refuse(instrument, code: code)
     core.markDirty(instrument)
   }
 
@@ -243,7 +250,7 @@ extension Lane where Adapter: ~Copyable {
         return
       }
       lane.undo(instrument, side, now)
-      if !Adapter.isThrottle(code: code) { lane.core.refuse(instrument, now: now) }
+      if !Adapter.isThrottle(code: code) { lane.core.refuse(instrument, code: code) }
     }
   }
 

@@ -3,20 +3,99 @@ import Glibc
 import Synchronization
 
 /// What other threads may ask of a lane's thread, and what it tells them.
+///
+/// One word holds all requests, so that a turn of the lane looks at one word: bit 0 the stop, bit 1 a stall for a
+/// drill, four bits each from bit 4 on the levels that signal, program and watchdog ask for, and from bit 32 on the
+/// count of re-armings.
 final class LaneControl: Sendable {
-  private let stopWord = Atomic<Bool>(false)
+  private let requests = Atomic<UInt64>(0)
+  private let stallTime = Atomic<Int64>(0)
+  /// The lane's sign of life; 0 while nothing of ours can rest, or nobody need watch.
+  private let beatWord = Atomic<Int64>(0)
+  /// The stop word's level as the lane has last obeyed it, and the highest level that is latched.
+  private let obeyed = Atomic<UInt32>(0)
+  private let latched = Atomic<UInt32>(0)
+  private let rearmed = Atomic<UInt32>(0)
   /// Cold: the lane itself never takes this lock.
   private let waker = Mutex<DriverWaker?>(nil)
 
-  func requestStop() {
-    // Relaxed: the wake, if the lane sleeps, makes it look at the word.
-    stopWord.store(true, ordering: .relaxed)
+  static let stopBit: UInt64 = 1
+  static let stallBit: UInt64 = 2
+  static let levelBits: UInt64 = 0xFFF0
+
+  /// The place of a cause's level in the word.
+  static func shift(_ cause: HaltCause) -> UInt64 {
+    switch cause {
+    case .signal: 4
+    case .program: 8
+    default: 12
+    }
+  }
+
+  private func change(_ body: (UInt64) -> UInt64) {
+    // Relaxed: the word carries no other data, and the wake, if the lane sleeps, makes it look at the word.
+    var old = requests.load(ordering: .relaxed)
+    while true {
+      let (exchanged, seen) = requests.weakCompareExchange(expected: old, desired: body(old), ordering: .relaxed)
+      if exchanged { break }
+      old = seen
+    }
     waker.withLock { $0?.wake() }
   }
+
+  func requestStop() { change { $0 | Self.stopBit } }
+
+  /// Asks for a level or more. Any thread; idempotent.
+  ///
+  /// - Parameter cause: `signal`, `program` or `watchdog`.
+  func requestHalt(_ level: StopLevel, _ cause: HaltCause) {
+    let shift = Self.shift(cause)
+    change { word in
+      let asked = max(word >> shift & 15, UInt64(level.rawValue))
+      return word & ~(15 << shift) | asked << shift
+    }
+  }
+
+  /// Asks for the re-arming: everything asked for before is forgotten.
+  func requestRearm() { change { ($0 & ~Self.levelBits) &+ 1 << 32 } }
+
+  /// Lane: forgets the levels of the word that it has seen; if there is a newer word, that is handled next.
+  func clearLevels(of word: UInt64) -> UInt64 {
+    let desired = word & ~Self.levelBits
+    let (exchanged, _) = requests.compareExchange(expected: word, desired: desired, ordering: .relaxed)
+    return exchanged ? desired : word
+  }
+
+  /// For drills: makes the lane's thread sleep. Any thread.
+  func requestStall(_ time: Nanoseconds) {
+    stallTime.store(time, ordering: .relaxed)
+    change { $0 | Self.stallBit }
+  }
+
+  func takeStall() -> Nanoseconds {
+    change { $0 & ~Self.stallBit }
+    return stallTime.exchange(0, ordering: .relaxed)
+  }
+
+  var word: UInt64 { requests.load(ordering: .relaxed) }
+
+  @inline(__always)
+  func beat(_ now: Nanoseconds) { beatWord.store(now, ordering: .relaxed) }
+  var lastBeat: Nanoseconds { beatWord.load(ordering: .relaxed) }
+
+  func noteHalt(obeyed level: StopLevel, latched other: StopLevel, rearmings: UInt32) {
+    rearmed.store(rearmings, ordering: .relaxed)
+    obeyed.store(level.rawValue, ordering: .relaxed)
+    latched.store(other.rawValue, ordering: .relaxed)
+  }
+  var obeyedLevel: StopLevel { StopLevel(rawValue: obeyed.load(ordering: .relaxed)) ?? .disconnect }
+  /// Re-armings that the lane has carried out.
+  var rearmings: UInt32 { rearmed.load(ordering: .relaxed) }
+  var latchedLevel: StopLevel { StopLevel(rawValue: latched.load(ordering: .relaxed)) ?? .disconnect }
+
   /// For a lane that may sleep; before it runs.
   func attach(_ waker: DriverWaker) { self.waker.withLock { $0 = waker } }
-  /// Relaxed: the flag carries no other data.
-  var isStopRequested: Bool { stopWord.load(ordering: .relaxed) }
+  var isStopRequested: Bool { word & Self.stopBit != 0 }
 }
 
 /// Why a lane cannot go on; for an operator.
@@ -65,6 +144,10 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   private(set) var failure: LaneFailure?
   private let plaintext: UnsafeMutableBufferPointer<UInt8>
   private var nextPublishAt: Nanoseconds = 0
+  /// The words as last handled: of this process, and of the telemetry file.
+  private var seenRequests: UInt64 = 0
+  private var seenOrder: UInt64 = 0
+  private var shownChanges = 0
 
   init(
     lane: consuming Lane<Adapter>, driver: consuming SocketDriver, tlsContext: TLSContext?, host: String,
@@ -81,6 +164,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     self.directives = directives
     self.telemetry = telemetry
     self.slowTicks = slowTicks
+    // A level that is kept there from an earlier life is obeyed in the first turn.
+    seenOrder = self.telemetry.controlWord & ~0xFFFF_FFFF
     plaintext = .allocate(capacity: 32 * 1024)
   }
 
@@ -88,6 +173,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   /// Runs until the lane has stopped or cannot go on.
   mutating func run() {
+    lane.safety.wallOffset = EngineClock.wallOffset()
     while !lane.isStopped, failure == nil {
       // The turns of a ready session are what RealtimeSanitizer's build checks.
       let isReady = lane.adapter.phase == .ready
@@ -104,6 +190,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     // t0: the completion has been reaped.
     let now = EngineClock.now()
     let ordersBefore = lane.ordersSent
+    // Before the events: after a stall they are old, and the watchdog may have latched meanwhile.
+    if control.word != seenRequests { obeyRequests(now) }
     if count > 0 {
       for index in 0..<count { handle(driver.event(at: index), now) }
     } else if count < 0 {
@@ -118,10 +206,11 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     }
     if directives != nil {
       while let message = directives!.pop(as: DirectiveMessage.self) {
+        if message.haltLevel != 0 { lane.obey(message, now: now) }
         lane.direct(message.directive, instrument: message.instrument, now: now)
       }
     }
-    if control.isStopRequested { lane.requestStop(now: now) }
+    if telemetry.controlWord != seenOrder { obeyOrder(now) }
     lane.tick(now: now)
     if lane.ordersSent != ordersBefore {
       // The order's frame is written; what follows is TLS and the kernel. Recorded when it has left.
@@ -137,10 +226,69 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       send()
     }
     mindLink(now)
-    if now >= nextPublishAt, telemetry.publish(&lane, error: lastError, now: now) { nextPublishAt = now + 50_000_000 }
+    control.beat(lane.adapter.phase == .ready ? now : 0)
+    if lane.safety.changeCount != shownChanges { showHalt(now) }
+    if now >= nextPublishAt, telemetry.publish(&lane, error: lastError, now: now) {
+      nextPublishAt = now + 50_000_000
+      lane.safety.wallOffset = EngineClock.wallOffset()
+    }
     if count > 0, slowTicks.isOn {
       slowTicks.note(from: now, to: EngineClock.now(), orders: lane.ordersSent - ordersBefore)
     }
+  }
+
+  // MARK: - What is asked from outside
+
+  @inline(never)
+  private mutating func obeyRequests(_ now: Nanoseconds) {
+    if control.word & LaneControl.stallBit != 0 {
+      let time = control.takeStall()
+      apus_realtime_allow_begin()
+      usleep(useconds_t(clamping: time / 1000))
+      apus_realtime_allow_end()
+    }
+    let word = control.word
+    if word >> 32 != seenRequests >> 32 { lane.rearm(now: now) }
+    for cause in [HaltCause.signal, .program, .watchdog] {
+      let level = StopLevel(rawValue: UInt32(truncatingIfNeeded: word >> LaneControl.shift(cause) & 15)) ?? .disconnect
+      if level > .none { lane.halt(cause, at: level, now: now) }
+    }
+    if word & LaneControl.stopBit != 0 { lane.requestStop(now: now) }
+    seenRequests = word
+  }
+
+  @inline(never)
+  private mutating func obeyOrder(_ now: Nanoseconds) {
+    let word = telemetry.controlWord
+    if word >> 32 != seenOrder >> 32 {
+      lane.rearm(now: now)
+      seenRequests = control.clearLevels(of: seenRequests)
+    }
+    let level = StopLevel(rawValue: UInt32(truncatingIfNeeded: word & 0xFFFF_FFFF)) ?? .disconnect
+    // The engine's helper keeps latches there for the next life; those are no news.
+    if level > .none, telemetry.stopRequester != Int64(getpid()) { lane.halt(.otherProcess, at: level, now: now) }
+    seenOrder = word
+    lane.safety.obeyedLevel = level
+    lane.safety.rearmCount = UInt32(truncatingIfNeeded: word >> 32)
+    lane.safety.changeCount += 1
+  }
+
+  @inline(never)
+  private mutating func showHalt(_ now: Nanoseconds) {
+    shownChanges = lane.safety.changeCount
+    control.noteHalt(
+      obeyed: lane.safety.obeyedLevel, latched: lane.safety.ladder.latchedLevel,
+      rearmings: lane.safety.rearmings)
+    telemetry.publishHalt(&lane, now)
+    guard lane.safety.isClockRefused, failure == nil else { return }
+    apus_realtime_allow_begin()
+    defer { apus_realtime_allow_end() }
+    let offset = lane.safety.clock.estimate ?? 0
+    failure = LaneFailure(
+      .refused,
+      "this machine's clock is \(abs(offset) / 1_000_000) ms \(offset > 0 ? "ahead of" : "behind") the venue's, but "
+        + "may differ by \(lane.safety.settings.clockOffsetLimit / 1_000_000) ms: set the clock right, for example with "
+        + "chrony, or raise safety.clock_offset_ms")
   }
 
   /// Until the next timer of the lane or of the telemetry file; 0 if one is due. Everything else that the lane acts on
@@ -151,6 +299,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   private mutating func finish() {
     let now = EngineClock.now()
+    control.beat(0)
     if link == .up {
       lane.output.endpoint.close(code: 1000)
       send()
@@ -325,7 +474,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   private mutating func mindLinkSlowly(_ now: Nanoseconds) {
     switch link {
     case .down:
-      guard !lane.isStopped, failure == nil, now >= lane.session.retryAt else { return }
+      guard !lane.isStopped, failure == nil, now >= lane.session.retryAt, lane.mayConnect else { return }
       do {
         connection = try driver.connect(host: host, port: port)
         link = .connecting
@@ -386,6 +535,7 @@ extension CloseReason {
     case .brokenBook: "a book message could not be applied; a new snapshot is needed"
     case .escalation: "orders could not be cancelled; the connection is dropped so that the venue cancels them"
     case .instrumentChanged: "the venue has changed a tick or lot size"
+    case .halted: "the kill ladder disconnected"
     case .stopped: "stopped"
     }
   }

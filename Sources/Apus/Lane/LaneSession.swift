@@ -18,6 +18,8 @@ enum CloseReason: Equatable, Sendable {
   case escalation
   /// An instrument has a new tick or lot: everything about it is asked for anew (R32).
   case instrumentChanged
+  /// The kill ladder says "disconnect".
+  case halted
   case stopped
 }
 
@@ -403,6 +405,7 @@ extension Lane where Adapter: ~Copyable {
       session.nextStepAt = now + StateTracker.statementLag
       core.tracker.stepRecentFills()
     }
+    runSafety(now)
     runStop(now)
   }
 

@@ -1,6 +1,7 @@
 import CSupport
 
-/// How far a stop has come. Latched: once requested it survives reconnects and outranks everything (R10).
+/// How far a stop, or a "cancel all" of the kill ladder, has come. Latched: once requested it survives reconnects and
+/// outranks everything (R10).
 struct StopProgress: Sendable {
   enum Phase: UInt8, Sendable {
     case none, requested
@@ -11,9 +12,13 @@ struct StopProgress: Sendable {
     /// Nothing rests; waiting for the fees of the last fills.
     case settling
     case stopped
+    /// Nothing rests, and the lane lives on until it is re-armed; the venue is asked now and then.
+    case held
   }
 
   var phase = Phase.none
+  /// The lane ends when nothing is left; otherwise it holds still.
+  var isFinal = false
   var requestedAt: Nanoseconds = 0
   var phaseSince: Nanoseconds = 0
   /// The venue has confirmed that nothing of ours rests.
@@ -30,6 +35,8 @@ struct StopProgress: Sendable {
 enum LaneStopTiming {
   /// How long a stop waits for the venue's position to agree with our own.
   static let agreement: Nanoseconds = 4_000_000_000
+  /// Between two questions whether still nothing rests.
+  static let recheck: Nanoseconds = 5_000_000_000
 }
 
 /// The end of a session: cancel with the venue's own command, verify by a query, repeat until nothing
@@ -37,15 +44,37 @@ enum LaneStopTiming {
 extension Lane where Adapter: ~Copyable {
   /// Idempotent.
   mutating func requestStop(now: Nanoseconds) {
-    guard stop.phase == .none else { return }
+    guard !stop.isFinal else { return }
     setTime(now)
     accountQuotedTime(now)
     quotedTime.stop(now: now)
-    stop.phase = .requested
-    stop.requestedAt = now
-    stop.phaseSince = now
+    stop.isFinal = true
+    beginStop(now)
     output.records.note("stop requested", now: now)
     runStop(now)
+  }
+
+  /// Cancels everything, verifies it and then holds still, until `release`. Idempotent.
+  mutating func hold(_ now: Nanoseconds) {
+    guard stop.phase == .none else { return }
+    accountQuotedTime(now)
+    safety.verifiedAt = 0
+    beginStop(now)
+    output.records.note("cancel all requested", now: now)
+    runStop(now)
+  }
+
+  /// Quoting may go on, unless the lane is to end.
+  mutating func release(_ now: Nanoseconds) {
+    guard stop.phase != .none, !stop.isFinal else { return }
+    stop = StopProgress()
+  }
+
+  private mutating func beginStop(_ now: Nanoseconds) {
+    stop.phase = .requested
+    stop.isVerified = false
+    stop.requestedAt = now
+    stop.phaseSince = now
   }
 
   var isStopped: Bool { stop.phase == .stopped }
@@ -58,7 +87,7 @@ extension Lane where Adapter: ~Copyable {
   /// Moves the stop on; called by the timers and when an answer arrives.
   mutating func runStop(_ now: Nanoseconds) {
     guard stop.isRequested, stop.phase != .stopped else { return }
-    if now - stop.requestedAt > settings.stopTimeout {
+    if stop.isFinal, now - stop.requestedAt > settings.stopTimeout {
       enter(.stopped, now)
       return
     }
@@ -66,7 +95,9 @@ extension Lane where Adapter: ~Copyable {
     guard phase == .ready || phase == .synchronising else {
       // Nothing can be asked. If this life has nothing that can rest, there is nothing to wait for; but
       // orders of a crashed earlier one may, and nobody has asked: that is not verified.
-      if nothingCanRest, !session.hasBeenReady, core.tracker.counters.orphans == 0 { enter(.stopped, now) }
+      if stop.isFinal, nothingCanRest, !session.hasBeenReady, core.tracker.counters.orphans == 0 {
+        enter(.stopped, now)
+      }
       return
     }
     switch stop.phase {
@@ -82,7 +113,19 @@ extension Lane where Adapter: ~Copyable {
       if now - stop.phaseSince > 2 * settings.requestTimeout { enter(.requested, now) }
     case .settling:
       settle(now)
+    case .held:
+      holdStill(now)
     }
+  }
+
+  /// Nothing rests, by the venue's word. It is asked again now and then, and what rests after all is cancelled.
+  private mutating func holdStill(_ now: Nanoseconds) {
+    if core.tracker.liveCount > 0 {
+      enter(.requested, now)
+      return
+    }
+    if now - session.lastOrderQuery > LaneStopTiming.recheck { askForOrders(now) }
+    runFlatten(now)
   }
 
   private var nothingCanRest: Bool {
@@ -108,11 +151,19 @@ extension Lane where Adapter: ~Copyable {
   }
 
   mutating func stopSawQuery(_ now: Nanoseconds) {
+    if stop.phase == .held, core.restingInQuery > 0 { enter(.requested, now) }
     guard stop.phase == .verifying else { return }
     stop.left = core.restingInQuery
     if stop.left == 0, nothingCanRest {
       stop.isVerified = true
       stop.verifiedAt = now
+      safety.verifiedAt = now
+      safety.changeCount += 1
+      if !stop.isFinal {
+        output.records.note("cancel all verified: nothing rests", now: now)
+        enter(.held, now)
+        return
+      }
       enter(.settling, now)
       settle(now)
     } else if stop.left > 0 {

@@ -6,6 +6,8 @@ import CSupport
 struct LaneTelemetry: ~Copyable {
   private var file: TelemetryWriter?
   private var lane: TelemetryLane?
+  /// The file with the control page; it is mapped as long as `lane` is there.
+  private let controlFile: OpaquePointer?
   /// Receive of a tick to submit of its order, in memory of its own; the mapped one is a copy of it for others.
   private(set) var tickToOrder = LatencyHistogram()
   /// Receive of a tick to the order's frame in the output buffer: the engine's own part of it.
@@ -19,6 +21,9 @@ struct LaneTelemetry: ~Copyable {
   private var fillsSoFar = 0
   private var shownState: LaneState?
   private var shownCause = ""
+  /// The answer to a halt, and what its text was made of.
+  private var answer = HaltAnswer()
+  private var haltText = ""
   private var updates: RingProducer?
   private(set) var updatesDropped = 0
 
@@ -33,10 +38,18 @@ struct LaneTelemetry: ~Copyable {
     }
     span = histogram(lane?.span(.tickToOrder))
     frameSpan = histogram(lane?.span(.encode))
+    controlFile = Self.file(of: lane)
     self.lane = lane
     names = instrumentNames
     grids = Array(repeating: nil, count: instrumentNames.count)
     self.updates = updates
+  }
+
+  private static func file(of lane: borrowing TelemetryLane?) -> OpaquePointer? {
+    switch lane {
+    case .some(let lane): lane.file
+    case .none: nil
+    }
   }
 
   /// One tick that led to an order, from reaped to submitted.
@@ -48,6 +61,20 @@ struct LaneTelemetry: ~Copyable {
   mutating func noteTickToFrame(_ duration: Nanoseconds) {
     tickToFrame.record(duration)
     if let frameSpan { LatencyHistogram.record(duration, in: frameSpan) }
+  }
+
+  /// What is asked for by way of the file: the stop word's level and the count of re-armings.
+  var controlWord: UInt64 {
+    @inline(__always) get {
+      guard let controlFile else { return 0 }
+      return apus_telemetry_control_word(controlFile)
+    }
+  }
+
+  /// The process that made the last request; 0 if there was none. Cold.
+  var stopRequester: Int64 {
+    guard let controlFile else { return 0 }
+    return apus_telemetry_read_stop(controlFile).requester_process_id
   }
 
   /// Instruments shown in one call: the lane is away from its sockets for no longer than that takes.
@@ -102,11 +129,44 @@ struct LaneTelemetry: ~Copyable {
     set(.ordersInFlight, lane.core.tracker.inFlightCount)
     set(.ordersForeign, tracker.foreignReports)
     set(.ringFull, updatesDropped)
+    set(.haltLevel, Int(lane.safety.ladder.level.rawValue))
+    set(.halts, lane.safety.ladder.latchCount)
+    set(.pauses, lane.safety.pauseCount)
+    set(.clockOffsetUs, Int(abs(lane.safety.clock.estimate ?? 0) / 1000))
+    publishHalt(&lane, now)
     publishState(&lane, error, now)
   }
 
   private mutating func set(_ counter: TelemetryCounter, _ value: Int) {
     lane!.set(counter, to: UInt64(clamping: value))
+  }
+
+  /// The lane's answer to what the kill ladder asks; at once when it changes, and with each round.
+  mutating func publishHalt<A: ExchangeAdapter & ~Copyable>(_ lane: inout Lane<A>, _ now: Nanoseconds) {
+    let ladder = lane.safety.ladder
+    if answer.latched != ladder.latched || answer.passing != ladder.passing {
+      // A text is made, which happens as seldom as the ladder changes.
+      apus_realtime_allow_begin()
+      haltText = ladder.causeText
+      answer.latched = ladder.latched
+      answer.passing = ladder.passing
+      withUnsafeMutableBytes(of: &answer.cause) { bytes in
+        bytes.initializeMemory(as: UInt8.self, repeating: 0)
+        bytes.copyBytes(from: haltText.utf8.prefix(bytes.count - 1))
+      }
+      apus_realtime_allow_end()
+    }
+    guard self.lane != nil else { return }
+    answer.level = ladder.level.rawValue
+    answer.latched_level = ladder.latchedLevel.rawValue
+    answer.outcome = lane.haltOutcome.rawValue
+    answer.orders_left = UInt32(clamping: lane.ordersLeft)
+    answer.obeyed_level = lane.safety.obeyedLevel.rawValue
+    answer.rearm_count = lane.safety.rearmCount
+    answer.verified_ns = lane.safety.verifiedAt
+    answer.answered_ns = now
+    answer.clock_offset_ns = lane.safety.clock.estimate ?? .min
+    self.lane!.show(&answer)
   }
 
   private mutating func publishState<A: ExchangeAdapter & ~Copyable>(
@@ -118,8 +178,11 @@ struct LaneTelemetry: ~Copyable {
     case .stopped:
       state = .stopped
       cause = "stopped"
-    case .none:
+    case _ where !lane.stop.isFinal:
       switch lane.adapter.phase {
+      case .offline where !lane.mayConnect:
+        state = .frozen
+        cause = haltText
       case .offline, .opening, .loggingIn, .settingUp, .subscribing:
         state = .connecting
         if !error.isEmpty { cause += "; before: " + error }
@@ -129,6 +192,7 @@ struct LaneTelemetry: ~Copyable {
         let block = lane.core.instrumentCount > 0 ? lane.quoting.block(0) : .notListed
         state = block == .none ? .quoting : .frozen
         cause = block.text
+        if lane.safety.ladder.level > .none { cause = haltText }
       }
     default:
       state = .stopping
@@ -187,6 +251,12 @@ struct LaneTelemetry: ~Copyable {
     shown.fees_e8 = state.pointee.feesE8
     shown.fill_count = UInt64(state.pointee.fills)
     let time = lane.quotedTime[index]
+    if let plan = lane.flattenPlan(InstrumentIndex(index)) {
+      shown.plan_lots = plan.side == .sell ? -plan.qty : plan.qty
+      shown.plan_depth_lots = plan.depth
+      shown.plan_limit_ticks = plan.limit
+      shown.plan_worst_ticks = plan.worst
+    }
     shown.quoted_ns = time.quoted
     shown.observed_ns = time.observed
     _ = self.lane!.show(&shown, at: index)

@@ -1,4 +1,4 @@
-import CSupport
+public import CSupport
 
 /// Limits on the whole, over all lanes. Money in 10⁻⁸ of the quote currency.
 public struct ManagerSettings: Equatable, Sendable {
@@ -7,11 +7,20 @@ public struct ManagerSettings: Equatable, Sendable {
   /// Loss from which on the quotes are widened; 0: never. They narrow again at half of it.
   public var widenAtLossE8: MoneyE8
   public var widenPermille: Int32
+  /// Fall from the best profit so far at which quoting stops; 0: no limit.
+  public var maximumDrawdownE8: MoneyE8
+  /// What loss and drawdown do.
+  public var haltLevel: StopLevel
 
-  public init(maximumLossE8: MoneyE8 = 0, widenAtLossE8: MoneyE8 = 0, widenPermille: Int32 = 2000) {
+  public init(
+    maximumLossE8: MoneyE8 = 0, widenAtLossE8: MoneyE8 = 0, widenPermille: Int32 = 2000,
+    maximumDrawdownE8: MoneyE8 = 0, haltLevel: StopLevel = .cancelAll
+  ) {
     self.maximumLossE8 = maximumLossE8
     self.widenAtLossE8 = widenAtLossE8
     self.widenPermille = widenPermille
+    self.maximumDrawdownE8 = maximumDrawdownE8
+    self.haltLevel = haltLevel
   }
 }
 
@@ -21,6 +30,9 @@ struct DirectiveMessage: BitwiseCopyable {
   var isQuotingAllowed: Bool
   var widenPermille: Int32
   var targetPosition: Int64
+  /// A level of the kill ladder that is to be latched, and its cause; 0: none.
+  var haltLevel: UInt8 = 0
+  var haltCause: UInt8 = 0
 
   var directive: Directive {
     var directive = Directive()
@@ -37,7 +49,7 @@ struct DirectiveMessage: BitwiseCopyable {
 struct StrategyManager {
   enum Level: Equatable {
     case normal, widened
-    /// The loss limit was met. Ends only with the engine (R52).
+    /// A limit was met. Ends when a person re-arms, and with the engine (R52).
     case halted
   }
 
@@ -46,6 +58,12 @@ struct StrategyManager {
   private var latest: [[LaneUpdate?]]
   private(set) var level = Level.normal
   private(set) var profitE8: MoneyE8 = 0
+  /// Which limit was met.
+  private(set) var cause = HaltCause.overallLoss
+  /// Profit at the start or the last re-arming, and the best since then. The first counts as zero: with the engine
+  /// profit counts from nothing.
+  private var baseE8: MoneyE8 = 0
+  private var peakE8: MoneyE8 = 0
 
   init(settings: ManagerSettings, instrumentsPerLane: [Int]) {
     self.settings = settings
@@ -69,22 +87,36 @@ struct StrategyManager {
       }
     }
     let before = level
-    if level == .halted || settings.maximumLossE8 > 0 && profitE8 <= -settings.maximumLossE8 {
+    peakE8 = max(peakE8, profitE8)
+    if level == .halted { return false }
+    if settings.maximumLossE8 > 0, profitE8 <= baseE8 - settings.maximumLossE8 {
       level = .halted
-    } else if settings.widenAtLossE8 > 0, profitE8 <= -settings.widenAtLossE8 {
+      cause = .overallLoss
+    } else if settings.maximumDrawdownE8 > 0, profitE8 <= peakE8 - settings.maximumDrawdownE8 {
+      level = .halted
+      cause = .overallDrawdown
+    } else if settings.widenAtLossE8 > 0, profitE8 <= baseE8 - settings.widenAtLossE8 {
       level = .widened
-    } else if level == .widened, profitE8 > -settings.widenAtLossE8 / 2 {
+    } else if level == .widened, profitE8 > baseE8 - settings.widenAtLossE8 / 2 {
       level = .normal
     }
     return level != before
+  }
+
+  /// By hand: loss and drawdown count from here. The lanes are to be told anew.
+  mutating func rearm() {
+    baseE8 = profitE8
+    peakE8 = profitE8
+    level = .normal
   }
 
   /// What each instrument of a lane is told now.
   func directives(lane: Int) -> [DirectiveMessage] {
     latest[lane].indices.map {
       DirectiveMessage(
-        instrument: InstrumentIndex($0), isQuotingAllowed: level != .halted,
-        widenPermille: level == .widened ? settings.widenPermille : 1000, targetPosition: 0)
+        instrument: InstrumentIndex($0), isQuotingAllowed: level != .halted || settings.haltLevel < .cancelAll,
+        widenPermille: level == .widened ? settings.widenPermille : 1000, targetPosition: 0,
+        haltLevel: level == .halted ? UInt8(settings.haltLevel.rawValue) : 0, haltCause: cause.rawValue)
     }
   }
 }

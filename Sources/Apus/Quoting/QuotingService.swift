@@ -13,6 +13,8 @@ public enum QuotingBlock: UInt8, Sendable, CaseIterable {
   case protection
   /// The venue has left too many order messages unanswered.
   case unanswered
+  /// Of the kill ladder and the safety rules.
+  case halted, noNewOrders, slowVenue, staleBook, staleMark, staleIndex, churn, toxicFlow, clockOff
 
   /// For people.
   public var text: String {
@@ -35,6 +37,15 @@ public enum QuotingBlock: UInt8, Sendable, CaseIterable {
     case .unanswered: "the venue does not answer order messages; quoting resumes when it does"
     case .protection: "the venue's protection of mass quotes is used up or not set; it is set again after a pause"
     case .throttled: "the message rate was exceeded; quoting resumes after a pause"
+    case .halted: "halted by the kill ladder; apus resume re-arms it"
+    case .noNewOrders: "the kill ladder allows no new orders; apus resume re-arms it"
+    case .slowVenue: "the venue answers too slowly; quoting resumes after a pause"
+    case .staleBook: "the book is stale"
+    case .staleMark: "the mark price is stale"
+    case .staleIndex: "the index is stale"
+    case .churn: "too many messages for this instrument; quoting resumes after a pause"
+    case .toxicFlow: "too many fills on one side, or the mark moved against them; quoting resumes after a pause"
+    case .clockOff: "the clocks of this machine and of the venue have not been seen to agree"
     }
   }
 }

@@ -107,6 +107,17 @@ public struct RiskGate: ~Copyable {
     return ApprovedCommand(command)
   }
 
+  /// Lets an order through that closes a part of the position, and nothing else: against the position, no larger than
+  /// it, no worse than `worst`, no larger than the largest order.
+  func passReduction(_ command: Command, worst: PriceTicks, state: StatePointer) -> ApprovedCommand? {
+    guard command.kind == .insert, let position = state.pointee.position,
+      let limits = limits[Int(command.instrument)], command.qty > .zero, command.qty <= limits.maximumOrder,
+      command.side == .sell ? command.qty <= position : command.qty <= -position,
+      !command.side.isBetter(command.price, than: worst)
+    else { return nil }
+    return ApprovedCommand(command)
+  }
+
   /// Checks an insert or amend.
   ///
   /// - Parameters:

@@ -89,7 +89,20 @@ public struct TelemetryReader: ~Copyable, @unchecked Sendable {
       index: index, name: String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self),
       heartbeat: unsafe apus_telemetry_lane_heartbeat(lane),
       state: isKnown ? LaneState(rawValue: view.state) : nil, stateSince: view.since_ns,
-      cause: hasState ? text(of: &view.cause) : "", counters: counters, instruments: instruments)
+      cause: hasState ? text(of: &view.cause) : "", counters: counters, instruments: instruments,
+      halt: unsafe haltSnapshot(lane), watchdog: unsafe watchdogSnapshot(lane))
+  }
+
+  private func haltSnapshot(_ lane: OpaquePointer) -> HaltSnapshot? {
+    var raw = HaltAnswer()
+    guard unsafe apus_telemetry_read_halt(lane, &raw) else { return nil }
+    return HaltSnapshot(&raw)
+  }
+
+  private func watchdogSnapshot(_ lane: OpaquePointer) -> WatchdogSnapshot? {
+    var raw = WatchdogView()
+    guard unsafe apus_telemetry_read_watchdog(lane, &raw) else { return nil }
+    return WatchdogSnapshot(raw)
   }
 }
 
@@ -106,7 +119,7 @@ public enum TelemetryControl {
     }
   }
 
-  /// Takes the request back. A latch that it has set in the engine stays until that is re-armed.
+  /// Re-arms: takes the request back and makes the engine let go of all its latches. For a person's hand only.
   public static func clearStop(path: String) throws(MappedFileError) {
     var version: UInt32 = 0
     let code = unsafe apus_telemetry_clear_stop(path, &version)

@@ -57,15 +57,19 @@ public struct StopRequest: Equatable, Sendable {
   /// Nanoseconds since 1970 UTC; 0 if there was none.
   public var requestedWallTime: Nanoseconds
   public var requesterProcessID: Int64
+  /// Re-armings ever made by hand.
+  public var rearmCount: UInt32
 
   public init(
-    level: StopLevel, cause: String, requestCount: UInt64, requestedWallTime: Nanoseconds, requesterProcessID: Int64
+    level: StopLevel, cause: String, requestCount: UInt64, requestedWallTime: Nanoseconds, requesterProcessID: Int64,
+    rearmCount: UInt32 = 0
   ) {
     self.level = level
     self.cause = cause
     self.requestCount = requestCount
     self.requestedWallTime = requestedWallTime
     self.requesterProcessID = requesterProcessID
+    self.rearmCount = rearmCount
   }
 
   init(_ view: apus_telemetry_stop_view) {
@@ -73,7 +77,7 @@ public struct StopRequest: Equatable, Sendable {
     self.init(
       level: StopLevel(rawValue: min(view.level, StopLevel.disconnect.rawValue)) ?? .disconnect,
       cause: text(of: &view.cause), requestCount: view.request_count, requestedWallTime: view.requested_wall_ns,
-      requesterProcessID: view.requester_process_id)
+      requesterProcessID: view.requester_process_id, rearmCount: view.rearm_count)
   }
 }
 
@@ -89,10 +93,14 @@ public struct LaneSnapshot: Equatable, Sendable {
   public var counters: [CounterSnapshot]
   /// Those that could be read whole.
   public var instruments: [InstrumentSnapshot]
+  /// What the lane says about a halt; `nil` if it has not said anything, as engines before 0.2 do not.
+  public var halt: HaltSnapshot?
+  public var watchdog: WatchdogSnapshot?
 
   public init(
     index: Int, name: String, heartbeat: Nanoseconds, state: LaneState?, stateSince: Nanoseconds, cause: String,
-    counters: [CounterSnapshot], instruments: [InstrumentSnapshot]
+    counters: [CounterSnapshot], instruments: [InstrumentSnapshot], halt: HaltSnapshot? = nil,
+    watchdog: WatchdogSnapshot? = nil
   ) {
     self.index = index
     self.name = name
@@ -102,6 +110,8 @@ public struct LaneSnapshot: Equatable, Sendable {
     self.cause = cause
     self.counters = counters
     self.instruments = instruments
+    self.halt = halt
+    self.watchdog = watchdog
   }
 
   /// The value of a counter that this program knows; 0 in a file that lacks it.
@@ -168,6 +178,8 @@ public struct InstrumentSnapshot: Equatable, Sendable {
   /// Time with both sides live, out of `observed`.
   public var quoted: Nanoseconds
   public var observed: Nanoseconds
+  /// What closing the position would begin with; `nil` if there is nothing to close, or too little is known.
+  public var plan: FlattenSnapshot?
 
   init(_ raw: inout InstrumentTelemetry, index: Int) {
     self.index = index
@@ -187,5 +199,75 @@ public struct InstrumentSnapshot: Equatable, Sendable {
     fills = raw.fill_count
     quoted = raw.quoted_ns
     observed = raw.observed_ns
+    if raw.plan_worst_ticks.rawValue != 0 {
+      plan = FlattenSnapshot(
+        lots: raw.plan_lots, depth: raw.plan_depth_lots, limit: raw.plan_limit_ticks, worst: raw.plan_worst_ticks)
+    }
   }
+}
+
+/// What a lane answers to a halt; all of it is of one moment.
+public struct HaltSnapshot: Equatable, Sendable {
+  /// That rules, and the highest that only a person takes back.
+  public var level: StopLevel
+  public var latchedLevel: StopLevel
+  public var outcome: HaltOutcome
+  /// Orders of ours that may rest.
+  public var ordersLeft: Int
+  /// The causes with their levels, for people.
+  public var cause: String
+  /// Of the stop word, as the lane has last read it, and the re-armings that it has carried out.
+  public var obeyedLevel: StopLevel
+  public var rearmCount: UInt32
+  /// CLOCK_MONOTONIC; `nil`: not since the halt.
+  public var verifiedAt: Nanoseconds?
+  public var answeredAt: Nanoseconds
+  /// Our clock less the venue's, the shortest network delay included.
+  public var clockOffset: Nanoseconds?
+
+  init(_ raw: inout HaltAnswer) {
+    level = StopLevel(rawValue: raw.level) ?? .disconnect
+    latchedLevel = StopLevel(rawValue: raw.latched_level) ?? .disconnect
+    outcome = HaltOutcome(rawValue: raw.outcome) ?? .working
+    ordersLeft = Int(raw.orders_left)
+    cause = text(of: &raw.cause)
+    obeyedLevel = StopLevel(rawValue: raw.obeyed_level) ?? .disconnect
+    rearmCount = raw.rearm_count
+    verifiedAt = raw.verified_ns == 0 ? nil : raw.verified_ns
+    answeredAt = raw.answered_ns
+    clockOffset = raw.clock_offset_ns == .min ? nil : raw.clock_offset_ns
+  }
+}
+
+/// What the watchdog of a lane has done.
+public struct WatchdogSnapshot: Equatable, Sendable {
+  public enum State: UInt32, Sendable {
+    case off, connecting, watching, pulling
+    /// Nothing of ours rests, by the venue's word.
+    case pulled
+  }
+  public var state: State
+  public var ordersLeft: Int
+  public var trips: UInt64
+  /// CLOCK_MONOTONIC, of the last time; `nil`: never, or not yet.
+  public var trippedAt: Nanoseconds?
+  public var flatAt: Nanoseconds?
+
+  init(_ raw: WatchdogView) {
+    state = State(rawValue: raw.state) ?? .off
+    ordersLeft = Int(raw.orders_left)
+    trips = raw.trip_count
+    trippedAt = raw.tripped_ns == 0 ? nil : raw.tripped_ns
+    flatAt = raw.flat_ns == 0 ? nil : raw.flat_ns
+  }
+}
+
+/// What closing a position would begin with.
+public struct FlattenSnapshot: Equatable, Sendable {
+  /// Of the first order: positive buys, negative sells; 0: nothing is displayed within the worst price.
+  public var lots: QtyLots
+  /// Displayed within the worst price.
+  public var depth: QtyLots
+  public var limit: PriceTicks
+  public var worst: PriceTicks
 }

@@ -49,6 +49,14 @@ public struct TelemetryWriter: ~Copyable, @unchecked Sendable {
     @inlinable @inline(always) @_noLocks get { unsafe apus_telemetry_requested_stop(file) }
   }
 
+  /// What the watchdog of a lane writes, on its own thread. `nil` if there is no such lane yet.
+  public func openWatchdog(_ index: Int) -> TelemetryWatchdog? {
+    guard let number = UInt32(exactly: index), number < UInt32(APUS_TELEMETRY_LANES), openedLanes.contains(index) else {
+      return nil
+    }
+    return unsafe TelemetryWatchdog(lane: apus_telemetry_lane_block(file, number), storage: storage)
+  }
+
   /// The request with its cause, for the journal and for people.
   public var stopRequest: StopRequest { StopRequest(unsafe apus_telemetry_read_stop(file)) }
 }
@@ -115,6 +123,31 @@ public struct TelemetryLane: ~Copyable, @unchecked Sendable {
   public var requestedStop: StopLevel {
     @inlinable @inline(always) @_noLocks get { unsafe apus_telemetry_requested_stop(file) }
   }
+
+  /// Shows how far the lane has come with a halt. Inout only to spare a copy.
+  @inlinable @inline(always) @_noLocks
+  public mutating func show(_ value: inout HaltAnswer) {
+    unsafe apus_telemetry_show_halt(lane, &value)
+  }
+}
+
+/// What the watchdog of one lane writes of itself, and reads of what is asked for. Moved to its thread.
+// Sendable: as TelemetryWriter; only the watchdog writes these words.
+@safe
+public struct TelemetryWatchdog: ~Copyable, @unchecked Sendable {
+  private let lane: OpaquePointer
+  private let storage: TelemetryMapping
+
+  fileprivate init(lane: OpaquePointer, storage: TelemetryMapping) {
+    unsafe self.lane = lane
+    self.storage = storage
+  }
+
+  public mutating func show(_ value: inout WatchdogView) {
+    unsafe apus_telemetry_show_watchdog(lane, &value)
+  }
+
+  public var requestedStop: StopLevel { unsafe apus_telemetry_requested_stop(storage.file) }
 }
 
 extension InstrumentTelemetry {

@@ -81,6 +81,11 @@ protocol ExchangeAdapter: ~Copyable {
   mutating func encode(_ approved: ApprovedCommand, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer)
     -> Int
 
+  /// Writes an approved reduction: an order that only reduces the position, takes what it can at once and never rests.
+  mutating func encodeReduction(
+    _ approved: ApprovedCommand, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) -> Int
+
   /// What an error reply proves about the order that the request was for (R04).
   static func proof(of kind: RequestKind, code: Int64) -> RefusalProof
   /// Whether the code says that the message rate was exceeded.

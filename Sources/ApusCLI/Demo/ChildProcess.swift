@@ -91,10 +91,13 @@ final class ChildProcess {
     return status
   }
 
-  /// `kill -9`.
-  func kill() { if poll() == nil { Glibc.kill(id, SIGKILL) } }
+  /// Nothing happens if it has ended.
+  func signal(_ number: Int32) { if poll() == nil { Glibc.kill(id, number) } }
 
-  func terminate() { if poll() == nil { Glibc.kill(id, SIGTERM) } }
+  /// `kill -9`.
+  func kill() { signal(SIGKILL) }
+
+  func terminate() { signal(SIGTERM) }
 
   /// Waits for the end, at most `seconds`; then ends it by force.
   @discardableResult

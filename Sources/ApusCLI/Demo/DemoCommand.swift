@@ -177,7 +177,14 @@ struct DemoCommand: AsyncParsableCommand {
         dataDirectory: "\(room)/data"),
       venue: VenueSection(
         url: url, keyID: "demo", privateKeyFile: "\(room)/key.pem", caFile: tls ? "\(room)/certificate.pem" : nil),
-      instruments: [instrument])
+      instruments: [instrument], safety: safety)
+  }
+
+  /// A recording's trades come as they came, whatever our quotes do: they are not flow that has found us.
+  private var safety: SafetySection {
+    var safety = SafetySection().scaled(toSpeed: speed)
+    if feed != nil { safety.toxicFills = 0 }
+    return safety
   }
 
   private var coreCount: Int { (try? CPU.allowedCores())?.count ?? 1 }

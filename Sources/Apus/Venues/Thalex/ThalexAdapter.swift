@@ -347,6 +347,15 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     }
   }
 
+  mutating func encodeReduction(
+    _ approved: ApprovedCommand, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) -> Int {
+    let command = approved.command
+    return encoder.insert(
+      into: buffer, clientID: clientID, instrument: command.instrument, side: command.side, price: command.price,
+      qty: command.qty, options: [.reduceOnly, .immediateOrCancel])
+  }
+
   // MARK: - The venue's table of proofs (protocol 2.4 and 8.1)
 
   static func proof(of kind: RequestKind, code: Int64) -> RefusalProof {
