@@ -137,7 +137,7 @@ import Testing
     let venue = try SimulatedVenue(configuration)
     let connection = ConnectionID(1)
     venue.connect(connection, now: 0)
-    let token = try JSONWebToken.make(keyID: "K1", key: .generate(), issuedAt: 1_776_757_800_000_000_000)
+    let token = try JSONWebToken.make(keyID: "K1", key: .generate(), issuedAt: 1_776_757_800_000_000)
     var now: Nanoseconds = 2_000_000_000
     var record: [String] = []
     func ask(_ method: String, _ params: String) {
