@@ -7,7 +7,7 @@ import Testing
 /// What can be made to go wrong, and what it looks like from outside.
 @Suite struct VenueFaultTests {
   @Test(arguments: [true, false])
-  func `R32 a halted instrument refuses orders with 10 until it is resumed; its orders go or stay`(cancelling: Bool)
+  func `a halted instrument refuses orders with 10 until it is resumed; its orders go or stay`(cancelling: Bool)
     throws
   {
     let h = try Harness(flow: [
@@ -38,7 +38,7 @@ import Testing
   }
 
   @Test(arguments: [(50_000_000, "61800.5", 61_801.0), (500_000_000, "61795", 61_805.0)] as [(Int64, String, Double)])
-  func `R32 a new tick size is announced; orders die, prices of the old grid that do not fit get 15`(
+  func `a new tick size is announced; orders die, prices of the old grid that do not fit get 15`(
     tickE8: Int64, good: String, ask: Double
   ) throws {
     let h = try Harness(flow: [(0, ScriptedFlow.calm), (second, [.level(0, .sell, 61_801, 7000)])])

@@ -162,7 +162,7 @@ final class Market {
 
   /// A new tick size; the book must be empty, or rest where both grids meet.
   func setTick(_ tickE8: Int64, tickLotE8: Int64) {
-    value = value * self.tickLotE8 / tickLotE8
+    value = Decimal.scaled(value, self.tickLotE8, over: tickLotE8)
     lastPrice = lastPrice.map { regrid($0, tickE8) }
     firstPrice = regrid(firstPrice, tickE8)
     lowPrice = regrid(lowPrice, tickE8)
