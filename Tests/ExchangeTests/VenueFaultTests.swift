@@ -135,17 +135,4 @@ import Testing
     h.venue.setClockOffset(40_000 * second, now: h.now)
     #expect(h.ask(id, "public/instruments").list.count == 2)
   }
-
-  @Test func `a server does what it is told from another thread`() throws {
-    let running = try RunningServer()
-    let clients = try VenueClients(running.server)
-    let connection = try clients.open()
-    running.server.perform { venue, now in
-      venue.refusesLogins = true
-      venue.announceReconnect(now: now)
-    }
-    let refused = try clients.login(connection, key: SigningKey.generate(), id: "K1", times: IssuedAtSource())
-    #expect(refused.errorCode == 19)
-    _ = try running.finish()
-  }
 }

@@ -371,4 +371,17 @@ private final class Scratch {
   deinit { try? FileManager.default.removeItem(atPath: root) }
 
   func path(_ name: String) -> String { "\(root)/\(name)" }
+
+  @Test func `a server does what it is told from another thread`() throws {
+    let running = try RunningServer()
+    let clients = try VenueClients(running.server)
+    let connection = try clients.open()
+    running.server.perform { venue, now in
+      venue.refusesLogins = true
+      venue.announceReconnect(now: now)
+    }
+    let refused = try clients.login(connection, key: SigningKey.generate(), id: "K1", times: IssuedAtSource())
+    #expect(refused.errorCode == 19)
+    _ = try running.finish()
+  }
 }

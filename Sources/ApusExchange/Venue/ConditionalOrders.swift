@@ -212,7 +212,7 @@ extension SimulatedVenue {
   func flushConditionals() {
     guard !conditionalAccounts.isEmpty else { return }
     for account in conditionalAccounts {
-      let listeners = account.sessions.filter { $0.isOpen && $0.privateChannels.contains(.conditionals) }
+      let listeners = listeners(account, .conditionals)
       guard !listeners.isEmpty else { continue }
       writeConditionalNotification(account)
       for session in listeners { outbox.post(session.id, message) }
