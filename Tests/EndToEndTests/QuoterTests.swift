@@ -75,7 +75,7 @@ import Testing
     }
     var told: [Told] = []
     for (quoter, process) in zip(quoters, running) {
-      let code = try process.waitForExit(seconds: 100)
+      let code = try process.waitForExit(seconds: 150)
       #expect(code == 0, "\(quoter.script) failed: \(process.errorOutput)")
       // Neither the client's library nor the event loop complained.
       #expect(process.errorOutput.isEmpty, "\(quoter.script): \(process.errorOutput)")
@@ -120,6 +120,24 @@ import Testing
       python,
       [Places.pythonScripts + "/check_schemas.py", Self.schemas] + quoters.map { folder.file("\($0.keyID).jsonl") })
     #expect(try schemas.waitForExit(seconds: 100) == 0, "\(schemas.errorOutput)")
+  }
+
+  @Test func `the smaller examples of the official client find what they need`() throws {
+    let python = try PythonEnvironment.interpreter()
+    let folder = try TemporaryFolder()
+    let key = try SigningKey.generate()
+    _ = try key.withPrivatePEM {
+      FileManager.default.createFile(atPath: folder.file("private.pem"), contents: Data($0))
+    }
+    let venue = try ChildProcess(Places.apus(), ["venue", "--port", "0", "--seed", "5", "--chain", "20"])
+    let url = String(try venue.line(startingWith: "listening on ", seconds: 20).dropFirst("listening on ".count))
+    let demos = try ChildProcess(
+      python, [Places.pythonScripts + "/demos.py", url, folder.file("private.pem")],
+      environment: PythonEnvironment.noProxy)
+    #expect(try demos.waitForExit(seconds: 90) == 0, "\(demos.errorOutput)")
+    venue.terminate()
+    #expect(try venue.waitForExit(seconds: 20) == 0)
+    #expect(venue.output.contains("connections: 5 accepted, 5 opened, 0 failed, 0 refused"))
   }
 
   private static let schemas = Places.package + "/Tests/Fixtures/thalex-schemas.json"

@@ -19,7 +19,8 @@ PUBLIC = {
     "private_subscribe": "private/subscribe",
 }
 STATUSES = LIVE + ("filled", "cancelled", "cancelled_partially_filled")
-LIMIT = 20.0
+# Seconds for an answer; a quoter that fell behind on a busy machine has much to read before it.
+LIMIT = 60.0
 
 
 class Address:
@@ -28,9 +29,6 @@ class Address:
     def __init__(self, url):
         self.value = url
 
-
-class Finished(Exception):
-    """The time to quote is over."""
 
 
 def same(a, b):
@@ -76,22 +74,22 @@ class Desk:
 
     # messages
 
-    def note(self, message):
+    def note(self, text, message):
         """Writes a message into the record, with the method that it answers if that is known."""
         if self.record is None:
             return
-        entry = {"message": message}
+        method = ""
         if "channel_name" not in message and message.get("id") in self.methods:
             name = self.methods[message["id"]]
-            entry["method"] = PUBLIC.get(name, "private/" + name)
-        self.record.write(json.dumps(entry) + "\n")
+            method = f', "method": "{PUBLIC.get(name, "private/" + name)}"'
+        self.record.write(f'{{"message": {text}{method}}}\n')
 
     async def receive(self, seconds=LIMIT):
         """The next message, after it has been taken into the account."""
         text = await asyncio.wait_for(self.client.receive(), seconds)
         assert isinstance(text, str), f"a binary frame came: {text!r}"
         message = json.loads(text)
-        self.note(message)
+        self.note(text, message)
         if "channel_name" in message:
             assert "notification" in message, message
             self.take(message["channel_name"], message["notification"])
