@@ -30,7 +30,6 @@ class Address:
         self.value = url
 
 
-
 def same(a, b):
     return abs(a - b) < 1e-8
 
