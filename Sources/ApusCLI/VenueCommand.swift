@@ -242,6 +242,11 @@ struct VenueCommand: AsyncParsableCommand {
       "trades: \(venue.trades)",
       "rate violations: \(venue.rateViolations)",
     ]
+    if venue.massQuotes > 0 {
+      lines.append(
+        "mass quotes: \(venue.massQuotes), with \(venue.quotesDone) sides done and \(venue.quotesRefused) refused; "
+          + "protection was hit \(venue.protectionHits) times")
+    }
     if venue.failedLogins > 0 { lines.append("failed logins: \(venue.failedLogins)") }
     if report.slowReaders > 0 { lines.append("dropped for not reading: \(report.slowReaders)") }
     if report.deadPeers + venue.timeouts > 0 {

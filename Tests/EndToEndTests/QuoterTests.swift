@@ -86,6 +86,7 @@ import Testing
     #expect(try venue.waitForExit(seconds: 20) == 0)
     #expect(venue.output.contains("connections: 5 accepted, 5 opened, 0 failed, 0 refused"))
     #expect(venue.output.contains(", 0 malformed"))
+    #expect(venue.output.contains("sides done") && venue.output.contains("protection was hit"))
     #expect(venue.errorOutput.isEmpty)
 
     let books = try JSONDecoder().decode(
