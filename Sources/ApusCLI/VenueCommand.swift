@@ -87,6 +87,10 @@ struct VenueCommand: AsyncParsableCommand {
       "List 5 dated BTC futures, 9 rolls and about this many BTC options, calls and puts, 0 to 2000.", valueName: "n"))
   var chain: Int?
 
+  @Option(
+    help: "What a mass quote counts as against the message rate: one a request, one an instrument, or one a side.")
+  var massQuoteCost = MassQuoteCostArgument.request
+
   @Flag(help: "End when the recordings have come to their end.")
   var exitAtEnd = false
 
@@ -170,6 +174,7 @@ struct VenueCommand: AsyncParsableCommand {
 
     var venue = VenueConfiguration()
     venue.seed = seed
+    venue.massQuoteCost = massQuoteCost.cost
     // Index, mark and funding keep up with a market that runs faster.
     venue.markInterval = max(10_000_000, min(1_000_000_000, 1_000_000_000_000 / Nanoseconds(speed.thousandths)))
     let flow: any MarketFlow
@@ -331,6 +336,18 @@ struct KeyArgument: ExpressibleByArgument {
     id = String(argument[..<sign])
     path = String(argument[argument.index(after: sign)...])
     if id.isEmpty || path.isEmpty { return nil }
+  }
+}
+
+enum MassQuoteCostArgument: String, ExpressibleByArgument, CaseIterable {
+  case request, instrument, side
+
+  var cost: VenueConfiguration.MassQuoteCost {
+    switch self {
+    case .request: .perRequest
+    case .instrument: .perQuote
+    case .side: .perSide
+    }
   }
 }
 

@@ -8,7 +8,9 @@ import Testing
     #expect(refused.errorOutput.contains("--chain must be a number of options from 0 to 2000, not 2001"))
     let help = try ChildProcess(Places.apus(), ["venue", "--help"])
     #expect(try help.waitForExit(seconds: 30) == 0)
-    #expect(help.output.contains("--chain <n>") && help.output.contains("no margin is checked"))
+    #expect(
+      help.output.contains("--chain <n>") && help.output.contains("--mass-quote-cost")
+        && help.output.contains("no margin is checked"))
   }
 
   @Test func `the largest chain is served and ended in order`() throws {

@@ -12,11 +12,13 @@ extension Harness {
   /// A venue with the perpetual, a future and a roll of tomorrow's date, and two options on it. No trades of others.
   static func dated(
     secondsBefore: Int64 = 40_000, quoted: Bool = false, index: Int64 = 61_800,
+    later: [(Nanoseconds, Int64)] = [],
     _ adjust: (inout VenueConfiguration) -> Void = { _ in }
   ) throws -> Harness {
-    try Harness(flow: [
-      (0, [.index(0, e8: index * 100_000_000), .level(0, .buy, 61_800, 1000), .level(0, .sell, 61_801, 1000)])
-    ]) {
+    let first: [FlowEvent] = [
+      .index(0, e8: index * 100_000_000), .level(0, .buy, 61_800, 1000), .level(0, .sell, 61_801, 1000),
+    ]
+    return try Harness(flow: [(0, first)] + later.map { ($0.0, [.index(0, e8: $0.1 * 100_000_000)]) }) {
       $0.wallClockBase = (expirySeconds - secondsBefore) * second
       $0.derivedTradesPerMark = 0
       let future = InstrumentSpec.btcFuture(day: expiryDay)
@@ -277,6 +279,26 @@ extension Harness {
     #expect(out.first { $0.channel == "lwt.\(call).raw" }?.notification["v"] != nil)
     h.pass(second)
     #expect(h.take(id).contains { $0.channel == "lwt_options.BTCUSD.all.raw" })
+  }
+
+  @Test func `quoted books follow the market wherever it goes`() throws {
+    let h = try Harness.dated(
+      quoted: true, later: [(second / 2, 70_000), (3 * second / 2, 30_000), (5 * second / 2, 150_000)])
+    let id = h.connect()
+    for index in [61_800.0, 70_000, 30_000, 150_000] {
+      for name in [future, call, roll] {
+        let ticker = h.ask(id, "public/ticker", "{\"instrument_name\":\"\(name)\"}").object
+        let (bid, mark, ask) = (
+          ticker.number("best_bid_price"), ticker.number("mark_price"), ticker.number("best_ask_price")
+        )
+        // An option that is worth nothing has no bid.
+        if name == call && index == 30_000 { #expect(bid.isNaN) } else { #expect(bid < mark, "\(name) at \(index)") }
+        #expect(mark < ask, "\(name) at \(index)")
+        if name == future { #expect(abs(bid - index) < index / 50) }
+      }
+      h.pass(1001 * millisecond)
+    }
+    #expect(h.venue.statistics.droppedLevels == 0)
   }
 
   @Test func `others trade in quoted instruments, the same way every time`() throws {

@@ -322,6 +322,15 @@ struct BackgroundBook: ~Copyable {
     return offset >= 0 && offset < Int64(span) ? Int(offset) : nil
   }
 
+  /// Whether a price lies in the window, or would begin one.
+  func contains(_ price: Int64) -> Bool { !isPlaced || (price >= base && price < base + Int64(span)) }
+
+  /// Lets the next price place the window anew. Nothing may rest.
+  mutating func displace() {
+    precondition(bestBid < 0 && bestAsk == span, "orders rest in the window")
+    isPlaced = false
+  }
+
   func price(_ slot: Int) -> PriceTicks { PriceTicks(rawValue: base + Int64(slot)) }
   func handle(_ side: Side, _ slot: Int) -> UInt64 { handles[Int(side.rawValue) * span + slot] }
   func lots(_ side: Side, _ slot: Int) -> Int64 { remaining[Int(side.rawValue) * span + slot] }
