@@ -14,12 +14,17 @@ struct VenueCommand: AsyncParsableCommand {
     commandName: "venue",
     abstract: "Serve a simulated venue that speaks the Thalex protocol.",
     discussion: """
-      Lists BTC-PERPETUAL and ETH-PERPETUAL with the market of a recording (--feed) or a made-up one (--seed). Any client \
-      of the real venue can trade on it: log in with a key, quote, be filled. The first line printed is the address to \
+      Lists BTC-PERPETUAL and ETH-PERPETUAL with the market of a recording (--feed) or a made-up one (--seed). With \
+      --chain it also lists dated BTC futures, the rolls between them and options, and quotes these itself around model \
+      prices: the index plus 5 % a year for futures, Black and Scholes for options, the difference of the legs for rolls. \
+      The first of them expires at 08:00 UTC within 26 hours. Any client of the real venue can trade on it: log in with a \
+      key, quote by orders or mass quotes, be filled. Simplified: no margin is checked, rolls match in books of their own \
+      only, nothing is settled daily. The first line printed is the address to \
       connect to. Ctrl-C ends it with a short report; a second Ctrl-C ends it at once.
 
       Examples:
         apus venue --port 8765
+        apus venue --chain 400
         apus venue --tls --write-certificate venue.pem --key K123=public.pem
         apus venue --feed binance-usdm-btcusdt-20240808.jsonl.gz --speed 20 --exit-at-end --books books.json
 
@@ -77,6 +82,15 @@ struct VenueCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("At the end, write the books of every account here, as JSON.", valueName: "file"))
   var books: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "List 5 dated BTC futures, 9 rolls and about this many BTC options, calls and puts, 0 to 2000.", valueName: "n"))
+  var chain: Int?
+
+  @Option(
+    help: "What a mass quote counts as against the message rate: one a request, one an instrument, or one a side.")
+  var massQuoteCost = MassQuoteCostArgument.request
+
   @Flag(help: "End when the recordings have come to their end.")
   var exitAtEnd = false
 
@@ -94,6 +108,9 @@ struct VenueCommand: AsyncParsableCommand {
     if writeCertificate != nil, !tls { throw ValidationError("--write-certificate needs --tls") }
     if exitAtEnd, feed.isEmpty {
       throw ValidationError("--exit-at-end needs --feed: a made-up market never ends")
+    }
+    if let chain, !(0...2000).contains(chain) {
+      throw ValidationError("--chain must be a number of options from 0 to 2000, not \(chain)")
     }
     if let core {
       let allowed = try CPU.allowedCores()
@@ -157,6 +174,7 @@ struct VenueCommand: AsyncParsableCommand {
 
     var venue = VenueConfiguration()
     venue.seed = seed
+    venue.massQuoteCost = massQuoteCost.cost
     // Index, mark and funding keep up with a market that runs faster.
     venue.markInterval = max(10_000_000, min(1_000_000_000, 1_000_000_000_000 / Nanoseconds(speed.thousandths)))
     let flow: any MarketFlow
@@ -167,6 +185,13 @@ struct VenueCommand: AsyncParsableCommand {
         feed.map { VenueFeeds.Source(path: $0.path, instrument: $0.instrument) }, for: &venue.instruments,
         speedThousandths: speed.thousandths
       ).flow
+    }
+    if let chain {
+      venue.instruments += InstrumentSpec.btcChain(
+        options: chain, wallClock: EngineClock.now() + EngineClock.wallOffset(),
+        indexE8: venue.instruments[0].initialIndexE8)
+      // About as many others trade in a large chain as in a small one, by instrument.
+      venue.derivedTradesPerMark = 2 + chain / 40
     }
     return try VenueServer(server, venue: venue, flow: flow, verifier: registry.isEmpty ? nil : registry)
   }
@@ -222,6 +247,11 @@ struct VenueCommand: AsyncParsableCommand {
       "trades: \(venue.trades)",
       "rate violations: \(venue.rateViolations)",
     ]
+    if venue.massQuotes > 0 {
+      lines.append(
+        "mass quotes: \(venue.massQuotes), with \(venue.quotesDone) sides done and \(venue.quotesRefused) refused; "
+          + "protection was hit \(venue.protectionHits) times")
+    }
     if venue.failedLogins > 0 { lines.append("failed logins: \(venue.failedLogins)") }
     if report.slowReaders > 0 { lines.append("dropped for not reading: \(report.slowReaders)") }
     if report.deadPeers + venue.timeouts > 0 {
@@ -306,6 +336,18 @@ struct KeyArgument: ExpressibleByArgument {
     id = String(argument[..<sign])
     path = String(argument[argument.index(after: sign)...])
     if id.isEmpty || path.isEmpty { return nil }
+  }
+}
+
+enum MassQuoteCostArgument: String, ExpressibleByArgument, CaseIterable {
+  case request, instrument, side
+
+  var cost: VenueConfiguration.MassQuoteCost {
+    switch self {
+    case .request: .perRequest
+    case .instrument: .perQuote
+    case .side: .perSide
+    }
   }
 }
 

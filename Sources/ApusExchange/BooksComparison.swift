@@ -43,12 +43,12 @@ public struct BooksComparison: Sendable, Equatable {
     compareTrades(engine, venue)
   }
 
-  /// Every execution by its id: instrument, side, price, size, fee, role and order.
+  /// Every execution by its id and instrument (the legs of a roll share an id): side, price, size, fee, role and order.
   private mutating func compareTrades(_ engine: EngineReport, _ venue: AccountBooks?) {
     let ours = Dictionary(
       engine.trades.map {
         (
-          $0.tradeID,
+          "\($0.tradeID) \($0.instrument)",
           "\($0.instrument) \($0.isBuy) \($0.priceTicks) \($0.lots) \($0.feeE8 ?? -1) \($0.isMaker) \($0.orderID)"
         )
       },
@@ -58,7 +58,7 @@ public struct BooksComparison: Sendable, Equatable {
       (venue?.fills ?? []).filter { names.contains($0.instrument) }
         .map {
           (
-            $0.tradeID,
+            "\($0.tradeID) \($0.instrument)",
             "\($0.instrument) \($0.isBuy) \($0.priceTicks) \($0.lots) \($0.feeE8) \($0.isMaker) \($0.orderID)"
           )
         },

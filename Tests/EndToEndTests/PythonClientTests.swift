@@ -4,18 +4,10 @@ import Foundation
 import Testing
 
 @Suite(.timeLimit(.minutes(5)), .serialized) struct PythonClientTests {
-  /// The interpreter of an environment with the official client; installs it the first time.
-  private func python() throws -> String {
-    let tool = try ChildProcess(Places.package + "/tools/python-env", [])
-    let code = try tool.waitForExit(seconds: 200)
-    guard code == 0 else { throw ChildProcess.Failure(description: "tools/python-env: \(tool.errorOutput)") }
-    return tool.output.trimmingCharacters(in: .whitespacesAndNewlines)
-  }
-
   @Test(arguments: [false, true])
   func `the official Python client trades a whole session against the venue, with TLS or without`(isSecure: Bool) throws
   {
-    let python = try python()
+    let python = try PythonEnvironment.interpreter()
     let folder = try TemporaryFolder()
     let key = try SigningKey.generate()
     try key.publicPEM().write(toFile: folder.file("public.pem"), atomically: true, encoding: .utf8)

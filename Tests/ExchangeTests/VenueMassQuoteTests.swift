@@ -288,4 +288,36 @@ extension [Received] {
     #expect(h.quoteBTC(id, #""b":{"p":61791,"a":0.2}"#).count == 1)
     #expect(h.quoteBTC(id, #""b":{"p":61792,"a":0.2}"#).orders[0].text("order_id") == order)
   }
+
+  @Test func `a notification of very many orders comes in pieces below 1 MiB`() throws {
+    let h = try Harness { $0.maximumOpenOrders = 5000 }
+    let id = h.trader(cod: false)
+    h.ask(id, "private/subscribe", #"{"channels":["account.orders"]}"#)
+    for _ in 0..<2500 {
+      h.insert(id, "buy", "0.001", "61000")
+      h.pass(100 * millisecond)
+    }
+    _ = h.take(id)
+    let out = h.send(id, #"{"method":"private/cancel_all","id":1,"params":{}}"#)
+    #expect(out[0].result as? Int == 2500)
+    #expect(out.count == 3 && out.dropFirst().map(\.list.count).reduce(0, +) == 2500)
+    #expect(out.allSatisfy { $0.text.utf8.count < 1 << 20 })
+    #expect(Set(out.dropFirst().flatMap(\.list).map { $0.text("order_id") }).count == 2500)
+  }
+
+  @Test func `rolls are mass quoted at prices of either sign, and count in the product of their legs`() throws {
+    let h = try Harness.dated()
+    let id = h.quoter(trade: "0.3", quote: "1")
+    let roll = "BTC-21APR26-PERPETUAL"
+    let out = h.quote(
+      id,
+      "{\"i\":\"\(roll)\",\"b\":[[-5,0.2],[-6,0.2]],\"a\":{\"p\":0,\"a\":0.2}},{\"i\":\"BTC-21APR26\",\"b\":{\"p\":61700,\"a\":0.1}}"
+    )
+    #expect(out.tally == [4, 0])
+    h.order(h.trader(2, kid: "K2"), roll, "sell", "0.4", "-6")
+    let told = h.take(id)
+    #expect(told.protection.map { $0.number("remaining_amount") } == [-0.1])
+    // The future's quote went with the roll's: one product.
+    #expect(h.openPrices(id).isEmpty)
+  }
 }

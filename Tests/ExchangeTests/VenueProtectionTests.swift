@@ -72,6 +72,9 @@ import Testing
       id, #"{"i":"BTC-PERPETUAL","b":{"p":61790,"a":0.1},"a":[]},{"i":"ETH-PERPETUAL","b":{"p":2601,"a":1}}"#)
     #expect(refused.tally == [1, 2])
     #expect(refused.errors.map { $0["code"] as? Int } == [23, 23])
+    #expect(h.venue.statistics.protectionHits == 1)
+    #expect(h.venue.statistics.massQuotes == 2)
+    #expect(h.venue.statistics.quotesDone == 5 && h.venue.statistics.quotesRefused == 2)
     // exhausted -> armed, by hand only
     h.pass(5 * second)
     #expect(h.quoteBTC(id, #""b":{"p":61790,"a":0.1}"#).tally == [0, 1])

@@ -184,6 +184,19 @@ private func registry(_ ids: String...) throws -> (key: SigningKey, registry: Ke
     #expect(report.deadPeers == 1)
   }
 
+  @Test func `a server does what it is told from another thread`() throws {
+    let running = try RunningServer()
+    let clients = try VenueClients(running.server)
+    let connection = try clients.open()
+    running.server.perform { venue, now in
+      venue.refusesLogins = true
+      venue.announceReconnect(now: now)
+    }
+    let refused = try clients.login(connection, key: SigningKey.generate(), id: "K1", times: IssuedAtSource())
+    #expect(refused.errorCode == 19)
+    _ = try running.finish()
+  }
+
   @Test func `a handshake that does not come is not waited for`() throws {
     let running = try RunningServer { $0.handshakeTimeout = 100_000_000 }
     let silent = try LazyReader(port: running.server.port, upgrades: false)

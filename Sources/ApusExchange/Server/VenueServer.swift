@@ -9,9 +9,9 @@ import Synchronization
 /// Serves a simulated venue over TCP: WebSocket, with or without TLS, on one thread.
 ///
 /// Made on any thread; `run` is called once, from the thread that shall do all the work, and returns what there is to
-/// tell. Only `stop` may be called meanwhile. The venue's time is that of the monotonic clock since `init`; its wall
+/// tell. Only `stop` and `perform` may be called meanwhile. The venue's time is that of the monotonic clock since `init`; its wall
 /// clock starts at the machine's.
-// Sendable: the stop word is atomic and the waker is made for other threads. All else belongs to the thread in `run`,
+// Sendable: the stop word is atomic, the actions are behind a lock and the waker is made for other threads. All else belongs to the thread in `run`,
 // which `hasRun` keeps to one; flow and verifier are handed over by `sending`.
 public final class VenueServer: @unchecked Sendable {
   private let configuration: VenueServerConfiguration
@@ -21,6 +21,8 @@ public final class VenueServer: @unchecked Sendable {
   private let waker: DriverWaker
   private let stopWord = Atomic<Bool>(false)
   private let hasRun = Atomic<Bool>(false)
+  private let actions = Mutex<[@Sendable (SimulatedVenue, Nanoseconds) -> Void]>([])
+  private let hasActions = Atomic<Bool>(false)
   private let origin: Nanoseconds
 
   /// What is listened on; never 0.
@@ -117,6 +119,26 @@ public final class VenueServer: @unchecked Sendable {
     waker.wake()
   }
 
+  /// Has something done to the venue by the server's thread, at its time: faults, listings, questions.
+  ///
+  /// From any thread, before or during `run`; in the order of the calls, each soon and once. What is asked for after the
+  /// stop is not done.
+  public func perform(_ action: @escaping @Sendable (_ venue: SimulatedVenue, _ now: Nanoseconds) -> Void) {
+    actions.withLock { $0.append(action) }
+    // Release, pairs with the acquire in `act`: whoever sees the flag finds the action.
+    hasActions.store(true, ordering: .releasing)
+    waker.wake()
+  }
+
+  private func act(_ now: Nanoseconds) {
+    guard hasActions.exchange(false, ordering: .acquiring) else { return }
+    let list = actions.withLock { list in
+      defer { list.removeAll() }
+      return list
+    }
+    for action in list { action(venue, now) }
+  }
+
   // MARK: - The loop
 
   private func elapsed() -> Nanoseconds { EngineClock.now() - origin }
@@ -147,6 +169,7 @@ public final class VenueServer: @unchecked Sendable {
     if let gate, !gate.isOpen, !venue.accountList.isEmpty { gate.open(now: now) }
     if !isStopping {
       venue.advance(to: now)
+      act(now)
       if !hasEnded, venue.isFinished {
         hasEnded = true
         configuration.noteEnd?()

@@ -104,4 +104,39 @@ extension SimulatedVenue {
 
   /// Names of all accounts that have logged in, in that order.
   public var accountNames: [String] { accountList.map(\.name) }
+
+  /// Names of all instruments that are listed, in the order of their listing.
+  public var instrumentNames: [String] { markets.filter(\.isListed).map(\.spec.name) }
+
+  /// What is wrong with the venue's own bookkeeping, which takes a walk through all of it; `nil` if all is well.
+  public func brokenInvariant() -> String? {
+    for market in markets {
+      if let broken = market.engine.brokenInvariant() { return "\(market.spec.name): \(broken)" }
+      for (side, total) in [(Side.buy, market.totalBids), (.sell, market.totalAsks)] {
+        var resting: Int64 = 0
+        market.levels(side, limit: .max) { _, lots in
+          resting += lots.rawValue
+          return true
+        }
+        if resting != total { return "\(market.spec.name): \(total) lots rest by the count, \(resting) in the book" }
+      }
+    }
+    for order in orders.compactMap({ $0 }) {
+      guard order.state.isLive, order.market.isListed, let resting = order.market.engine.order(order.handle),
+        resting.remaining == order.remaining, resting.price == order.price
+      else { return "order \(order.number) is not what rests in its book" }
+      if order.isQuote, let session = order.session,
+        session.quotes[Session.quoteKey(order.market, order.side)]?.contains(where: { $0 === order }) != true
+      {
+        return "quote \(order.number) is not among the quotes of its session"
+      }
+      if order.isQuote, order.session?.protection[order.market.spec.product]?.state == .exhausted {
+        return "quote \(order.number) has outlived its protection"
+      }
+    }
+    for account in accountList where account.quoteCount != account.orders.filter(\.isQuote).count {
+      return "\(account.name) has another number of quotes than it counts"
+    }
+    return nil
+  }
 }

@@ -73,14 +73,6 @@ final class Channel {
     }
   }
 
-  /// The only instrument it speaks of.
-  var oneMarket: Int? {
-    switch kind {
-    case .ticker(let index), .lwt(let index), .book(let index, _, _), .recentTrades(let index): index
-    default: nil
-    }
-  }
-
   /// It follows the marks, not the books.
   var isTimed: Bool {
     switch kind {

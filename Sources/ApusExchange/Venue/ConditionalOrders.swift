@@ -142,6 +142,9 @@ extension SimulatedVenue {
     guard amountE8 > 0, amountE8 % grid.lotE8 == 0, amountE8 / grid.lotE8 >= grid.minimumLots.rawValue else {
       return .invalidQuantity
     }
+    // Bounded by its limit, or by the price at which it becomes a market order.
+    let bound = PriceTicks(rawValue: (order.limitE8 ?? stopE8) / grid.tickE8)
+    if isTooLarge(market, bound, amountE8: amountE8) { return .totalOrderSizeTooLarge }
     nextConditional += 1
     order.write(reply, clock: clock)
     order.status = .active
@@ -209,7 +212,7 @@ extension SimulatedVenue {
   func flushConditionals() {
     guard !conditionalAccounts.isEmpty else { return }
     for account in conditionalAccounts {
-      let listeners = account.sessions.filter { $0.isOpen && $0.privateChannels.contains(.conditionals) }
+      let listeners = listeners(account, .conditionals)
       guard !listeners.isEmpty else { continue }
       writeConditionalNotification(account)
       for session in listeners { outbox.post(session.id, message) }

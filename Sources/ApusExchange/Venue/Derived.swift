@@ -147,15 +147,27 @@ extension SimulatedVenue {
       }
     let bid = floorDivision(market.markE8 - half, tick)
     let ask = max(bid + 1, -floorDivision(-(market.markE8 + half), tick))
+    let lowest = bid - Self.ownLevels
+    if !market.background.contains(market.spec.kind == .combination ? lowest : max(1, lowest))
+      || !market.background.contains(ask + Self.ownLevels)
+    {
+      // The market has run away from the prices of its beginning.
+      clearBackground(market)
+      market.background.displace()
+    }
     let old = market.ownQuotes
     if let old, old.bid == bid, old.ask == ask, derivedRandom.below(8) != 0 { return }
     market.ownQuotes = (bid, ask)
+    // Outrights have no bids at 0 and below.
+    func isShown(_ bid: Int64) -> Bool { bid > 0 || market.spec.kind == .combination }
     var events: [FlowEvent] = []
     if let old {
       for level in 0..<Self.ownLevels {
         let below = old.bid - level
         let above = old.ask + level
-        if below > bid || below <= bid - Self.ownLevels { events.append(.level(market.index, .buy, below, 0)) }
+        if below > bid || below <= bid - Self.ownLevels, isShown(below) {
+          events.append(.level(market.index, .buy, below, 0))
+        }
         if above < ask || above >= ask + Self.ownLevels { events.append(.level(market.index, .sell, above, 0)) }
       }
     }
@@ -163,7 +175,7 @@ extension SimulatedVenue {
     for level in 0..<Self.ownLevels {
       let size = unit * derivedRandom.within(10...100)
       let otherSize = unit * derivedRandom.within(10...100)
-      if bid - level > 0 || market.spec.kind == .combination {
+      if isShown(bid - level) {
         events.append(.level(market.index, .buy, bid - level, size))
       }
       events.append(.level(market.index, .sell, ask + level, otherSize))

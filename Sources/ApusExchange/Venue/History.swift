@@ -193,7 +193,7 @@ extension SimulatedVenue {
 
   /// account.order_history.
   func deliver(_ account: Account, orders: Range<Int>) {
-    let listeners = account.sessions.filter { $0.isOpen && $0.privateChannels.contains(.orderHistory) }
+    let listeners = listeners(account, .orderHistory)
     guard !listeners.isEmpty else { return }
     message.clear()
     message.raw("{\"channel_name\":\"account.order_history\",\"notification\":[")

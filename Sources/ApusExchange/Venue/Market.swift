@@ -162,7 +162,7 @@ final class Market {
 
   /// A new tick size; the book must be empty, or rest where both grids meet.
   func setTick(_ tickE8: Int64, tickLotE8: Int64) {
-    value = value * self.tickLotE8 / tickLotE8
+    value = Decimal.scaled(value, self.tickLotE8, over: tickLotE8)
     lastPrice = lastPrice.map { regrid($0, tickE8) }
     firstPrice = regrid(firstPrice, tickE8)
     lowPrice = regrid(lowPrice, tickE8)
@@ -320,6 +320,15 @@ struct BackgroundBook: ~Copyable {
     }
     let offset = price.rawValue - base
     return offset >= 0 && offset < Int64(span) ? Int(offset) : nil
+  }
+
+  /// Whether a price lies in the window, or would begin one.
+  func contains(_ price: Int64) -> Bool { !isPlaced || (price >= base && price < base + Int64(span)) }
+
+  /// Lets the next price place the window anew. Nothing may rest.
+  mutating func displace() {
+    precondition(bestBid < 0 && bestAsk == span, "orders rest in the window")
+    isPlaced = false
   }
 
   func price(_ slot: Int) -> PriceTicks { PriceTicks(rawValue: base + Int64(slot)) }

@@ -82,6 +82,9 @@ extension SimulatedVenue {
     if session.protection.isEmpty { return .protectionNotSet }
     var tally = QuoteTally()
     for entry in entries { replace(session, account, entry.name, entry.sides, terms, &tally) }
+    statistics.massQuotes += 1
+    statistics.quotesDone += UInt64(tally.done)
+    statistics.quotesRefused += UInt64(tally.failed)
     reply.raw("{\"n_success\":")
     reply.integer(tally.done)
     reply.raw(",\"n_fail\":")

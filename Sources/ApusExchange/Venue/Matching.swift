@@ -327,6 +327,7 @@ extension SimulatedVenue {
     underlying.indexE8 = underlying.latestE8
     underlying.time = max(1, now)
     updateMarks(of: underlying)
+    quoteDerived()
   }
 
   func printTrade(_ market: Market, _ event: FlowEvent, isFlow: Bool = true) {

@@ -26,43 +26,52 @@ extension SimulatedVenue {
       if !accountsConcerned.contains(where: { $0 === item.account }) { accountsConcerned.append(item.account) }
     }
     for session in sessionsConcerned where session.privateChannels.contains(.sessionOrders) && session.isOpen {
-      if writeItems("{\"channel_name\":\"session.orders\",\"notification\":[", { $0.session === session }) {
-        outbox.post(session.id, message)
-      }
+      sendItems("{\"channel_name\":\"session.orders\",\"notification\":[", to: [session]) { $0.session === session }
     }
     for account in accountsConcerned {
-      let listeners = account.sessions.filter { $0.isOpen && $0.privateChannels.contains(.accountOrders) }
-      guard !listeners.isEmpty else { continue }
-      if writeItems("{\"channel_name\":\"account.orders\",\"notification\":[", { $0.account === account }) {
-        for session in listeners { outbox.post(session.id, message) }
-      }
+      sendItems(
+        "{\"channel_name\":\"account.orders\",\"notification\":[", to: listeners(account, .accountOrders)
+      ) { $0.account === account }
     }
     for account in accountsConcerned {
-      let listeners = account.sessions.filter { $0.isOpen && $0.privateChannels.contains(.persistentOrders) }
-      guard !listeners.isEmpty else { continue }
-      if writeItems(
-        "{\"channel_name\":\"account.persistent_orders\",\"notification\":[",
-        { $0.account === account && $0.isPersistent })
-      {
-        for session in listeners { outbox.post(session.id, message) }
-      }
+      sendItems(
+        "{\"channel_name\":\"account.persistent_orders\",\"notification\":[", to: listeners(account, .persistentOrders)
+      ) { $0.account === account && $0.isPersistent }
     }
     pending.removeAll(keepingCapacity: true)
     items.clear()
   }
 
-  /// Builds one notification from the pending items that fit; false if none does.
-  private func writeItems(_ head: StaticString, _ fits: (PendingItem) -> Bool) -> Bool {
-    message.clear()
-    message.raw(head)
-    var isFirst = true
+  /// A notification ends here, if there is more to say: clients refuse messages of 1 MiB (reference 1.4).
+  private static let notificationLimit = 900_000
+
+  /// The account's connections that listen to a channel.
+  func listeners(_ account: Account, _ channel: PrivateChannels) -> [Session] {
+    account.sessions.filter { $0.isOpen && $0.privateChannels.contains(channel) }
+  }
+
+  /// Sends the pending items that fit, in one notification unless that would be too long.
+  private func sendItems(_ head: StaticString, to sessions: [Session], _ fits: (PendingItem) -> Bool) {
+    guard !sessions.isEmpty else { return }
+    var count = 0
+    func send() {
+      guard count > 0 else { return }
+      message.raw("]}")
+      for session in sessions { outbox.post(session.id, message) }
+      count = 0
+    }
     for item in pending where fits(item) {
-      if !isFirst { message.byte(UInt8(ascii: ",")) }
-      isFirst = false
+      if count > 0, message.count + item.length > Self.notificationLimit { send() }
+      if count == 0 {
+        message.clear()
+        message.raw(head)
+      } else {
+        message.byte(UInt8(ascii: ","))
+      }
+      count += 1
       message.append(UnsafeRawBufferPointer(rebasing: items.bytes[item.offset..<item.offset + item.length]))
     }
-    message.raw("]}")
-    return !isFirst
+    send()
   }
 
   /// Live orders as the array of a snapshot or of `open_orders`.
@@ -113,7 +122,7 @@ extension SimulatedVenue {
 
   /// Lines of the given instruments to all who listen.
   func sendPortfolio(_ account: Account, _ changed: [Int]) {
-    let listeners = account.sessions.filter { $0.isOpen && $0.privateChannels.contains(.portfolio) }
+    let listeners = listeners(account, .portfolio)
     guard !listeners.isEmpty, !changed.isEmpty else { return }
     message.clear()
     message.raw("{\"channel_name\":\"account.portfolio\",\"notification\":[")

@@ -107,7 +107,10 @@ extension SimulatedVenue {
       for product in session.protection.keys.sorted() {
         guard let group = session.protection[product], group.isTouched else { continue }
         session.protection[product]?.noteEvaluation()
-        if group.state == .exhausted { cancelAll(quotes(of: session, product), deletion: .protection) }
+        if group.state == .exhausted {
+          statistics.protectionHits += 1
+          cancelAll(quotes(of: session, product), deletion: .protection)
+        }
         tell(session, product, group.remainingE8, .executions)
       }
     }

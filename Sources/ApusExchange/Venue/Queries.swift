@@ -81,11 +81,13 @@ extension SimulatedVenue {
     switch (arguments.decimal("time_low", places: 0), arguments.decimal("time_high", places: 0)) {
     case (.absent, .absent): break
     case (.value(let low), .value(let high)): window = (low, high)
-    case (.value(let low), .absent): window = (low, low + 259_200)
-    case (.absent, .value(let high)): window = (high - 259_200, high)
+    case (.value(let low), .absent): window = (low, low &+ 259_200)
+    case (.absent, .value(let high)): window = (high &- 259_200, high)
     default: return .invalidRequest
     }
     if let window {
+      // Seconds since the epoch: what is far beyond them is no time.
+      guard abs(window.low) < 1 << 40, abs(window.high) < 1 << 40 else { return .invalidRequest }
       guard window.high >= window.low, window.high - window.low <= 259_200, arguments.node("expiry_date") == nil else {
         return .invalidRequest
       }

@@ -279,6 +279,12 @@ public struct VenueStatistics: Codable, Sendable, Equatable {
   public var flowEvents: UInt64 = 0
   /// Levels of the flow that had no room: outside the window, or the matching engine was full.
   public var droppedLevels: UInt64 = 0
+  /// Mass quotes that were not refused as a whole, and their sides or levels that were done and refused.
+  public var massQuotes: UInt64 = 0
+  public var quotesDone: UInt64 = 0
+  public var quotesRefused: UInt64 = 0
+  /// Protection groups that were exhausted.
+  public var protectionHits: UInt64 = 0
   /// Trades between anybody.
   public var trades: UInt64 = 0
 

@@ -75,12 +75,9 @@ extension SimulatedVenue {
 
   /// The channel of that name, made if it makes sense and does not exist yet.
   private func publicChannel(_ name: String) -> Channel? {
-    if let known = channels[name] {
-      // What has expired is not listened to any more.
-      let ofOne = known.oneMarket
-      return ofOne == nil || markets[ofOne!].isListed ? known : nil
-    }
+    // What has expired is not listened to any more, even if its channel was made before.
     guard let (kind, delay) = channelKind(name) else { return nil }
+    if let known = channels[name] { return known }
     let channel = Channel(name: Array(name.utf8), kind: kind, delay: delay)
     channels[name] = channel
     switch kind {

@@ -112,7 +112,7 @@ extension SimulatedVenue {
   }
 
   func sendSummary(_ account: Account) {
-    let listeners = account.sessions.filter { $0.isOpen && $0.privateChannels.contains(.summary) }
+    let listeners = listeners(account, .summary)
     guard !listeners.isEmpty else { return }
     message.clear()
     message.raw("{\"channel_name\":\"account.summary\",\"notification\":")
