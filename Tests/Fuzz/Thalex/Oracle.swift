@@ -117,6 +117,24 @@ struct Oracle {
     return !(isNotification && isReply) && !(hasError && names.contains("result"))
   }
 
+  /// Feeds and replies that this oracle does not derive.
+  func isUnderived(_ frame: SlowJSON) -> Bool {
+    var ignored = false
+    if let channel = last("channel_name", of: frame).flatMap({ text($0, &ignored) }),
+      let entry = channels[word(channel)]
+    {
+      switch entry.kind {
+      case .lightFutures, .lightOptions, .lightRolls, .basePrice, .recentTrades, .accountSummary, .persistentOrders,
+        .orderHistory:
+        return true
+      default: break
+      }
+    }
+    guard let id = last("id", of: frame).flatMap({ number($0, &ignored) })?.whole else { return false }
+    let underived: [SessionRequest] = [.instrument, .index, .accountSummary]
+    return underived.contains { ThalexRequestID.kind(of: id) == .session($0) }
+  }
+
   mutating func decode(_ frame: SlowJSON) {
     guard case .object(let members) = frame else { return sink.refusedAtEdge(.malformed) }
     var channel: Text?
@@ -156,7 +174,7 @@ struct Oracle {
     case .ticker: ticker(Int(instrument), value)
     case .lightTicker: lightTicker(Int(instrument), value)
     case .book: book(Int(instrument), value, isSnapshot)
-    case .priceIndex: priceIndex(value)
+    case .priceIndex: priceIndex(value, 0)
     case .instruments: instruments(value, isSnapshot: isSnapshot, isWrapped: true, reply: nil)
     case .sessionOrders: orders(value, source, isSnapshot ? .sessionOrders : nil, isSession: true, reply: nil)
     case .accountOrders: orders(value, source, isSnapshot ? .accountOrders : nil, isSession: false, reply: nil)
@@ -164,7 +182,11 @@ struct Oracle {
     case .tradeHistory: trades(value, .tradeFeed, reply: nil, hasMore: false)
     case .protection: list(value, nil, reply: nil, value: 0) { $0.protection($1) }
     case .system: system(value)
-    case .other: break
+    case .other: ignoredItems += 1
+    // `World` asks only safety of these.
+    case .lightFutures, .lightOptions, .lightRolls, .basePrice, .recentTrades, .accountSummary, .persistentOrders,
+      .orderHistory:
+      break
     }
   }
 
@@ -176,6 +198,7 @@ struct Oracle {
     var wrong = false, lastIsOffGrid = false, hasLow = false, hasHigh = false
     var bidPrice: SlowNumber?, bidQty: SlowNumber?, askPrice: SlowNumber?, askQty: SlowNumber?
     let listing = listings[instrument]
+    let isOption = listing?.info.kind == .option
     func scaled(_ number: SlowNumber, _ places: Int, _ out: inout Int64) -> Bool {
       let (outcome, value) = number.scaled(places)
       if outcome == .overflow {
@@ -209,6 +232,12 @@ struct Oracle {
           if let n = number(value, &wrong), scaled(n, 8, &ticker.indexE8) { ticker.fields.insert(.index) }
         case "collar_low": if let n = number(value, &wrong) { hasLow = scaled(n, 8, &ticker.collarLowE8) }
         case "collar_high": if let n = number(value, &wrong) { hasHigh = scaled(n, 8, &ticker.collarHighE8) }
+        case "iv" where isOption:
+          if let n = number(value, &wrong), scaled(n, 8, &ticker.volatilityE8) { ticker.fields.insert(.volatility) }
+        case "delta" where isOption:
+          if let n = number(value, &wrong), scaled(n, 8, &ticker.deltaE8) { ticker.fields.insert(.delta) }
+        case "forward" where isOption:
+          if let n = number(value, &wrong), scaled(n, 8, &ticker.forwardE8) { ticker.fields.insert(.forward) }
         case "funding_rate":
           if let n = number(value, &wrong), scaled(n, 12, &ticker.fundingRateE12) { ticker.fields.insert(.funding) }
         default: break
@@ -272,14 +301,17 @@ struct Oracle {
     if case .object(let members) = value {
       for member in members {
         switch name(member) {
-        case "m":
+        case "m", "v":
           if let n = number(member.value, &wrong) {
             let (outcome, value) = n.scaled(8)
             if outcome == .overflow {
               problem = problem ?? .impossible
-            } else {
+            } else if name(member) == "m" {
               ticker.markE8 = value
               ticker.fields.insert(.mark)
+            } else {
+              ticker.volatilityE8 = value
+              ticker.fields.insert(.volatility)
             }
           }
         case "b", "a":
@@ -371,13 +403,37 @@ struct Oracle {
     }
   }
 
-  private mutating func priceIndex(_ value: SlowJSON) {
-    var ignored = false
-    guard case .object(let members) = value,
-      let last = members.last(where: { name($0) == "price" }), let number = number(last.value, &ignored)
-    else { return sink.refusedAtEdge(.missingMember) }
-    let (outcome, value) = number.scaled(8)
-    if outcome == .overflow || value <= 0 { sink.refusedAtEdge(.impossible) } else { sink.indexPrice(value) }
+  private mutating func priceIndex(_ value: SlowJSON, _ underlying: UnderlyingIndex) {
+    var report = IndexReport()
+    var wrong = false, isTooLarge = false, hasPrice = false
+    func e8(_ value: SlowJSON) -> Int64? {
+      guard let number = number(value, &wrong) else { return nil }
+      let (outcome, value) = number.scaled(8)
+      if outcome == .overflow { isTooLarge = true }
+      return outcome == .overflow ? nil : value
+    }
+    if case .object(let members) = value {
+      for member in members {
+        switch name(member) {
+        case "index_name": _ = text(member.value, &wrong)
+        case "price":
+          if case .number = member.value { hasPrice = true }
+          report.priceE8 = e8(member.value) ?? 0
+        case "timestamp":
+          if let n = number(member.value, &wrong), n.scaled(9).outcome != .overflow {
+            report.venueTime = n.scaled(9).value
+          }
+        case "previous_settlement_price": report.previousSettlementE8 = e8(member.value)
+        case "expiration_print_average": report.expirationAverageE8 = e8(member.value)
+        case "expiration_progress": report.expirationProgressE8 = e8(member.value)
+        case "expected_expiration_price": report.expectedExpirationE8 = e8(member.value)
+        default: break
+        }
+      }
+    }
+    guard hasPrice, !wrong else { return sink.refusedAtEdge(.missingMember) }
+    guard !isTooLarge, report.priceE8 > 0 else { return sink.refusedAtEdge(.impossible) }
+    sink.index(underlying, report)
   }
 
   private mutating func system(_ value: SlowJSON) {
@@ -569,7 +625,7 @@ struct Oracle {
     let item = read(value, texts: Self.tradeTexts, numbers: Self.tradeNumbers, isOrder: false)
     let isOurs = has(item.label, prefix: labelPrefix)
     if let type = item.texts["trade_type"] {
-      if ["daily_mark", "expiration", "internal_transfer"].contains(word(type)) {
+      if ["daily_mark", "expiration", "internal_transfer", "amend", "delete"].contains(word(type)) {
         ignoredItems += 1
         return .ignored
       }
@@ -677,8 +733,9 @@ struct Oracle {
 
   private mutating func instrument(_ value: SlowJSON, isListed: Bool) -> Outcome {
     let item = read(
-      value, texts: ["instrument_name", "type", "product"],
-      numbers: ["tick_size", "volume_tick_size", "min_order_amount", "expiration_timestamp"], isOrder: false)
+      value, texts: ["instrument_name", "type", "product", "underlying", "option_type"],
+      numbers: ["tick_size", "volume_tick_size", "min_order_amount", "expiration_timestamp", "strike_price"],
+      isOrder: false)
     guard let name = item.texts["instrument_name"] else { return refuse(.missingMember) }
     guard let index = index(name) else {
       ignoredItems += 1
@@ -691,6 +748,9 @@ struct Oracle {
     if let expiry = item.numbers["expiration_timestamp"]?.scaled(0) {
       if expiry.outcome == .overflow || expiry.value < 0 { return refuse(.impossible) }
       seconds = expiry.value
+    }
+    if let strike = item.numbers["strike_price"]?.scaled(8), strike.outcome == .overflow || strike.value <= 0 {
+      return refuse(.impossible)
     }
     guard tick.outcome == .exact, lot.outcome == .exact, tick.value > 0, lot.value > 0 else {
       return refuse(.impossible)
@@ -748,7 +808,8 @@ struct Oracle {
       sink.replied(request, value: 0)
     case .cancelOnDisconnect: amount(request, last("message_rate", of: value))
     case .cancelAll: amount(request, value)
-    case .cancelSession, .systemInfo: sink.replied(request, value: 0)
+    case .cancelSession, .systemInfo, .cancelConditional: sink.replied(request, value: 0)
+    case .instrument, .index, .accountSummary: break  // `World` asks only safety of these
     case .subscribePublic, .subscribePrivate: confirm(request, value, true)
     case .unsubscribe: confirm(request, value, false)
     case .instruments: instruments(value, isSnapshot: true, isWrapped: false, reply: request)

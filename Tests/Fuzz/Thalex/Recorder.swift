@@ -42,6 +42,9 @@ struct Recorder: VenueEventSink {
     if t.fields.contains(.last) { values.append(t.lastPrice.rawValue) }
     if t.fields.contains(.collars) { values += [t.collarLowE8, t.collarHighE8] }
     if t.fields.contains(.funding) { values.append(t.fundingRateE12) }
+    if t.fields.contains(.volatility) { values.append(t.volatilityE8) }
+    if t.fields.contains(.delta) { values.append(t.deltaE8) }
+    if t.fields.contains(.forward) { values.append(t.forwardE8) }
     if t.fields.contains(.bid), t.bidQty <= .zero { values.append(-1) }  // never true of the oracle's
     events.append(Event(kind: "ticker", values: values))
   }
@@ -63,7 +66,12 @@ struct Recorder: VenueEventSink {
         kind: "publicTrade",
         values: [Int64(instrument), Int64(aggressor.rawValue), price.rawValue, qty.rawValue, time]))
   }
-  mutating func indexPrice(_ valueE8: Int64) { events.append(Event(kind: "indexPrice", values: [valueE8])) }
+  mutating func index(_ underlying: UnderlyingIndex, _ r: IndexReport) {
+    var values = [Int64(underlying), r.priceE8, r.venueTime]
+    let optional = [r.previousSettlementE8, r.expirationAverageE8, r.expirationProgressE8, r.expectedExpirationE8]
+    for value in optional { values += [bit(value != nil), value ?? 0] }
+    events.append(Event(kind: "index", values: values))
+  }
   mutating func snapshotBegin(_ kind: SnapshotKind) {
     events.append(Event(kind: "snapshotBegin", values: [Int64(kind.rawValue)]))
   }

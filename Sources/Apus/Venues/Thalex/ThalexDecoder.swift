@@ -5,7 +5,11 @@ import Glibc
 public enum ThalexChannel: UInt8, Sendable {
   case ticker, lightTicker, book, priceIndex, instruments
   case sessionOrders, accountOrders, portfolio, tradeHistory, protection, system
-  /// Known and subscribed, but not interpreted.
+  /// `lwt_futures.…`, `lwt_options.…` and `lwt_future_rolls.…`: light tickers of many instruments at once.
+  case lightFutures, lightOptions, lightRolls
+  case basePrice, recentTrades, accountSummary, persistentOrders, orderHistory
+  /// Known and subscribed, but not interpreted: requests for quotes, conditional orders, banners, statistics. Its
+  /// messages are checked to be JSON and counted in `ignoredItems`.
   case other
 }
 
@@ -41,6 +45,9 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     var kind: ThalexChannel
     var instrument: InstrumentIndex
     var isConfirmed: Bool
+    /// Of the index and of base prices, from the channel's name.
+    var underlying = noUnderlying
+    var expirySeconds: Int64 = 0
   }
 
   /// How the notifications of a channel begin, and which channel came behind it last time.
@@ -53,6 +60,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   struct Shapes: ~Copyable {
     let envelope: JSONShape
     let ticker: JSONShape
+    let optionTicker: JSONShape
     let lightTicker: JSONShape
     let book: JSONShape
     let order: JSONShape
@@ -62,12 +70,16 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     let instrument: JSONShape
     let massQuote: JSONShape
     let protection: JSONShape
+    let priceIndex: JSONShape
+    let basePrice: JSONShape
+    let account: JSONShape
     let detail: JSONShape
 
     init() throws(TableError) {
       // Locals first: a noncopyable field must not be left behind half-way by a throw.
       let envelope = try JSONShape(EnvelopeField.keys)
       let ticker = try JSONShape(TickerField.keys, wanted: TickerField.wanted)
+      let optionTicker = try JSONShape(TickerField.keys, wanted: TickerField.wanted | TickerField.ofOptions)
       let lightTicker = try JSONShape(LightTickerField.keys)
       let book = try JSONShape(BookField.keys)
       let order = try JSONShape(OrderField.keys, wanted: OrderField.numbers)
@@ -77,9 +89,13 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
       let instrument = try JSONShape(InstrumentField.keys)
       let massQuote = try JSONShape(MassQuoteField.keys)
       let protection = try JSONShape(ProtectionField.keys)
+      let priceIndex = try JSONShape(IndexField.keys)
+      let basePrice = try JSONShape(BasePriceField.keys)
+      let account = try JSONShape(AccountField.keys)
       let detail = try JSONShape(DetailField.keys)
       self.envelope = envelope
       self.ticker = ticker
+      self.optionTicker = optionTicker
       self.lightTicker = lightTicker
       self.book = book
       self.order = order
@@ -89,6 +105,9 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
       self.instrument = instrument
       self.massQuote = massQuote
       self.protection = protection
+      self.priceIndex = priceIndex
+      self.basePrice = basePrice
+      self.account = account
       self.detail = detail
     }
   }
@@ -130,6 +149,10 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   public private(set) var instruments: [String] = []
   /// The names of the protection groups; the position is the index.
   public private(set) var products: [String] = []
+  /// The underlyings whose index or base price is subscribed; the position is the index.
+  public private(set) var underlyings: [String] = []
+  /// The families that `want(family:kind:)` declared.
+  private(set) var families: [(underlying: String, kind: InstrumentKind)] = []
   private var channelTexts: [String] = []
   /// Apart from the array: its count would be read through a reference for every frame.
   private var channelCount = 0
@@ -236,6 +259,25 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     return productLots[Int(product)]
   }
 
+  /// Declares an underlying by its name, such as `BTCUSD`; the same name gets the same index. Channels of the index and
+  /// of base prices declare theirs by themselves.
+  public mutating func want(underlying name: String) throws(TableError) -> UnderlyingIndex {
+    if let known = underlyings.firstIndex(of: name) { return UnderlyingIndex(known) }
+    guard underlyings.count < Int(noUnderlying) else { throw .full(capacity: Int(noUnderlying)) }
+    underlyings.append(name)
+    return UnderlyingIndex(underlyings.count - 1)
+  }
+
+  /// Watches all instruments of one kind on one underlying, such as options on `BTCUSD`: each that the venue lists or
+  /// takes away comes as a `listing`. Reading the venue's list then costs a comparison for each family and item.
+  ///
+  /// - Returns: the family's number in `InstrumentListing`.
+  @discardableResult
+  public mutating func want(family underlying: String, kind: InstrumentKind) -> Int {
+    families.append((underlying, kind))
+    return families.count - 1
+  }
+
   /// Declares a channel by its exact name. Registering a name again changes what it means and takes its
   /// confirmation away.
   ///
@@ -243,10 +285,18 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   public mutating func register(
     channel name: String, kind: ThalexChannel, instrument: InstrumentIndex = .max
   ) throws(TableError) {
-    let entry = ChannelEntry(kind: kind, instrument: instrument, isConfirmed: false)
+    var entry = ChannelEntry(kind: kind, instrument: instrument, isConfirmed: false)
     switch kind {
     case .ticker, .lightTicker, .book:
       guard Int(instrument) < instruments.count else { throw .unusableName(name) }
+    case .priceIndex, .basePrice:
+      let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+      guard parts.count == (kind == .priceIndex ? 2 : 3), !parts[1].isEmpty else { throw .unusableName(name) }
+      entry.underlying = try want(underlying: String(parts[1]))
+      if kind == .basePrice {
+        guard let seconds = Self.expiry(ofDate: parts[2]) else { throw .unusableName(name) }
+        entry.expirySeconds = seconds
+      }
     default: break
     }
     if let known = channelNames.value(of: name) {
@@ -404,7 +454,16 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     case .ticker: ticker(entry.instrument, &json, isOpen: false, into: &sink)
     case .lightTicker: lightTicker(entry.instrument, &json, isOpen: false, into: &sink)
     case .book: book(entry.instrument, &json, isSnapshot: isSnapshot, into: &sink)
-    case .priceIndex: priceIndex(&json, into: &sink)
+    case .priceIndex: _ = priceIndex(&json, entry.underlying, into: &sink)
+    case .basePrice: basePrice(&json, entry, into: &sink)
+    case .lightFutures, .lightOptions, .lightRolls: lightTickers(&json, entry.kind, into: &sink)
+    case .recentTrades: recentTrades(&json, isSnapshot: isSnapshot, into: &sink)
+    case .accountSummary: _ = account(&json, into: &sink)
+    case .persistentOrders:
+      orders(
+        &json, source: isSnapshot ? .snapshot : .feed, snapshot: isSnapshot ? .persistentOrders : nil, isSession: false,
+        reply: nil, into: &sink)
+    case .orderHistory: orders(&json, source: .history, snapshot: nil, isSession: false, reply: nil, into: &sink)
     case .instruments: instruments(&json, snapshot: isSnapshot, isWrapped: true, reply: nil, into: &sink)
     case .sessionOrders:
       orders(
@@ -420,7 +479,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     case .system: system(&json, into: &sink)
     case .other:
       json.skip()
-      if !apus_json_finish(&json) { sink.refusedAtEdge(.malformed) }
+      if apus_json_finish(&json) { ignoredItems += 1 } else { sink.refusedAtEdge(.malformed) }
     }
   }
 
