@@ -250,7 +250,7 @@ enum Expected {
     ),
     (
       .subscribePublic, "res-public-subscribe",
-      ["edge unknownName", "replied session(Apus.SessionRequest.subscribePublic) 7"]
+      ["replied session(Apus.SessionRequest.subscribePublic) 7"]
     ),
     (.unsubscribe, "res-unsubscribe", ["replied session(Apus.SessionRequest.unsubscribe) 0"]),
     (
