@@ -23,6 +23,7 @@ struct Oracle {
   /// By protection group: 10⁻⁸ contracts of one lot.
   var productLots: [Int64] = []
   let products: [String]
+  let families: [(underlying: String, kind: InstrumentKind)] = [("BTCUSD", .option), ("BTCUSD", .combination)]
   var sink = Recorder()
 
   init(
@@ -117,24 +118,6 @@ struct Oracle {
     return !(isNotification && isReply) && !(hasError && names.contains("result"))
   }
 
-  /// Feeds and replies that this oracle does not derive.
-  func isUnderived(_ frame: SlowJSON) -> Bool {
-    var ignored = false
-    if let channel = last("channel_name", of: frame).flatMap({ text($0, &ignored) }),
-      let entry = channels[word(channel)]
-    {
-      switch entry.kind {
-      case .lightFutures, .lightOptions, .lightRolls, .basePrice, .recentTrades, .accountSummary, .persistentOrders,
-        .orderHistory:
-        return true
-      default: break
-      }
-    }
-    guard let id = last("id", of: frame).flatMap({ number($0, &ignored) })?.whole else { return false }
-    let underived: [SessionRequest] = [.instrument, .index, .accountSummary]
-    return underived.contains { ThalexRequestID.kind(of: id) == .session($0) }
-  }
-
   mutating func decode(_ frame: SlowJSON) {
     guard case .object(let members) = frame else { return sink.refusedAtEdge(.malformed) }
     var channel: Text?
@@ -174,7 +157,7 @@ struct Oracle {
     case .ticker: ticker(Int(instrument), value)
     case .lightTicker: lightTicker(Int(instrument), value)
     case .book: book(Int(instrument), value, isSnapshot)
-    case .priceIndex: priceIndex(value, 0)
+    case .priceIndex: _ = priceIndex(value, 0)
     case .instruments: instruments(value, isSnapshot: isSnapshot, isWrapped: true, reply: nil)
     case .sessionOrders: orders(value, source, isSnapshot ? .sessionOrders : nil, isSession: true, reply: nil)
     case .accountOrders: orders(value, source, isSnapshot ? .accountOrders : nil, isSession: false, reply: nil)
@@ -183,10 +166,12 @@ struct Oracle {
     case .protection: list(value, nil, reply: nil, value: 0) { $0.protection($1) }
     case .system: system(value)
     case .other: ignoredItems += 1
-    // `World` asks only safety of these.
-    case .lightFutures, .lightOptions, .lightRolls, .basePrice, .recentTrades, .accountSummary, .persistentOrders,
-      .orderHistory:
-      break
+    case .lightFutures, .lightOptions, .lightRolls: lightTickers(value, kind)
+    case .basePrice: basePrice(value)
+    case .recentTrades: list(value, isSnapshot ? .recentTrades : nil, reply: nil, value: 0) { $0.recentTrade($1) }
+    case .accountSummary: _ = account(value)
+    case .persistentOrders: orders(value, source, isSnapshot ? .persistentOrders : nil, isSession: false, reply: nil)
+    case .orderHistory: orders(value, .history, nil, isSession: false, reply: nil)
     }
   }
 
@@ -403,8 +388,9 @@ struct Oracle {
     }
   }
 
-  private mutating func priceIndex(_ value: SlowJSON, _ underlying: UnderlyingIndex) {
+  private mutating func priceIndex(_ value: SlowJSON, _ underlying: UnderlyingIndex?) -> Bool {
     var report = IndexReport()
+    var named: Text?
     var wrong = false, isTooLarge = false, hasPrice = false
     func e8(_ value: SlowJSON) -> Int64? {
       guard let number = number(value, &wrong) else { return nil }
@@ -415,7 +401,7 @@ struct Oracle {
     if case .object(let members) = value {
       for member in members {
         switch name(member) {
-        case "index_name": _ = text(member.value, &wrong)
+        case "index_name": named = text(member.value, &wrong)
         case "price":
           if case .number = member.value { hasPrice = true }
           report.priceE8 = e8(member.value) ?? 0
@@ -431,9 +417,138 @@ struct Oracle {
         }
       }
     }
-    guard hasPrice, !wrong else { return sink.refusedAtEdge(.missingMember) }
-    guard !isTooLarge, report.priceE8 > 0 else { return sink.refusedAtEdge(.impossible) }
-    sink.index(underlying, report)
+    guard hasPrice, !wrong else { return refuse(.missingMember) == .delivered }
+    guard !isTooLarge, report.priceE8 > 0 else { return refuse(.impossible) == .delivered }
+    if let underlying {
+      sink.index(underlying, report)
+    } else if let named, word(named) == "BTCUSD" {
+      sink.index(0, report)
+    } else {
+      ignoredItems += 1
+    }
+    return true
+  }
+
+  private mutating func lightTickers(_ value: SlowJSON, _ kind: ThalexChannel) {
+    guard case .object(let tickers)? = last("tickers", of: value) else { return sink.refusedAtEdge(.missingMember) }
+    for member in tickers {
+      if let index = names.firstIndex(of: name(member)) {
+        lightTicker(index, member.value, kind)
+      } else {
+        ignoredItems += 1
+      }
+    }
+  }
+
+  private mutating func lightTicker(_ instrument: Int, _ value: SlowJSON, _ kind: ThalexChannel) {
+    guard case .array(let items) = value else { return sink.refusedAtEdge(.missingMember) }
+    let futures = ["time", "mark", "index", "bid", "ask", "last", "accrued", "funding"]
+    let options = ["time", "mark", "index", "forward", "iv", "bid", "ask", "last"]
+    var ticker = Ticker()
+    var problem: DecodeProblem?
+    var wrong = false, lastIsOffGrid = false
+    let listing = listings[instrument]
+    for (what, item) in zip(kind == .lightOptions ? options : futures, items) {
+      if what == "bid" || what == "ask" {
+        if let (price, qty) = pair(item, &wrong), let listing {
+          level(price, qty, what == "bid" ? .bid : .ask, listing, &ticker, &problem)
+        }
+        continue
+      }
+      guard let n = number(item, &wrong) else { continue }
+      if what == "time" {
+        if n.scaled(9).outcome != .overflow { ticker.venueTime = n.scaled(9).value }
+      } else if what == "last" {
+        guard let listing else { continue }
+        if price(n, listing, &ticker.lastPrice) == nil { ticker.fields.insert(.last) } else { lastIsOffGrid = true }
+      } else {
+        let (outcome, value) = n.scaled(what == "funding" ? 12 : 8)
+        if outcome == .overflow {
+          problem = problem ?? .impossible
+          continue
+        }
+        switch what {
+        case "mark":
+          ticker.markE8 = value
+          ticker.fields.insert(.mark)
+        case "index":
+          ticker.indexE8 = value
+          ticker.fields.insert(.index)
+        case "forward":
+          ticker.forwardE8 = value
+          ticker.fields.insert(.forward)
+        case "iv":
+          ticker.volatilityE8 = value
+          ticker.fields.insert(.volatility)
+        case "accrued":
+          ticker.fundingMarkE8 = value
+          ticker.fields.insert(.fundingMark)
+        default:
+          ticker.fundingRateE12 = value
+          ticker.fields.insert(.funding)
+        }
+      }
+    }
+    let lengths: [Int] = kind == .lightOptions ? [8] : kind == .lightRolls ? [6] : [6, 8]
+    if wrong || !lengths.contains(items.count) { problem = problem ?? .missingMember }
+    if listing == nil { problem = problem ?? .unknownName }
+    if let problem { return sink.refusedAtEdge(problem) }
+    if lastIsOffGrid { sink.refusedAtEdge(.offGrid) }
+    sink.ticker(InstrumentIndex(instrument), ticker)
+  }
+
+  private mutating func recentTrade(_ value: SlowJSON) -> Outcome {
+    var ignored = false
+    guard case .array(let items) = value, items.count >= 5, let price = number(items[0], &ignored),
+      let qty = number(items[1], &ignored), let direction = text(items[2], &ignored),
+      let time = number(items[3], &ignored), let name = text(items[4], &ignored)
+    else { return refuse(.missingMember) }
+    guard let index = index(name) else {
+      ignoredItems += 1
+      return .ignored
+    }
+    guard let listing = listings[index] else { return refuse(.unknownName) }
+    var ticks = PriceTicks(rawValue: 0)
+    var lots = QtyLots(rawValue: 0)
+    if let problem = self.price(price, listing, &ticks) ?? size(qty, listing, &lots) { return refuse(problem) }
+    guard let side = side(direction) else { return refuse(.unknownWord) }
+    let stamp = time.scaled(9).outcome == .overflow ? 0 : time.scaled(9).value
+    sink.publicTrade(InstrumentIndex(index), aggressor: side, price: ticks, qty: lots, time: stamp)
+    return .delivered
+  }
+
+  private mutating func basePrice(_ value: SlowJSON) {
+    let item = read(value, texts: ["base_name"], numbers: ["price", "index", "index_delta"], isOrder: false)
+    guard let price = item.numbers["price"]?.scaled(8), let index = item.numbers["index"]?.scaled(8),
+      let delta = item.numbers["index_delta"]?.scaled(8), !item.wrong
+    else { return sink.refusedAtEdge(.missingMember) }
+    let isTooLarge = [price.outcome, index.outcome, delta.outcome].contains(.overflow)
+    guard !isTooLarge, price.value > 0, index.value > 0 else { return sink.refusedAtEdge(.impossible) }
+    var report = BasePrice()
+    report.priceE8 = price.value
+    report.indexE8 = index.value
+    report.indexDeltaE8 = delta.value
+    if let name = item.texts["base_name"], let found = self.index(name) { report.instrument = InstrumentIndex(found) }
+    sink.basePrice(0, expirySeconds: 1_777_017_600, report)
+  }
+
+  private mutating func account(_ value: SlowJSON) -> Bool {
+    let names = [
+      "margin", "required_margin", "remaining_margin", "cash_collateral", "unrealised_pnl", "session_realised_pnl",
+    ]
+    let item = read(value, texts: [], numbers: Set(names), isOrder: false)
+    let numbers = names.compactMap { item.numbers[$0]?.scaled(8) }
+    guard numbers.count == names.count, !item.wrong else { return refuse(.missingMember) == .delivered }
+    guard !numbers.contains(where: { $0.outcome == .overflow }) else { return refuse(.impossible) == .delivered }
+    var summary = AccountSummary()
+    summary.marginE8 = numbers[0].value
+    summary.requiredMarginE8 = numbers[1].value
+    summary.remainingMarginE8 = numbers[2].value
+    summary.cashCollateralE8 = numbers[3].value
+    summary.unrealisedE8 = numbers[4].value
+    summary.sessionRealisedE8 = numbers[5].value
+    sink.account(summary)
+    return true
   }
 
   private mutating func system(_ value: SlowJSON) {
@@ -536,7 +651,7 @@ struct Oracle {
     report.isLabelledOurs = isOurs
     report.isPersistent = item.isPersistent
     guard !item.wrong, let direction = item.texts["direction"], let amount = item.numbers["amount"],
-      let filled = item.numbers["filled_amount"], let remaining = item.numbers["remaining_amount"],
+      let filled = item.numbers["filled_amount"], source == .history || item.numbers["remaining_amount"] != nil,
       let status = item.texts["status"], let idText = item.texts["order_id"], let venueID = id(idText)
     else { return refuse(.missingMember) }
     report.venueID = venueID
@@ -564,7 +679,7 @@ struct Oracle {
       return refuse(.missingMember)
     }
     if let problem = size(amount, listing, &report.qty) ?? size(filled, listing, &report.filled)
-      ?? size(remaining, listing, &report.remaining)
+      ?? item.numbers["remaining_amount"].flatMap({ size($0, listing, &report.remaining) })
     {
       return refuse(problem)
     }
@@ -737,12 +852,17 @@ struct Oracle {
       numbers: ["tick_size", "volume_tick_size", "min_order_amount", "expiration_timestamp", "strike_price"],
       isOrder: false)
     guard let name = item.texts["instrument_name"] else { return refuse(.missingMember) }
-    guard let index = index(name) else {
+    let index = index(name)
+    let kind = item.texts["type"].flatMap { Self.kinds[word($0)] }
+    let family = families.firstIndex {
+      $0.kind == kind && item.texts["underlying"].map(word) == $0.underlying
+    }
+    guard index != nil || family != nil else {
       ignoredItems += 1
       return .ignored
     }
     guard let tick = item.numbers["tick_size"]?.scaled(8), let lot = item.numbers["volume_tick_size"]?.scaled(8),
-      let minimum = item.numbers["min_order_amount"], let type = item.texts["type"], !item.wrong
+      let minimum = item.numbers["min_order_amount"], item.texts["type"] != nil, !item.wrong
     else { return refuse(.missingMember) }
     var seconds: Int64 = 0
     if let expiry = item.numbers["expiration_timestamp"]?.scaled(0) {
@@ -758,19 +878,38 @@ struct Oracle {
     guard let lots = minimum.steps(lot.value), lots.outcome != .overflow, lots.value >= 1 else {
       return refuse(.offGrid)
     }
-    let kind = Self.kinds[word(type)]
     if kind == nil { sink.refusedAtEdge(.unknownWord) }
+    let grid = InstrumentGrid(tickE8: tick.value, lotE8: lot.value, minimumLots: QtyLots(rawValue: lots.value))
     var product = noProduct
     if let name = item.texts["product"], let found = products.firstIndex(of: word(name)) {
       product = ProductIndex(found)
-      productLots[found] = productLots[found] == 0 ? lot.value : min(productLots[found], lot.value)
+      if index != nil {
+        productLots[found] = productLots[found] == 0 ? lot.value : min(productLots[found], lot.value)
+      }
     }
-    let info = InstrumentInfo(
-      index: InstrumentIndex(index), kind: kind ?? .other,
-      grid: InstrumentGrid(tickE8: tick.value, lotE8: lot.value, minimumLots: QtyLots(rawValue: lots.value)),
-      expirySeconds: seconds, product: product)
-    listings[index] = Listing(info: info)
-    sink.instrument(info, isListed: isListed)
+    if let index {
+      let info = InstrumentInfo(
+        index: InstrumentIndex(index), kind: kind ?? .other, grid: grid, expirySeconds: seconds, product: product)
+      listings[index] = Listing(info: info)
+      sink.instrument(info, isListed: isListed)
+    }
+    guard let family, let kind else { return .delivered }
+    guard let short = id(name) else { return refuse(.unknownName) }
+    var listing = InstrumentListing()
+    listing.family = family
+    listing.name = short
+    listing.kind = kind
+    listing.product = product
+    listing.instrument = index.map { InstrumentIndex($0) } ?? .max
+    listing.grid = grid
+    listing.expirySeconds = seconds
+    listing.strikeE8 = item.numbers["strike_price"]?.scaled(8).value ?? 0
+    if let type = item.texts["option_type"] {
+      let types: [String: OptionType] = ["call": .call, "put": .put]
+      listing.optionType = types[word(type)] ?? .none
+      if listing.optionType == .none { sink.refusedAtEdge(.unknownWord) }
+    }
+    sink.listing(listing, isListed: isListed)
     return .delivered
   }
 
@@ -809,7 +948,9 @@ struct Oracle {
     case .cancelOnDisconnect: amount(request, last("message_rate", of: value))
     case .cancelAll: amount(request, value)
     case .cancelSession, .systemInfo, .cancelConditional: sink.replied(request, value: 0)
-    case .instrument, .index, .accountSummary: break  // `World` asks only safety of these
+    case .instrument: if instrument(value, isListed: true) != .refused { sink.replied(request, value: 0) }
+    case .index: if priceIndex(value, nil) { sink.replied(request, value: 0) }
+    case .accountSummary: if account(value) { sink.replied(request, value: 0) }
     case .subscribePublic, .subscribePrivate: confirm(request, value, true)
     case .unsubscribe: confirm(request, value, false)
     case .instruments: instruments(value, isSnapshot: true, isWrapped: false, reply: request)

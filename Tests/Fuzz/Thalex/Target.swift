@@ -81,6 +81,8 @@ struct World: ~Copyable {
     var decoder = try! ThalexDecoder(instrumentCapacity: 8, channelCapacity: 64, labelPrefix: "mm")
     for name in names { _ = try! decoder.want(instrument: name) }
     for name in products { _ = try! decoder.want(product: name) }
+    decoder.want(family: "BTCUSD", kind: .option)
+    decoder.want(family: "BTCUSD", kind: .combination)
     for (name, kind, instrument) in channels {
       try! decoder.register(channel: name, kind: kind, instrument: instrument)
     }
@@ -99,7 +101,7 @@ struct World: ~Copyable {
     // The decoder refuses what is nested deeply. Escaped text shares a scratch area of 1,024 bytes; beyond it names
     // may count as unknown. What a member that is given twice means is not laid down.
     let isHugeBook = frame.starts(with: Array(#"{"channel_name":"book."#.utf8)) && tree.hasHugeNumbers
-    guard !isHugeBook, !oracle.isUnderived(tree), tree.depth < 40, Oracle.isPlain(tree), tree.escapedBytes < 1_000,
+    guard !isHugeBook, tree.depth < 40, Oracle.isPlain(tree), tree.escapedBytes < 1_000,
       !tree.hasTwins
     else {
       adopt()
