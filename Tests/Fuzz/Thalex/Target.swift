@@ -81,8 +81,8 @@ struct World: ~Copyable {
     var decoder = try! ThalexDecoder(instrumentCapacity: 8, channelCapacity: 64, labelPrefix: "mm")
     for name in names { _ = try! decoder.want(instrument: name) }
     for name in products { _ = try! decoder.want(product: name) }
-    decoder.want(family: "BTCUSD", kind: .option)
-    decoder.want(family: "BTCUSD", kind: .combination)
+    _ = try! decoder.want(family: "BTCUSD", kind: .option)
+    _ = try! decoder.want(family: "BTCUSD", kind: .combination)
     for (name, kind, instrument) in channels {
       try! decoder.register(channel: name, kind: kind, instrument: instrument)
     }

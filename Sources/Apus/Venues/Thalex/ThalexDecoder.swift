@@ -41,6 +41,11 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     var hasGrid: Bool
   }
 
+  struct Family {
+    var underlying: UnderlyingIndex
+    var kind: InstrumentKind
+  }
+
   struct ChannelEntry {
     var kind: ThalexChannel
     var instrument: InstrumentIndex
@@ -122,6 +127,9 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   static let levelCapacity = 512
   /// Protection groups that can be wanted.
   public static let productCapacity = 64
+  /// Underlyings, and families of instruments, that can be wanted.
+  public static let underlyingCapacity = 64
+  public static let familyCapacity = 64
 
   let shapes: Shapes
   let index: ScanIndex
@@ -130,6 +138,10 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   var instrumentNames: NameTable
   var channelNames: NameTable
   var productNames: NameTable
+  var underlyingNames: NameTable
+  /// The families that `want(family:kind:)` declared.
+  let families: UnsafeMutablePointer<Family>
+  private(set) var familyCount = 0
   /// By protection group: 10⁻⁸ contracts of one lot, 0 while it is not known.
   let productLots: UnsafeMutablePointer<Int64>
   let listings: UnsafeMutablePointer<Listing>
@@ -151,8 +163,6 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   public private(set) var products: [String] = []
   /// The underlyings whose index or base price is subscribed; the position is the index.
   public private(set) var underlyings: [String] = []
-  /// The families that `want(family:kind:)` declared.
-  private(set) var families: [(underlying: String, kind: InstrumentKind)] = []
   private var channelTexts: [String] = []
   /// Apart from the array: its count would be read through a reference for every frame.
   private var channelCount = 0
@@ -188,6 +198,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     let instrumentNames = try NameTable(capacity: instrumentCapacity)
     let channelNames = try NameTable(capacity: channelCapacity)
     let productNames = try NameTable(capacity: Self.productCapacity)
+    let underlyingNames = try NameTable(capacity: Self.underlyingCapacity)
     self.shapes = shapes
     self.index = index
     self.tickerMembers = tickerMembers
@@ -195,6 +206,8 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     self.instrumentNames = instrumentNames
     self.channelNames = channelNames
     self.productNames = productNames
+    self.underlyingNames = underlyingNames
+    families = .allocate(capacity: Self.familyCapacity)
     productLots = .allocate(capacity: Self.productCapacity)
     productLots.initialize(repeating: 0, count: Self.productCapacity)
     listings = .allocate(capacity: instrumentCapacity)
@@ -210,6 +223,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   }
 
   deinit {
+    families.deallocate()
     productLots.deallocate()
     listings.deallocate()
     channels.deallocate()
@@ -262,20 +276,22 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   /// Declares an underlying by its name, such as `BTCUSD`; the same name gets the same index. Channels of the index and
   /// of base prices declare theirs by themselves.
   public mutating func want(underlying name: String) throws(TableError) -> UnderlyingIndex {
-    if let known = underlyings.firstIndex(of: name) { return UnderlyingIndex(known) }
-    guard underlyings.count < Int(noUnderlying) else { throw .full(capacity: Int(noUnderlying)) }
+    if let known = underlyingNames.value(of: name) { return UnderlyingIndex(known) }
+    try underlyingNames.add(name, value: UInt32(underlyings.count))
     underlyings.append(name)
     return UnderlyingIndex(underlyings.count - 1)
   }
 
   /// Watches all instruments of one kind on one underlying, such as options on `BTCUSD`: each that the venue lists or
-  /// takes away comes as a `listing`. Reading the venue's list then costs a comparison for each family and item.
+  /// takes away comes as a `listing`.
   ///
   /// - Returns: the family's number in `InstrumentListing`.
   @discardableResult
-  public mutating func want(family underlying: String, kind: InstrumentKind) -> Int {
-    families.append((underlying, kind))
-    return families.count - 1
+  public mutating func want(family underlying: String, kind: InstrumentKind) throws(TableError) -> Int {
+    guard familyCount < Self.familyCapacity else { throw .full(capacity: Self.familyCapacity) }
+    (families + familyCount).initialize(to: Family(underlying: try want(underlying: underlying), kind: kind))
+    familyCount += 1
+    return familyCount - 1
   }
 
   /// Declares a channel by its exact name. Registering a name again changes what it means and takes its

@@ -45,13 +45,17 @@ public struct ThalexSelfTrade: Equatable, Sendable {
   public enum Level: UInt8, Sendable, CaseIterable { case venueDefault, customer, account, disabled }
   /// Whether the incoming order may trade until it meets one of ours, or not at all.
   public enum Action: UInt8, Sendable, CaseIterable { case venueDefault, partialFill, noFill }
-  public var level: Level
-  public var action: Action
+  public var level: Level { Level(rawValue: bits & 3) ?? .venueDefault }
+  public var action: Action { Action(rawValue: bits >> 2) ?? .venueDefault }
+  /// One byte, so that the usual choice is one comparison.
+  private let bits: UInt8
 
   public init(level: Level = .venueDefault, action: Action = .venueDefault) {
-    self.level = level
-    self.action = action
+    bits = level.rawValue | action.rawValue << 2
   }
+
+  @inline(__always)
+  var isVenueDefault: Bool { bits == 0 }
 
   public static let venueDefault = Self()
 }
@@ -238,7 +242,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     text.decimal(price.rawValue, template.pointee.tick)
     text.put(",\"client_order_id\":")
     text.put(digits)
-    if options == .postOnly, collar == .venueDefault, selfTrade == .venueDefault {
+    if options == .postOnly, collar == .venueDefault, selfTrade.isVenueDefault {
       text.put(postOnlyEnd)
       return text.count
     }
@@ -248,7 +252,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     if options.contains(.reduceOnly) { text.put(",\"reduce_only\":true") }
     if options.contains(.immediateOrCancel) { text.put(",\"time_in_force\":\"immediate_or_cancel\"") }
     text.collar(collar)
-    text.selfTrade(selfTrade)
+    if !selfTrade.isVenueDefault { text.selfTrade(selfTrade) }
     text.put("}}")
     return text.count
   }
@@ -331,7 +335,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
       text.put("},")
     }
     text.takeBack(1)
-    if options == .postOnly, selfTrade == .venueDefault {
+    if options == .postOnly, selfTrade.isVenueDefault {
       text.put(massQuoteEnd)
       return text.count
     }
@@ -339,7 +343,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     text.put(label)
     if options.contains(.postOnly) { text.put(",\"post_only\":true") }
     if options.contains(.rejectPostOnly) { text.put(",\"reject_post_only\":true") }
-    text.selfTrade(selfTrade)
+    if !selfTrade.isVenueDefault { text.selfTrade(selfTrade) }
     text.put("}}")
     return text.count
   }

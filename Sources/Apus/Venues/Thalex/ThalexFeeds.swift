@@ -21,8 +21,34 @@ extension ThalexDecoder {
   private enum LightValue {
     case time, mark, index, forward, volatility, bid, ask, last, fundingMark, fundingRate
   }
-  private static let futureValues: [LightValue] = [.time, .mark, .index, .bid, .ask, .last, .fundingMark, .fundingRate]
-  private static let optionValues: [LightValue] = [.time, .mark, .index, .forward, .volatility, .bid, .ask, .last]
+  /// What stands at a place. A switch and no table: a table of this kind would be made lazily, on the lane.
+  @inline(__always)
+  private static func lightValue(_ place: Int, _ kind: ThalexChannel) -> LightValue? {
+    if kind == .lightOptions {
+      switch place {
+      case 0: return .time
+      case 1: return .mark
+      case 2: return .index
+      case 3: return .forward
+      case 4: return .volatility
+      case 5: return .bid
+      case 6: return .ask
+      case 7: return .last
+      default: return nil
+      }
+    }
+    switch place {
+    case 0: return .time
+    case 1: return .mark
+    case 2: return .index
+    case 3: return .bid
+    case 4: return .ask
+    case 5: return .last
+    case 6: return .fundingMark
+    case 7: return .fundingRate
+    default: return nil
+    }
+  }
 
   /// `{"tickers":{name:[…]}}`: one ticker for each wanted instrument; the others are counted in `ignoredItems`.
   mutating func lightTickers<Sink: VenueEventSink & ~Copyable>(
@@ -65,7 +91,6 @@ extension ThalexDecoder {
       return
     }
     json.at += 1
-    let values = kind == .lightOptions ? Self.optionValues : Self.futureValues
     let listing = listing(instrument)
     var ticker = Ticker()
     var problem: DecodeProblem?
@@ -74,13 +99,12 @@ extension ThalexDecoder {
     var count = 0
     var number = ScannedDecimal()
     while apus_json_next_element(&json, &started) {
-      guard count < values.count else {
+      let next = Self.lightValue(count, kind)
+      count += 1
+      guard let value = next else {
         json.skip()
-        count += 1
         continue
       }
-      let value = values[count]
-      count += 1
       switch value {
       case .bid, .ask:
         var price = ScannedDecimal(), qty = ScannedDecimal()
@@ -253,9 +277,13 @@ extension ThalexDecoder {
     }
     var named = underlying
     if underlying == nil {
-      let text = string(name)
-      named = underlyings.firstIndex(of: text).map { UnderlyingIndex($0) }
-      if named == nil { ignoredItems += 1 }
+      scratchCount = 0
+      plain(&name)
+      if let bytes = name.bytes, let found = underlyingNames.find(bytes, name.count) {
+        named = UnderlyingIndex(found)
+      } else {
+        ignoredItems += 1
+      }
     }
     if let named { sink.index(named, report) }
     return true

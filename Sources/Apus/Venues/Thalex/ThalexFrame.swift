@@ -125,7 +125,7 @@ struct ThalexFrame {
     }
   }
 
-  @inline(__always)
+  @inline(never)
   mutating func selfTrade(_ selfTrade: ThalexSelfTrade) {
     switch selfTrade.level {
     case .venueDefault: break

@@ -361,18 +361,18 @@ extension ThalexDecoder {
 
   /// The watched family that an instrument belongs to.
   private mutating func family(_ item: InstrumentItem) -> Int? {
-    guard !families.isEmpty, let kind = InstrumentKind(item.type), let bytes = item.underlying.bytes else { return nil }
-    let count = item.underlying.count
-    return families.firstIndex { family in
-      family.kind == kind && family.underlying.utf8.count == count
-        && zip(family.underlying.utf8, UnsafeBufferPointer(start: bytes, count: count)).allSatisfy {
-          $0 == UInt8(bitPattern: $1)
-        }
+    guard familyCount > 0, let kind = InstrumentKind(item.type), let bytes = item.underlying.bytes,
+      let underlying = underlyingNames.find(bytes, item.underlying.count)
+    else { return nil }
+    for place in 0..<familyCount
+    where families[place].kind == kind && families[place].underlying == UnderlyingIndex(underlying) {
+      return place
     }
+    return nil
   }
 
   /// A copy of a text with its escapes resolved. Allocates.
-  func string(_ text: JSONText) -> String {
+  private func string(_ text: JSONText) -> String {
     guard let bytes = text.bytes else { return "" }
     return String(unsafeUninitializedCapacity: text.count) { buffer in
       buffer.withMemoryRebound(to: CChar.self) { out in
