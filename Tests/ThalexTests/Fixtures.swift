@@ -54,6 +54,10 @@ struct Recorder: VenueEventSink {
     if t.fields.contains(.last) { line += " last \(t.lastPrice.rawValue)" }
     if t.fields.contains(.collars) { line += " collars \(t.collarLowE8)-\(t.collarHighE8)" }
     if t.fields.contains(.funding) { line += " funding \(t.fundingRateE12)" }
+    if t.fields.contains(.fundingMark) { line += " accrued \(t.fundingMarkE8)" }
+    if t.fields.contains(.volatility) { line += " iv \(t.volatilityE8)" }
+    if t.fields.contains(.delta) { line += " delta \(t.deltaE8)" }
+    if t.fields.contains(.forward) { line += " forward \(t.forwardE8)" }
     lines.append(line + " time \(t.venueTime)")
     check(!t.fields.contains(.bid) || t.bidQty > .zero && t.bidPrice.rawValue > 0)
     check(!t.fields.contains(.ask) || t.askQty > .zero && t.askPrice.rawValue > 0)
@@ -72,9 +76,32 @@ struct Recorder: VenueEventSink {
     lines.append("trade \(instrument) \(aggressor == .buy ? "buy" : "sell") \(price.rawValue)x\(qty.rawValue) \(time)")
     check(qty >= .zero && price.rawValue > 0)
   }
-  mutating func indexPrice(_ valueE8: Int64) {
-    lines.append("index \(valueE8)")
-    check(valueE8 > 0)
+  mutating func index(_ underlying: UnderlyingIndex, _ r: IndexReport) {
+    var line = "index \(underlying) \(r.priceE8) time \(r.venueTime)"
+    if let value = r.previousSettlementE8 { line += " settled \(value)" }
+    if let value = r.expirationAverageE8 { line += " average \(value)" }
+    if let value = r.expirationProgressE8 { line += " progress \(value)" }
+    if let value = r.expectedExpirationE8 { line += " expected \(value)" }
+    lines.append(line)
+    check(r.priceE8 > 0)
+  }
+  mutating func basePrice(_ underlying: UnderlyingIndex, expirySeconds: Int64, _ r: BasePrice) {
+    lines.append(
+      "base \(underlying) of \(expirySeconds) from \(r.instrument) \(r.priceE8) index \(r.indexE8) delta \(r.indexDeltaE8)"
+    )
+    check(r.priceE8 > 0 && r.indexE8 > 0)
+  }
+  mutating func account(_ s: AccountSummary) {
+    lines.append(
+      "account margin \(s.marginE8) required \(s.requiredMarginE8) remaining \(s.remainingMarginE8) collateral "
+        + "\(s.cashCollateralE8) unrealised \(s.unrealisedE8) realised \(s.sessionRealisedE8)")
+  }
+  mutating func listing(_ l: InstrumentListing, isListed: Bool) {
+    lines.append(
+      "family \(l.family) \(isListed ? "added" : "gone") \(l.name.text) \(l.kind) \(l.optionType) product \(l.product) "
+        + "instrument \(l.instrument) tick \(l.grid.tickE8) lot \(l.grid.lotE8) expiry \(l.expirySeconds) strike \(l.strikeE8)"
+    )
+    check(l.grid.tickE8 > 0 && l.grid.lotE8 > 0 && l.name.count > 0)
   }
   mutating func snapshotBegin(_ kind: SnapshotKind) { lines.append("begin \(kind)") }
   mutating func snapshotEnd(_ kind: SnapshotKind) { lines.append("end \(kind)") }
@@ -133,6 +160,7 @@ struct Bench: ~Copyable {
   var decoder: ThalexDecoder
   static let perpetual: InstrumentIndex = 0, dated: InstrumentIndex = 1, june: InstrumentIndex = 2
   static let option: InstrumentIndex = 3, gone: InstrumentIndex = 4
+  static let call: InstrumentIndex = 5, roll: InstrumentIndex = 6
   static let channels: [(String, ThalexChannel, InstrumentIndex)] = [
     ("ticker.BTC-PERPETUAL.100ms", .ticker, perpetual),
     ("ticker.BTC-24APR26.1000ms", .ticker, dated),
@@ -149,7 +177,21 @@ struct Bench: ~Copyable {
     ("account.trade_history", .tradeHistory, .max),
     ("session.mm_protection", .protection, .max),
     ("system", .system, .max),
-    ("account.summary", .other, .max),
+    ("lwt_futures.BTCUSD.1000ms", .lightFutures, .max),
+    ("lwt_options.BTCUSD.all.1000ms", .lightOptions, .max),
+    ("lwt_future_rolls.BTCUSD.1000ms", .lightRolls, .max),
+    ("base_price.BTCUSD.2026-04-24", .basePrice, .max),
+    ("recent_trades.BTCUSD.all", .recentTrades, .max),
+    ("recent_trades.BTC-PERPETUAL.single", .recentTrades, .max),
+    ("account.summary", .accountSummary, .max),
+    ("account.persistent_orders", .persistentOrders, .max),
+    ("account.order_history", .orderHistory, .max),
+    ("account.conditional_orders", .other, .max),
+    ("mm.rfqs", .other, .max),
+    ("mm.rfq_quotes", .other, .max),
+    ("banners", .other, .max),
+    ("underlying_statistics.BTCUSD", .other, .max),
+    ("index_components.BTCUSD", .other, .max),
   ]
 
   init(isListed: Bool = true, level: ScanLevel? = nil) throws {
@@ -158,11 +200,14 @@ struct Bench: ~Copyable {
       Self.reply(
         .instruments,
         result:
-          #"[{"instrument_name":"BTC-26JUN26","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.001,"type":"future"},{"instrument_name":"BTC-21APR26","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.001,"type":"future"}]"#
+          #"[{"instrument_name":"BTC-26JUN26","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.001,"type":"future"},{"instrument_name":"BTC-21APR26","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.001,"type":"future"},{"instrument_name":"BTC-24APR26-72000-C","product":"OBTCUSD","tick_size":5,"volume_tick_size":0.01,"min_order_amount":0.01,"type":"option"},{"instrument_name":"BTC-24APR26-21APR26","product":"FBTCUSD","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.1,"type":"combination"}]"#
       ),
     ]
-    var decoder = try ThalexDecoder(instrumentCapacity: 8, channelCapacity: 32, labelPrefix: "mm", scanLevel: level)
-    for name in ["BTC-PERPETUAL", "BTC-24APR26", "BTC-26JUN26", "BTC-21APR26-75000-P", "BTC-21APR26"] {
+    var decoder = try ThalexDecoder(instrumentCapacity: 8, channelCapacity: 64, labelPrefix: "mm", scanLevel: level)
+    for name in [
+      "BTC-PERPETUAL", "BTC-24APR26", "BTC-26JUN26", "BTC-21APR26-75000-P", "BTC-21APR26", "BTC-24APR26-72000-C",
+      "BTC-24APR26-21APR26",
+    ] {
       _ = try decoder.want(instrument: name)
     }
     for name in ["FBTCUSD", "OBTCUSD", "FETHUSD"] { _ = try decoder.want(product: name) }

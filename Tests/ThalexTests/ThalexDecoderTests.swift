@@ -9,6 +9,9 @@ enum Expected {
   static let fill1 =
     "fill 008000000000000D18425435FE7D2FD5 order 001F3C2600000019 client 1001 instrument 0 buy 76280x40 maker"
 
+  static let summary =
+    "account margin 4313332000000 required 81240000000 remaining 4232092000000 collateral 4311777000000 unrealised 1555000000 realised 350000000"
+
   static let frames: [(String, [String])] = [
     (
       "ntf-ticker-perpetual",
@@ -19,7 +22,7 @@ enum Expected {
     (
       "ntf-ticker-option",
       [
-        "ticker 3 mark 5321791444 index 7628325916667 bid 8x26 ask 15x25 last 69 collars 3991343582-6652239304 time 1776715497718817200"
+        "ticker 3 mark 5321791444 index 7628325916667 bid 8x26 ask 15x25 last 69 collars 3991343582-6652239304 iv 36920015 delta -10629457 forward 7627640187647 time 1776715497718817200"
       ]
     ),
     (
@@ -27,7 +30,7 @@ enum Expected {
       ["ticker 1 mark 7635290000000 index 7628325916667 collars 7406231300000-7864348700000 time 1776715497718817200"]
     ),
     ("ntf-lwt-perpetual", ["ticker 0 mark 7628841000000 bid 76280x400 ask 76300x1000 last 76290 time 0"]),
-    ("ntf-lwt-option", ["ticker 3 mark 5321791444 bid 8x26 ask 15x25 last 69 time 0"]),
+    ("ntf-lwt-option", ["ticker 3 mark 5321791444 bid 8x26 ask 15x25 last 69 iv 36920015 time 0"]),
     ("ntf-lwt-empty-book", ["ticker 2 mark 7690102000000 time 0"]),
     (
       "ntf-book-snapshot",
@@ -43,10 +46,54 @@ enum Expected {
         "level 0 bid 76281x500", "level 0 bid 76275x0", "level 0 ask 76300x700", "book end 0",
       ]
     ),
-    ("ntf-price-index", ["index 7628325916667"]),
-    ("ntf-price-index-expiration", ["index 7628325916667"]),
+    ("ntf-price-index", ["index 0 7628325916667 time 1776715497718817200 settled 7494577857747"]),
+    (
+      "ntf-price-index-expiration",
+      [
+        "index 0 7628325916667 time 1776757500112000000 settled 7494577857747 average 7625118000000 progress 50000000 expected 7626721958333"
+      ]
+    ),
+    (
+      "ntf-lwt-futures",
+      [
+        "ticker 1 mark 7635290000000 index 7628326000000 bid 76340x1000 ask 76360x1000 time 1776715497718817200",
+        "ticker 0 mark 7628841000000 index 7628326000000 bid 76280x400 ask 76300x1000 last 76290 funding 10000000 accrued -127000000 time 1776715497718817200",
+      ]
+    ),
+    (
+      "ntf-lwt-options",
+      [
+        "ticker 5 mark 438024000000 index 7628326000000 bid 870x100 iv 41160000 forward 7635290000000 time 1776715497718817200"
+      ]
+    ),
+    (
+      "ntf-lwt-future-rolls",
+      ["ticker 6 mark 7140000000 index 7628326000000 bid 68x500 time 1776715497718817200"]
+    ),
+    ("ntf-base-price", ["base 0 of 1777017600 from 1 7635290000000 index 7628325916667 delta 100000000"]),
+    (
+      "ntf-recent-trades-snapshot",
+      [
+        "begin recentTrades", "trade 0 buy 76290x50 1776715490103000000", "trade 3 sell 69x10 1776712001500000000",
+        "end recentTrades",
+      ]
+    ),
+    ("ntf-recent-trades", ["trade 0 buy 76300x200 1776715498011000000"]),
+    ("ntf-mm-protection-executions", ["protection 0 960 executions"]),
+    ("ntf-mm-protection-exhausted", ["protection 0 -50 executions"]),
+    ("ntf-mm-protection-refill", ["protection 0 1000 refill"]),
+    (
+      "ntf-account-order-history",
+      [
+        "\(fill1) history ours time 1776715499004512000",
+        "fill 008000000000000D18425435FE7D2FD6 order 001F3C2600000019 client 1001 instrument 0 buy 76280x60 maker history ours time 1776715499004512000",
+        "order 001F3C2600000019 client 1001 instrument 0 buy 76280 qty 100 filled 100 remaining 0 filled other filled history ours \(created)",
+      ]
+    ),
+    ("ntf-account-conditional-orders", []), ("ntf-mm-rfqs", []), ("ntf-mm-rfq-quotes", []), ("ntf-banners", []),
+    ("ntf-underlying-statistics", []), ("ntf-index-components", []),
     ("ntf-system-reconnect", ["reconnect"]),
-    ("ntf-account-summary", []),
+    ("ntf-account-summary", [summary]),
     (
       "ntf-instruments-snapshot",
       [
@@ -193,6 +240,43 @@ enum Expected {
     (.cancelAll, "res-cancel-all", ["replied session(Apus.SessionRequest.cancelAll) 42"]),
     (.cancelSession, "res-cancel-session", ["replied session(Apus.SessionRequest.cancelSession) 0"]),
     (.systemInfo, "res-system-info", ["replied session(Apus.SessionRequest.systemInfo) 0"]),
+    (.accountSummary, "res-account-summary", [summary, "replied session(Apus.SessionRequest.accountSummary) 0"]),
+    (
+      .index, "res-index",
+      [
+        "index 0 7628325916667 time 1776715497718817200 settled 7494577857747",
+        "replied session(Apus.SessionRequest.index) 0",
+      ]
+    ),
+    (
+      .subscribePublic, "res-public-subscribe",
+      ["replied session(Apus.SessionRequest.subscribePublic) 7"]
+    ),
+    (.unsubscribe, "res-unsubscribe", ["replied session(Apus.SessionRequest.unsubscribe) 0"]),
+    (
+      .instrument, "res-instrument-perpetual",
+      [
+        "listed 0 perpetual tick 100000000 lot 100000 minimum 1 expiry 0",
+        "replied session(Apus.SessionRequest.instrument) 0",
+      ]
+    ),
+    (
+      .instrument, "res-instrument-future",
+      [
+        "listed 1 future tick 100000000 lot 100000 minimum 1 expiry 1777017600",
+        "replied session(Apus.SessionRequest.instrument) 0",
+      ]
+    ),
+    (
+      .instrument, "res-instrument-option",
+      [
+        "listed 3 option tick 500000000 lot 1000000 minimum 1 expiry 1776758400",
+        "replied session(Apus.SessionRequest.instrument) 0",
+      ]
+    ),
+    // Instruments that nobody asked for.
+    (.instrument, "res-instrument-roll", ["replied session(Apus.SessionRequest.instrument) 0"]),
+    (.instrument, "res-instrument-expired-option", ["replied session(Apus.SessionRequest.instrument) 0"]),
   ]
 
   /// Results of order requests.
@@ -282,16 +366,35 @@ enum Expected {
     ),
   ]
 
+  /// Answers to mass quotes and about protection groups.
+  static let quoteResults: [(UInt64, String, [String])] = [
+    (ThalexRequestID.massQuote(21), "res-mass-quote", ["quoted 21 good 3 bad 0"]),
+    (
+      ThalexRequestID.massQuote(22), "res-mass-quote-partial",
+      ["quote failed 22 code 15 ask 25050000000", "quoted 22 good 4 bad 1"]
+    ),
+    (ThalexRequestID.protection(0), "res-set-mm-protection", ["replied protection(0) 0"]),
+    (ThalexRequestID.cancelMassQuote(0), "res-cancel-mass-quote", ["replied cancelMassQuote(0) 0"]),
+  ]
+
+  /// Answers to requests whose ids are none of ours, or that carry no id: nothing is read from them.
+  static let unread = [
+    "res-cancel-session-no-id", "res-ticker", "res-book", "res-create-conditional-order", "res-mm-rfq-insert-quote",
+    "res-index-price-historical", "res-mark-price-historical",
+  ]
+
   /// Every frame above as bytes, with what it says.
   static func all() throws -> [(name: String, bytes: [UInt8], lines: [String])] {
     try frames.map { ($0.0, try Fixtures.bytes($0.0), $0.1) }
       + results.map { ($0.1, [UInt8](Bench.reply($0.0, result: try Bench.result(of: $0.1)).utf8), $0.2) }
-      + orderResults.map { ($0.1, [UInt8](try Bench.reply($0.0, $0.1).utf8), $0.2) }
+      + (orderResults + quoteResults).map { ($0.1, [UInt8](try Bench.reply($0.0, $0.1).utf8), $0.2) }
   }
 
   /// Levels and trades keep their order within a side; which list comes first is the sender's business.
   static func canonical(_ lines: [String]) -> [String] {
     let begin = lines.filter { $0.hasPrefix("book ") && !$0.hasPrefix("book end") }
+    // Tickers of many instruments are members of one object.
+    if lines.count > 1, lines.allSatisfy({ $0.hasPrefix("ticker ") }) { return lines.sorted() }
     guard !begin.isEmpty else { return lines }
     return begin + lines.filter { $0.hasPrefix("trade ") } + lines.filter { $0.contains(" bid ") }
       + lines.filter { $0.contains(" ask ") } + lines.filter { $0.hasPrefix("book end") || $0.hasPrefix("edge") }

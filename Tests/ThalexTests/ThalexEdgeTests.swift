@@ -147,7 +147,7 @@ import Testing
   @Test func `records that are no executions are not fills`() throws {
     var bench = try Bench()
     let text = String(decoding: try Fixtures.bytes("ntf-account-trade-history"), as: UTF8.self)
-    for type in ["daily_mark", "expiration", "internal_transfer"] {
+    for type in ["daily_mark", "expiration", "internal_transfer", "amend", "delete"] {
       let lines = bench.decode(text.replacing("\"normal\"", with: "\"\(type)\""))
       #expect(lines == [])
     }
@@ -155,7 +155,7 @@ import Testing
       let lines = bench.decode(text.replacing("\"normal\"", with: "\"\(type)\""))
       #expect(lines.count == 1 && lines.first?.hasPrefix("fill") == true)
     }
-    let odd = bench.decode(text.replacing("\"normal\"", with: "\"delete\""))
+    let odd = bench.decode(text.replacing("\"normal\"", with: "\"gift\""))
     #expect(odd == ["edge unknownWord"])
   }
 

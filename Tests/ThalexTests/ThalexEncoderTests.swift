@@ -250,7 +250,7 @@ import Testing
     #expect(list?.count == 100)
     #expect((list?.last?["a"] as? [[Any]])?.count == 10)
     // The memory ends where the capacity does: a sanitizer sees one byte too many.
-    let asked = 256 + 2 * 128 + 40 * 56
+    let asked = ThalexEncoder.massQuoteCapacity(instruments: 2, levels: 40)
     let fits = massQuote(encoder, times: 2, capacity: asked, bids: widest, asks: widest)
     let tooSmall = massQuote(encoder, times: 2, capacity: asked - 1, bids: widest, asks: widest)
     #expect(fits != nil && tooSmall == nil)

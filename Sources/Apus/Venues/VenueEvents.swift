@@ -58,6 +58,12 @@ public struct TickerFields: OptionSet, Sendable {
   public static let last = Self(rawValue: 16)
   public static let collars = Self(rawValue: 32)
   public static let funding = Self(rawValue: 64)
+  /// Options: volatility and delta of the mark, price of the future that it is computed from.
+  public static let volatility = Self(rawValue: 128)
+  public static let delta = Self(rawValue: 256)
+  public static let forward = Self(rawValue: 512)
+  /// Perpetuals, where the venue sends it with many tickers at once.
+  public static let fundingMark = Self(rawValue: 1024)
 }
 
 /// A ticker or light ticker. A member whose bit is not in `fields` was absent or null.
@@ -78,6 +84,84 @@ public struct Ticker: Sendable {
   public var fundingRateE12: Int64 = 0
   /// The venue's time of the mark, nanoseconds since the Unix epoch; 0 if absent.
   public var venueTime: Nanoseconds = 0
+  /// Volatility of an option's mark as a fraction: 0.369 is 36.9 %. 10⁻⁸.
+  public var volatilityE8: Int64 = 0
+  /// Of an option; −1 ... 1 as 10⁻⁸.
+  public var deltaE8: Int64 = 0
+  /// Price of the underlying future, 10⁻⁸ of the quote currency.
+  public var forwardE8: Int64 = 0
+  /// Accrued funding of one long contract since the last settlement, 10⁻⁸ of the quote currency.
+  public var fundingMarkE8: Int64 = 0
+
+  public init() {}
+}
+
+/// An underlying that is known by name: its index price, its forwards. 0 ..< 255.
+public typealias UnderlyingIndex = UInt8
+/// No underlying that was asked for.
+public let noUnderlying = UnderlyingIndex.max
+
+/// The index of an underlying. Prices are 10⁻⁸ of the quote currency, times nanoseconds since the Unix epoch.
+public struct IndexReport: Equatable, Sendable {
+  public var priceE8: Int64 = 0
+  /// The venue's time of the price; 0 if absent.
+  public var venueTime: Nanoseconds = 0
+  public var previousSettlementE8: Int64?
+  /// While an expiry is being priced: the average so far, how much of the window is over (0 ... 1 as 10⁻⁸), and what
+  /// the expiration price would be if the index stayed where it is.
+  public var expirationAverageE8: Int64?
+  public var expirationProgressE8: Int64?
+  public var expectedExpirationE8: Int64?
+
+  public init() {}
+}
+
+/// What options of one expiry are priced from.
+public struct BasePrice: Equatable, Sendable {
+  /// The future that it is the price of; `.max` if it is computed without one, or if that future was not asked for.
+  public var instrument: InstrumentIndex = .max
+  /// 10⁻⁸ of the quote currency.
+  public var priceE8: Int64 = 0
+  public var indexE8: Int64 = 0
+  /// How much the base moves with the index; falls to 0 while the expiry is being priced. 10⁻⁸.
+  public var indexDeltaE8: Int64 = 0
+
+  public init() {}
+}
+
+/// The state of the account. 10⁻⁸ of the quote currency.
+public struct AccountSummary: Equatable, Sendable {
+  public var marginE8: MoneyE8 = 0
+  public var requiredMarginE8: MoneyE8 = 0
+  public var remainingMarginE8: MoneyE8 = 0
+  public var cashCollateralE8: MoneyE8 = 0
+  public var unrealisedE8: MoneyE8 = 0
+  public var sessionRealisedE8: MoneyE8 = 0
+
+  public init() {}
+}
+
+public enum OptionType: UInt8, Sendable {
+  case none, call, put
+}
+
+/// An instrument of a family that is watched, whether it is traded here or not.
+public struct InstrumentListing: Sendable {
+  /// Which family it belongs to: the position of that in the order of declaration.
+  public var family = 0
+  /// At most 39 bytes.
+  public var name = VenueID()
+  public var kind: InstrumentKind = .other
+  public var optionType: OptionType = .none
+  /// `noProduct` if its protection group was not asked for.
+  public var product = noProduct
+  /// The instrument if it was asked for, else `.max`.
+  public var instrument: InstrumentIndex = .max
+  public var grid = InstrumentGrid(tickE8: 0, lotE8: 0, minimumLots: QtyLots(rawValue: 0))
+  /// Seconds since the Unix epoch; 0 if it does not expire.
+  public var expirySeconds: Int64 = 0
+  /// 10⁻⁸ of the quote currency; 0 if it has none.
+  public var strikeE8: Int64 = 0
 
   public init() {}
 }
@@ -94,6 +178,8 @@ public enum ReportSource: UInt8, Sendable {
   case query
   /// The private trade feed (slower than the order feed; it brings the fee).
   case tradeFeed
+  /// The feed of finished orders; slower than the order feed.
+  case history
 }
 
 public enum OrderStatus: UInt8, Sendable {
@@ -181,7 +267,7 @@ public struct PositionReport: Sendable {
 
 /// Stateful feeds that begin with a snapshot.
 public enum SnapshotKind: UInt8, Sendable {
-  case sessionOrders, accountOrders, portfolio, instruments, openOrders, tradeHistory
+  case sessionOrders, accountOrders, portfolio, instruments, openOrders, tradeHistory, persistentOrders, recentTrades
 }
 
 /// What a request that is not about a single order was for.
@@ -189,6 +275,7 @@ public enum SessionRequest: UInt8, Sendable, CaseIterable {
   case login = 1
   case cancelOnDisconnect, instruments, subscribePublic, subscribePrivate, unsubscribe
   case openOrders, portfolio, tradeHistory, cancelAll, cancelSession, systemInfo
+  case instrument, index, accountSummary, cancelConditional
 }
 
 /// What one of our requests was.
@@ -233,9 +320,10 @@ public protocol VenueEventSink: ~Copyable {
   /// The level's new absolute size; 0 removes it.
   mutating func bookLevel(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks, _ qty: QtyLots)
   mutating func bookEnd(_ instrument: InstrumentIndex)
+  /// A trade of anyone. Between the beginning and the end of a snapshot of `recentTrades` it is an old one.
   mutating func publicTrade(
     _ instrument: InstrumentIndex, aggressor: Side, price: PriceTicks, qty: QtyLots, time: Nanoseconds)
-  /// The index of an underlying, 10⁻⁸.
+  /// The index of an underlying, 10⁻⁸, for receivers that know only one: `index` calls it unless it is implemented.
   mutating func indexPrice(_ valueE8: Int64)
 
   mutating func snapshotBegin(_ kind: SnapshotKind)
@@ -256,6 +344,12 @@ public protocol VenueEventSink: ~Copyable {
   mutating func reconnectRequested()
   mutating func refusedAtEdge(_ problem: DecodeProblem)
 
+  mutating func index(_ underlying: UnderlyingIndex, _ report: IndexReport)
+  mutating func basePrice(_ underlying: UnderlyingIndex, expirySeconds: Int64, _ report: BasePrice)
+  mutating func account(_ summary: AccountSummary)
+  /// An instrument of a watched family is there, or is no longer. If it was asked for too, `instrument` came before.
+  mutating func listing(_ listing: InstrumentListing, isListed: Bool)
+
   /// One part of a mass quote failed; the sum follows in `massQuoted`. The venue does not name the instrument.
   ///
   /// - Parameters:
@@ -270,6 +364,11 @@ public protocol VenueEventSink: ~Copyable {
 
 /// What not every venue says, and not every receiver needs.
 extension VenueEventSink where Self: ~Copyable {
+  public mutating func indexPrice(_ valueE8: Int64) {}
+  public mutating func index(_ underlying: UnderlyingIndex, _ report: IndexReport) { indexPrice(report.priceE8) }
+  public mutating func basePrice(_ underlying: UnderlyingIndex, expirySeconds: Int64, _ report: BasePrice) {}
+  public mutating func account(_ summary: AccountSummary) {}
+  public mutating func listing(_ listing: InstrumentListing, isListed: Bool) {}
   public mutating func massQuoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?) {}
   public mutating func massQuoted(_ serial: UInt64, succeeded: Int64, failed: Int64) {}
   public mutating func protection(_ product: ProductIndex, remaining: QtyLots, reason: ProtectionReason) {}

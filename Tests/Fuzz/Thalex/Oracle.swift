@@ -23,6 +23,7 @@ struct Oracle {
   /// By protection group: 10⁻⁸ contracts of one lot.
   var productLots: [Int64] = []
   let products: [String]
+  let families: [(underlying: String, kind: InstrumentKind)] = [("BTCUSD", .option), ("BTCUSD", .combination)]
   var sink = Recorder()
 
   init(
@@ -156,7 +157,7 @@ struct Oracle {
     case .ticker: ticker(Int(instrument), value)
     case .lightTicker: lightTicker(Int(instrument), value)
     case .book: book(Int(instrument), value, isSnapshot)
-    case .priceIndex: priceIndex(value)
+    case .priceIndex: _ = priceIndex(value, 0)
     case .instruments: instruments(value, isSnapshot: isSnapshot, isWrapped: true, reply: nil)
     case .sessionOrders: orders(value, source, isSnapshot ? .sessionOrders : nil, isSession: true, reply: nil)
     case .accountOrders: orders(value, source, isSnapshot ? .accountOrders : nil, isSession: false, reply: nil)
@@ -164,7 +165,13 @@ struct Oracle {
     case .tradeHistory: trades(value, .tradeFeed, reply: nil, hasMore: false)
     case .protection: list(value, nil, reply: nil, value: 0) { $0.protection($1) }
     case .system: system(value)
-    case .other: break
+    case .other: ignoredItems += 1
+    case .lightFutures, .lightOptions, .lightRolls: lightTickers(value, kind)
+    case .basePrice: basePrice(value)
+    case .recentTrades: list(value, isSnapshot ? .recentTrades : nil, reply: nil, value: 0) { $0.recentTrade($1) }
+    case .accountSummary: _ = account(value)
+    case .persistentOrders: orders(value, source, isSnapshot ? .persistentOrders : nil, isSession: false, reply: nil)
+    case .orderHistory: orders(value, .history, nil, isSession: false, reply: nil)
     }
   }
 
@@ -176,6 +183,7 @@ struct Oracle {
     var wrong = false, lastIsOffGrid = false, hasLow = false, hasHigh = false
     var bidPrice: SlowNumber?, bidQty: SlowNumber?, askPrice: SlowNumber?, askQty: SlowNumber?
     let listing = listings[instrument]
+    let isOption = listing?.info.kind == .option
     func scaled(_ number: SlowNumber, _ places: Int, _ out: inout Int64) -> Bool {
       let (outcome, value) = number.scaled(places)
       if outcome == .overflow {
@@ -209,6 +217,12 @@ struct Oracle {
           if let n = number(value, &wrong), scaled(n, 8, &ticker.indexE8) { ticker.fields.insert(.index) }
         case "collar_low": if let n = number(value, &wrong) { hasLow = scaled(n, 8, &ticker.collarLowE8) }
         case "collar_high": if let n = number(value, &wrong) { hasHigh = scaled(n, 8, &ticker.collarHighE8) }
+        case "iv" where isOption:
+          if let n = number(value, &wrong), scaled(n, 8, &ticker.volatilityE8) { ticker.fields.insert(.volatility) }
+        case "delta" where isOption:
+          if let n = number(value, &wrong), scaled(n, 8, &ticker.deltaE8) { ticker.fields.insert(.delta) }
+        case "forward" where isOption:
+          if let n = number(value, &wrong), scaled(n, 8, &ticker.forwardE8) { ticker.fields.insert(.forward) }
         case "funding_rate":
           if let n = number(value, &wrong), scaled(n, 12, &ticker.fundingRateE12) { ticker.fields.insert(.funding) }
         default: break
@@ -272,14 +286,17 @@ struct Oracle {
     if case .object(let members) = value {
       for member in members {
         switch name(member) {
-        case "m":
+        case "m", "v":
           if let n = number(member.value, &wrong) {
             let (outcome, value) = n.scaled(8)
             if outcome == .overflow {
               problem = problem ?? .impossible
-            } else {
+            } else if name(member) == "m" {
               ticker.markE8 = value
               ticker.fields.insert(.mark)
+            } else {
+              ticker.volatilityE8 = value
+              ticker.fields.insert(.volatility)
             }
           }
         case "b", "a":
@@ -371,13 +388,167 @@ struct Oracle {
     }
   }
 
-  private mutating func priceIndex(_ value: SlowJSON) {
+  private mutating func priceIndex(_ value: SlowJSON, _ underlying: UnderlyingIndex?) -> Bool {
+    var report = IndexReport()
+    var named: Text?
+    var wrong = false, isTooLarge = false, hasPrice = false
+    func e8(_ value: SlowJSON) -> Int64? {
+      guard let number = number(value, &wrong) else { return nil }
+      let (outcome, value) = number.scaled(8)
+      if outcome == .overflow { isTooLarge = true }
+      return outcome == .overflow ? nil : value
+    }
+    if case .object(let members) = value {
+      for member in members {
+        switch name(member) {
+        case "index_name": named = text(member.value, &wrong)
+        case "price":
+          if case .number = member.value { hasPrice = true }
+          report.priceE8 = e8(member.value) ?? 0
+        case "timestamp":
+          if let n = number(member.value, &wrong), n.scaled(9).outcome != .overflow {
+            report.venueTime = n.scaled(9).value
+          }
+        case "previous_settlement_price": report.previousSettlementE8 = e8(member.value)
+        case "expiration_print_average": report.expirationAverageE8 = e8(member.value)
+        case "expiration_progress": report.expirationProgressE8 = e8(member.value)
+        case "expected_expiration_price": report.expectedExpirationE8 = e8(member.value)
+        default: break
+        }
+      }
+    }
+    guard hasPrice, !wrong else { return refuse(.missingMember) == .delivered }
+    guard !isTooLarge, report.priceE8 > 0 else { return refuse(.impossible) == .delivered }
+    if let underlying {
+      sink.index(underlying, report)
+    } else if let named, word(named) == "BTCUSD" {
+      sink.index(0, report)
+    } else {
+      ignoredItems += 1
+    }
+    return true
+  }
+
+  private mutating func lightTickers(_ value: SlowJSON, _ kind: ThalexChannel) {
+    guard case .object(let tickers)? = last("tickers", of: value) else { return sink.refusedAtEdge(.missingMember) }
+    for member in tickers {
+      if let index = names.firstIndex(of: name(member)) {
+        lightTicker(index, member.value, kind)
+      } else {
+        ignoredItems += 1
+      }
+    }
+  }
+
+  private mutating func lightTicker(_ instrument: Int, _ value: SlowJSON, _ kind: ThalexChannel) {
+    guard case .array(let items) = value else { return sink.refusedAtEdge(.missingMember) }
+    let futures = ["time", "mark", "index", "bid", "ask", "last", "accrued", "funding"]
+    let options = ["time", "mark", "index", "forward", "iv", "bid", "ask", "last"]
+    var ticker = Ticker()
+    var problem: DecodeProblem?
+    var wrong = false, lastIsOffGrid = false
+    let listing = listings[instrument]
+    for (what, item) in zip(kind == .lightOptions ? options : futures, items) {
+      if what == "bid" || what == "ask" {
+        if let (price, qty) = pair(item, &wrong), let listing {
+          level(price, qty, what == "bid" ? .bid : .ask, listing, &ticker, &problem)
+        }
+        continue
+      }
+      guard let n = number(item, &wrong) else { continue }
+      if what == "time" {
+        if n.scaled(9).outcome != .overflow { ticker.venueTime = n.scaled(9).value }
+      } else if what == "last" {
+        guard let listing else { continue }
+        if price(n, listing, &ticker.lastPrice) == nil { ticker.fields.insert(.last) } else { lastIsOffGrid = true }
+      } else {
+        let (outcome, value) = n.scaled(what == "funding" ? 12 : 8)
+        if outcome == .overflow {
+          problem = problem ?? .impossible
+          continue
+        }
+        switch what {
+        case "mark":
+          ticker.markE8 = value
+          ticker.fields.insert(.mark)
+        case "index":
+          ticker.indexE8 = value
+          ticker.fields.insert(.index)
+        case "forward":
+          ticker.forwardE8 = value
+          ticker.fields.insert(.forward)
+        case "iv":
+          ticker.volatilityE8 = value
+          ticker.fields.insert(.volatility)
+        case "accrued":
+          ticker.fundingMarkE8 = value
+          ticker.fields.insert(.fundingMark)
+        default:
+          ticker.fundingRateE12 = value
+          ticker.fields.insert(.funding)
+        }
+      }
+    }
+    let lengths: [Int] = kind == .lightOptions ? [8] : kind == .lightRolls ? [6] : [6, 8]
+    if wrong || !lengths.contains(items.count) { problem = problem ?? .missingMember }
+    if listing == nil { problem = problem ?? .unknownName }
+    if let problem { return sink.refusedAtEdge(problem) }
+    if lastIsOffGrid { sink.refusedAtEdge(.offGrid) }
+    sink.ticker(InstrumentIndex(instrument), ticker)
+  }
+
+  private mutating func recentTrade(_ value: SlowJSON) -> Outcome {
     var ignored = false
-    guard case .object(let members) = value,
-      let last = members.last(where: { name($0) == "price" }), let number = number(last.value, &ignored)
+    guard case .array(let items) = value, items.count >= 5, let price = number(items[0], &ignored),
+      let qty = number(items[1], &ignored), let direction = text(items[2], &ignored),
+      let time = number(items[3], &ignored), let name = text(items[4], &ignored)
+    else { return refuse(.missingMember) }
+    guard let index = index(name) else {
+      ignoredItems += 1
+      return .ignored
+    }
+    guard let listing = listings[index] else { return refuse(.unknownName) }
+    var ticks = PriceTicks(rawValue: 0)
+    var lots = QtyLots(rawValue: 0)
+    if let problem = self.price(price, listing, &ticks) ?? size(qty, listing, &lots) { return refuse(problem) }
+    guard let side = side(direction) else { return refuse(.unknownWord) }
+    let stamp = time.scaled(9).outcome == .overflow ? 0 : time.scaled(9).value
+    sink.publicTrade(InstrumentIndex(index), aggressor: side, price: ticks, qty: lots, time: stamp)
+    return .delivered
+  }
+
+  private mutating func basePrice(_ value: SlowJSON) {
+    let item = read(value, texts: ["base_name"], numbers: ["price", "index", "index_delta"], isOrder: false)
+    guard let price = item.numbers["price"]?.scaled(8), let index = item.numbers["index"]?.scaled(8),
+      let delta = item.numbers["index_delta"]?.scaled(8), !item.wrong
     else { return sink.refusedAtEdge(.missingMember) }
-    let (outcome, value) = number.scaled(8)
-    if outcome == .overflow || value <= 0 { sink.refusedAtEdge(.impossible) } else { sink.indexPrice(value) }
+    let isTooLarge = [price.outcome, index.outcome, delta.outcome].contains(.overflow)
+    guard !isTooLarge, price.value > 0, index.value > 0 else { return sink.refusedAtEdge(.impossible) }
+    var report = BasePrice()
+    report.priceE8 = price.value
+    report.indexE8 = index.value
+    report.indexDeltaE8 = delta.value
+    if let name = item.texts["base_name"], let found = self.index(name) { report.instrument = InstrumentIndex(found) }
+    sink.basePrice(0, expirySeconds: 1_777_017_600, report)
+  }
+
+  private mutating func account(_ value: SlowJSON) -> Bool {
+    let names = [
+      "margin", "required_margin", "remaining_margin", "cash_collateral", "unrealised_pnl", "session_realised_pnl",
+    ]
+    let item = read(value, texts: [], numbers: Set(names), isOrder: false)
+    let numbers = names.compactMap { item.numbers[$0]?.scaled(8) }
+    guard numbers.count == names.count, !item.wrong else { return refuse(.missingMember) == .delivered }
+    guard !numbers.contains(where: { $0.outcome == .overflow }) else { return refuse(.impossible) == .delivered }
+    var summary = AccountSummary()
+    summary.marginE8 = numbers[0].value
+    summary.requiredMarginE8 = numbers[1].value
+    summary.remainingMarginE8 = numbers[2].value
+    summary.cashCollateralE8 = numbers[3].value
+    summary.unrealisedE8 = numbers[4].value
+    summary.sessionRealisedE8 = numbers[5].value
+    sink.account(summary)
+    return true
   }
 
   private mutating func system(_ value: SlowJSON) {
@@ -480,7 +651,7 @@ struct Oracle {
     report.isLabelledOurs = isOurs
     report.isPersistent = item.isPersistent
     guard !item.wrong, let direction = item.texts["direction"], let amount = item.numbers["amount"],
-      let filled = item.numbers["filled_amount"], let remaining = item.numbers["remaining_amount"],
+      let filled = item.numbers["filled_amount"], source == .history || item.numbers["remaining_amount"] != nil,
       let status = item.texts["status"], let idText = item.texts["order_id"], let venueID = id(idText)
     else { return refuse(.missingMember) }
     report.venueID = venueID
@@ -508,7 +679,7 @@ struct Oracle {
       return refuse(.missingMember)
     }
     if let problem = size(amount, listing, &report.qty) ?? size(filled, listing, &report.filled)
-      ?? size(remaining, listing, &report.remaining)
+      ?? item.numbers["remaining_amount"].flatMap({ size($0, listing, &report.remaining) })
     {
       return refuse(problem)
     }
@@ -569,7 +740,7 @@ struct Oracle {
     let item = read(value, texts: Self.tradeTexts, numbers: Self.tradeNumbers, isOrder: false)
     let isOurs = has(item.label, prefix: labelPrefix)
     if let type = item.texts["trade_type"] {
-      if ["daily_mark", "expiration", "internal_transfer"].contains(word(type)) {
+      if ["daily_mark", "expiration", "internal_transfer", "amend", "delete"].contains(word(type)) {
         ignoredItems += 1
         return .ignored
       }
@@ -677,20 +848,29 @@ struct Oracle {
 
   private mutating func instrument(_ value: SlowJSON, isListed: Bool) -> Outcome {
     let item = read(
-      value, texts: ["instrument_name", "type", "product"],
-      numbers: ["tick_size", "volume_tick_size", "min_order_amount", "expiration_timestamp"], isOrder: false)
+      value, texts: ["instrument_name", "type", "product", "underlying", "option_type"],
+      numbers: ["tick_size", "volume_tick_size", "min_order_amount", "expiration_timestamp", "strike_price"],
+      isOrder: false)
     guard let name = item.texts["instrument_name"] else { return refuse(.missingMember) }
-    guard let index = index(name) else {
+    let index = index(name)
+    let kind = item.texts["type"].flatMap { Self.kinds[word($0)] }
+    let family = families.firstIndex {
+      $0.kind == kind && item.texts["underlying"].map(word) == $0.underlying
+    }
+    guard index != nil || family != nil else {
       ignoredItems += 1
       return .ignored
     }
     guard let tick = item.numbers["tick_size"]?.scaled(8), let lot = item.numbers["volume_tick_size"]?.scaled(8),
-      let minimum = item.numbers["min_order_amount"], let type = item.texts["type"], !item.wrong
+      let minimum = item.numbers["min_order_amount"], item.texts["type"] != nil, !item.wrong
     else { return refuse(.missingMember) }
     var seconds: Int64 = 0
     if let expiry = item.numbers["expiration_timestamp"]?.scaled(0) {
       if expiry.outcome == .overflow || expiry.value < 0 { return refuse(.impossible) }
       seconds = expiry.value
+    }
+    if let strike = item.numbers["strike_price"]?.scaled(8), strike.outcome == .overflow || strike.value <= 0 {
+      return refuse(.impossible)
     }
     guard tick.outcome == .exact, lot.outcome == .exact, tick.value > 0, lot.value > 0 else {
       return refuse(.impossible)
@@ -698,19 +878,38 @@ struct Oracle {
     guard let lots = minimum.steps(lot.value), lots.outcome != .overflow, lots.value >= 1 else {
       return refuse(.offGrid)
     }
-    let kind = Self.kinds[word(type)]
     if kind == nil { sink.refusedAtEdge(.unknownWord) }
+    let grid = InstrumentGrid(tickE8: tick.value, lotE8: lot.value, minimumLots: QtyLots(rawValue: lots.value))
     var product = noProduct
     if let name = item.texts["product"], let found = products.firstIndex(of: word(name)) {
       product = ProductIndex(found)
-      productLots[found] = productLots[found] == 0 ? lot.value : min(productLots[found], lot.value)
+      if index != nil {
+        productLots[found] = productLots[found] == 0 ? lot.value : min(productLots[found], lot.value)
+      }
     }
-    let info = InstrumentInfo(
-      index: InstrumentIndex(index), kind: kind ?? .other,
-      grid: InstrumentGrid(tickE8: tick.value, lotE8: lot.value, minimumLots: QtyLots(rawValue: lots.value)),
-      expirySeconds: seconds, product: product)
-    listings[index] = Listing(info: info)
-    sink.instrument(info, isListed: isListed)
+    if let index {
+      let info = InstrumentInfo(
+        index: InstrumentIndex(index), kind: kind ?? .other, grid: grid, expirySeconds: seconds, product: product)
+      listings[index] = Listing(info: info)
+      sink.instrument(info, isListed: isListed)
+    }
+    guard let family, let kind else { return .delivered }
+    guard let short = id(name) else { return refuse(.unknownName) }
+    var listing = InstrumentListing()
+    listing.family = family
+    listing.name = short
+    listing.kind = kind
+    listing.product = product
+    listing.instrument = index.map { InstrumentIndex($0) } ?? .max
+    listing.grid = grid
+    listing.expirySeconds = seconds
+    listing.strikeE8 = item.numbers["strike_price"]?.scaled(8).value ?? 0
+    if let type = item.texts["option_type"] {
+      let types: [String: OptionType] = ["call": .call, "put": .put]
+      listing.optionType = types[word(type)] ?? .none
+      if listing.optionType == .none { sink.refusedAtEdge(.unknownWord) }
+    }
+    sink.listing(listing, isListed: isListed)
     return .delivered
   }
 
@@ -748,7 +947,10 @@ struct Oracle {
       sink.replied(request, value: 0)
     case .cancelOnDisconnect: amount(request, last("message_rate", of: value))
     case .cancelAll: amount(request, value)
-    case .cancelSession, .systemInfo: sink.replied(request, value: 0)
+    case .cancelSession, .systemInfo, .cancelConditional: sink.replied(request, value: 0)
+    case .instrument: if instrument(value, isListed: true) != .refused { sink.replied(request, value: 0) }
+    case .index: if priceIndex(value, nil) { sink.replied(request, value: 0) }
+    case .accountSummary: if account(value) { sink.replied(request, value: 0) }
     case .subscribePublic, .subscribePrivate: confirm(request, value, true)
     case .unsubscribe: confirm(request, value, false)
     case .instruments: instruments(value, isSnapshot: true, isWrapped: false, reply: request)

@@ -42,6 +42,10 @@ struct Recorder: VenueEventSink {
     if t.fields.contains(.last) { values.append(t.lastPrice.rawValue) }
     if t.fields.contains(.collars) { values += [t.collarLowE8, t.collarHighE8] }
     if t.fields.contains(.funding) { values.append(t.fundingRateE12) }
+    if t.fields.contains(.volatility) { values.append(t.volatilityE8) }
+    if t.fields.contains(.delta) { values.append(t.deltaE8) }
+    if t.fields.contains(.forward) { values.append(t.forwardE8) }
+    if t.fields.contains(.fundingMark) { values.append(t.fundingMarkE8) }
     if t.fields.contains(.bid), t.bidQty <= .zero { values.append(-1) }  // never true of the oracle's
     events.append(Event(kind: "ticker", values: values))
   }
@@ -63,7 +67,35 @@ struct Recorder: VenueEventSink {
         kind: "publicTrade",
         values: [Int64(instrument), Int64(aggressor.rawValue), price.rawValue, qty.rawValue, time]))
   }
-  mutating func indexPrice(_ valueE8: Int64) { events.append(Event(kind: "indexPrice", values: [valueE8])) }
+  mutating func index(_ underlying: UnderlyingIndex, _ r: IndexReport) {
+    var values = [Int64(underlying), r.priceE8, r.venueTime]
+    let optional = [r.previousSettlementE8, r.expirationAverageE8, r.expirationProgressE8, r.expectedExpirationE8]
+    for value in optional { values += [bit(value != nil), value ?? 0] }
+    events.append(Event(kind: "index", values: values))
+  }
+  mutating func basePrice(_ underlying: UnderlyingIndex, expirySeconds: Int64, _ r: BasePrice) {
+    events.append(
+      Event(
+        kind: "basePrice",
+        values: [Int64(underlying), expirySeconds, Int64(r.instrument), r.priceE8, r.indexE8, r.indexDeltaE8]))
+  }
+  mutating func account(_ s: AccountSummary) {
+    events.append(
+      Event(
+        kind: "account",
+        values: [
+          s.marginE8, s.requiredMarginE8, s.remainingMarginE8, s.cashCollateralE8, s.unrealisedE8, s.sessionRealisedE8,
+        ]))
+  }
+  mutating func listing(_ l: InstrumentListing, isListed: Bool) {
+    events.append(
+      Event(
+        kind: "listing",
+        values: [
+          Int64(l.family), Int64(l.kind.rawValue), Int64(l.optionType.rawValue), Int64(l.product), Int64(l.instrument),
+          l.grid.tickE8, l.grid.lotE8, l.grid.minimumLots.rawValue, l.expirySeconds, l.strikeE8, bit(isListed),
+        ], text: bytes(l.name)))
+  }
   mutating func snapshotBegin(_ kind: SnapshotKind) {
     events.append(Event(kind: "snapshotBegin", values: [Int64(kind.rawValue)]))
   }

@@ -36,6 +36,17 @@ indirect enum SlowJSON: Equatable, Sendable {
   }
 
   /// Some object has a member twice.
+  /// Whether it has a number that 64 bits may not hold in 10⁻⁸. Such a level of a book is refused by the general reader,
+  /// and delivered by the fast one if its ticks fit; a receiver has bounds of its own far below.
+  var hasHugeNumbers: Bool {
+    switch self {
+    case .array(let items): items.contains { $0.hasHugeNumbers }
+    case .object(let members): members.contains { $0.value.hasHugeNumbers }
+    case .number(let spelled): spelled.drop { $0 == 0x2D }.prefix { (0x30...0x39).contains($0) }.count > 10
+    default: false
+    }
+  }
+
   var hasTwins: Bool {
     switch self {
     case .array(let items): items.contains { $0.hasTwins }

@@ -5,7 +5,11 @@ import Glibc
 public enum ThalexChannel: UInt8, Sendable {
   case ticker, lightTicker, book, priceIndex, instruments
   case sessionOrders, accountOrders, portfolio, tradeHistory, protection, system
-  /// Known and subscribed, but not interpreted.
+  /// `lwt_futures.…`, `lwt_options.…` and `lwt_future_rolls.…`: light tickers of many instruments at once.
+  case lightFutures, lightOptions, lightRolls
+  case basePrice, recentTrades, accountSummary, persistentOrders, orderHistory
+  /// Known and subscribed, but not interpreted: requests for quotes, conditional orders, banners, statistics. Its
+  /// messages are checked to be JSON and counted in `ignoredItems`.
   case other
 }
 
@@ -37,10 +41,18 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     var hasGrid: Bool
   }
 
+  struct Family {
+    var underlying: UnderlyingIndex
+    var kind: InstrumentKind
+  }
+
   struct ChannelEntry {
     var kind: ThalexChannel
     var instrument: InstrumentIndex
     var isConfirmed: Bool
+    /// Of the index and of base prices, from the channel's name.
+    var underlying = noUnderlying
+    var expirySeconds: Int64 = 0
   }
 
   /// How the notifications of a channel begin, and which channel came behind it last time.
@@ -53,6 +65,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   struct Shapes: ~Copyable {
     let envelope: JSONShape
     let ticker: JSONShape
+    let optionTicker: JSONShape
     let lightTicker: JSONShape
     let book: JSONShape
     let order: JSONShape
@@ -62,12 +75,16 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     let instrument: JSONShape
     let massQuote: JSONShape
     let protection: JSONShape
+    let priceIndex: JSONShape
+    let basePrice: JSONShape
+    let account: JSONShape
     let detail: JSONShape
 
     init() throws(TableError) {
       // Locals first: a noncopyable field must not be left behind half-way by a throw.
       let envelope = try JSONShape(EnvelopeField.keys)
       let ticker = try JSONShape(TickerField.keys, wanted: TickerField.wanted)
+      let optionTicker = try JSONShape(TickerField.keys, wanted: TickerField.wanted | TickerField.ofOptions)
       let lightTicker = try JSONShape(LightTickerField.keys)
       let book = try JSONShape(BookField.keys)
       let order = try JSONShape(OrderField.keys, wanted: OrderField.numbers)
@@ -77,9 +94,13 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
       let instrument = try JSONShape(InstrumentField.keys)
       let massQuote = try JSONShape(MassQuoteField.keys)
       let protection = try JSONShape(ProtectionField.keys)
+      let priceIndex = try JSONShape(IndexField.keys)
+      let basePrice = try JSONShape(BasePriceField.keys)
+      let account = try JSONShape(AccountField.keys)
       let detail = try JSONShape(DetailField.keys)
       self.envelope = envelope
       self.ticker = ticker
+      self.optionTicker = optionTicker
       self.lightTicker = lightTicker
       self.book = book
       self.order = order
@@ -89,6 +110,9 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
       self.instrument = instrument
       self.massQuote = massQuote
       self.protection = protection
+      self.priceIndex = priceIndex
+      self.basePrice = basePrice
+      self.account = account
       self.detail = detail
     }
   }
@@ -103,6 +127,9 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   static let levelCapacity = 512
   /// Protection groups that can be wanted.
   public static let productCapacity = 64
+  /// Underlyings, and families of instruments, that can be wanted.
+  public static let underlyingCapacity = 64
+  public static let familyCapacity = 64
 
   let shapes: Shapes
   let index: ScanIndex
@@ -111,6 +138,10 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   var instrumentNames: NameTable
   var channelNames: NameTable
   var productNames: NameTable
+  var underlyingNames: NameTable
+  /// The families that `want(family:kind:)` declared.
+  let families: UnsafeMutablePointer<Family>
+  private(set) var familyCount = 0
   /// By protection group: 10⁻⁸ contracts of one lot, 0 while it is not known.
   let productLots: UnsafeMutablePointer<Int64>
   let listings: UnsafeMutablePointer<Listing>
@@ -132,6 +163,8 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   public private(set) var products: [String] = []
   /// Apart from the array, as `channelCount` is.
   private(set) var productCount = 0
+  /// The underlyings whose index or base price is subscribed; the position is the index.
+  public private(set) var underlyings: [String] = []
   private var channelTexts: [String] = []
   /// Apart from the array: its count would be read through a reference for every frame.
   private var channelCount = 0
@@ -168,6 +201,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     let instrumentNames = try NameTable(capacity: instrumentCapacity)
     let channelNames = try NameTable(capacity: channelCapacity)
     let productNames = try NameTable(capacity: Self.productCapacity)
+    let underlyingNames = try NameTable(capacity: Self.underlyingCapacity)
     self.shapes = shapes
     self.index = index
     self.tickerMembers = tickerMembers
@@ -175,6 +209,8 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     self.instrumentNames = instrumentNames
     self.channelNames = channelNames
     self.productNames = productNames
+    self.underlyingNames = underlyingNames
+    families = .allocate(capacity: Self.familyCapacity)
     productLots = .allocate(capacity: Self.productCapacity)
     productLots.initialize(repeating: 0, count: Self.productCapacity)
     listings = .allocate(capacity: instrumentCapacity)
@@ -190,6 +226,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   }
 
   deinit {
+    families.deallocate()
     productLots.deallocate()
     listings.deallocate()
     channels.deallocate()
@@ -240,6 +277,27 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     return productLots[Int(product)]
   }
 
+  /// Declares an underlying by its name, such as `BTCUSD`; the same name gets the same index. Channels of the index and
+  /// of base prices declare theirs by themselves.
+  public mutating func want(underlying name: String) throws(TableError) -> UnderlyingIndex {
+    if let known = underlyingNames.value(of: name) { return UnderlyingIndex(known) }
+    try underlyingNames.add(name, value: UInt32(underlyings.count))
+    underlyings.append(name)
+    return UnderlyingIndex(underlyings.count - 1)
+  }
+
+  /// Watches all instruments of one kind on one underlying, such as options on `BTCUSD`: each that the venue lists or
+  /// takes away comes as a `listing`.
+  ///
+  /// - Returns: the family's number in `InstrumentListing`.
+  @discardableResult
+  public mutating func want(family underlying: String, kind: InstrumentKind) throws(TableError) -> Int {
+    guard familyCount < Self.familyCapacity else { throw .full(capacity: Self.familyCapacity) }
+    (families + familyCount).initialize(to: Family(underlying: try want(underlying: underlying), kind: kind))
+    familyCount += 1
+    return familyCount - 1
+  }
+
   /// Declares a channel by its exact name. Registering a name again changes what it means and takes its
   /// confirmation away.
   ///
@@ -247,10 +305,18 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   public mutating func register(
     channel name: String, kind: ThalexChannel, instrument: InstrumentIndex = .max
   ) throws(TableError) {
-    let entry = ChannelEntry(kind: kind, instrument: instrument, isConfirmed: false)
+    var entry = ChannelEntry(kind: kind, instrument: instrument, isConfirmed: false)
     switch kind {
     case .ticker, .lightTicker, .book:
       guard Int(instrument) < instruments.count else { throw .unusableName(name) }
+    case .priceIndex, .basePrice:
+      let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+      guard parts.count == (kind == .priceIndex ? 2 : 3), !parts[1].isEmpty else { throw .unusableName(name) }
+      entry.underlying = try want(underlying: String(parts[1]))
+      if kind == .basePrice {
+        guard let seconds = Self.expiry(ofDate: parts[2]) else { throw .unusableName(name) }
+        entry.expirySeconds = seconds
+      }
     default: break
     }
     if let known = channelNames.value(of: name) {
@@ -408,7 +474,16 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     case .ticker: ticker(entry.instrument, &json, isOpen: false, into: &sink)
     case .lightTicker: lightTicker(entry.instrument, &json, isOpen: false, into: &sink)
     case .book: book(entry.instrument, &json, isSnapshot: isSnapshot, into: &sink)
-    case .priceIndex: priceIndex(&json, into: &sink)
+    case .priceIndex: _ = priceIndex(&json, entry.underlying, into: &sink)
+    case .basePrice: basePrice(&json, entry, into: &sink)
+    case .lightFutures, .lightOptions, .lightRolls: lightTickers(&json, entry.kind, into: &sink)
+    case .recentTrades: recentTrades(&json, isSnapshot: isSnapshot, into: &sink)
+    case .accountSummary: _ = account(&json, into: &sink)
+    case .persistentOrders:
+      orders(
+        &json, source: isSnapshot ? .snapshot : .feed, snapshot: isSnapshot ? .persistentOrders : nil, isSession: false,
+        reply: nil, into: &sink)
+    case .orderHistory: orders(&json, source: .history, snapshot: nil, isSession: false, reply: nil, into: &sink)
     case .instruments: instruments(&json, snapshot: isSnapshot, isWrapped: true, reply: nil, into: &sink)
     case .sessionOrders:
       orders(
@@ -424,7 +499,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     case .system: system(&json, into: &sink)
     case .other:
       json.skip()
-      if !apus_json_finish(&json) { sink.refusedAtEdge(.malformed) }
+      if apus_json_finish(&json) { ignoredItems += 1 } else { sink.refusedAtEdge(.malformed) }
     }
   }
 

@@ -38,6 +38,28 @@ public enum ThalexCollar: UInt8, Sendable {
   case venueDefault, ignore, reject, clamp
 }
 
+/// What happens when an order of ours would trade with another of ours; the owner of the orders has to be enabled for
+/// anything but the venue's own choice (protocol reference 8.6). `venueDefault` leaves the members out.
+public struct ThalexSelfTrade: Equatable, Sendable {
+  /// Whose orders count as ours.
+  public enum Level: UInt8, Sendable, CaseIterable { case venueDefault, customer, account, disabled }
+  /// Whether the incoming order may trade until it meets one of ours, or not at all.
+  public enum Action: UInt8, Sendable, CaseIterable { case venueDefault, partialFill, noFill }
+  public var level: Level { Level(rawValue: bits & 3) ?? .venueDefault }
+  public var action: Action { Action(rawValue: bits >> 2) ?? .venueDefault }
+  /// One byte, so that the usual choice is one comparison.
+  private let bits: UInt8
+
+  public init(level: Level = .venueDefault, action: Action = .venueDefault) {
+    bits = level.rawValue | action.rawValue << 2
+  }
+
+  @inline(__always)
+  var isVenueDefault: Bool { bits == 0 }
+
+  public static let venueDefault = Self()
+}
+
 /// A page of the trade history (OpenAPI `private/trade_history`).
 public struct ThalexTradeQuery: Sendable {
   /// At most 1000 rows.
@@ -86,12 +108,15 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     /// `,"params":{"direction":"buy","instrument_name":"…","amount":`
     var buy = ThalexPiece()
     var sell = ThalexPiece()
+    /// The quoted name.
+    var name = ThalexPiece()
     /// `{"i":"…"` in a mass quote.
     var quoted = ThalexPiece()
 
     func free() {
       buy.free()
       sell.free()
+      name.free()
       quoted.free()
     }
   }
@@ -105,7 +130,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
   /// More than the longest insert, amend or cancel, with the bytes that copies in whole vectors write behind it.
   public static let orderCapacity = 640
   /// What a mass quote takes: for itself, for each instrument, for each level.
-  private static let massQuoteBytes = (itself: 256, instrument: 128, level: 56)
+  private static let massQuoteBytes = (itself: 320, instrument: 128, level: 56)
   /// The most that a mass quote of so many instruments and levels in all takes.
   public static func massQuoteCapacity(instruments: Int, levels: Int) -> Int {
     massQuoteBytes.itself + instruments * massQuoteBytes.instrument + levels * massQuoteBytes.level
@@ -171,7 +196,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
       tick: apus_decimal_unit_make(grid.tickE8), lot: apus_decimal_unit_make(grid.lotE8),
       buy: ThalexPiece(",\"params\":{\"direction\":\"buy\",\"instrument_name\":\(quoted),\"amount\":"),
       sell: ThalexPiece(",\"params\":{\"direction\":\"sell\",\"instrument_name\":\(quoted),\"amount\":"),
-      quoted: ThalexPiece("{\"i\":\(quoted)"))
+      name: ThalexPiece(quoted), quoted: ThalexPiece("{\"i\":\(quoted)"))
   }
 
   /// Sets or replaces the name of a protection group and the lot in which its amounts are counted, which
@@ -192,7 +217,8 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
   /// - Parameter clientID: 1 ... `ThalexRequestID.operandLimit`.
   public func insert(
     into memory: UnsafeMutableRawBufferPointer, clientID: UInt64, instrument: InstrumentIndex, side: Side,
-    price: PriceTicks, qty: QtyLots, options: ThalexInsertOptions = [], collar: ThalexCollar = .venueDefault
+    price: PriceTicks, qty: QtyLots, options: ThalexInsertOptions = [], collar: ThalexCollar = .venueDefault,
+    selfTrade: ThalexSelfTrade = .venueDefault
   ) -> Int {
     guard Int(instrument) < capacity, var text = ThalexFrame(memory, Self.orderCapacity) else { return 0 }
     let template = templates + Int(instrument)
@@ -205,7 +231,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     text.decimal(price.rawValue, template.pointee.tick)
     text.put(",\"client_order_id\":")
     text.put(digits)
-    if options == .postOnly, collar == .venueDefault {
+    if options == .postOnly, collar == .venueDefault, selfTrade.isVenueDefault {
       text.put(postOnlyEnd)
       return text.count
     }
@@ -215,6 +241,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     if options.contains(.reduceOnly) { text.put(",\"reduce_only\":true") }
     if options.contains(.immediateOrCancel) { text.put(",\"time_in_force\":\"immediate_or_cancel\"") }
     text.collar(collar)
+    if !selfTrade.isVenueDefault { text.selfTrade(selfTrade) }
     text.put("}}")
     return text.count
   }
@@ -264,7 +291,8 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
   /// - Returns: 0 also if `quotes` is empty or one of them is not as said.
   public func massQuote(
     into memory: UnsafeMutableRawBufferPointer, id: UInt64, quotes: UnsafeBufferPointer<ThalexMassQuote>,
-    options: ThalexMassQuoteOptions = .postOnly, form: ThalexMassQuoteForm = .ladder
+    options: ThalexMassQuoteOptions = .postOnly, form: ThalexMassQuoteForm = .ladder,
+    selfTrade: ThalexSelfTrade = .venueDefault
   ) -> Int {
     let deepest = form == .ladder ? 10 : 1
     guard (1...100).contains(quotes.count) else { return 0 }
@@ -296,7 +324,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
       text.put("},")
     }
     text.takeBack(1)
-    if options == .postOnly {
+    if options == .postOnly, selfTrade.isVenueDefault {
       text.put(massQuoteEnd)
       return text.count
     }
@@ -304,6 +332,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     text.put(label)
     if options.contains(.postOnly) { text.put(",\"post_only\":true") }
     if options.contains(.rejectPostOnly) { text.put(",\"reject_post_only\":true") }
+    if !selfTrade.isVenueDefault { text.selfTrade(selfTrade) }
     text.put("}}")
     return text.count
   }
@@ -443,7 +472,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     }
   }
 
-  private func request(
+  func request(
     _ memory: UnsafeMutableRawBufferPointer, _ method: StaticString, _ id: UInt64, _ params: (inout ThalexText) -> Void
   ) -> Int {
     var text = ThalexText(memory)
@@ -455,5 +484,24 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     params(&text)
     text.append("}}")
     return text.count
+  }
+
+  /// A member of a cold request that names an instrument; false if it is not set.
+  func instrument(_ index: InstrumentIndex, into text: inout ThalexText) -> Bool {
+    guard Int(index) < capacity, templates[Int(index)].name.count > 0 else { return false }
+    text.name("instrument_name")
+    templates[Int(index)].name.copy(into: &text)
+    return true
+  }
+
+  /// Tick and lot of an instrument that is set, 10⁻⁸.
+  func grid(_ index: InstrumentIndex) -> (tickE8: Int64, lotE8: Int64)? {
+    guard Int(index) < capacity, templates[Int(index)].name.count > 0 else { return nil }
+    return (templates[Int(index)].tick.step_e8, templates[Int(index)].lot.step_e8)
+  }
+
+  /// The label of every insert.
+  func label(into text: inout ThalexText) {
+    label.copy(into: &text)
   }
 }

@@ -68,6 +68,12 @@ enum TickerField: Int32, ThalexField {
   }
 }
 
+extension TickerField {
+  /// What is read of options besides.
+  @inline(always)
+  static var ofOptions: UInt32 { impliedVolatility.bit | delta.bit | forward.bit }
+}
+
 enum LightTickerField: Int32, ThalexField {
   case bid, ask, mark, last, volatility
   var key: String {
@@ -177,7 +183,7 @@ enum PositionField: Int32, ThalexField {
 }
 
 enum InstrumentField: Int32, ThalexField {
-  case name, product, tick, lot, minimum, type, expiry
+  case name, product, tick, lot, minimum, underlying, type, optionType, expiryDate, expiry, strike, currency, createTime
   var key: String {
     switch self {
     case .name: "instrument_name"
@@ -187,6 +193,54 @@ enum InstrumentField: Int32, ThalexField {
     case .minimum: "min_order_amount"
     case .type: "type"
     case .expiry: "expiration_timestamp"
+    case .underlying: "underlying"
+    case .optionType: "option_type"
+    case .expiryDate: "expiry_date"
+    case .strike: "strike_price"
+    case .currency: "base_currency"
+    case .createTime: "create_time"
+    }
+  }
+}
+
+enum IndexField: Int32, ThalexField {
+  case name, price, timestamp, expirationAverage, expirationProgress, expectedExpiration, previousSettlement
+  var key: String {
+    switch self {
+    case .name: "index_name"
+    case .price: "price"
+    case .timestamp: "timestamp"
+    case .expirationAverage: "expiration_print_average"
+    case .expirationProgress: "expiration_progress"
+    case .expectedExpiration: "expected_expiration_price"
+    case .previousSettlement: "previous_settlement_price"
+    }
+  }
+}
+
+enum BasePriceField: Int32, ThalexField {
+  case name, price, index, delta
+  var key: String {
+    switch self {
+    case .name: "base_name"
+    case .price: "price"
+    case .index: "index"
+    case .delta: "index_delta"
+    }
+  }
+}
+
+enum AccountField: Int32, ThalexField {
+  case cash, unrealised, cashCollateral, margin, requiredMargin, remainingMargin, sessionRealised
+  var key: String {
+    switch self {
+    case .cash: "cash"
+    case .unrealised: "unrealised_pnl"
+    case .cashCollateral: "cash_collateral"
+    case .margin: "margin"
+    case .requiredMargin: "required_margin"
+    case .remainingMargin: "remaining_margin"
+    case .sessionRealised: "session_realised_pnl"
     }
   }
 }
@@ -220,7 +274,7 @@ enum ProtectionField: Int32, ThalexField {
 
 /// Small objects that are read now and then: results, errors, the index, events, wrapped instruments.
 enum DetailField: Int32, ThalexField {
-  case code, messageRate, accountNumber, trades, bookmark, price, event, added, removed
+  case code, messageRate, accountNumber, trades, bookmark, event, added, removed, tickers
   var key: String {
     switch self {
     case .code: "code"
@@ -228,10 +282,10 @@ enum DetailField: Int32, ThalexField {
     case .accountNumber: "account_number"
     case .trades: "trades"
     case .bookmark: "bookmark"
-    case .price: "price"
     case .event: "event"
     case .added: "added"
     case .removed: "removed"
+    case .tickers: "tickers"
     }
   }
 }

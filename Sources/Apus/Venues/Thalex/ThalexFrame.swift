@@ -28,6 +28,11 @@ struct ThalexPiece {
   }
 
   func free() { bytes?.deallocate() }
+
+  func copy(into text: inout ThalexText) {
+    guard let bytes else { return }
+    text.append(bytes.assumingMemoryBound(to: CChar.self), count)
+  }
 }
 
 /// A frame being put together from constant parts and numbers, without a look at the room for each: whoever makes
@@ -117,6 +122,21 @@ struct ThalexFrame {
     case .ignore: put(",\"collar\":\"ignore\"")
     case .reject: put(",\"collar\":\"reject\"")
     case .clamp: put(",\"collar\":\"clamp\"")
+    }
+  }
+
+  @inline(never)
+  mutating func selfTrade(_ selfTrade: ThalexSelfTrade) {
+    switch selfTrade.level {
+    case .venueDefault: break
+    case .customer: put(",\"stp_level\":\"customer\"")
+    case .account: put(",\"stp_level\":\"account\"")
+    case .disabled: put(",\"stp_level\":\"disabled\"")
+    }
+    switch selfTrade.action {
+    case .venueDefault: break
+    case .partialFill: put(",\"stp_action\":\"cancel_aggressive_partial_fill\"")
+    case .noFill: put(",\"stp_action\":\"cancel_aggressive_no_fill\"")
     }
   }
 

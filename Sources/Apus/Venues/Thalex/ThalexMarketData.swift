@@ -14,7 +14,10 @@ extension ThalexDecoder {
     }
     json.at += 1
     let members = tickerMembers.pointer
-    guard apus_members_scan(&json, shapes.ticker.pointer, members, index.pointer), ends(&json, isOpen: isOpen) else {
+    // Two shapes, so that nothing is converted that no one wants of a perpetual or a future.
+    let isOption = listings[Int(instrument)].info.kind == .option
+    let shape = isOption ? shapes.optionTicker.pointer : shapes.ticker.pointer
+    guard apus_members_scan(&json, shape, members, index.pointer), ends(&json, isOpen: isOpen) else {
       sink.refusedAtEdge(.malformed)
       return
     }
@@ -43,14 +46,16 @@ extension ThalexDecoder {
       ticker.fields.insert(.funding)
     }
     if numbers & TickerField.markTimestamp.bit != 0 { _ = Self.scaled(members, .markTimestamp, 9, &ticker.venueTime) }
+    if isOption { isTooLarge = Self.optionMembers(members, numbers, &ticker) || isTooLarge }
     if isTooLarge {
       sink.refusedAtEdge(.impossible)
       return
     }
+    let wanted = isOption ? TickerField.wanted | TickerField.ofOptions : TickerField.wanted
     let bid = TickerField.bidPrice.bit | TickerField.bidAmount.bit
     let ask = TickerField.askPrice.bit | TickerField.askAmount.bit
     let hasBid = numbers & bid == bid, hasAsk = numbers & ask == ask
-    if wrong & TickerField.wanted != 0 || !hasBid && numbers & bid != 0 || !hasAsk && numbers & ask != 0 {
+    if wrong & wanted != 0 || !hasBid && numbers & bid != 0 || !hasAsk && numbers & ask != 0 {
       sink.refusedAtEdge(.missingMember)
       return
     }
@@ -83,6 +88,25 @@ extension ThalexDecoder {
       }
     }
     sink.ticker(instrument, ticker)
+  }
+
+  /// What only options have; whether something in it was too large.
+  @inline(never)
+  private static func optionMembers(_ members: OpaquePointer, _ numbers: UInt32, _ ticker: inout Ticker) -> Bool {
+    var isTooLarge = false
+    if numbers & TickerField.impliedVolatility.bit != 0 {
+      isTooLarge = scaled(members, .impliedVolatility, 8, &ticker.volatilityE8) || isTooLarge
+      ticker.fields.insert(.volatility)
+    }
+    if numbers & TickerField.delta.bit != 0 {
+      isTooLarge = scaled(members, .delta, 8, &ticker.deltaE8) || isTooLarge
+      ticker.fields.insert(.delta)
+    }
+    if numbers & TickerField.forward.bit != 0 {
+      isTooLarge = scaled(members, .forward, 8, &ticker.forwardE8) || isTooLarge
+      ticker.fields.insert(.forward)
+    }
+    return isTooLarge
   }
 
   /// A model value rounded to `places` decimals; whether it was too large.
@@ -153,7 +177,10 @@ extension ThalexDecoder {
               lastIsOffGrid = true
             }
           }
-        case .volatility: json.skip()
+        case .volatility:
+          if json.number(&number, wrong: &wrong) {
+            ticker.fields.formUnion(scaled(&number, 8, &ticker.volatilityE8, .volatility, &problem))
+          }
         }
       }
     }
@@ -359,7 +386,7 @@ extension ThalexDecoder {
   }
 
   /// `[price, amount, aggressor, time, implied]`.
-  private mutating func publicTrades<Sink: VenueEventSink & ~Copyable>(
+  mutating func publicTrades<Sink: VenueEventSink & ~Copyable>(
     _ instrument: InstrumentIndex, _ listing: UnsafePointer<Listing>, _ json: inout JSONCursor, into sink: inout Sink
   ) {
     guard json.isNext(.array) else {
@@ -410,25 +437,6 @@ extension ThalexDecoder {
       } else {
         sink.refusedAtEdge(.unknownWord)
       }
-    }
-  }
-
-  /// The index of an underlying, above 0.
-  mutating func priceIndex<Sink: VenueEventSink & ~Copyable>(_ json: inout JSONCursor, into sink: inout Sink) {
-    var number = ScannedDecimal()
-    var wrong = false
-    let found = member(.price, of: &json) { $0.number(&number, wrong: &wrong) }
-    guard apus_json_finish(&json) else {
-      sink.refusedAtEdge(.malformed)
-      return
-    }
-    var value: Int64 = 0
-    if !found {
-      sink.refusedAtEdge(.missingMember)
-    } else if apus_decimal_to_e8(&number, &value) == .overflow || value <= 0 {
-      sink.refusedAtEdge(.impossible)
-    } else {
-      sink.indexPrice(value)
     }
   }
 

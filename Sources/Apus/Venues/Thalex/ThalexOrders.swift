@@ -53,7 +53,9 @@ extension ThalexDecoder {
     report.isLabelledOurs = isOurs
     report.isPersistent = isPersistent
     let neededTexts = OrderField.orderID.bit | OrderField.direction.bit | OrderField.status.bit
-    let neededNumbers = OrderField.amount.bit | OrderField.filled.bit | OrderField.remaining.bit
+    // A finished order has no remaining amount (reference 7.3).
+    let neededNumbers =
+      OrderField.amount.bit | OrderField.filled.bit | (source == .history ? 0 : OrderField.remaining.bit)
     guard !isWrong, texts & neededTexts == neededTexts, numbers & neededNumbers == neededNumbers,
       setID(&report.venueID, text(members, .orderID)),
       numbers & OrderField.clientID.bit == 0
@@ -80,7 +82,10 @@ extension ThalexDecoder {
     if numbers & OrderField.createTime.bit != 0 {
       _ = apus_decimal_to_ns(apus_members_decimal(members, OrderField.createTime.rawValue), &report.createTime)
     }
-    if let problem = Self.quantities(listing, members, hasPrice: numbers & OrderField.price.bit != 0, &report) {
+    let hasRemaining = numbers & OrderField.remaining.bit != 0
+    if let problem = Self.quantities(
+      listing, members, hasPrice: numbers & OrderField.price.bit != 0, hasRemaining: hasRemaining, &report)
+    {
       sink.refusedAtEdge(problem)
       return .refused
     }
@@ -126,7 +131,8 @@ extension ThalexDecoder {
   /// the small amount: its total is then what was executed. Its death must not be lost.
   @inline(always)
   private static func quantities(
-    _ listing: UnsafePointer<Listing>, _ members: OpaquePointer, hasPrice: Bool, _ report: inout OrderReport
+    _ listing: UnsafePointer<Listing>, _ members: OpaquePointer, hasPrice: Bool, hasRemaining: Bool,
+    _ report: inout OrderReport
   ) -> DecodeProblem? {
     if hasPrice {
       let price = apus_members_decimal(members, OrderField.price.rawValue)
@@ -140,7 +146,7 @@ extension ThalexDecoder {
     let remaining = apus_members_decimal(members, OrderField.remaining.rawValue)
     if let problem = listing.pointee.size(amount, &report.qty) { return problem }
     if let problem = listing.pointee.size(filled, &report.filled) { return problem }
-    if let problem = listing.pointee.size(remaining, &report.remaining) { return problem }
+    if hasRemaining, let problem = listing.pointee.size(remaining, &report.remaining) { return problem }
     if report.status == .cancelledPartiallyFilled, report.qty < report.filled { report.qty = report.filled }
     if report.filled > report.qty || report.remaining > report.qty { return .impossible }
     // By subtraction: a sum could leave 64 bits.

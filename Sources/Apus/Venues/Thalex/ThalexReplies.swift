@@ -37,7 +37,11 @@ extension ThalexDecoder {
         sink.replied(request, value: 0)
       case .cancelOnDisconnect: number(.messageRate, request, &json, into: &sink)
       case .cancelAll: number(nil, request, &json, into: &sink)
-      case .cancelSession, .systemInfo: sink.replied(request, value: 0)
+      case .cancelSession, .systemInfo, .cancelConditional: sink.replied(request, value: 0)
+      case .instrument:
+        if instrument(&json, isListed: true, into: &sink) != .refused { sink.replied(request, value: 0) }
+      case .index: if priceIndex(&json, nil, into: &sink) { sink.replied(request, value: 0) }
+      case .accountSummary: if account(&json, into: &sink) { sink.replied(request, value: 0) }
       case .subscribePublic, .subscribePrivate:
         confirm(request, &json, isConfirmed: true, into: &sink)
       case .unsubscribe: confirm(request, &json, isConfirmed: false, into: &sink)
@@ -239,10 +243,7 @@ extension ThalexDecoder {
   private mutating func instrument<Sink: VenueEventSink & ~Copyable>(
     _ json: inout JSONCursor, isListed: Bool, into sink: inout Sink
   ) -> ItemOutcome {
-    var name = JSONText(), type = JSONText(), product = JSONText()
-    var tick = ScannedDecimal(), lot = ScannedDecimal(), minimum = ScannedDecimal(), expiry = ScannedDecimal()
-    var hasName = false, hasType = false, hasTick = false, hasLot = false, hasMinimum = false, hasExpiry = false
-    var wrong = false
+    var item = InstrumentItem()
     if json.isNext(.object) {
       json.at += 1
       var walk = JSONWalk()
@@ -254,65 +255,121 @@ extension ThalexDecoder {
           continue
         }
         switch field {
-        case .name: hasName = json.text(&name, wrong: &wrong)
-        case .product: _ = json.text(&product, wrong: &wrong)
-        case .type: hasType = json.text(&type, wrong: &wrong)
-        case .tick: hasTick = json.number(&tick, wrong: &wrong)
-        case .lot: hasLot = json.number(&lot, wrong: &wrong)
-        case .minimum: hasMinimum = json.number(&minimum, wrong: &wrong)
-        case .expiry: hasExpiry = json.number(&expiry, wrong: &wrong)
+        case .name: item.hasName = json.text(&item.name, wrong: &item.wrong)
+        case .product: _ = json.text(&item.product, wrong: &item.wrong)
+        case .type: item.hasType = json.text(&item.type, wrong: &item.wrong)
+        case .tick: item.hasTick = json.number(&item.tick, wrong: &item.wrong)
+        case .lot: item.hasLot = json.number(&item.lot, wrong: &item.wrong)
+        case .minimum: item.hasMinimum = json.number(&item.minimum, wrong: &item.wrong)
+        case .expiry: item.hasExpiry = json.number(&item.expiry, wrong: &item.wrong)
+        case .underlying: _ = json.text(&item.underlying, wrong: &item.wrong)
+        case .optionType: item.hasOptionType = json.text(&item.optionType, wrong: &item.wrong)
+        case .strike: item.hasStrike = json.number(&item.strike, wrong: &item.wrong)
+        case .expiryDate, .currency, .createTime: json.skip()
         }
       }
     } else {
       json.skip()
     }
     if json.failed { return .refused }
-    plain(&name)
-    plain(&type)
-    plain(&product)
-    guard hasName, let bytes = name.bytes else {
+    plain(&item.name)
+    plain(&item.type)
+    plain(&item.product)
+    plain(&item.underlying)
+    plain(&item.optionType)
+    guard item.hasName, let bytes = item.name.bytes else {
       sink.refusedAtEdge(.missingMember)
       return .refused
     }
-    guard let index = instrumentNames.find(bytes, name.count) else {
+    let wanted = instrumentNames.find(bytes, item.name.count)
+    let family = family(item)
+    guard wanted != nil || family != nil else {
       ignoredItems += 1
       return .ignored
     }
-    guard hasTick, hasLot, hasMinimum, hasType, !wrong else {
+    guard item.hasTick, item.hasLot, item.hasMinimum, item.hasType, !item.wrong else {
       sink.refusedAtEdge(.missingMember)
       return .refused
     }
-    var tickE8: Int64 = 0, lotE8: Int64 = 0, minimumLots: Int64 = 0, seconds: Int64 = 0
-    guard apus_decimal_to_e8(&tick, &tickE8) == .exact, apus_decimal_to_e8(&lot, &lotE8) == .exact, tickE8 > 0,
-      lotE8 > 0,
-      !hasExpiry || apus_decimal_to_scaled(&expiry, 0, &seconds) != .overflow && seconds >= 0
+    var tickE8: Int64 = 0, lotE8: Int64 = 0, minimumLots: Int64 = 0, seconds: Int64 = 0, strikeE8: Int64 = 0
+    guard apus_decimal_to_e8(&item.tick, &tickE8) == .exact, apus_decimal_to_e8(&item.lot, &lotE8) == .exact,
+      tickE8 > 0, lotE8 > 0,
+      !item.hasExpiry || apus_decimal_to_scaled(&item.expiry, 0, &seconds) != .overflow && seconds >= 0,
+      !item.hasStrike || apus_decimal_to_e8(&item.strike, &strikeE8) != .overflow && strikeE8 > 0
     else {
       sink.refusedAtEdge(.impossible)
       return .refused
     }
     var lotStep = apus_step_make(lotE8)
-    let outcome = apus_decimal_to_steps(&minimum, &lotStep, &minimumLots)
+    let outcome = apus_decimal_to_steps(&item.minimum, &lotStep, &minimumLots)
     guard outcome == .exact || outcome == .inexact, minimumLots >= 1 else {
       sink.refusedAtEdge(.offGrid)
       return .refused
     }
-    let kind = InstrumentKind(type)
+    let kind = InstrumentKind(item.type)
     if kind == nil { sink.refusedAtEdge(.unknownWord) }
+    let grid = InstrumentGrid(tickE8: tickE8, lotE8: lotE8, minimumLots: QtyLots(rawValue: minimumLots))
     var group = noProduct
-    if let bytes = product.bytes, let found = productNames.find(bytes, product.count) {
+    if let text = item.product.bytes, let found = productNames.find(text, item.product.count) {
       group = ProductIndex(found)
-      let known = productLots[Int(found)]
-      productLots[Int(found)] = known == 0 ? lotE8 : min(known, lotE8)
     }
-    let info = InstrumentInfo(
-      index: InstrumentIndex(index), kind: kind ?? .other,
-      grid: InstrumentGrid(tickE8: tickE8, lotE8: lotE8, minimumLots: QtyLots(rawValue: minimumLots)),
-      expirySeconds: seconds, product: group)
-    var tickStep = apus_step_make(tickE8)
-    listings[Int(index)] = Listing(info: info, tick: tickStep, lot: lotStep, hasGrid: true)
-    apus_level_grid_set(grids + Int(index), &tickStep, &lotStep)
-    sink.instrument(info, isListed: isListed)
+    if let wanted {
+      if group != noProduct {
+        let known = productLots[Int(group)]
+        productLots[Int(group)] = known == 0 ? lotE8 : min(known, lotE8)
+      }
+      let info = InstrumentInfo(
+        index: InstrumentIndex(wanted), kind: kind ?? .other, grid: grid, expirySeconds: seconds, product: group)
+      var tickStep = apus_step_make(tickE8)
+      listings[Int(wanted)] = Listing(info: info, tick: tickStep, lot: lotStep, hasGrid: true)
+      apus_level_grid_set(grids + Int(wanted), &tickStep, &lotStep)
+      sink.instrument(info, isListed: isListed)
+    }
+    guard let family, let kind else { return .delivered }
+    var listing = InstrumentListing()
+    listing.family = family
+    listing.kind = kind
+    listing.product = group
+    listing.instrument = wanted.map { InstrumentIndex($0) } ?? .max
+    listing.grid = grid
+    listing.expirySeconds = seconds
+    listing.strikeE8 = strikeE8
+    guard apus_id_set(&listing.name, bytes, item.name.count) else {
+      sink.refusedAtEdge(.unknownName)
+      return .refused
+    }
+    if item.hasOptionType {
+      if item.optionType.equals("call") {
+        listing.optionType = .call
+      } else if item.optionType.equals("put") {
+        listing.optionType = .put
+      } else {
+        sink.refusedAtEdge(.unknownWord)
+      }
+    }
+    sink.listing(listing, isListed: isListed)
     return .delivered
+  }
+
+  /// The members of an instrument as they stand in the frame.
+  private struct InstrumentItem {
+    var name = JSONText(), type = JSONText(), product = JSONText(), underlying = JSONText(), optionType = JSONText()
+    var tick = ScannedDecimal(), lot = ScannedDecimal(), minimum = ScannedDecimal(), expiry = ScannedDecimal()
+    var strike = ScannedDecimal()
+    var hasName = false, hasType = false, hasTick = false, hasLot = false, hasMinimum = false, hasExpiry = false
+    var hasStrike = false, hasOptionType = false, wrong = false
+  }
+
+  /// The watched family that an instrument belongs to.
+  private mutating func family(_ item: InstrumentItem) -> Int? {
+    guard familyCount > 0, let kind = InstrumentKind(item.type), let bytes = item.underlying.bytes,
+      let underlying = underlyingNames.find(bytes, item.underlying.count)
+    else { return nil }
+    for place in 0..<familyCount
+    where families[place].kind == kind && families[place].underlying == UnderlyingIndex(underlying) {
+      return place
+    }
+    return nil
   }
 
   /// A copy of a text with its escapes resolved. Allocates.

@@ -99,16 +99,6 @@ struct ThalexText {
     append("]")
   }
 
-  @inline(always)
-  mutating func collar(_ collar: ThalexCollar) {
-    switch collar {
-    case .venueDefault: break
-    case .ignore: append(",\"collar\":\"ignore\"")
-    case .reject: append(",\"collar\":\"reject\"")
-    case .clamp: append(",\"collar\":\"clamp\"")
-    }
-  }
-
   mutating func member(_ key: StaticString, _ value: Int64) {
     name(key)
     if value < 0 { append("-") }
@@ -120,7 +110,22 @@ struct ThalexText {
     quote(value)
   }
 
-  private mutating func name(_ key: StaticString) {
+  mutating func member(_ key: StaticString, _ isSet: Bool) {
+    guard isSet else { return }
+    name(key)
+    append("true")
+  }
+
+  /// So many steps of 10⁻⁸ × `stepE8`.
+  mutating func member(_ key: StaticString, _ steps: Int64, stepE8: Int64) {
+    name(key)
+    decimal(steps, stepE8)
+  }
+
+  /// The next member is the first of its object.
+  mutating func beginObject() { needsComma = false }
+
+  mutating func name(_ key: StaticString) {
     if needsComma { append(",") }
     needsComma = true
     append("\"")

@@ -119,7 +119,7 @@ extension ProtectionReason {
 enum TradeMeaning {
   /// An execution.
   case execution
-  /// A movement without an execution: settlement, transfer. Position reports show it.
+  /// A movement without an execution: settlement, transfer, a correction by the venue. Position reports show it.
   case bookkeeping
 
   init?(_ word: JSONText) {
@@ -127,7 +127,9 @@ enum TradeMeaning {
       || word.equals("liquidation")
     {
       self = .execution
-    } else if word.equals("daily_mark") || word.equals("expiration") || word.equals("internal_transfer") {
+    } else if word.equals("daily_mark") || word.equals("expiration") || word.equals("internal_transfer")
+      || word.equals("amend") || word.equals("delete")
+    {
       self = .bookkeeping
     } else {
       return nil
