@@ -186,9 +186,13 @@ import Testing
     #expect(ChaosVerdict(world).differences.map(\.name) == ["BTC-PERPETUAL fees, 10⁻⁸ USD"])
     ledger.fills[0].feeE8 -= 1
 
-    ledger.fills[0].price = PriceTicks(rawValue: ledger.fills[0].price.rawValue + 1)
-    #expect(ChaosVerdict(world).differences.map(\.name) == ["BTC-PERPETUAL cash, 10⁻⁸ USD"])
-    ledger.fills[0].price = PriceTicks(rawValue: ledger.fills[0].price.rawValue - 1)
+    let side = ledger.fills[0].side
+    ledger.fills[0].side = side.opposite
+    #expect(
+      ChaosVerdict(world).differences.map(\.name) == [
+        "BTC-PERPETUAL bought", "BTC-PERPETUAL sold", "BTC-PERPETUAL cash, 10⁻⁸ USD",
+      ])
+    ledger.fills[0].side = side
 
     ledger.violations = 1
     #expect(!ChaosVerdict(world).isPassed)

@@ -225,7 +225,8 @@ public final class ChaosWorld {
         trace?(
           now,
           "VENUE fill: #\(fill.clientID.map { "\($0)" } ?? "?") \(plan.instruments[fill.market]) \(fill.side == .buy ? "buys" : "sells") "
-            + "\(fill.lots.rawValue) at \(fill.price.rawValue), position \(fill.positionAfter.rawValue)")
+            + "\(fill.lots.rawValue) at \(Double(venue.priceE8(of: fill)) / 1e8), position \(fill.positionAfter.rawValue)"
+        )
       }
     }
     for index in plan.instruments.indices {

@@ -77,6 +77,9 @@ extension SimulatedVenue {
     }
   }
 
+  /// The price of an execution, 10⁻⁸ USD.
+  func priceE8(of fill: Fill) -> Int64 { fill.price.rawValue * markets[fill.market].spec.grid.tickE8 }
+
   /// Tells items to all who listen to the instruments.
   private func announce(_ write: (TextBuffer) -> Void) {
     guard let channel = channels["instruments"] else { return }
