@@ -257,8 +257,7 @@ public final class ChaosWorld {
         loseConnection(venueKnows: true)
       case .tick(let name, let factor):
         guard let index = plan.instruments.firstIndex(of: name) else { continue }
-        venue.refineTickForFault(name, factor: factor, now: now)
-        flow.refine(index, factor)
+        if venue.refineTickForFault(name, factor: factor, now: now) { flow.refine(index, factor) }
       case .expire(let name):
         expired.insert(name)
         venue.expireForFault(name, now: now)
