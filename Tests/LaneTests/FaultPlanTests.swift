@@ -170,6 +170,19 @@ import Testing
     return world
   }
 
+  @Test func `a world goes away with its venue, so that thousands fit one process`() throws {
+    weak var venue: SimulatedVenue?
+    weak var market: Market?
+    do {
+      let world = try stopped()
+      venue = world.venue
+      market = world.venue.markets[0]
+      #expect(venue != nil && market != nil)
+    }
+    let isGone = venue == nil && market == nil
+    #expect(isGone)
+  }
+
   @Test func `the final question sees a lot, a cent, an order and a limit that differ`() throws {
     let world = try stopped()
     let good = ChaosVerdict(world)

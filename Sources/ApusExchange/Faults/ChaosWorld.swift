@@ -87,6 +87,8 @@ public final class ChaosWorld {
     }
   }
 
+  deinit { venue.letGo() }
+
   private static func spec(_ name: String) -> InstrumentSpec? {
     switch name {
     case "BTC-PERPETUAL": return .btcPerpetual

@@ -80,6 +80,26 @@ extension SimulatedVenue {
     return true
   }
 
+  /// Lets go of what holds each other in circles, so that thousands of venues fit one process. The venue's last call.
+  func letGo() {
+    for underlying in underlyings { underlying.markets.removeAll() }
+    for session in sessions.values {
+      session.account = nil
+      session.orders.removeAll()
+      session.byClientID.removeAll()
+      session.channels.removeAll()
+    }
+    for account in accountList {
+      account.orders.removeAll()
+      account.sessions.removeAll()
+    }
+    for channel in channels.values { channel.subscribers.removeAll() }
+    timers = TimerQueue()
+    pending.removeAll()
+    newSubscriptions.removeAll()
+    tradedAccounts.removeAll()
+  }
+
   /// The price of an execution, 10⁻⁸ USD.
   func priceE8(of fill: Fill) -> Int64 { fill.price.rawValue * markets[fill.market].spec.grid.tickE8 }
 
