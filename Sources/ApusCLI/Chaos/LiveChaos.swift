@@ -27,9 +27,8 @@ import Foundation
   private let start = Date()
   private var engine: ChildProcess?
   private var lives = 0
-  /// Of lives before this one: the engine's own figures begin anew.
-  private var earlierFills = 0
-  private var earlierFees: [String: Int64] = [:]
+  /// The newest order of the lives before this one, whose executions this one does not know; order ids only grow.
+  private var lastEarlierOrder = ""
   private(set) var results: [Result] = []
 
   init(room: String, seed: UInt64, driver: DriverChoice, stopping: StopFlag) throws {
@@ -167,10 +166,8 @@ import Foundation
     engine?.kill()
     _ = engine?.wait(seconds: 5)
     pause(0.3)
-    // The connection is closed, the orders are gone; what has traded is all that this life has done.
     if let books = server.books {
-      earlierFills = books.fills.count
-      for position in books.positions { earlierFees[position.instrument] = position.feesE8 }
+      lastEarlierOrder = (books.fills.map(\.orderID) + books.openOrders.map(\.orderID)).max() ?? ""
     }
     try startEngine()
   }
@@ -217,9 +214,9 @@ import Foundation
         return
           "\(shown.name) position: engine \(shown.position.map { "\($0.rawValue)" } ?? "unknown"), venue \(position.lots)"
       }
-      let fills = books.fills.dropFirst(earlierFills).count { $0.instrument == shown.name }
-      if shown.fills != UInt64(fills) { return "\(shown.name) fills: engine \(shown.fills), venue \(fills)" }
-      let fees = position.feesE8 - earlierFees[shown.name, default: 0]
+      let own = books.fills.filter { $0.instrument == shown.name && $0.orderID > lastEarlierOrder }
+      if shown.fills != UInt64(own.count) { return "\(shown.name) fills: engine \(shown.fills), venue \(own.count)" }
+      let fees = own.reduce(0) { $0 + $1.feeE8 }
       if shown.feesE8 != fees { return "\(shown.name) fees: engine \(shown.feesE8), venue \(fees)" }
     }
     return nil
@@ -234,9 +231,10 @@ import Foundation
     let code = engine?.wait(seconds: 30) ?? 0
     let books = server.books.map { books in
       var books = books
-      books.fills = Array(books.fills.dropFirst(earlierFills))
+      books.fills.removeAll { $0.orderID <= lastEarlierOrder }
       for index in books.positions.indices {
-        books.positions[index].feesE8 -= earlierFees[books.positions[index].instrument, default: 0]
+        let name = books.positions[index].instrument
+        books.positions[index].feesE8 = books.fills.reduce(0) { $0 + ($1.instrument == name ? $1.feeE8 : 0) }
       }
       return books
     }

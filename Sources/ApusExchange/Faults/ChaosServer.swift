@@ -212,8 +212,7 @@ public final class ChaosServer: @unchecked Sendable {
         dropAll(now, venueKnows: true)
       case .tick(let name, let factor):
         guard let index = names.firstIndex(of: name) else { continue }
-        venue.refineTickForFault(name, factor: factor, now: now)
-        flow.refine(index, factor)
+        if venue.refineTickForFault(name, factor: factor, now: now) { flow.refine(index, factor) }
       case .expire(let name): venue.expireForFault(name, now: now)
       default: break
       }

@@ -97,9 +97,11 @@ public struct ChaosVerdict: Sendable {
       add("bought", "\(ours.bought)", "\(sum(.buy))", isTold)
       add("sold", "\(ours.sold)", "\(sum(.sell))", isTold)
       add("fees, 10⁻⁸ USD", "\(ours.feesE8)", "\(fills.reduce(0) { $0 + $1.feeE8 })", isTold)
-      let unit = world.venue.markets[index].tickLotE8
-      let cash = fills.reduce(Int64(0)) { $0 - $1.side.sign * $1.lots.rawValue * $1.price.rawValue * unit }
-      add("cash, 10⁻⁸ USD", "\(ours.cashE8)", "\(cash)", isTold && world.life == 1)
+      let lotE8 = world.venue.markets[index].spec.grid.lotE8
+      let cash = fills.reduce(Int128(0)) { sum, fill in
+        sum - Int128(fill.side.sign * fill.lots.rawValue) * Int128(world.venue.priceE8(of: fill)) * Int128(lotE8)
+      }
+      add("cash, 10⁻⁸ USD", "\(ours.cashE8)", "\(cash / 100_000_000)", isTold && world.life == 1)
     }
   }
 

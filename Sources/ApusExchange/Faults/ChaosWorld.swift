@@ -87,6 +87,8 @@ public final class ChaosWorld {
     }
   }
 
+  deinit { venue.letGo() }
+
   private static func spec(_ name: String) -> InstrumentSpec? {
     switch name {
     case "BTC-PERPETUAL": return .btcPerpetual
@@ -225,7 +227,8 @@ public final class ChaosWorld {
         trace?(
           now,
           "VENUE fill: #\(fill.clientID.map { "\($0)" } ?? "?") \(plan.instruments[fill.market]) \(fill.side == .buy ? "buys" : "sells") "
-            + "\(fill.lots.rawValue) at \(fill.price.rawValue), position \(fill.positionAfter.rawValue)")
+            + "\(fill.lots.rawValue) at \(Double(venue.priceE8(of: fill)) / 1e8), position \(fill.positionAfter.rawValue)"
+        )
       }
     }
     for index in plan.instruments.indices {
@@ -256,8 +259,7 @@ public final class ChaosWorld {
         loseConnection(venueKnows: true)
       case .tick(let name, let factor):
         guard let index = plan.instruments.firstIndex(of: name) else { continue }
-        venue.refineTickForFault(name, factor: factor, now: now)
-        flow.refine(index, factor)
+        if venue.refineTickForFault(name, factor: factor, now: now) { flow.refine(index, factor) }
       case .expire(let name):
         expired.insert(name)
         venue.expireForFault(name, now: now)

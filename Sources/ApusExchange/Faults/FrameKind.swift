@@ -109,15 +109,14 @@ public struct FrameFacts: Equatable, Sendable {
       return Self(kind: .others)
     }
     guard let id = text.number(after: "\"id\":") else { return Self(kind: .others) }
-    switch ThalexRequestID.kind(of: id) {
-    case .insert, .amend, .cancel:
-      return Self(kind: text.prefix(64).holds("\"error\":") ? .refusals : .replies, id: id)
-    case .session(.openOrders): return Self(kind: .orderAnswers, id: id)
-    case .session(.tradeHistory): return Self(kind: .tradeAnswers, id: id)
-    case .session(.portfolio): return Self(kind: .positionAnswers, id: id)
-    case .session: return Self(kind: .setupAnswers, id: id)
-    case .unknown: return Self(kind: .others, id: id)
-    }
+    // Not a switch: whatever is about orders and is not of the session, mass quotes too, is answered alike.
+    let request = ThalexRequestID.kind(of: id)
+    if request == .unknown { return Self(kind: .others, id: id) }
+    if request == .session(.openOrders) { return Self(kind: .orderAnswers, id: id) }
+    if request == .session(.tradeHistory) { return Self(kind: .tradeAnswers, id: id) }
+    if request == .session(.portfolio) { return Self(kind: .positionAnswers, id: id) }
+    if case .session = request { return Self(kind: .setupAnswers, id: id) }
+    return Self(kind: text.prefix(64).holds("\"error\":") ? .refusals : .replies, id: id)
   }
 
   private static func request(_ text: UnsafeRawBufferPointer) -> Self {

@@ -34,13 +34,12 @@ enum FrameText {
   }
 
   private static func label(_ id: UInt64) -> String {
-    switch ThalexRequestID.kind(of: id) {
-    case .insert(let client): "#\(client) insert"
-    case .amend(let client): "#\(client) amend"
-    case .cancel(let client): "#\(client) cancel"
-    case .session(let request): "\(request) \(ThalexRequestID.serial(of: id))"
-    case .unknown: "id \(id)"
-    }
+    let request = ThalexRequestID.kind(of: id)
+    if case .insert(let client) = request { return "#\(client) insert" }
+    if case .amend(let client) = request { return "#\(client) amend" }
+    if case .cancel(let client) = request { return "#\(client) cancel" }
+    if case .session(let request) = request { return "\(request) \(ThalexRequestID.serial(of: id))" }
+    return request == .unknown ? "id \(id)" : "\(request)"
   }
 
   private static func parts(_ text: String, _ opening: String) -> [Substring] {

@@ -37,9 +37,11 @@ extension SimulatedVenue {
 
   /// The instrument gets a tick that is `factor` times finer: its orders are cancelled, it is removed and added anew,
   /// and its book begins again, empty. What is kept in ticks is counted in the new ones.
-  func refineTickForFault(_ name: String, factor: Int, now: Nanoseconds) {
+  ///
+  /// - Returns: whether the market flow has to count in the new ticks from now on.
+  func refineTickForFault(_ name: String, factor: Int, now: Nanoseconds) -> Bool {
     advance(to: now)
-    guard let old = marketsByName[name], old.spec.grid.tickE8 % Int64(factor) == 0 else { return }
+    guard let old = marketsByName[name], old.spec.grid.tickE8 % Int64(factor) == 0 else { return false }
     var spec = old.spec
     spec.grid.tickE8 /= Int64(factor)
     cancelAll(accountList.flatMap(\.orders).filter { $0.market === old }, deletion: .adminCancel)
@@ -47,7 +49,7 @@ extension SimulatedVenue {
     guard
       let market = try? Market(
         index: old.index, spec: spec, underlying: old.underlying, configuration: configuration)
-    else { return }
+    else { return false }
     market.underlying.markets.removeAll { $0 === old || $0 === market }
     market.underlying.markets.append(market)
     market.markE8 = old.markE8
@@ -75,7 +77,31 @@ extension SimulatedVenue {
         sendFirst(Subscription(session: session, target: .publicChannel(channel)))
       }
     }
+    return true
   }
+
+  /// Lets go of what holds each other in circles, so that thousands of venues fit one process. The venue's last call.
+  func letGo() {
+    for underlying in underlyings { underlying.markets.removeAll() }
+    for session in sessions.values {
+      session.account = nil
+      session.orders.removeAll()
+      session.byClientID.removeAll()
+      session.channels.removeAll()
+    }
+    for account in accountList {
+      account.orders.removeAll()
+      account.sessions.removeAll()
+    }
+    for channel in channels.values { channel.subscribers.removeAll() }
+    timers = TimerQueue()
+    pending.removeAll()
+    newSubscriptions.removeAll()
+    tradedAccounts.removeAll()
+  }
+
+  /// The price of an execution, 10⁻⁸ USD.
+  func priceE8(of fill: Fill) -> Int64 { fill.price.rawValue * markets[fill.market].spec.grid.tickE8 }
 
   /// Tells items to all who listen to the instruments.
   private func announce(_ write: (TextBuffer) -> Void) {
