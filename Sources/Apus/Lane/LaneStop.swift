@@ -43,6 +43,7 @@ enum LaneStopTiming {
 /// is left (R11), then wait for the fees of the last fills so that the books can be compared.
 extension Lane where Adapter: ~Copyable {
   /// Idempotent.
+  @inline(never)
   mutating func requestStop(now: Nanoseconds) {
     guard !stop.isFinal else { return }
     setTime(now)
