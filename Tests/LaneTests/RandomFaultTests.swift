@@ -1,3 +1,4 @@
+import CSupport
 import TestSupport
 import Testing
 
