@@ -39,7 +39,7 @@ import Testing
       let verified = try world.run(
         limit: 90 * second,
         until: { [.verified, .closing, .flat].contains($0.outcome) && $0.lane.core.tracker.inFlightCount == 0 })
-      #expect(verified, "seed \(seed), round \(round): \(world.outcome)")
+      #expect(verified, "seed \(seed), round \(round): \(world.outcome), \(world.lane.stop)")
       if level == .cancelAll {
         #expect(world.books?.openOrders.isEmpty == true, "seed \(seed), round \(round)")
       }
