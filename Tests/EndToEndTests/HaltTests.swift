@@ -128,6 +128,7 @@ import Testing
     #expect(waitForOrders(stage, true))
     second.signal(SIGTERM)
     #expect(second.wait() == 0, "\(second.err)")
+    try stage.expectNothingLeft()
   }
 
   @Test func `R14 R35 the watchdog cancels the stalled engine's orders and leaves those of another one alone`() throws {

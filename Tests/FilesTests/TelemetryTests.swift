@@ -324,6 +324,74 @@ func openLane(
     #expect(request.cause == (keep ? "night" : ""))
   }
 
+  @Test func `R52_ taking a request back counts a re-arming, which is kept over a restart and changes the word`() throws
+  {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/t"
+    do {
+      let writer = try TelemetryWriter(path: path, name: "x", bootEpoch: 1, now: 0)
+      try TelemetryControl.requestStop(path: path, level: .flatten, cause: "a")
+      try TelemetryControl.clearStop(path: path)
+      try TelemetryControl.clearStop(path: path)
+      #expect(writer.stopRequest.rearmCount == 2 && writer.stopRequest.level == .none)
+    }
+    let next = try TelemetryWriter(path: path, name: "x", bootEpoch: 2, now: 0)
+    try TelemetryControl.requestStop(path: path, level: .noNewOrders, cause: "b")
+    #expect(next.stopRequest.rearmCount == 2 && next.stopRequest.level == .noNewOrders)
+  }
+
+  @Test func `R53_ the answers of lane and watchdog, and the plan of a flattening, are read as they were written`()
+    throws
+  {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/t"
+    var writer = try TelemetryWriter(path: path, name: "x", bootEpoch: 1, now: 0)
+    var lane = try openLane(0, name: "l", now: 0, of: &writer)
+    let none = writer.openWatchdog(1)
+    let isRefused = none == nil
+    #expect(isRefused, "there is no such lane")
+    guard var watchdog = writer.openWatchdog(0) else { throw NoSuchLane() }
+    let reader = try TelemetryReader(path: path)
+    let before = reader.snapshot()
+    #expect(before.lanes[0].halt == nil && before.lanes[0].watchdog == nil)
+
+    var answer = HaltAnswer()
+    answer.level = StopLevel.flatten.rawValue
+    answer.latched_level = StopLevel.cancelAll.rawValue
+    answer.outcome = HaltOutcome.closing.rawValue
+    answer.orders_left = 7
+    answer.obeyed_level = StopLevel.cancelAll.rawValue
+    answer.rearm_count = 3
+    answer.answered_ns = 11
+    answer.clock_offset_ns = -5
+    withUnsafeMutableBytes(of: &answer.cause) { $0.copyBytes(from: "overall loss (cancel)".utf8) }
+    lane.show(&answer)
+    var view = WatchdogView()
+    view.state = 4
+    view.trip_count = 2
+    view.tripped_ns = 20
+    view.flat_ns = 25
+    watchdog.show(&view)
+    var value = InstrumentTelemetry()
+    value.plan_lots = QtyLots(rawValue: -3)
+    value.plan_depth_lots = QtyLots(rawValue: 9)
+    value.plan_limit_ticks = PriceTicks(rawValue: 100)
+    value.plan_worst_ticks = PriceTicks(rawValue: 99)
+    _ = lane.show(&value, at: 0)
+
+    let seen = reader.snapshot().lanes[0]
+    let halt = try #require(seen.halt)
+    #expect(halt.level == .flatten && halt.latchedLevel == .cancelAll && halt.outcome == .closing)
+    #expect(halt.ordersLeft == 7 && halt.obeyedLevel == .cancelAll && halt.rearmCount == 3)
+    #expect(halt.verifiedAt == nil && halt.answeredAt == 11 && halt.clockOffset == -5)
+    #expect(halt.cause == "overall loss (cancel)")
+    let dog = try #require(seen.watchdog)
+    #expect(dog.state == .pulled && dog.trips == 2 && dog.trippedAt == 20 && dog.flatAt == 25)
+    let plan = try #require(seen.instruments.first?.plan)
+    #expect(plan.lots.rawValue == -3 && plan.depth.rawValue == 9)
+    #expect(plan.limit.rawValue == 100 && plan.worst.rawValue == 99)
+  }
+
   @Test func `the directory's errors are told as such`() throws {
     let directory = try TemporaryDirectory()
     let missing = #expect(throws: MappedFileError.self) {

@@ -77,7 +77,7 @@ import Testing
 
   @Test func `R44 three equal refusals open the breaker, different ones later, and the pause doubles up to its limit`()
   {
-    let rules = SafetySettings()
+    let rules = BreakerRules(SafetySettings())
     var breaker = RejectBreaker()
     var now: Nanoseconds = 1_000_000_000
     for _ in 0..<2 { breaker.note(code: 24, rules: rules, now: now) }

@@ -100,7 +100,7 @@ struct SideLink: ~Copyable {
     guard sink.isAnswered else { return nil }
     sink.isAnswered = false
     queryAt = nil
-    return sink.resting
+    return (0..<sink.count).map { sink.resting[$0] }
   }
 
   mutating func cancel(_ order: VenueID) {
@@ -292,21 +292,27 @@ private struct SideSink: ~Copyable, VenueEventSink {
   private(set) var isLoggedIn = false
   private(set) var isListed = false
   private(set) var isRefused = false
-  private(set) var resting: [VenueID] = []
+  /// Fixed memory: the decoder's code is the lane's, whose guards find any allocation in it. What does not fit is in the
+  /// answer to the next question.
+  let resting: UnsafeMutablePointer<VenueID>
+  private static let capacity = 1024
+  private(set) var count = 0
   var isAnswered = false
   private var isInQuery = false
 
-  init() {}
+  init() { resting = .allocate(capacity: Self.capacity) }
+
+  deinit { resting.deallocate() }
 
   mutating func beginQuestion() {
     isAnswered = false
-    resting.removeAll()
+    count = 0
   }
 
   mutating func snapshotBegin(_ kind: SnapshotKind) {
     guard kind == .openOrders else { return }
     isInQuery = true
-    resting.removeAll()
+    count = 0
   }
 
   mutating func snapshotEnd(_ kind: SnapshotKind) {
@@ -316,8 +322,10 @@ private struct SideSink: ~Copyable, VenueEventSink {
   }
 
   mutating func order(_ report: OrderReport) {
-    guard isInQuery, report.isLabelledOurs, report.status.isLive, report.venueID.count > 0 else { return }
-    resting.append(report.venueID)
+    guard isInQuery, report.isLabelledOurs, report.status.isLive, report.venueID.count > 0, count < Self.capacity
+    else { return }
+    resting[count] = report.venueID
+    count += 1
   }
 
   mutating func replied(_ request: RequestKind, value: Int64) {

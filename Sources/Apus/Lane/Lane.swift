@@ -59,7 +59,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       instrumentCount: count, tracker: tracker, bookLevels: Self.bookLevels, bookMemory: bookMemory,
       refusalProof: Adapter.proof, isThrottle: Adapter.isThrottle)
     self.core = core
-    self.core.rules = settings.safety
+    self.core.breakerRules = BreakerRules(settings.safety)
     safety = LaneSafety(settings: settings.safety, instrumentCount: count)
     orderBudget = TokenBucket(least)
     cancelBudget = TokenBucket(least)
@@ -178,7 +178,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     if hasMassQuotes { sendQuotes(now) }
   }
 
-  private func gate(_ instrument: InstrumentIndex) -> QuotingBlock {
+  /// Mutating, as what it calls is: a borrowed lane of this size would be copied to the stack first.
+  private mutating func gate(_ instrument: InstrumentIndex) -> QuotingBlock {
     if stop.isRequested { return stop.isFinal ? .stopping : .halted }
     if output.records.hasFailed { return .journalFailed }
     if adapter.phase != .ready || session.isFrozen { return .sessionNotReady }
@@ -188,13 +189,14 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   private mutating func look(_ instrument: InstrumentIndex, _ now: Nanoseconds) {
     core.counters.looks += 1
     let index = Int(instrument)
+    let gate = gate(instrument)
     if hasMassQuotes, settings.instruments[index].usesMassQuotes {
-      lookForQuotes(instrument, gate(instrument), now)
+      lookForQuotes(instrument, gate, now)
       return
     }
     quoting.look(
       instrument, market: core.markets + index, state: core.tracker.state(instrument),
-      limits: risk.limits(for: instrument), staleAfter: settings.instruments[index].staleAfter, gate: gate(instrument),
+      limits: risk.limits(for: instrument), staleAfter: settings.instruments[index].staleAfter, gate: gate,
       now: now)
     core.markets[index].watched = quoting.lastBests
     // Without a session nothing can be sent; its orders are dealt with when there is one again.
@@ -408,9 +410,12 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   private mutating func recordFills(_ now: Nanoseconds) {
     for index in 0..<core.fillCount {
       output.records.fill(core.fills[index], now: now)
-      let instrument = Int(core.fills[index].report.instrument)
+      let fill = core.fills + index
+      let instrument = Int(fill.pointee.report.instrument)
       let markE8 = instrument < core.instrumentCount ? core.markets[instrument].ticker.markE8 : 0
-      safety.noteFill(core.fills[index], markE8: markE8, now: now)
+      if !fill.pointee.isFeeOnly {
+        safety.noteFill(instrument, isBuy: fill.pointee.report.side == .buy, markE8: markE8, now: now)
+      }
     }
     core.clearFills()
   }

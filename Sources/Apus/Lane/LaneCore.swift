@@ -54,8 +54,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
   /// Protection groups that a lane can have.
   static let protectionCapacity = 64
   private let refusals: UnsafeMutablePointer<RejectBreaker>
-  /// Of the breakers, and whether anybody asks how long answers take.
-  var rules = SafetySettings()
+  var breakerRules = BreakerRules(SafetySettings())
   var acks = AnswerTimes()
 
   /// Positions as the venue last stated them.
@@ -459,7 +458,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
       if isThrottled { throttledUntil = now + Self.throttlePause }
       // An order that is gone is ordinary: it traded while the request was under way.
       if proof != .orderGone, !isThrottled, let order = tracker.order(id) {
-        refusals[Int(order.pointee.instrument_index)].note(code: code, rules: rules, now: now)
+        refusals[Int(order.pointee.instrument_index)].note(code: code, rules: breakerRules, now: now)
       }
     case .massQuote(let serial):
       if isThrottled { throttledUntil = now + Self.throttlePause }

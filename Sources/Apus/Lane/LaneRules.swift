@@ -15,6 +15,7 @@ extension Lane where Adapter: ~Copyable {
   }
 
   /// A limit of the manager was met.
+  @inline(never)
   mutating func obey(_ message: DirectiveMessage, now: Nanoseconds) {
     let level = StopLevel(rawValue: UInt32(message.haltLevel)) ?? .disconnect
     halt(HaltCause(rawValue: message.haltCause) ?? .overallLoss, at: level, now: now)

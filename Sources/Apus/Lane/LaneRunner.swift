@@ -230,7 +230,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     if lane.safety.changeCount != shownChanges { showHalt(now) }
     if now >= nextPublishAt, telemetry.publish(&lane, error: lastError, now: now) {
       nextPublishAt = now + 50_000_000
-      lane.safety.wallOffset = EngineClock.wallOffset()
+      noteWallClock()
     }
     if count > 0, slowTicks.isOn {
       slowTicks.note(from: now, to: EngineClock.now(), orders: lane.ordersSent - ordersBefore)
@@ -265,13 +265,19 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       seenRequests = control.clearLevels(of: seenRequests)
     }
     let level = StopLevel(rawValue: UInt32(truncatingIfNeeded: word & 0xFFFF_FFFF)) ?? .disconnect
-    // The engine's helper keeps latches there for the next life; those are no news.
-    if level > .none, telemetry.stopRequester != Int64(getpid()) { lane.halt(.otherProcess, at: level, now: now) }
+    // The engine's helper keeps latches there for the next life; those are no news. A higher level is, whoever wrote last.
+    if level > lane.safety.ladder.latchedLevel || level > .none && telemetry.stopRequester != Int64(getpid()) {
+      lane.halt(.otherProcess, at: level, now: now)
+    }
     seenOrder = word
     lane.safety.obeyedLevel = level
     lane.safety.rearmCount = UInt32(truncatingIfNeeded: word >> 32)
     lane.safety.changeCount += 1
   }
+
+  /// The lane itself reads no clock.
+  @inline(never)
+  private mutating func noteWallClock() { lane.safety.wallOffset = EngineClock.wallOffset() }
 
   @inline(never)
   private mutating func showHalt(_ now: Nanoseconds) {

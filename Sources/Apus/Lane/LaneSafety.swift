@@ -64,19 +64,19 @@ struct LaneSafety: ~Copyable {
 
   /// Why an instrument must not be quoted; `.none` if nothing here is against it.
   @inline(__always)
-  func block(_ instrument: InstrumentIndex) -> QuotingBlock {
-    if ladder.level >= .cancelAll || isClockRefused { return laneBlock }
+  mutating func block(_ instrument: InstrumentIndex) -> QuotingBlock {
+    if ladder.level >= .cancelAll || isClockRefused { return laneBlock() }
     return instruments[Int(instrument)].block
   }
 
   @inline(never)
-  private var laneBlock: QuotingBlock {
+  private mutating func laneBlock() -> QuotingBlock {
     if isClockRefused { return .clockOff }
     return ladder.latchedLevel >= .cancelAll ? .halted : .slowVenue
   }
 
   /// The manager's directive, and wider still if the ladder says so.
-  func widened(_ directive: Directive) -> Directive {
+  mutating func widened(_ directive: Directive) -> Directive {
     guard ladder.level >= .widen else { return directive }
     var wider = directive
     wider.widenPermille = max(directive.widenPermille, settings.widenPermille)
@@ -107,7 +107,7 @@ struct LaneSafety: ~Copyable {
   }
 
   /// When an instrument that has used up its minute may send again.
-  func churnReadyAt(_ instrument: InstrumentIndex) -> Nanoseconds {
+  mutating func churnReadyAt(_ instrument: InstrumentIndex) -> Nanoseconds {
     guard settings.messagesPerMinute > 0 else { return 0 }
     return instruments[Int(instrument)].churnFullAt - 60_000_000_000
       + 60_000_000_000 / Nanoseconds(settings.messagesPerMinute)
@@ -116,10 +116,8 @@ struct LaneSafety: ~Copyable {
   // MARK: - What it is told
 
   /// An execution was booked, at this mark.
-  mutating func noteFill(_ fill: BookedFill, markE8: Int64, now: Nanoseconds) {
-    guard !fill.isFeeOnly, Int(fill.report.instrument) < instrumentCount else { return }
-    let instrument = Int(fill.report.instrument)
-    let isBuy = fill.report.side == .buy
+  mutating func noteFill(_ instrument: Int, isBuy: Bool, markE8: Int64, now: Nanoseconds) {
+    guard instrument < instrumentCount else { return }
     instruments[instrument].messagesSinceFill = 0
     instruments[instrument].lastFill(isBuy: isBuy, at: now, markE8: markE8)
     guard fillCapacity > 0 else { return }

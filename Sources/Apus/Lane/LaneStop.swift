@@ -43,6 +43,7 @@ enum LaneStopTiming {
 /// is left (R11), then wait for the fees of the last fills so that the books can be compared.
 extension Lane where Adapter: ~Copyable {
   /// Idempotent.
+  @inline(never)
   mutating func requestStop(now: Nanoseconds) {
     guard !stop.isFinal else { return }
     setTime(now)
@@ -166,6 +167,10 @@ extension Lane where Adapter: ~Copyable {
       }
       enter(.settling, now)
       settle(now)
+    } else if stop.left == 0, core.tracker.liveCount > 0 {
+      // The venue shows none of ours, but the words that ended some of them were lost: their state is unknown, and
+      // the next question settles it by their absence.
+      core.tracker.connectionLost(now: now)
     } else if stop.left > 0 {
       core.tracker.forEachResting { order in
         _ = adapter.cancelForeign(order.pointee.venue_id, clientID: order.pointee.client_id, output: &output)

@@ -11,13 +11,26 @@ struct RejectBreaker: Sendable {
   /// Nothing is sent before.
   private(set) var until = LaneSession.never
 
-  mutating func note(code: Int64, rules: SafetySettings, now: Nanoseconds) {
+  mutating func note(code: Int64, rules: BreakerRules, now: Nanoseconds) {
     equal = code == self.code ? equal + 1 : 1
     self.code = code
     total += 1
-    let limit = max(rules.rejectCount, 1)
+    let limit = max(rules.count, 1)
     let over = max(equal - limit, total - 2 * limit)
     guard over >= 0 else { return }
-    until = now + min(rules.longestRejectPause, rules.rejectPause << min(Nanoseconds(over), 20))
+    until = now + min(rules.longestPause, rules.pause << min(Nanoseconds(over), 20))
+  }
+}
+
+/// What of the safety rules a breaker needs; small, so that it is passed in registers.
+struct BreakerRules: Sendable {
+  var count: Int
+  var pause: Nanoseconds
+  var longestPause: Nanoseconds
+
+  init(_ settings: SafetySettings) {
+    count = settings.rejectCount
+    pause = settings.rejectPause
+    longestPause = settings.longestRejectPause
   }
 }
