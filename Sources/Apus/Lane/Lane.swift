@@ -425,9 +425,10 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     core.hasNewListing = false
     for index in 0..<core.instrumentCount where core.takeNewListing(index) {
       guard let info = core.markets[index].info else { continue }
-      if let grid = core.markets[index].strategyGrid, grid != info.grid, adapter.phase != .settingUp {
-        // Books, orders and templates are on the old grid: a new connection takes all orders away and begins with
-        // snapshots on the new one (R32, R64).
+      let hasNewGrid = core.markets[index].strategyGrid.map { $0 != info.grid } ?? false
+      if adapter.phase != .settingUp, hasNewGrid || !adapter.isSubscribed(InstrumentIndex(index)) {
+        // Books, orders and templates are on the old grid, or there are no channels yet: a new connection takes all
+        // orders away and begins with snapshots on the new one (R32, R64).
         core.markets[index].info = nil
         core.markDirty(InstrumentIndex(index))
         session.closeReason = .instrumentChanged

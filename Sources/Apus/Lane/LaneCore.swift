@@ -218,7 +218,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
   }
 
   mutating func refuse(_ instrument: InstrumentIndex, code: Int64) {
-    refusals[Int(instrument)].note(code: code, rules: rules, now: now)
+    refusals[Int(instrument)].note(code: code, rules: breakerRules, now: now)
   }
 
   /// `nil` if there is no such group.

@@ -74,6 +74,7 @@ struct LaneSession {
   var escalations = 0
   var readyAt: Nanoseconds = 0
   var ordersAreSettled = false
+  var ordersSettledAt: Nanoseconds = 0
   var tradesAreSettled = false
   var positionAttempts = 0
   var nextSyncAt: Nanoseconds = 0
@@ -274,6 +275,7 @@ extension Lane where Adapter: ~Copyable {
     if adapter.phase == .synchronising {
       cancelEarlierOrders()
       session.ordersAreSettled = core.restingInQuery == 0 && core.tracker.unknownCount == 0
+      session.ordersSettledAt = now
     }
     stopSawQuery(now)
     core.markAllDirty()
@@ -289,6 +291,7 @@ extension Lane where Adapter: ~Copyable {
   /// Takes over the venue's positions: at the start as they are, later only once the trades asked for
   /// agree or have been asked for often enough (the venue's trade history lags).
   private mutating func settlePositions(_ now: Nanoseconds) -> Bool {
+    guard isOpeningBalanceFresh(now) else { return false }
     // Only a position stated since the last question counts: the snapshot may be older than a trade since.
     let isFresh = session.positionAttempts > 0 && core.answeredAt > session.positionsAskedAt
     if positionsDiffer, session.positionAttempts < 8 || !isFresh {
@@ -300,6 +303,17 @@ extension Lane where Adapter: ~Copyable {
     }
     adoptPositions(now)
     return true
+  }
+
+  /// Orders of an earlier life have traded until they were gone, and nobody here books those trades: the opening balance
+  /// has to be asked for when the venue's records have them (R13, R56).
+  private mutating func isOpeningBalanceFresh(_ now: Nanoseconds) -> Bool {
+    guard !session.hasBeenReady, core.tracker.counters.orphans > 0 else { return true }
+    let from = session.ordersSettledAt + LaneSession.tradeLag
+    if session.positionsAskedAt >= from, core.answeredAt > session.positionsAskedAt { return true }
+    if now >= from, session.positionsAskedAt < max(from, now - settings.requestTimeout) { askForPositions(now) }
+    session.nextSyncAt = now + LaneSession.timerInterval
+    return false
   }
 
   private var positionsDiffer: Bool {
@@ -330,10 +344,10 @@ extension Lane where Adapter: ~Copyable {
     }
   }
 
-  /// The last mark of a listed instrument, on its grid.
+  /// The last mark of an instrument that is, or was, listed, on its grid.
   private func mark(of instrument: InstrumentIndex) -> PriceTicks? {
     let market = core.markets + Int(instrument)
-    return market.pointee.info.map { PriceTicks(rawValue: market.pointee.lastMarkE8 / $0.grid.tickE8) }
+    return market.pointee.strategyGrid.map { PriceTicks(rawValue: market.pointee.lastMarkE8 / $0.tickE8) }
   }
 
   /// The positions stated since the last question are ours: what is told later of the time before is part of them.

@@ -20,9 +20,15 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   /// Why an instrument could not be set up, if one could not.
   private var listingProblem: String?
   private let privateChannels: [String]
-  private let publicChannels: [String]
-  /// The same in groups, each of which fits one request; and what the venue has said to them so far.
-  private let publicGroups: [[String]]
+  /// Public channels that every session has, and those of each instrument.
+  private let commonChannels: [String]
+  private let instrumentChannels: [[String]]
+  /// Instruments that the venue has listed in this life: one that it lists no more has expired, and is left out.
+  private var hasBeenListed: [Bool]
+  private var isSubscribed: [Bool]
+  /// Groups of channels, each of which fits one request, and what the venue has said to them so far.
+  private var publicGroups = 0
+  private var publicCount = 0
   private var publicReplies = 0
   private var publicAccepted: Int64 = 0
 
@@ -49,7 +55,8 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     throws(TableError)
   {
     var privateChannels = ["session.orders", "account.portfolio", "account.trade_history"]
-    var publicChannels = ["instruments", "system"]
+    commonChannels = ["instruments", "system"]
+    var instrumentChannels: [[String]] = []
     var decoder = try ThalexDecoder(
       instrumentCapacity: max(instruments.count, 1), channelCapacity: 8 + 2 * instruments.count,
       labelPrefix: labelPrefix)
@@ -72,11 +79,12 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
       let book = "book.\(instrument.name).none.\(instrument.bookDepth).raw"
       try decoder.register(channel: ticker, kind: .ticker, instrument: index)
       try decoder.register(channel: book, kind: .book, instrument: index)
-      publicChannels += [ticker, book]
+      instrumentChannels.append([ticker, book])
     }
     self.privateChannels = privateChannels
-    self.publicChannels = publicChannels
-    publicGroups = Self.groups(of: publicChannels)
+    self.instrumentChannels = instrumentChannels
+    hasBeenListed = Array(repeating: false, count: instruments.count)
+    isSubscribed = hasBeenListed
     self.account = account
     self.deadManSeconds = deadManSeconds
     self.decoder = decoder
@@ -155,14 +163,14 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
       }
       phase = .subscribing
       subscribe(privateChannels, isPrivate: true, .subscribePrivate, &output)
-      for group in publicGroups { subscribe(group, isPrivate: false, .subscribePublic, &output) }
+      subscribePublic(&output)
     case .replied(.subscribePrivate, let count):
       confirm(.privateChannels, count == privateChannels.count, .subscribePrivate)
     case .replied(.subscribePublic, let count):
       publicReplies += 1
       publicAccepted += count
-      guard publicReplies == publicGroups.count else { return }
-      confirm(.publicChannels, publicAccepted == publicChannels.count, .subscribePublic)
+      guard publicReplies == publicGroups else { return }
+      confirm(.publicChannels, publicAccepted == publicCount, .subscribePublic)
     case .snapshotEnded(.sessionOrders):
       received(.orders)
     case .snapshotEnded(.portfolio):
@@ -209,10 +217,11 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     listingProblem = nil
     for (position, name) in decoder.instruments.enumerated() {
       let index = InstrumentIndex(position)
-      guard let info = decoder.info(of: index) else {
-        listingProblem = name
+      guard decoder.isListed(index), let info = decoder.info(of: index) else {
+        if !hasBeenListed[position] { listingProblem = name }
         continue
       }
+      hasBeenListed[position] = true
       do {
         try encoder.setInstrument(index, name: name, grid: info.grid)
       } catch {
@@ -252,6 +261,21 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   }
 
   static func isProtectionMissing(code: Int64) -> Bool { code == 22 || code == 23 }
+
+  /// Subscribes the channels of what the venue lists.
+  private mutating func subscribePublic(_ output: inout LaneOutput) {
+    var channels = commonChannels
+    for (position, own) in instrumentChannels.enumerated() {
+      isSubscribed[position] = decoder.isListed(InstrumentIndex(position))
+      if isSubscribed[position] { channels += own }
+    }
+    let groups = Self.groups(of: channels)
+    publicGroups = groups.count
+    publicCount = channels.count
+    for group in groups { subscribe(group, isPrivate: false, .subscribePublic, &output) }
+  }
+
+  func isSubscribed(_ instrument: InstrumentIndex) -> Bool { isSubscribed[Int(instrument)] }
 
   private mutating func subscribe(
     _ channels: [String], isPrivate: Bool, _ request: SessionRequest, _ output: inout LaneOutput

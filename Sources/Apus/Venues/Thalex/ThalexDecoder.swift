@@ -39,6 +39,8 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     var tick: DecimalStep
     var lot: DecimalStep
     var hasGrid: Bool
+    /// In the last whole list, or added since, and not removed since.
+    var isListed = false
   }
 
   struct Family {
@@ -258,6 +260,11 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   public func info(of index: InstrumentIndex) -> InstrumentInfo? {
     guard Int(index) < instruments.count, listings[Int(index)].hasGrid else { return nil }
     return listings[Int(index)].info
+  }
+
+  /// Whether the venue lists a wanted instrument now.
+  public func isListed(_ index: InstrumentIndex) -> Bool {
+    Int(index) < instruments.count && listings[Int(index)].isListed
   }
 
   /// Declares a protection group by its name, such as `FBTCUSD`; the same name gets the same index. At most

@@ -215,6 +215,7 @@ extension ThalexDecoder {
     guard isArray(&json, into: &sink) else { return }
     let snapshot: SnapshotKind? = isSnapshot ? .instruments : nil
     if let snapshot { sink.snapshotBegin(snapshot) }
+    if isSnapshot { for index in instruments.indices { listings[index].isListed = false } }
     var isComplete = true
     var started = false
     while apus_json_next_element(&json, &started) {
@@ -234,6 +235,12 @@ extension ThalexDecoder {
         } else {
           json.skip()
         }
+      }
+    }
+    // A whole list is also the word about what it leaves out: expired, or halted.
+    if isSnapshot, isComplete {
+      for index in instruments.indices where listings[index].hasGrid && !listings[index].isListed {
+        sink.instrument(listings[index].info, isListed: false)
       }
     }
     finish(&json, isComplete: isComplete, snapshot: snapshot, reply: reply, value: 0, into: &sink)
@@ -321,7 +328,7 @@ extension ThalexDecoder {
       let info = InstrumentInfo(
         index: InstrumentIndex(wanted), kind: kind ?? .other, grid: grid, expirySeconds: seconds, product: group)
       var tickStep = apus_step_make(tickE8)
-      listings[Int(wanted)] = Listing(info: info, tick: tickStep, lot: lotStep, hasGrid: true)
+      listings[Int(wanted)] = Listing(info: info, tick: tickStep, lot: lotStep, hasGrid: true, isListed: isListed)
       apus_level_grid_set(grids + Int(wanted), &tickStep, &lotStep)
       sink.instrument(info, isListed: isListed)
     }
