@@ -389,6 +389,23 @@ int apus_telemetry_request_stop(const char *path, apus_telemetry_stop_level leve
     }
 }
 
+int apus_telemetry_keep_latch(const char *path, apus_telemetry_stop_level level, const char *cause,
+                              uint32_t rearm_count, uint32_t *version_found)
+{
+    apus_telemetry_file *file;
+    const int descriptor = open_control(path, &file, version_found);
+    if (descriptor < 0) {
+        return descriptor;
+    }
+    /* Relaxed: requesters and re-armings take turns by the lock that is held here. */
+    const uint32_t now = atomic_load_explicit(&file->control.stop_level, memory_order_relaxed);
+    if (atomic_load_explicit(&file->control.rearm_count, memory_order_relaxed) == rearm_count && now < (uint32_t)level) {
+        write_request(&file->control, level, cause);
+    }
+    close_control(file, descriptor);
+    return 0;
+}
+
 int apus_telemetry_clear_stop(const char *path, uint32_t *version_found)
 {
     apus_telemetry_file *file;

@@ -433,6 +433,11 @@ APUS_HOT void apus_telemetry_show_watchdog(apus_telemetry_lane *APUS_NONNULL lan
 int apus_telemetry_request_stop(const char *APUS_NONNULL path, apus_telemetry_stop_level level,
                                 const char *APUS_NONNULL cause, uint32_t *APUS_NONNULL version_found);
 
+/* As apus_telemetry_request_stop, for the engine's own latches: nothing is written if there has been a re-arming since
+ * `rearm_count`, which the latch does not outlive. */
+int apus_telemetry_keep_latch(const char *APUS_NONNULL path, apus_telemetry_stop_level level,
+                              const char *APUS_NONNULL cause, uint32_t rearm_count, uint32_t *APUS_NONNULL version_found);
+
 /* Re-arms, by hand: sets the stop word back to none and counts a re-arming, which makes each lane let go of all its
  * latches. A cause that still holds latches again at once. */
 int apus_telemetry_clear_stop(const char *APUS_NONNULL path, uint32_t *APUS_NONNULL version_found);

@@ -24,6 +24,9 @@ import Testing
       if let lane = lane(stage), (lane[.ordersLive] > 0) == wanted { return true }
       usleep(20_000)
     }
+    if let lane = lane(stage) {
+      Issue.record("\(lane.state.map { "\($0)" } ?? "-") \(lane.cause) \(String(describing: lane.halt))")
+    }
     return false
   }
 
@@ -163,6 +166,9 @@ import Testing
     engine.stallLane(seconds: 4)
     #expect(wait(ours, seconds: 3.5) { $0 == 0 }, "the watchdog, not the lane: that one still sleeps")
     #expect(lane(stage)?.watchdog?.trips == 1)
+    // It asks once more by itself before it says so.
+    let soon = Date().addingTimeInterval(2)
+    while Date() < soon, lane(stage)?.watchdog?.flatAt == nil { usleep(5000) }
     #expect(lane(stage)?.watchdog?.flatAt != nil)
     #expect(wait(theirs, seconds: 5) { $0 >= 2 }, "orders of others are not ours to cancel")
     // The lane wakes up into the latch, and sends nothing new.

@@ -13,10 +13,12 @@ final class LatchKeeper {
   }
 
   func turn() {
-    let latched = control.latchedLevel
+    let (latched, rearmCount) = control.latch
     guard latched != kept else { return }
     // A file that cannot be written keeps nothing; the latch itself holds.
-    if latched > kept { try? TelemetryControl.requestStop(path: path, level: latched, cause: "latched by the engine") }
+    if latched > kept {
+      TelemetryControl.keepLatch(path: path, level: latched, cause: "latched by the engine", rearmCount: rearmCount)
+    }
     kept = latched
   }
 }

@@ -14,7 +14,7 @@ final class LaneControl: Sendable {
   private let beatWord = Atomic<Int64>(0)
   /// The stop word's level as the lane has last obeyed it, and the highest level that is latched.
   private let obeyed = Atomic<UInt32>(0)
-  private let latched = Atomic<UInt32>(0)
+  private let latched = Atomic<UInt64>(0)
   private let rearmed = Atomic<UInt32>(0)
   /// Cold: the lane itself never takes this lock.
   private let waker = Mutex<DriverWaker?>(nil)
@@ -83,15 +83,21 @@ final class LaneControl: Sendable {
   func beat(_ now: Nanoseconds) { beatWord.store(now, ordering: .relaxed) }
   var lastBeat: Nanoseconds { beatWord.load(ordering: .relaxed) }
 
-  func noteHalt(obeyed level: StopLevel, latched other: StopLevel, rearmings: UInt32) {
+  func noteHalt(obeyed level: StopLevel, latched other: StopLevel, rearmCount: UInt32, rearmings: UInt32) {
     rearmed.store(rearmings, ordering: .relaxed)
     obeyed.store(level.rawValue, ordering: .relaxed)
-    latched.store(other.rawValue, ordering: .relaxed)
+    // One word: the level, and the count of re-armings in the file that it comes after.
+    latched.store(UInt64(rearmCount) << 8 | UInt64(other.rawValue), ordering: .relaxed)
   }
   var obeyedLevel: StopLevel { StopLevel(rawValue: obeyed.load(ordering: .relaxed)) ?? .disconnect }
   /// Re-armings that the lane has carried out.
   var rearmings: UInt32 { rearmed.load(ordering: .relaxed) }
-  var latchedLevel: StopLevel { StopLevel(rawValue: latched.load(ordering: .relaxed)) ?? .disconnect }
+  var latch: (level: StopLevel, rearmCount: UInt32) {
+    let word = latched.load(ordering: .relaxed)
+    return (
+      StopLevel(rawValue: UInt32(truncatingIfNeeded: word & 255)) ?? .disconnect, UInt32(truncatingIfNeeded: word >> 8)
+    )
+  }
 
   /// For a lane that may sleep; before it runs.
   func attach(_ waker: DriverWaker) { self.waker.withLock { $0 = waker } }
@@ -166,6 +172,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     self.slowTicks = slowTicks
     // A level that is kept there from an earlier life is obeyed in the first turn.
     seenOrder = self.telemetry.controlWord & ~0xFFFF_FFFF
+    self.lane.safety.rearmCount = UInt32(truncatingIfNeeded: seenOrder >> 32)
     plaintext = .allocate(capacity: 32 * 1024)
   }
 
@@ -284,7 +291,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     shownChanges = lane.safety.changeCount
     control.noteHalt(
       obeyed: lane.safety.obeyedLevel, latched: lane.safety.ladder.latchedLevel,
-      rearmings: lane.safety.rearmings)
+      rearmCount: lane.safety.rearmCount, rearmings: lane.safety.rearmings)
     telemetry.publishHalt(&lane, now)
     guard lane.safety.isClockRefused, failure == nil else { return }
     apus_realtime_allow_begin()

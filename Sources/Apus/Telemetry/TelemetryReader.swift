@@ -119,6 +119,12 @@ public enum TelemetryControl {
     }
   }
 
+  /// Keeps a latch of the engine itself for its next life, unless there has been a re-arming since `rearmCount`.
+  static func keepLatch(path: String, level: StopLevel, cause: String, rearmCount: UInt32) {
+    var version: UInt32 = 0
+    _ = unsafe apus_telemetry_keep_latch(path, level, cause, rearmCount, &version)
+  }
+
   /// Re-arms: takes the request back and makes the engine let go of all its latches. For a person's hand only.
   public static func clearStop(path: String) throws(MappedFileError) {
     var version: UInt32 = 0
