@@ -118,7 +118,7 @@ import Testing
   @Test func `every scenario is proven by a test of this file`() throws {
     let source = try String(contentsOfFile: #filePath, encoding: .utf8)
     for scenario in FaultScenario.all {
-      #expect(source.contains("prove(\"\(scenario.name)\")"), "\(scenario.name) has no test")
+      #expect(source.contains("prove(\"\(scenario.name)\""), "\(scenario.name) has no test")
     }
     #expect(Set(FaultScenario.all.map(\.name)).count == FaultScenario.all.count)
   }

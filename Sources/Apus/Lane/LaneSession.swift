@@ -174,6 +174,8 @@ extension Lane where Adapter: ~Copyable {
           core.tracker.tradesAnswered(askedAt: session.tradesAskedAt, lag: LaneSession.tradeLag)
           core.markAllDirty()
         }
+      case .snapshotEnded(.instruments):
+        dropUnlisted()
       case .snapshotEnded(.portfolio):
         if core.compareAnswer() { confirmPositions() }
       case .refused(.openOrders, _):
@@ -195,6 +197,14 @@ extension Lane where Adapter: ~Copyable {
       if adapter.phase == .failed { session.closeReason = .refused }
     }
     core.clearEvents()
+  }
+
+  /// A whole list of instruments is also the word about what it leaves out: expired, or halted (R32).
+  private mutating func dropUnlisted() {
+    for index in 0..<core.instrumentCount {
+      guard let info = core.markets[index].info, !adapter.isListed(InstrumentIndex(index)) else { continue }
+      core.instrument(info, isListed: false)
+    }
   }
 
   private mutating func applyGrantedRate(_ now: Nanoseconds) {

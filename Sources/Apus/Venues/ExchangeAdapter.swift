@@ -57,6 +57,8 @@ protocol ExchangeAdapter: ~Copyable {
   /// Synchronisation is complete: quoting may begin.
   mutating func synchronised()
 
+  /// Whether the venue lists an instrument now.
+  func isListed(_ instrument: InstrumentIndex) -> Bool
   /// Whether this session has the channels of an instrument: one that is listed later needs a new session.
   func isSubscribed(_ instrument: InstrumentIndex) -> Bool
   mutating func queryOpenOrders(output: inout LaneOutput) -> Bool

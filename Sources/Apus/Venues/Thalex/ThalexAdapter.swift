@@ -275,6 +275,8 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     for group in groups { subscribe(group, isPrivate: false, .subscribePublic, &output) }
   }
 
+  func isListed(_ instrument: InstrumentIndex) -> Bool { decoder.isListed(instrument) }
+
   func isSubscribed(_ instrument: InstrumentIndex) -> Bool { isSubscribed[Int(instrument)] }
 
   private mutating func subscribe(

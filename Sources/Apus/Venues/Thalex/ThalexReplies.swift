@@ -237,12 +237,6 @@ extension ThalexDecoder {
         }
       }
     }
-    // A whole list is also the word about what it leaves out: expired, or halted.
-    if isSnapshot, isComplete {
-      for index in instruments.indices where listings[index].hasGrid && !listings[index].isListed {
-        sink.instrument(listings[index].info, isListed: false)
-      }
-    }
     finish(&json, isComplete: isComplete, snapshot: snapshot, reply: reply, value: 0, into: &sink)
   }
 
