@@ -74,7 +74,9 @@ final class LaneWorld {
     configuration.seed = seed
     venue = try SimulatedVenue(configuration, flow: SyntheticFlow(seed: seed))
     let adapter = try ThalexAdapter(
-      instruments: settings.instruments.map { .init(name: $0.name, bookDepth: $0.bookDepth, usesMassQuotes: $0.usesMassQuotes) }, account: nil,
+      instruments: settings.instruments.map {
+        .init(name: $0.name, bookDepth: $0.bookDepth, usesMassQuotes: $0.usesMassQuotes)
+      }, account: nil,
       labelPrefix: settings.labelPrefix, label: settings.label,
       deadManSeconds: settings.cancelOnDisconnectSeconds)
     let clock = Clock()

@@ -149,7 +149,8 @@ import Testing
     #expect(world.position == position.lots, "seed \(seed)")
     #expect(
       position.worstLongLots <= limit && position.worstShortLots <= limit,
-      "seed \(seed): long \(position.worstLongLots), short \(position.worstShortLots), adjustments \(world.adjustments)")
+      "seed \(seed): long \(position.worstLongLots), short \(position.worstShortLots), adjustments \(world.adjustments)"
+    )
     #expect(books.rateViolations == 0, "seed \(seed)")
     #expect(books.fills.count > 0, "seed \(seed)")
   }

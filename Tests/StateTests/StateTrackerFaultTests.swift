@@ -184,7 +184,8 @@ import Testing
     #expect(later.rawValue == 5)
   }
 
-  @Test func `R06 R56 an execution told after the position that contains it is counted, but does not move the position`()
+  @Test
+  func `R06 R56 an execution told after the position that contains it is counted, but does not move the position`()
     throws
   {
     let unit: Nanoseconds = 1_000_000_000

@@ -157,11 +157,13 @@ extension VenueSection: DescribedSection {
       CodingKeys.requestTimeoutMs, \.requestTimeoutMs, .whole(100...60_000), .defaulted, unit: "ms",
       "A request without an answer for this long has an unknown outcome."),
     .init(
-      CodingKeys.protectionTrade, \.protectionTrade, .decimal(.zero...decimal(1_000_000), isAboveLower: true), .defaulted,
+      CodingKeys.protectionTrade, \.protectionTrade, .decimal(.zero...decimal(1_000_000), isAboveLower: true),
+      .defaulted,
       unit: "contracts",
       "Mass quotes of a product may trade this much within protection_window_ms; then the venue cancels all of them."),
     .init(
-      CodingKeys.protectionQuote, \.protectionQuote, .decimal(.zero...decimal(1_000_000), isAboveLower: true), .defaulted,
+      CodingKeys.protectionQuote, \.protectionQuote, .decimal(.zero...decimal(1_000_000), isAboveLower: true),
+      .defaulted,
       unit: "contracts", "The largest mass quote; the venue charges margin for it."),
     .init(
       CodingKeys.protectionPauseMs, \.protectionPauseMs, .whole(0...600_000), .defaulted, unit: "ms",

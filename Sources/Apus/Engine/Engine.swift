@@ -180,7 +180,9 @@ public final class Engine: Sendable {
     let names = configuration.instruments.map(\.name)
     let settings = laneSettings(address: address, bootEpoch: bootEpoch)
     let adapter = try ThalexAdapter(
-      instruments: configuration.instruments.map { .init(name: $0.name, bookDepth: $0.bookDepth, usesMassQuotes: $0.massQuotes) },
+      instruments: configuration.instruments.map {
+        .init(name: $0.name, bookDepth: $0.bookDepth, usesMassQuotes: $0.massQuotes)
+      },
       account: venue.account, labelPrefix: settings.labelPrefix, label: settings.label,
       deadManSeconds: venue.cancelOnDisconnectSeconds)
     let output = LaneOutput(

@@ -25,7 +25,9 @@ public struct LaneProbe: ~Copyable {
     settings: LaneSettings, makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
   ) throws {
     let adapter = try ThalexAdapter(
-      instruments: settings.instruments.map { .init(name: $0.name, bookDepth: $0.bookDepth, usesMassQuotes: $0.usesMassQuotes) },
+      instruments: settings.instruments.map {
+        .init(name: $0.name, bookDepth: $0.bookDepth, usesMassQuotes: $0.usesMassQuotes)
+      },
       account: settings.account, labelPrefix: settings.labelPrefix, label: settings.label,
       deadManSeconds: settings.cancelOnDisconnectSeconds)
     let output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: nil))

@@ -224,7 +224,8 @@ extension Lane where Adapter: ~Copyable {
     var matches = 0
     var found: (InstrumentIndex, PriceTicks)?
     forEachSide(of: serial) { lane, instrument, other in
-      guard other == side, let tickE8 = lane.core.markets[Int(instrument)].info?.grid.tickE8, priceE8 % tickE8 == 0 else {
+      guard other == side, let tickE8 = lane.core.markets[Int(instrument)].info?.grid.tickE8, priceE8 % tickE8 == 0
+      else {
         return
       }
       let price = PriceTicks(rawValue: priceE8 / tickE8)
@@ -322,7 +323,9 @@ extension Lane where Adapter: ~Copyable {
   private func hasQuotes(of product: ProductIndex) -> Bool {
     for index in 0..<core.instrumentCount where core.markets[index].info?.product == product {
       let state = core.tracker.state(InstrumentIndex(index))
-      if settings.instruments[index].usesMassQuotes, state.pointee.bids.count + state.pointee.asks.count > 0 { return true }
+      if settings.instruments[index].usesMassQuotes, state.pointee.bids.count + state.pointee.asks.count > 0 {
+        return true
+      }
     }
     return false
   }

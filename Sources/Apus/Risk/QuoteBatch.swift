@@ -100,7 +100,8 @@ extension RiskGate {
 
   /// How many levels from the best on the limits allow.
   private mutating func allowed(
-    _ plan: borrowing QuotePlan, _ side: Side, _ instrument: InstrumentIndex, _ state: StatePointer, _ market: RiskMarket
+    _ plan: borrowing QuotePlan, _ side: Side, _ instrument: InstrumentIndex, _ state: StatePointer,
+    _ market: RiskMarket
   ) -> Int {
     guard let limits = limits(for: instrument) else {
       count(.noLimits)

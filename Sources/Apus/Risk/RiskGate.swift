@@ -139,7 +139,9 @@ public struct RiskGate: ~Copyable {
   ) -> RiskRefusal? {
     guard let limits = limits[Int(command.instrument)] else { return .noLimits }
     let filled = order?.pointee.filled_lots ?? .zero
-    if let refusal = judgeAlone(command, filled: filled, limits: limits, state: state, market: market) { return refusal }
+    if let refusal = judgeAlone(command, filled: filled, limits: limits, state: state, market: market) {
+      return refusal
+    }
 
     // The worst case counts this order at the larger of what it is and what it may become.
     let before = order?.pointee.worstCaseLots ?? .zero

@@ -68,14 +68,17 @@ public struct InstrumentState: ~Copyable {
   @inline(__always)
   public func room(for side: Side, limit: QtyLots) -> QtyLots {
     let ours = position ?? .zero
-    let worst = stated == nil || stated == ours ? ours : worstOfBoth(side, ours)
+    // A function of values: the state itself, borrowed, would be copied for the call.
+    let worst = Self.worst(side, ours, stated ?? ours, bought: bought.sum, sold: sold.sum)
     return side == .buy ? limit - worst - openBuyLots : limit - openSellLots + worst
   }
 
-  @inline(never)
-  private func worstOfBoth(_ side: Side, _ ours: QtyLots) -> QtyLots {
-    let other = stated ?? ours
-    return side == .buy ? max(ours, other + bought.sum) : min(ours, other - sold.sum)
+  @inline(__always)
+  private static func worst(
+    _ side: Side, _ ours: QtyLots, _ stated: QtyLots, bought: QtyLots, sold: QtyLots
+  ) -> QtyLots {
+    if ours == stated { return ours }
+    return side == .buy ? max(ours, stated + bought) : min(ours, stated - sold)
   }
 
   /// The value that an execution was given when the position that contains it was confirmed; `nil` on overflow.

@@ -47,7 +47,9 @@ extension StateTracker {
 
   /// Whether what was announced for a side and what the venue has reported of it leave nothing open: what was new is
   /// known by the venue's id or has ended, what was old has ended.
-  func areQuotesSettled(_ instrument: InstrumentIndex, _ side: Side) -> Bool {
+  ///
+  /// Mutating, like others that change nothing: a borrowed tracker would be copied for the call.
+  mutating func areQuotesSettled(_ instrument: InstrumentIndex, _ side: Side) -> Bool {
     var isSettled = true
     forEachOrder(instrument, side) { order in
       if Self.isAwaited(order) || Self.isBeingReplaced(order) { isSettled = false }
@@ -100,7 +102,8 @@ extension StateTracker {
     guard Int(instrument) < instrumentCapacity else { return nil }
     var found: OrderPointer?
     forEachOrder(instrument, side) { order in
-      if order.pointee.flags & Self.isQuote != 0, order.pointee.venue_id.count == 0, order.pointee.target_ticks == price {
+      if order.pointee.flags & Self.isQuote != 0, order.pointee.venue_id.count == 0, order.pointee.target_ticks == price
+      {
         found = order
       }
     }

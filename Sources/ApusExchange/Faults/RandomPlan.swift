@@ -29,12 +29,15 @@ extension FaultPlan {
   private static func rare(_ random: inout SplitMix, _ plan: inout FaultPlan) {
     func at() -> Nanoseconds { random.within(0...plan.length / (100 * milli)) * 100 * milli }
     func name() -> String { plan.instruments[Int(random.below(Int64(plan.instruments.count)))] }
-    if random.below(8) == 0 { plan.faults.append(TimedFault(at: at(), .crash)) }
+    let crashes = random.below(8) == 0
+    if crashes { plan.faults.append(TimedFault(at: at(), .crash)) }
     if random.below(12) == 0 {
       plan.faults.append(TimedFault(at: at(), .tick(name(), finer: random.below(2) == 0 ? 2 : 5)))
     }
     if random.below(12) == 0, plan.instruments.count > 1 {
-      plan.faults.append(TimedFault(at: at(), .expire(name())))
+      let expiry = TimedFault(at: at(), .expire(name()))
+      // A new life is refused at its start if the venue does not list what its configuration names: a mistake of a person.
+      if !crashes { plan.faults.append(expiry) }
     }
     if random.below(12) == 0 {
       let step = (random.below(2) == 0 ? 1 : -1) * random.within(1...200) * second

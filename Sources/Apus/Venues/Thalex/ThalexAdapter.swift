@@ -250,10 +250,12 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     return finish(count, buffer, &output)
   }
 
-  mutating func encode(_ batch: borrowing QuoteBatch, serial: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+  mutating func encode(_ batch: borrowing QuoteBatch, serial: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int
+  {
     // What would cross is taken away, not moved: a quote at a price that was not asked for could not be told apart.
     encoder.massQuote(
-      into: buffer, id: ThalexRequestID.massQuote(serial), quotes: batch.approved, options: [.postOnly, .rejectPostOnly])
+      into: buffer, id: ThalexRequestID.massQuote(serial), quotes: batch.approved,
+      options: [.postOnly, .rejectPostOnly])
   }
 
   mutating func encodeCancel(of id: VenueID, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
