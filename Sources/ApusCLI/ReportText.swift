@@ -84,7 +84,8 @@ extension EngineReport {
       }
     }
     lines.append(
-      "  messages: \(messagesSent) (\(Int(messagesPerMinute)) a minute): \(inserts) inserts, \(amends) amends, \(cancels) cancels; "
+      "  messages: \(messagesSent) (\(Int(messagesPerMinute)) a minute): \(inserts) inserts, \(amends) amends, \(cancels) cancels"
+        + (massQuotes > 0 ? ", \(massQuotes) mass quotes; " : "; ")
         + "held back for budget \(budgetWaits), rate violations \(rateViolations), rejects \(rejects)")
     lines.append(
       "  tick to order: p50 \(Figures.duration(tickToOrder.p50)), p99 \(Figures.duration(tickToOrder.p99)), "
@@ -102,7 +103,7 @@ extension EngineReport {
     lines.append(
       isStopVerified
         ? "  stopped: the venue confirms that no order of ours is left"
-        : inserts == 0
+        : inserts + massQuotes == 0
           ? "  stopped before the venue could be asked: this run sent no order; one of an earlier run ends with the venue's cancel-on-disconnect"
           : "  stopped without the venue's confirmation: \(ordersLeft + unknownOrders) orders may be left; the venue's "
             + "cancel-on-disconnect ends them")

@@ -19,7 +19,7 @@ import Testing
     #expect(share > 0.5 && share <= 1)
   }
 
-  @Test(arguments: [[], ["--tls"]])
+  @Test(arguments: [[], ["--tls"], ["--mass-quotes"]])
   func `the demo quotes, is filled, and ends with equal books`(options: [String]) throws {
     let room = try Room()
     let demo = try Program(

@@ -56,6 +56,8 @@ import Testing
       url: \(url)
       key_id: K1
       private_key_file: \(folder.file("key.pem"))
+    # The script tells of one connection; the watchdog has another.
+    watchdog: {enabled: false}
     instruments:
       - name: BTC-PERPETUAL
         ladder: {levels: 2, half_spread_bps: 0.3, step_ticks: 2, size: 0.02, skew_bps: 1.0}

@@ -249,7 +249,7 @@ public final class Engine: Sendable {
     report.journalProblem = helper.problem
     if slowTicksAbove != nil { notice(box.writeSlowTicks(to: slowTicksPath)) }
     if let failure = box.failure {
-      guard report.ordersLeft > 0 || report.inserts > 0 else {
+      guard report.ordersLeft > 0 || report.inserts + report.massQuotes > 0 else {
         throw EngineError(failure.engineKind, failure.description)
       }
       report.failure = failure.description

@@ -62,6 +62,8 @@ public struct EngineReport: Codable, Sendable, Equatable {
   public var inserts: Int
   public var amends: Int
   public var cancels: Int
+  /// Each of them of whatever many instruments.
+  public var massQuotes: Int
   public var messagesSent: Int
   public var messagesPerMinute: Double
   /// Requests that the venue refused because the rate was exceeded.

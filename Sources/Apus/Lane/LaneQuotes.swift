@@ -272,7 +272,7 @@ extension Lane where Adapter: ~Copyable {
 
   /// Ends announcements whose answer has come, or has not come in time, and sets protection groups.
   mutating func runQuoteTimers(_ now: Nanoseconds) {
-    setProtection(now)
+    if !stop.isRequested { setProtection(now) }
     guard quotes.openSides > 0 else { return }
     for index in 0..<core.instrumentCount {
       let instrument = InstrumentIndex(index)

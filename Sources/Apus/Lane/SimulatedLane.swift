@@ -13,7 +13,9 @@ public struct SimulatedLane: ~Copyable {
   public init(settings: LaneSettings, ladders: [LadderParameters], makeToken: @escaping () -> String) throws {
     precondition(ladders.count == settings.instruments.count, "one ladder for each instrument")
     let adapter = try ThalexAdapter(
-      instruments: settings.instruments.map { .init(name: $0.name, bookDepth: $0.bookDepth) },
+      instruments: settings.instruments.map {
+        .init(name: $0.name, bookDepth: $0.bookDepth, usesMassQuotes: $0.usesMassQuotes)
+      },
       account: settings.account, labelPrefix: settings.labelPrefix, label: settings.label,
       deadManSeconds: settings.cancelOnDisconnectSeconds)
     let output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: nil))

@@ -652,7 +652,7 @@ public struct StateTracker: ~Copyable {
 
   private func find(_ report: OrderReport) -> OrderPointer? {
     if report.venueID.count > 0, let order = slab.find(venueID: report.venueID) { return order }
-    if report.clientID == 0, report.isLabelledOurs, report.hasPrice {
+    if report.isOurQuote, report.hasPrice {
       return findQuote(report.instrument, report.side, report.price)
     }
     guard report.clientID != 0, let order = slab.find(clientID: report.clientID),
@@ -668,7 +668,7 @@ public struct StateTracker: ~Copyable {
   private func find(_ fill: FillReport) -> OrderPointer? {
     if fill.venueID.count > 0, let order = slab.find(venueID: fill.venueID) { return order }
     // A quote never takes, so its own price is the one that it trades at.
-    if fill.clientID == 0, fill.isLabelledOurs {
+    if fill.isOurQuote {
       return findQuote(fill.instrument, fill.side, fill.price) ?? findAbsentQuote(fill)
     }
     // Trade feeds tell the whole account: by our own number only what bears our label.

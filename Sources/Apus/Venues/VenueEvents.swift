@@ -214,6 +214,8 @@ public struct OrderReport: Sendable {
   public var instrument: InstrumentIndex = .max
   /// The label starts with this engine's prefix (R14).
   public var isLabelledOurs = false
+  /// Labelled as this life's own, and without a client order id: a mass quote has placed it.
+  public var isOurQuote = false
   public var isPersistent = false
   /// False for market orders.
   public var hasPrice = false
@@ -239,6 +241,8 @@ public struct FillReport: Sendable {
   /// Only trade feeds and trade queries bring the fee.
   public var hasFee = false
   public var isLabelledOurs = false
+  /// As in `OrderReport`.
+  public var isOurQuote = false
   public var instrument: InstrumentIndex = .max
   public var tradeID = VenueID()
   /// The order's ids; `clientID` is 0 if the venue sent none.

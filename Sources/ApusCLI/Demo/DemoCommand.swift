@@ -32,6 +32,9 @@ struct DemoCommand: AsyncParsableCommand {
   @Flag(help: "Use TLS 1.3 between engine and venue.")
   var tls = false
 
+  @Flag(help: "Replace whole sides by mass quotes instead of order by order.")
+  var massQuotes = false
+
   @Option(
     help: "What the sockets of both go through: auto takes io_uring, or epoll where the system does not allow it.")
   var driver = DriverChoice.automatic
@@ -170,7 +173,8 @@ struct DemoCommand: AsyncParsableCommand {
         skewBps: DecimalE8(e8: 150_000_000), keepWithinTicks: 1, keepSize: DecimalE8(e8: 40_000_000)),
       limits: LimitsSection(
         maxPosition: DecimalE8(e8: size.e8 * 50), maxOrder: DecimalE8(e8: size.e8 * 5),
-        maxNotional: DecimalE8(e8: 20_000 * 100_000_000), collarBps: DecimalE8(e8: 100 * 100_000_000), maxOrders: 12))
+        maxNotional: DecimalE8(e8: 20_000 * 100_000_000), collarBps: DecimalE8(e8: 100 * 100_000_000), maxOrders: 12),
+      massQuotes: massQuotes)
     return Configuration(
       engine: EngineSection(
         name: "demo", core: .automatic, idle: coreCount >= 2 ? .spin : .park, driver: driver,

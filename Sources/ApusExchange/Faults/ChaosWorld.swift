@@ -109,13 +109,18 @@ public final class ChaosWorld {
     settings.labelPrefix = "apus-chaos-"
     settings.label = "apus-chaos-1"
     settings.seed = plan.seed | 1
+    // Now and then used up.
+    settings.protection.trade = DecimalE8(e8: 20 * plan.sizeLots * (specs.map(\.grid.lotE8).max() ?? 1))
+    settings.protection.quote = settings.protection.trade
     settings.instruments = specs.map { spec in
-      InstrumentSettings(
+      var instrument = InstrumentSettings(
         name: spec.name, maximumPosition: DecimalE8(e8: plan.limitLots * spec.grid.lotE8),
         maximumOrder: DecimalE8(e8: plan.sizeLots * 10 * spec.grid.lotE8),
         maximumNotional: DecimalE8(e8: 100_000_000_000_000), collarCentiBps: 20_000,
-        maximumOrders: 2 * plan.levels + 8, priceToleranceTicks: 1, keepSizePermille: 500, bookDepth: 10,
-        staleAfter: 5_000_000_000)
+        maximumOrders: (plan.usesMassQuotes ? 4 : 2) * plan.levels + 8, priceToleranceTicks: 1, keepSizePermille: 500,
+        bookDepth: 10, staleAfter: 5_000_000_000)
+      instrument.usesMassQuotes = plan.usesMassQuotes
+      return instrument
     }
     return settings
   }

@@ -14,6 +14,8 @@ public struct FaultPlan: Equatable, Sendable {
   public var latency: Nanoseconds = 1_000_000
   /// The venue sends notifications before the reply.
   public var notifiesBeforeReply = false
+  /// The engine quotes with mass quotes instead of order by order.
+  public var usesMassQuotes = false
   /// By how much account.trade_history and the portfolio lag behind.
   public var feedDelay: ClosedRange<Nanoseconds> = 5_000_000...50_000_000
   /// How long the faults may take; then the world is given time to recover and the engine is stopped.
@@ -27,6 +29,7 @@ public struct FaultPlan: Equatable, Sendable {
       "seed=\(seed) instruments=\(instruments.joined(separator: ",")) levels=\(levels) size=\(sizeLots) "
       + "limit=\(limitLots) latency=\(TimeText.text(latency)) lag=\(TimeText.text(feedDelay)) for=\(TimeText.text(length))"
     if notifiesBeforeReply { head += " notifies-first" }
+    if usesMassQuotes { head += " mass-quotes" }
     return ([head] + faults.map(\.text)).joined(separator: " | ")
   }
 
@@ -37,6 +40,10 @@ public struct FaultPlan: Equatable, Sendable {
     for word in (parts.first ?? "").split(separator: " ") {
       if word == "notifies-first" {
         notifiesBeforeReply = true
+        continue
+      }
+      if word == "mass-quotes" {
+        usesMassQuotes = true
         continue
       }
       let pair = word.split(separator: "=", maxSplits: 1)

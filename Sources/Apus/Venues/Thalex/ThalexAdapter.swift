@@ -59,7 +59,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     var instrumentChannels: [[String]] = []
     var decoder = try ThalexDecoder(
       instrumentCapacity: max(instruments.count, 1), channelCapacity: 8 + 2 * instruments.count,
-      labelPrefix: labelPrefix)
+      labelPrefix: labelPrefix, ownLabel: label)
     let encoder = try ThalexEncoder(instrumentCapacity: max(instruments.count, 1), label: label)
     try decoder.register(channel: "instruments", kind: .instruments)
     try decoder.register(channel: "system", kind: .system)

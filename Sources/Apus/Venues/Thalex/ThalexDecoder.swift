@@ -158,6 +158,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   /// By instrument; where the listing has a grid.
   let grids: UnsafeMutablePointer<LevelGrid>
   let labelPrefix: UnsafeMutableBufferPointer<CChar>
+  let ownLabel: UnsafeMutableBufferPointer<CChar>
 
   /// The names in the order in which they were declared; the position is the index.
   public private(set) var instruments: [String] = []
@@ -189,10 +190,12 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   ///   - instrumentCapacity: How many instruments can be wanted, 1 ... 65_535.
   ///   - channelCapacity: How many channels can be registered.
   ///   - labelPrefix: Orders whose label starts with it are ours; empty means that no label is.
+  ///   - ownLabel: The whole label of this life's orders; empty means that no mass quote is.
   ///   - scanLevel: Which kernels read the text; all of them deliver the same. `nil` takes the fastest that this
   ///     processor runs, and another choice is for tests and benchmarks.
   public init(
-    instrumentCapacity: Int, channelCapacity: Int, labelPrefix: String, scanLevel: ScanLevel? = nil
+    instrumentCapacity: Int, channelCapacity: Int, labelPrefix: String, ownLabel: String = "",
+    scanLevel: ScanLevel? = nil
   ) throws(TableError) {
     guard (1..<Int(InstrumentIndex.max)).contains(instrumentCapacity) else { throw .capacity(instrumentCapacity) }
     let level = scanLevel ?? apus_scan_best()
@@ -222,9 +225,8 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     scratch = .allocate(capacity: Self.scratchCapacity)
     levels = .allocate(capacity: Self.levelCapacity)
     grids = .allocate(capacity: instrumentCapacity)
-    let prefix = UnsafeMutableBufferPointer<CChar>.allocate(capacity: labelPrefix.utf8.count)
-    _ = prefix.initialize(from: labelPrefix.utf8.lazy.map { CChar(bitPattern: $0) })
-    self.labelPrefix = prefix
+    self.labelPrefix = Self.bytes(of: labelPrefix)
+    self.ownLabel = Self.bytes(of: ownLabel)
   }
 
   deinit {
@@ -238,6 +240,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     levels.deallocate()
     grids.deallocate()
     labelPrefix.deallocate()
+    ownLabel.deallocate()
   }
 
   // MARK: Set-up
@@ -615,6 +618,18 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   func listing(_ index: InstrumentIndex) -> UnsafePointer<Listing>? {
     let listing = UnsafePointer(listings + Int(index))
     return listing.pointee.hasGrid ? listing : nil
+  }
+
+  private static func bytes(of text: String) -> UnsafeMutableBufferPointer<CChar> {
+    let bytes = UnsafeMutableBufferPointer<CChar>.allocate(capacity: text.utf8.count)
+    _ = bytes.initialize(from: text.utf8.lazy.map { CChar(bitPattern: $0) })
+    return bytes
+  }
+
+  /// The label is the one of this life's orders.
+  func isOfThisLife(_ label: JSONText) -> Bool {
+    guard let bytes = label.bytes, let own = ownLabel.baseAddress, !ownLabel.isEmpty else { return false }
+    return label.count == ownLabel.count && memcmp(bytes, own, ownLabel.count) == 0
   }
 
   /// The label says that the order is this engine's (R14).

@@ -51,6 +51,9 @@ extension ThalexDecoder {
     report.source = source
     report.instrument = index
     report.isLabelledOurs = isOurs
+    if numbers & OrderField.clientID.bit == 0, isOurs {
+      report.isOurQuote = isOfThisLife(text(members, .label))
+    }
     report.isPersistent = isPersistent
     let neededTexts = OrderField.orderID.bit | OrderField.direction.bit | OrderField.status.bit
     // A finished order has no remaining amount (reference 7.3).
@@ -173,6 +176,7 @@ extension ThalexDecoder {
       fill.side = order.side
       fill.instrument = order.instrument
       fill.isLabelledOurs = order.isLabelledOurs
+      fill.isOurQuote = order.isOurQuote
       fill.clientID = order.clientID
       fill.venueID = order.venueID
       if let problem = execution(&item, listing, &fill, into: &sink) {

@@ -153,6 +153,7 @@ extension ThalexDecoder {
     fill.source = source
     fill.instrument = InstrumentIndex(index)
     fill.isLabelledOurs = isOurs
+    fill.isOurQuote = isOurs && !item.hasClientID && isOfThisLife(item.label)
     guard !item.wrong, item.hasDirection, item.hasOrderID, let id = item.orderID.bytes,
       apus_id_set(&fill.venueID, id, item.orderID.count),
       !item.hasClientID || apus_decimal_to_u64(&item.clientID, &fill.clientID)
