@@ -213,4 +213,17 @@ import Testing
     #expect(second == .booked)
     #expect(tracker.position == 3)
   }
+
+  @Test func `R07 counts that have become equal by chance are not taken for agreement`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.rest(.buy, 100, 6)
+    // The venue has 3 that we have not been told of; then we buy 3 that its statement does not contain.
+    tracker.notePosition(0, stated: QtyLots(rawValue: 3))
+    _ = tracker.apply(Say.fill(order, "T1", qty: 3), now: 1)
+    let room = tracker.with(0) { $0.room(for: .buy, limit: QtyLots(rawValue: 10)) }
+    #expect(room.rawValue == 10 - 6 - 3)
+    tracker.notePosition(0, stated: QtyLots(rawValue: 3))
+    let agreed = tracker.with(0) { $0.room(for: .buy, limit: QtyLots(rawValue: 10)) }
+    #expect(agreed.rawValue == 10 - 3 - 3)
+  }
 }

@@ -13,6 +13,9 @@ public struct InstrumentState: ~Copyable {
   /// The position as the venue last stated it; behind our own count after a fill, ahead of it after a
   /// trade that we were not told of.
   public internal(set) var stated: QtyLots?
+  /// When it was stated it agreed with our own count. If it did not, an equal count later proves nothing: both may miss
+  /// something else.
+  var statedAgrees = true
   /// Executions booked lately, in two steps of `StateTracker.statementLag` each: a statement may not contain them yet.
   var bought = RecentLots()
   var sold = RecentLots()
@@ -69,7 +72,9 @@ public struct InstrumentState: ~Copyable {
   public func room(for side: Side, limit: QtyLots) -> QtyLots {
     let ours = position ?? .zero
     // A function of values: the state itself, borrowed, would be copied for the call.
-    let worst = Self.worst(side, ours, stated ?? ours, bought: bought.sum, sold: sold.sum)
+    let worst =
+      statedAgrees && (stated ?? ours) == ours
+      ? ours : Self.worst(side, ours, stated ?? ours, bought: bought.sum, sold: sold.sum)
     return side == .buy ? limit - worst - openBuyLots : limit - openSellLots + worst
   }
 
@@ -77,7 +82,6 @@ public struct InstrumentState: ~Copyable {
   private static func worst(
     _ side: Side, _ ours: QtyLots, _ stated: QtyLots, bought: QtyLots, sold: QtyLots
   ) -> QtyLots {
-    if ours == stated { return ours }
     return side == .buy ? max(ours, stated + bought) : min(ours, stated - sold)
   }
 

@@ -451,6 +451,7 @@ public struct StateTracker: ~Copyable {
     }
     state.pointee.cashE8 = cash
     state.pointee.position = position
+    state.pointee.statedAgrees = state.pointee.stated == nil || state.pointee.stated == position
     state.pointee.notePeaks()
     if before != nil { state.pointee.positionAdjustments += 1 }
     return before != nil
@@ -478,7 +479,9 @@ public struct StateTracker: ~Copyable {
 
   /// What the venue says that we hold; until it agrees with our own count the worse of both limits us.
   mutating func notePosition(_ instrument: InstrumentIndex, stated: QtyLots?) {
-    state(instrument).pointee.stated = stated
+    let state = state(instrument)
+    state.pointee.stated = stated
+    state.pointee.statedAgrees = stated == nil || stated == state.pointee.position
   }
 
   /// An instrument is listed. If its lot has changed, what was counted in old lots is counted in new ones (R32).
