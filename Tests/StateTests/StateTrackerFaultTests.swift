@@ -226,4 +226,42 @@ import Testing
     let agreed = tracker.with(0) { $0.room(for: .buy, limit: QtyLots(rawValue: 10)) }
     #expect(agreed.rawValue == 10 - 3 - 3)
   }
+
+  /// The grid of the tracker with another lot.
+  private func info(lotE8: Int64) -> InstrumentInfo {
+    InstrumentInfo(
+      index: 0, kind: .perpetual,
+      grid: InstrumentGrid(tickE8: 100_000_000, lotE8: lotE8, minimumLots: QtyLots(rawValue: 1)), expirySeconds: 0)
+  }
+
+  @Test func `R32 a finer lot leaves position, orders and exposure the same amounts`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.rest(.buy, 100, 10)
+    _ = tracker.apply(Say.fill(order, "T1", qty: 4), now: 1)
+    tracker.list(info(lotE8: 50_000))
+    #expect(tracker.position == 8)
+    #expect(order.pointee.qty_lots.rawValue == 20)
+    #expect(order.pointee.filled_lots.rawValue == 8)
+    #expect(tracker.buys == 12)
+    let cost = tracker.with(0) { $0.tickLotE8 }
+    #expect(cost == 50_000)
+  }
+
+  @Test func `R22 R32 a coarser lot never makes smaller what may still trade, and a broken position is unknown`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.rest(.sell, 100, 7)
+    let ended = tracker.rest(.sell, 101, 3)
+    _ = tracker.apply(Say.fill(order, "T1", qty: 1), now: 1)
+    _ = tracker.apply(Say.fill(ended, "T2", qty: 3), now: 1)
+    _ = tracker.apply(Say.report(ended, .filled, change: .fill, filled: 3), now: 1)
+    tracker.list(info(lotE8: 200_000))
+    #expect(tracker.position == -2)
+    #expect(order.pointee.worstCaseLots.rawValue == 4)
+    #expect(tracker.sells == 4)
+    // What was told of in full is not opened again by the rounding.
+    #expect(ended.pointee.worstCaseLots == .zero)
+    #expect(tracker.missingFillOrders == 0)
+    tracker.list(info(lotE8: 300_000))
+    #expect(tracker.position == nil)
+  }
 }

@@ -41,8 +41,9 @@ struct LaneCore: ~Copyable, VenueEventSink {
   var isThrottle: (Int64) -> Bool
   /// Time of the newest execution seen, by the venue's clock: queries ask from here on.
   var tradeWatermark: Nanoseconds = 0
-  /// The latest time of the venue's clock that it has stated: its clock is not behind this.
-  private(set) var venueTime: Nanoseconds = 0
+  private var venueClock = VenueClock()
+  /// The latest time of the venue's clock that it has stated: its clock is not behind this. 0 before the first.
+  var venueTime: Nanoseconds { venueClock.latest }
   /// When the last execution was booked.
   var lastFillAt = LaneSession.never
   /// No inserts and amends until then: the message rate was exceeded (R39).
@@ -210,10 +211,10 @@ struct LaneCore: ~Copyable, VenueEventSink {
     lastSentAt = now
   }
 
-  /// An answer that does not come in time is no longer waited for: the next messages find out whether there is a venue.
-  mutating func giveUpAnswers(sentBefore deadline: Nanoseconds) {
-    guard sentSinceAnswer > 0, lastSentAt < deadline else { return }
-    sentSinceAnswer = 0
+  /// Answers that do not come in time are no longer waited for: one more message finds out whether the venue reads.
+  mutating func giveUpAnswers(to limit: Int, sentBefore deadline: Nanoseconds) {
+    guard sentSinceAnswer >= limit, lastSentAt < deadline else { return }
+    sentSinceAnswer = limit - 1
     markAllDirty()
   }
 
@@ -285,7 +286,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     }
     // Nothing of ours trades before the first ticker: that is where trades begin to be asked for.
     if tradeWatermark == 0 { tradeWatermark = ticker.venueTime }
-    venueTime = max(venueTime, ticker.venueTime)
+    venueClock.note(ticker.venueTime, now: now)
     let before = market.pointee.ticker
     market.pointee.ticker = ticker
     market.pointee.tickerTime = now
@@ -388,7 +389,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
       markDirty(report.instrument)
     }
     tradeWatermark = max(tradeWatermark, report.time)
-    venueTime = max(venueTime, report.time)
+    venueClock.note(report.time, now: now)
     guard fillCount < Self.fillCapacity else {
       // A frame with more executions than any venue sends: booked, but the journal does not get them.
       counters.fillsUnrecorded += 1

@@ -105,17 +105,26 @@ extension Lane where Adapter: ~Copyable {
     }
     if let block = safety.admit(isNew: true, instrument, now) {
       quoting.hold(instrument, block)
-      if block == .churn { budgetReadyAt = min(budgetReadyAt, safety.churnReadyAt(instrument)) }
+      if block == .churn {
+        budgetReadyAt = min(budgetReadyAt, safety.churnReadyAt(instrument))
+        return
+      }
+      // A replacement is a new order: what should move goes instead.
+      if areBidsFree { cancelLeaving(instrument, .buy, now) }
+      if areAsksFree { cancelLeaving(instrument, .sell, now) }
       return
     }
     if !quotes.batch.hasRoom { sendQuotes(now) }
     if !areBidsFree { quotes.bids.leaveAlone() }
     if !areAsksFree { quotes.asks.leaveAlone() }
-    _ = risk.admit(
+    let isTaken = risk.admit(
       instrument, bids: quotes.bids, asks: quotes.asks, state: state,
       market: RiskMarket(
         grid: info.grid, markE8: market.pointee.ticker.markE8, collarLowE8: market.pointee.ticker.collarLowE8,
         collarHighE8: market.pointee.ticker.collarHighE8), into: &quotes.batch)
+    // What risk has no room to replace must not stay behind at prices that are no longer wanted.
+    if quotes.bids.need == .replacement, !isTaken.bids { cancelLeaving(instrument, .buy, now) }
+    if quotes.asks.need == .replacement, !isTaken.asks { cancelLeaving(instrument, .sell, now) }
   }
 
   private mutating func cancelLeaving(_ instrument: InstrumentIndex, _ side: Side, _ now: Nanoseconds) {

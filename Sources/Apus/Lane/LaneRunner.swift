@@ -33,14 +33,18 @@ final class LaneControl: Sendable {
   }
 
   private func change(_ body: (UInt64) -> UInt64) {
+    exchange(body)
+    waker.withLock { $0?.wake() }
+  }
+
+  private func exchange(_ body: (UInt64) -> UInt64) {
     // Relaxed: the word carries no other data, and the wake, if the lane sleeps, makes it look at the word.
     var old = requests.load(ordering: .relaxed)
     while true {
       let (exchanged, seen) = requests.weakCompareExchange(expected: old, desired: body(old), ordering: .relaxed)
-      if exchanged { break }
+      if exchanged { return }
       old = seen
     }
-    waker.withLock { $0?.wake() }
   }
 
   func requestStop() { change { $0 | Self.stopBit } }
@@ -72,8 +76,9 @@ final class LaneControl: Sendable {
     change { $0 | Self.stallBit }
   }
 
+  /// Lane.
   func takeStall() -> Nanoseconds {
-    change { $0 & ~Self.stallBit }
+    exchange { $0 & ~Self.stallBit }
     return stallTime.exchange(0, ordering: .relaxed)
   }
 
@@ -256,12 +261,16 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     }
     let word = control.word
     if word >> 32 != seenRequests >> 32 { lane.rearm(now: now) }
-    for cause in [HaltCause.signal, .program, .watchdog] {
-      let level = StopLevel(rawValue: UInt32(truncatingIfNeeded: word >> LaneControl.shift(cause) & 15)) ?? .disconnect
-      if level > .none { lane.halt(cause, at: level, now: now) }
-    }
+    obeyLevel(of: .signal, in: word, now)
+    obeyLevel(of: .program, in: word, now)
+    obeyLevel(of: .watchdog, in: word, now)
     if word & LaneControl.stopBit != 0 { lane.requestStop(now: now) }
     seenRequests = word
+  }
+
+  private mutating func obeyLevel(of cause: HaltCause, in word: UInt64, _ now: Nanoseconds) {
+    let level = StopLevel(rawValue: UInt32(truncatingIfNeeded: word >> LaneControl.shift(cause) & 15)) ?? .disconnect
+    if level > .none { lane.halt(cause, at: level, now: now) }
   }
 
   @inline(never)

@@ -447,7 +447,7 @@ extension Lane where Adapter: ~Copyable {
   private mutating func runReadyTimers(_ now: Nanoseconds) {
     if core.tracker.expire(sentBefore: now - settings.requestTimeout, now: now) > 0 { core.markAllDirty() }
     giveUpQueries(now)
-    core.giveUpAnswers(sentBefore: now - settings.requestTimeout)
+    core.giveUpAnswers(to: unansweredLimit, sentBefore: now - settings.requestTimeout)
     if hasMassQuotes { runQuoteTimers(now) }
     if core.tracker.unknownCount > 0 || session.hasSeenOrphans { askForOrders(now) }
     askForMissingTrades(now)

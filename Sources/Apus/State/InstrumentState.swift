@@ -159,9 +159,10 @@ extension OrderRecord {
   mutating func rescale(_ scale: LotScale) {
     qty_lots = scale.up(qty_lots)
     target_lots = scale.up(target_lots)
-    // Towards what is still open.
+    // What is still open, or still to be told, is not made smaller, and what is settled is not opened again.
+    let isTold = reported_lots <= filled_lots
     filled_lots = scale.exactly(filled_lots) ?? scale.up(filled_lots) - QtyLots(rawValue: 1)
-    reported_lots = scale.up(reported_lots)
+    reported_lots = isTold ? filled_lots : scale.up(reported_lots)
   }
 }
 

@@ -67,7 +67,8 @@ extension StateTracker {
   ) {
     forEachOrder(instrument, side) { tracker, order in
       guard Self.isAwaited(order) else { return }
-      if let standing = tracker.repeated(by: order) {
+      // Without an answer the mass quote may still be on its way, and replace what stands when that has traded.
+      if processedBy != nil, let standing = tracker.repeated(by: order) {
         tracker.end(order, reported: .zero, now: now)
         tracker.settle(standing, now: now)
       } else {

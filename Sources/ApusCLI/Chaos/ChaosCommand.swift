@@ -123,7 +123,7 @@ struct ChaosCommand: AsyncParsableCommand {
     } catch {
       throw Exit.fail(Exit.system, "\(error)")
     }
-    let room = try workingDirectory()
+    let room = try WorkingDirectory.make(directory, prefix: "apus-chaos")
     defer { if directory == nil { try? FileManager.default.removeItem(atPath: room) } }
     let isGood: Bool
     do {
@@ -134,25 +134,6 @@ struct ChaosCommand: AsyncParsableCommand {
       throw Exit.fail(Exit.system, "\(error)")
     }
     if !isGood { throw ExitCode(1) }
-  }
-
-  private func workingDirectory() throws -> String {
-    if let directory {
-      do {
-        try FileManager.default.createDirectory(
-          atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-      } catch {
-        throw Exit.fail(Exit.system, "cannot make the directory \(directory): \(error.localizedDescription)")
-      }
-      return directory
-    }
-    var template = Array("\(NSTemporaryDirectory())/apus-chaos-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else {
-      throw Exit.fail(
-        Exit.system, "cannot make a temporary directory: \(String(cString: strerror(errno))); give one with --directory"
-      )
-    }
-    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 }
 

@@ -74,7 +74,7 @@ struct DemoCommand: AsyncParsableCommand {
     }
 
     if driver == .automatic, let refusal = (try? SocketDriver())?.refusal { say("apus: \(refusal)") }
-    let room = try workingDirectory()
+    let room = try WorkingDirectory.make(directory, prefix: "apus-demo")
     defer { if directory == nil { try? FileManager.default.removeItem(atPath: room) } }
     do {
       try perform(in: room, stopping)
@@ -83,25 +83,6 @@ struct DemoCommand: AsyncParsableCommand {
     } catch {
       throw Exit.fail(Exit.system, "\(error)")
     }
-  }
-
-  private func workingDirectory() throws -> String {
-    if let directory {
-      do {
-        try FileManager.default.createDirectory(
-          atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-      } catch {
-        throw Exit.fail(Exit.system, "cannot make the directory \(directory): \(error.localizedDescription)")
-      }
-      return directory
-    }
-    var template = Array("\(NSTemporaryDirectory())/apus-demo-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else {
-      throw Exit.fail(
-        Exit.system, "cannot make a temporary directory: \(String(cString: strerror(errno))); give one with --directory"
-      )
-    }
-    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
   private func perform(in room: String, _ stopping: StopFlag) throws {

@@ -20,7 +20,7 @@ extension FaultPlan {
     plan.feedDelay = [5_000_000...50_000_000, 5_000_000...50_000_000, 50_000_000...600_000_000][Int(random.below(3))]
     plan.length = random.within(12...24) * second
     // Loss, repetition and lateness of what is told about orders are always there; the rest comes and goes.
-    plan.faults = background(&random, plan)
+    plan.faults = background(&random, plan.length)
     for _ in 0..<random.within(1...5) { plan.faults.append(event(&random, plan)) }
     rare(&random, &plan)
     return plan
@@ -49,20 +49,16 @@ extension FaultPlan {
   private static let second: Nanoseconds = 1_000_000_000
   private static let milli: Nanoseconds = 1_000_000
 
-  private static func background(_ random: inout SplitMix, _ plan: FaultPlan) -> [TimedFault] {
-    let length = plan.length
+  private static func background(_ random: inout SplitMix, _ length: Nanoseconds) -> [TimedFault] {
     let told: FrameKinds = [.replies, .refusals, .orders, .trades, .positions]
-    // What became of mass quotes is told by the order feed alone: a connection that loses part of it and goes on, which
-    // no real one does, is more than their account can bear (seed 199 did).
-    let lost = plan.usesMassQuotes ? told.subtracting(.orders) : told
     var list: [TimedFault] = []
     func permille(_ choices: [Int64]) -> Int { Int(choices[Int(random.below(Int64(choices.count)))]) }
     func add(_ fault: Fault, _ chance: Int) {
       if chance > 0 { list.append(TimedFault(at: 0, lasting: length, fault, permille: chance)) }
     }
-    add(.drop(lost), permille([0, 5, 20, 50]))
+    add(.drop(told), permille([0, 5, 20, 50]))
     add(.delay(told, milli...500 * milli), permille([0, 50, 200]))
-    add(.delay(lost, 4 * second...8 * second), permille([0, 0, 10]))
+    add(.delay(told, 4 * second...8 * second), permille([0, 0, 10]))
     add(.duplicate([.orders, .trades, .positions], milli...2 * second), permille([0, 20, 100]))
     add(.drop([.inserts, .amends, .cancels]), permille([0, 0, 10]))
     add(.delay([.inserts, .amends, .cancels, .queries], milli...300 * milli), permille([0, 0, 30]))

@@ -1,0 +1,82 @@
+import CSupport
+import Testing
+
+@testable import Apus
+
+/// What becomes of announced and replaced quotes; the cases of the article MassQuotes.
+@Suite struct QuoteStateTests {
+  /// A standing quote, and a mass quote under way that repeats it and adds one.
+  private struct UnderWay: ~Copyable {
+    var tracker: StateTracker
+    let standing: OrderPointer
+    let repeated: OrderPointer
+    let new: OrderPointer
+
+    init() throws {
+      func quote(_ price: Int64) -> Quote {
+        Quote(price: PriceTicks(rawValue: price), qty: QtyLots(rawValue: 5))
+      }
+      var tracker = try Say.tracker()
+      standing = tracker.beginQuote(0, .buy, quote(100), now: 0)!
+      var report = Say.report(standing)
+      report.clientID = 0
+      report.isOurQuote = true
+      _ = tracker.apply(report, now: 0)
+      tracker.beginReplacement(0, .buy, now: 1)
+      repeated = tracker.beginQuote(0, .buy, quote(100), now: 1)!
+      new = tracker.beginQuote(0, .buy, quote(99), now: 1)!
+      self.tracker = tracker
+    }
+  }
+
+  @Test func `R07 while a mass quote is under way the old and the new count`() throws {
+    let world = try UnderWay()
+    #expect(world.tracker.buys == 15)
+  }
+
+  @Test func `an answered mass quote leaves a repeated quote as it was, and asks about what was not told of`() throws {
+    var world = try UnderWay()
+    world.tracker.quotesAnswered(0, .buy, processedBy: 5, now: 10)
+    #expect(world.standing.pointee.isSettled)
+    #expect(world.repeated.pointee.phaseValue == .dead)
+    #expect(world.new.pointee.phaseValue == .unknown)
+    #expect(world.tracker.buys == 10)
+  }
+
+  @Test func `R01 without an answer nothing is concluded: the mass quote may still replace what stands`() throws {
+    var world = try UnderWay()
+    world.tracker.quotesAnswered(0, .buy, processedBy: nil, now: 10)
+    for order in [world.standing, world.repeated, world.new] { #expect(order.pointee.phaseValue == .unknown) }
+    #expect(world.tracker.buys == 15)
+  }
+
+  @Test func `a refused mass quote leaves what stood`() throws {
+    var world = try UnderWay()
+    world.tracker.quotesHadNoEffect(0, .buy, now: 10)
+    #expect(world.standing.pointee.isSettled)
+    #expect(world.repeated.pointee.phaseValue == .dead && world.new.pointee.phaseValue == .dead)
+    #expect(world.tracker.buys == 5)
+  }
+
+  @Test func `R06 R09 an execution that is told before its quote's first report finds the quote by side and price`() throws {
+    var world = try UnderWay()
+    var fill = Say.fill(world.new, "T1", qty: 2, price: 99)
+    fill.clientID = 0
+    fill.isOurQuote = true
+    let outcome = world.tracker.apply(fill, now: 2)
+    #expect(outcome == .booked)
+    #expect(world.new.pointee.filled_lots.rawValue == 2)
+    #expect(world.tracker.position == 2)
+  }
+
+  @Test func `R14 an execution of an earlier life is not taken for one of ours`() throws {
+    var world = try UnderWay()
+    var fill = Say.fill(world.new, "T1", qty: 2, price: 99)
+    fill.clientID = 0
+    fill.venueID = Say.id("EARLIER")
+    fill.source = .query
+    let outcome = world.tracker.apply(fill, now: 2)
+    #expect(outcome == .foreign)
+    #expect(world.tracker.position == 0)
+  }
+}
