@@ -232,13 +232,34 @@ import Testing
     let order = tracker.rest(.buy, 100, 7)
     tracker.beginAmend(order, price: PriceTicks(rawValue: 101), qty: QtyLots(rawValue: 5), now: 1)
     _ = tracker.expire(sentBefore: 2, now: 3)
-    tracker.beginQuery(sentAt: 10)
     let listed = Say.report(order, change: .existing, source: .query, price: 100, qty: 7)
-    #expect(tracker.apply(listed, now: 11) == .changed)
-    #expect(tracker.endQuery(grace: 1, now: 11) == 0)
+    // Too early: the amend may still be on its way, or behind the query at the venue.
+    tracker.beginQuery(sentAt: 2 + LaneSession.absenceGrace)
+    let early = tracker.apply(listed, now: 2 + LaneSession.absenceGrace)
+    #expect(early == .stale)
+    #expect(order.pointee.phaseValue == .unknown)
+    let late = 3 + LaneSession.absenceGrace
+    tracker.beginQuery(sentAt: late)
+    #expect(tracker.apply(listed, now: late) == .changed)
+    #expect(tracker.endQuery(grace: 1, now: late) == 0)
     #expect(order.pointee.phaseValue == .live)
     #expect(order.pointee.price_ticks.rawValue == 100)
     #expect(tracker.buys == 7)
+  }
+
+  @Test func `R02 R07 a query that overtakes an amend does not make its order smaller`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.rest(.buy, 100, 4)
+    tracker.beginAmend(order, price: PriceTicks(rawValue: 101), qty: QtyLots(rawValue: 20), now: 1)
+    tracker.beginQuery(sentAt: 2)
+    _ = tracker.apply(Say.report(order, change: .existing, source: .query, price: 100, qty: 4), now: 3)
+    #expect(order.pointee.inFlightValue == .amend)
+    #expect(tracker.buys == 20)
+    // What the amend asked for settles it at once.
+    tracker.beginQuery(sentAt: 4)
+    _ = tracker.apply(Say.report(order, change: .existing, source: .query, price: 101, qty: 20), now: 5)
+    #expect(order.pointee.isSettled)
+    #expect(tracker.buys == 20)
   }
 
   @Test func `R14 an order of others is left alone, one of an earlier life is reported as orphan`() throws {

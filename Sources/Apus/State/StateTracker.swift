@@ -277,8 +277,12 @@ public struct StateTracker: ~Copyable {
       // Only replies and queries answer: there is one reply to each request, but an item of the feed
       // may tell of an amend before this one. What repeats the known state is no answer either.
       let isRepeat = report.price == known.price_ticks && report.qty == known.qty_lots && !isTarget
+      // A query is no request to the matching engine, and may be answered before the amend has been dealt with: only what
+      // the amend asked for settles it, or time, as with an absence.
+      let isLate = known.sent_ns + LaneSession.absenceGrace <= querySentAt
       let isAnswer =
-        isQuery && !isBehind || report.source == .reply && report.change == .amend && !isRepeat
+        isQuery && !isBehind && (isTarget || isLate || report.source == .snapshot)
+        || report.source == .reply && report.change == .amend && !isRepeat
       guard isAnswer else {
         noteExecuted(order, report)
         return stale()
