@@ -28,6 +28,8 @@ final class LaneScript {
   private var probe: LaneProbe
   private var now: Nanoseconds
   private let fault: Fault
+  private let usesMassQuotes: Bool
+  private var quoteBooks = QuoteBooks()
 
   /// The venue's view of our orders, by the text of the client id.
   struct Order {
@@ -39,7 +41,7 @@ final class LaneScript {
   }
   private(set) var orders: [String: Order] = [:]
 
-  static func settings() -> LaneSettings {
+  static func settings(usesMassQuotes: Bool = false) -> LaneSettings {
     var settings = LaneSettings()
     settings.instruments = [
       InstrumentSettings(
@@ -49,22 +51,24 @@ final class LaneScript {
         staleAfter: 1_000_000_000_000)
     ]
     settings.silenceLimit = 1_000_000_000_000
+    settings.instruments[0].usesMassQuotes = usesMassQuotes
     return settings
   }
 
-  init(ladder: LadderParameters, fault: Fault) throws {
+  init(ladder: LadderParameters, fault: Fault, usesMassQuotes: Bool = false) throws {
     self.ladder = ladder
     self.fault = fault
-    probe = try LaneProbe(settings: Self.settings(), ladder: ladder)
+    self.usesMassQuotes = usesMassQuotes
+    probe = try LaneProbe(settings: Self.settings(usesMassQuotes: usesMassQuotes), ladder: ladder)
     now = probe.startTime
   }
 
   /// A lane in the state in which the recording one was.
   func makeProbe() throws -> LaneProbe {
-    switch fault {
-    case .none: try LaneProbe(settings: Self.settings(), ladder: ladder)
-    default:
-      try LaneProbe(settings: Self.settings(), strategy: FaultyStrategy(LadderStrategy(ladder), fault: fault))
+    let settings = Self.settings(usesMassQuotes: usesMassQuotes)
+    return switch fault {
+    case .none: try LaneProbe(settings: settings, ladder: ladder)
+    default: try LaneProbe(settings: settings, strategy: FaultyStrategy(LadderStrategy(ladder), fault: fault))
     }
   }
 
@@ -100,6 +104,11 @@ final class LaneScript {
     var waiting = takeRequests()[...]
     var count = 0
     while let request = waiting.popFirst() {
+      if let id = value("id", in: request), let texts = quoteBooks.answers(to: request, id: id) {
+        for text in texts { feed(text, isMeasured: isMeasured) }
+        waiting += takeRequests()
+        continue
+      }
       guard let text = probe.acknowledgement(of: request) else { continue }
       keepBooks(request)
       feed(text, isMeasured: isMeasured)
@@ -133,8 +142,21 @@ final class LaneScript {
     _ = takeRequests()
   }
 
+  /// Time passes, and what the lane asks for beside orders is granted.
+  func settle(_ time: Nanoseconds) throws {
+    now += time
+    probe.tick(now: now)
+    note(Step(action: .tick, now: now))
+    for request in takeRequests() where request.contains("set_mm_protection") {
+      guard let id = value("id", in: request) else { continue }
+      feed("{\"id\":\(id),\"result\":null}", isMeasured: false)
+    }
+    try answer(isMeasured: false)
+  }
+
   /// A ticker and a book of ten levels a side; the lane's quotes stand afterwards.
   func begin() throws {
+    if usesMassQuotes { try settle(20_000_000) }
     try receive(Venue.ticker(mark: 100_000, last: 99_000), .nothing)
     let bids = (0..<10).map { "[\(99_990 - $0),1.5,1.5]" }.joined(separator: ",")
     let asks = (0..<10).map { "[\(100_010 + $0),1.5,1.5]" }.joined(separator: ",")

@@ -9,13 +9,14 @@ struct Scenario {
   var levels = 3
   var lots: Int64 = 20
   var markWeightPermille: Int64 = 0
+  var usesMassQuotes = false
   var record: (LaneScript) throws -> Void
 
   func makeScript(fault: Fault) throws -> LaneScript {
     let ladder = LadderParameters(
       levels: levels, halfSpreadCentiBps: 100, stepTicks: 2, size: QtyLots(rawValue: lots), skewCentiBps: 100,
       markWeightPermille: markWeightPermille)
-    let script = try LaneScript(ladder: ladder, fault: fault)
+    let script = try LaneScript(ladder: ladder, fault: fault, usesMassQuotes: usesMassQuotes)
     try script.begin()
     try record(script)
     return script
@@ -24,7 +25,8 @@ struct Scenario {
   /// Messages of each kind.
   static let count = 100
 
-  private static func moving(_ measured: LaneScript.Measured) -> (LaneScript) throws -> Void {
+  /// - Parameter settles: so long after each message the next may be answered with a mass quote of the same side.
+  private static func moving(_ measured: LaneScript.Measured, settles: Nanoseconds = 0) -> (LaneScript) throws -> Void {
     { script in
       // A triangle of 50 ticks: each message takes the old best away and sets a new one, on both sides.
       var bid = 99_990
@@ -36,6 +38,7 @@ struct Scenario {
             ? Venue.book(bids: "[\(next),1.5,1.5],[\(worst),0,0]", asks: "[\(bid + 20),0,0],[\(next + 29),1.5,1.5]")
             : Venue.book(bids: "[\(bid),0,0],[\(worst),1.5,1.5]", asks: "[\(next + 20),1.5,1.5],[\(bid + 29),0,0]"),
           measured)
+        if settles > 0 { try script.settle(settles) }
         bid = next
       }
     }
@@ -79,6 +82,12 @@ struct Scenario {
       Scenario(name: "book, best moves, 1 x 2 quotes", sends: true, levels: 1, record: moving(.message)),
       Scenario(name: "book, best moves, 3 x 2 quotes", sends: true, levels: 3, record: moving(.message)),
       Scenario(name: "book, best moves, 10 x 2 quotes", sends: true, levels: 10, record: moving(.message)),
+      Scenario(
+        name: "book, best moves, mass quote of 3 x 2", sends: true, usesMassQuotes: true,
+        record: moving(.message, settles: 40_000_000)),
+      Scenario(
+        name: "answers to a mass quote of 3 x 2", sends: false, usesMassQuotes: true,
+        record: moving(.answers, settles: 40_000_000)),
       Scenario(name: "reply to an amend", sends: false, levels: 3, record: moving(.answers)),
       Scenario(name: "order update", sends: false) { script in
         let ids = script.orders.keys.sorted()

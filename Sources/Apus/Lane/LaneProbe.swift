@@ -158,7 +158,7 @@ private struct ScriptedVenue: ~Copyable {
         reply(id, #"{"message_rate":50000}"#)
       case "\"public/instruments\"":
         let list = instruments.map {
-          #"{"instrument_name":"\#($0)","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.001,"type":"perpetual"}"#
+          #"{"instrument_name":"\#($0)","tick_size":1,"volume_tick_size":0.001,"min_order_amount":0.001,"type":"perpetual","product":"\#(ThalexAdapter.product(of: $0))"}"#
         }
         reply(id, "[\(list.joined(separator: ","))]")
       case "\"public/subscribe\"", "\"private/subscribe\"":
