@@ -32,8 +32,9 @@ final class Program: @unchecked Sendable {
     process.standardError = err
     process.standardInput = FileHandle.nullDevice
     try process.run()
-    read(out) { self.outText += $0 }
-    read(err) { self.errText += $0 }
+    // Weak: a reading thread lives as long as the program, which would live as long as the thread.
+    read(out) { [weak self] in self?.outText += $0 }
+    read(err) { [weak self] in self?.errText += $0 }
   }
 
   deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
