@@ -58,7 +58,9 @@ import Testing
     #expect(world.tracker.buys == 5)
   }
 
-  @Test func `R06 R09 an execution that is told before its quote's first report finds the quote by side and price`() throws {
+  @Test func `R06 R09 an execution that is told before its quote's first report finds the quote by side and price`()
+    throws
+  {
     var world = try UnderWay()
     var fill = Say.fill(world.new, "T1", qty: 2, price: 99)
     fill.clientID = 0

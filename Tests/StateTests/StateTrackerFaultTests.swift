@@ -248,7 +248,8 @@ import Testing
     #expect(cost == 50_000)
   }
 
-  @Test func `R22 R32 a coarser lot never makes smaller what may still trade, and a broken position is unknown`() throws {
+  @Test func `R22 R32 a coarser lot never makes smaller what may still trade, and a broken position is unknown`() throws
+  {
     var tracker = try Say.tracker()
     let order = tracker.rest(.sell, 100, 7)
     let ended = tracker.rest(.sell, 101, 3)
