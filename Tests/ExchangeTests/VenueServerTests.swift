@@ -339,13 +339,21 @@ private final class LazyReader {
     var head: [UInt8] = []
     while !head.suffix(4).elementsEqual([13, 10, 13, 10]) {
       var byte: UInt8 = 0
-      guard recv(file, &byte, 1, 0) == 1 else { return }
+      guard receive(&byte, 1) == 1 else { return }
       head.append(byte)
     }
     isUpgraded = head.starts(with: Array("HTTP/1.1 101".utf8))
   }
 
   deinit { close(file) }
+
+  /// As `recv`. A signal, of a child of another test that ends, may interrupt a socket with a time limit: that is no end.
+  private func receive(_ buffer: UnsafeMutableRawPointer, _ count: Int) -> Int {
+    while true {
+      let result = recv(file, buffer, count, 0)
+      if result >= 0 || errno != EINTR { return result }
+    }
+  }
 
   /// Sends requests without reading an answer; true if the server then drops us within ten seconds.
   func flood(requests: Int) -> Bool {
@@ -364,7 +372,7 @@ private final class LazyReader {
     var all: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 4096)
     while true {
-      let count = recv(file, &chunk, chunk.count, 0)
+      let count = receive(&chunk, chunk.count)
       if count < 0 { return nil }
       if count == 0 { return all }
       all += chunk[..<count]
