@@ -6,6 +6,8 @@ import CSupport
 struct LaneSafety: ~Copyable {
   let settings: SafetySettings
   var ladder = KillLadder()
+  /// What changes in place is reached by `pointee`: of a subscript here Swift 6.3.1 makes a broken module under the thread
+  /// sanitizer.
   let instruments: UnsafeMutablePointer<InstrumentSafety>
   let instrumentCount: Int
   /// Times of the last fills, `toxicFills` a side of each instrument.
@@ -100,7 +102,7 @@ struct LaneSafety: ~Copyable {
   /// An insert or amend has left.
   @inline(__always)
   mutating func sent(_ instrument: InstrumentIndex, _ now: Nanoseconds) {
-    instruments[Int(instrument)].messagesSinceFill += 1
+    (instruments + Int(instrument)).pointee.messagesSinceFill += 1
     guard settings.messagesPerMinute > 0 else { return }
     let step = 60_000_000_000 / Nanoseconds(settings.messagesPerMinute)
     instruments[Int(instrument)].churnFullAt = max(instruments[Int(instrument)].churnFullAt, now) + step
@@ -119,14 +121,14 @@ struct LaneSafety: ~Copyable {
   mutating func noteFill(_ instrument: Int, isBuy: Bool, markE8: Int64, now: Nanoseconds) {
     guard instrument < instrumentCount else { return }
     instruments[instrument].messagesSinceFill = 0
-    instruments[instrument].lastFill(isBuy: isBuy, at: now, markE8: markE8)
+    (instruments + instrument).pointee.lastFill(isBuy: isBuy, at: now, markE8: markE8)
     guard fillCapacity > 0 else { return }
     let times = fillTimes + (2 * instrument + (isBuy ? 0 : 1)) * fillCapacity
     let count = instruments[instrument].fillCount(isBuy: isBuy)
     // The one that this fill takes the place of was `fillCapacity` fills ago: with this one they are one more.
     let oldest = times[(count + 1) % fillCapacity]
     times[count % fillCapacity] = now
-    instruments[instrument].countFill(isBuy: isBuy)
+    (instruments + instrument).pointee.countFill(isBuy: isBuy)
     let first = fillCapacity == 1 ? now : oldest
     if now - first <= settings.toxicWindow { pause(instrument, .toxicFlow, until: now + settings.toxicPause) }
   }
