@@ -14,8 +14,8 @@ struct Quiet: ~Copyable {
   private(set) var requests: [String] = []
 
   /// Quoting three levels a side around 99,990 x 100,010.
-  init(settings: LaneSettings = LaneWorld.settings()) throws {
-    let lane = try LaneProbe(settings: settings, strategy: LadderStrategy(LaneWorld.ladder))
+  init(settings: LaneSettings = LaneWorld.settings(), ladder: LadderParameters = LaneWorld.ladder) throws {
+    let lane = try LaneProbe(settings: settings, strategy: LadderStrategy(ladder))
     now = lane.startTime
     self.lane = lane
     market(mark: 100_000)

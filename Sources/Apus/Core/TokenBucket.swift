@@ -35,6 +35,14 @@ public struct TokenBucket: ~Copyable, Sendable {
 
   public var rate: BucketRate { bucket.rate }
 
+  /// The time until it is full again, if nothing more is taken.
+  @inlinable @inline(always) @_noLocks
+  public func debt(now: Nanoseconds) -> Nanoseconds { max(0, bucket.full_at_ns - now) }
+
+  /// The time that an empty bucket takes to fill.
+  @inlinable @inline(always)
+  public var burst: Nanoseconds { apus_bucket_burst_ns(bucket.rate) }
+
   /// Takes `count` tokens (≥ 1) if `kept` would remain for others, such as cancels (R40).
   ///
   /// - Returns: `.never` if `count` and `kept` exceed the capacity (R63): an error of the caller.

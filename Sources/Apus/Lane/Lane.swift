@@ -24,8 +24,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   var stop = StopProgress()
   /// The kill ladder and the safety rules.
   var safety: LaneSafety
-  /// Messages that improvements leave for a side without quotes.
-  var improvementReserve: UInt32 = 0
+  /// Instruments whose changes were not worth a message yet.
+  var waiting: WaitingChanges
   /// Inserts, amends and mass quotes that may be without an answer.
   var unansweredLimit = 1
   /// When a command was held back for lack of budget: look again then.
@@ -66,6 +66,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     quoting = QuotingService(
       instrumentCapacity: count, ladderCapacity: settings.ladderCapacity, ordersPerSide: perSide)
     risk = RiskGate(instrumentCapacity: count)
+    waiting = WaitingChanges(instrumentCapacity: count)
     quotedTime = QuotedTime(instruments: count)
     quotes = LaneQuotes(instrumentCapacity: count)
     hasMassQuotes = settings.instruments.contains { $0.usesMassQuotes }
@@ -137,12 +138,14 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   /// Timers. Cheap when nothing is due; to be called at least every few milliseconds.
   mutating func tick(now: Nanoseconds) {
-    guard now >= nextTimerAt || now >= budgetReadyAt else { return }
+    guard now >= nextDueAt else { return }
     setTime(now)
     if now >= budgetReadyAt {
       budgetReadyAt = .max
       core.markAllDirty()
     }
+    if now >= waiting.readyAt { sendWaiting(now) }
+    if now >= quotes.waiting.readyAt { lookAtWaitingQuotes() }
     if now >= nextTimerAt {
       nextTimerAt = now + LaneSession.timerInterval
       runTimers(now)
@@ -152,7 +155,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   }
 
   /// When `tick` next has something to do.
-  var nextDueAt: Nanoseconds { min(nextTimerAt, budgetReadyAt) }
+  var nextDueAt: Nanoseconds { min(nextTimerAt, budgetReadyAt, min(waiting.readyAt, quotes.waiting.readyAt)) }
 
   mutating func setTime(_ now: Nanoseconds) {
     core.now = now
@@ -175,7 +178,10 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       // Whether quotes rest changes only with what makes an instrument dirty, or with a look.
       noteQuotedTime(index, now)
     }
-    if hasMassQuotes { sendQuotes(now) }
+    if hasMassQuotes, quotes.batch.count > 0 {
+      gatherWaitingQuotes(now)
+      sendQuotes(now)
+    }
   }
 
   /// Mutating, as what it calls is: a borrowed lane of this size would be copied to the stack first.
@@ -186,9 +192,10 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     return safety.block(instrument)
   }
 
-  private mutating func look(_ instrument: InstrumentIndex, _ now: Nanoseconds) {
+  mutating func look(_ instrument: InstrumentIndex, _ now: Nanoseconds) {
     core.counters.looks += 1
     let index = Int(instrument)
+    waiting.remove(instrument)
     let gate = gate(instrument)
     if hasMassQuotes, settings.instruments[index].usesMassQuotes {
       lookForQuotes(instrument, gate, now)
@@ -201,12 +208,13 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     core.markets[index].watched = quoting.lastBests
     // Without a session nothing can be sent; its orders are dealt with when there is one again.
     guard adapter.phase == .ready, !stop.isRequested else { return }
+    if settings.spending == .naively, !canReplaceAll(now) { return }
     let hold = holdChanges(instrument, now)
     for position in 0..<quoting.cancels.count {
       let command = quoting.cancels[position]
       if command.kind == .cancel || hold != .none {
         sendCancel(command.clientID, now)
-      } else if send(command, keeping: 0, now) != .sent {
+      } else if send(command, now) != .sent {
         sendCancel(command.clientID, now)  // too much rests; a cancel is never refused and has a budget of its own
       }
     }
@@ -215,46 +223,21 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       quoting.hold(instrument, hold)
       return
     }
-    // The best quote of a side that has none comes first, and may use the last of the budget; what only
-    // improves a side leaves a part of it untouched for that case (R42).
-    let state = core.tracker.state(instrument)
-    var sentFirst = (buy: false, sell: false)
-    let isStarved = (buy: state.pointee.bids.count == 0, sell: state.pointee.asks.count == 0)
-    if isStarved.buy || isStarved.sell {
-      for position in 0..<quoting.changes.count {
-        let command = quoting.changes[position]
-        if command.side == .buy ? !isStarved.buy || sentFirst.buy : !isStarved.sell || sentFirst.sell { continue }
-        if command.side == .buy { sentFirst.buy = true } else { sentFirst.sell = true }
-        if change(command, keeping: 0, now) == .noBudget { return }
-      }
-    }
-    for position in 0..<quoting.changes.count {
-      let command = quoting.changes[position]
-      // The first command of a starved side is the one that has just been sent.
-      if command.side == .buy, sentFirst.buy {
-        sentFirst.buy = false
-        continue
-      }
-      if command.side == .sell, sentFirst.sell {
-        sentFirst.sell = false
-        continue
-      }
-      if change(command, keeping: improvementReserve, now) == .noBudget { return }
-    }
+    sendChanges(instrument, now)
   }
 
   /// Sends a change. If it was to make a standing order larger and risk has no room for that, the order
   /// moves with the size it has; if that is refused too, it is cancelled: an order that should move
   /// must not stay behind at a price that is no longer wanted.
-  private mutating func change(_ command: Command, keeping kept: UInt32, _ now: Nanoseconds) -> Sending {
-    let result = send(command, keeping: kept, now)
+  mutating func change(_ command: Command, _ now: Nanoseconds) -> Sending {
+    let result = send(command, now)
     guard result == .refused, command.kind == .amend, let order = core.tracker.order(command.clientID),
       order.pointee.phaseValue == .live, order.pointee.inFlightValue == .none
     else { return result }
     var smaller = command
     smaller.qty = order.pointee.qty_lots
     if smaller.qty < command.qty, smaller.price != order.pointee.price_ticks,
-      send(smaller, keeping: kept, now) != .refused
+      send(smaller, now) != .refused
     {
       return .sent
     }
@@ -265,6 +248,15 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       sendCancel(command.clientID, now)
     }
     return result
+  }
+
+  /// Naive spending: everything at once, or nothing yet.
+  @inline(never)
+  private mutating func canReplaceAll(_ now: Nanoseconds) -> Bool {
+    let wanted = UInt32(quoting.changes.count)
+    guard wanted > 0, orderBudget.available(now: now) < quoting.changes.count else { return true }
+    budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(for: wanted, now: now) ?? .max)
+    return false
   }
 
   /// Why inserts and amends have to wait, and when to look again.
@@ -289,9 +281,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   }
 
   /// Sends one insert or amend, if risk and budget allow.
-  ///
-  /// - Parameter kept: messages of the budget that must be left for more urgent commands.
-  private mutating func send(_ command: Command, keeping kept: UInt32, _ now: Nanoseconds) -> Sending {
+  private mutating func send(_ command: Command, _ now: Nanoseconds) -> Sending {
     let state = core.tracker.state(command.instrument)
     let market = core.markets + Int(command.instrument)
     guard let info = market.pointee.info else { return .refused }
@@ -314,10 +304,10 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     if let block = safety.admit(isNew: isNew, command.instrument, now) {
       return holdBack(command.instrument, block)
     }
-    guard orderBudget.tryTake(keeping: kept, now: now) == .taken else {
+    guard orderBudget.tryTake(now: now) == .taken else {
       risk.count(.rate)
       core.counters.budgetWaits += 1
-      budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(keeping: kept, now: now) ?? .max)
+      budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(now: now) ?? .max)
       return .noBudget
     }
     guard let buffer = output.begin() else {
@@ -442,7 +432,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       quoting.assign(
         makeStrategy(InstrumentIndex(index), setting.name, info),
         policy: ReconcilePolicy(
-          priceToleranceTicks: setting.priceToleranceTicks, keepSizePermille: setting.keepSizePermille),
+          priceToleranceTicks: setting.priceToleranceTicks, keepSizePermille: setting.keepSizePermille,
+          queue: Adapter.queueRules, replacesEverything: settings.spending == .naively),
         to: InstrumentIndex(index))
     }
   }

@@ -18,6 +18,8 @@ struct LaneQuotes: ~Copyable {
   var bids = QuotePlan()
   var asks = QuotePlan()
   var batch = QuoteBatch()
+  /// Instruments with sides to be replaced, until a message with them has left.
+  var waiting: WaitingChanges
   private let announcements: UnsafeMutablePointer<Announcement>
   private let capacity: Int
   /// Sides with an announcement under way.
@@ -26,6 +28,7 @@ struct LaneQuotes: ~Copyable {
 
   init(instrumentCapacity: Int) {
     capacity = 2 * instrumentCapacity
+    waiting = WaitingChanges(instrumentCapacity: instrumentCapacity)
     announcements = .allocate(capacity: capacity)
     announcements.initialize(repeating: Announcement(), count: capacity)
   }
@@ -79,6 +82,7 @@ extension Lane where Adapter: ~Copyable {
   @inline(never)
   mutating func lookForQuotes(_ instrument: InstrumentIndex, _ gate: QuotingBlock, _ now: Nanoseconds) {
     let index = Int(instrument)
+    quotes.waiting.remove(instrument)
     let market = core.markets + index
     let state = core.tracker.state(instrument)
     let group = market.pointee.info.map { core.protection($0.product) } ?? nil
@@ -122,6 +126,10 @@ extension Lane where Adapter: ~Copyable {
       market: RiskMarket(
         grid: info.grid, markE8: market.pointee.ticker.markE8, collarLowE8: market.pointee.ticker.collarLowE8,
         collarHighE8: market.pointee.ticker.collarHighE8), into: &quotes.batch)
+    if isTaken.bids || isTaken.asks {
+      quotes.waiting.note(
+        instrument, value: (isTaken.bids ? quotes.bids.value : 0) + (isTaken.asks ? quotes.asks.value : 0))
+    }
     // What risk has no room to replace must not stay behind at prices that are no longer wanted.
     if quotes.bids.need == .replacement, !isTaken.bids { cancelLeaving(instrument, .buy, now) }
     if quotes.asks.need == .replacement, !isTaken.asks { cancelLeaving(instrument, .sell, now) }
@@ -137,19 +145,41 @@ extension Lane where Adapter: ~Copyable {
     }
   }
 
-  /// Sends what has gathered as one message, if the budget allows.
+  /// Takes all that waits into the message that is about to be sent: it costs no more with it.
+  @inline(never)
+  mutating func gatherWaitingQuotes(_ now: Nanoseconds) {
+    guard quotes.waiting.count > quotes.batch.count, isAffordable(quotes.waiting.sum, now) else { return }
+    for index in 0..<core.instrumentCount where quotes.waiting.isWaiting(index) {
+      guard quotes.batch.hasRoom else { return }
+      if !quotes.batch.contains(InstrumentIndex(index)) { look(InstrumentIndex(index), now) }
+    }
+  }
+
+  /// Time has passed, messages are cheaper: what waits is looked at again.
+  @inline(never)
+  mutating func lookAtWaitingQuotes() {
+    quotes.waiting.readyAt = .max
+    for index in 0..<core.instrumentCount where quotes.waiting.isWaiting(index) {
+      core.markDirty(InstrumentIndex(index))
+    }
+  }
+
+  /// Sends what has gathered as one message, if it is worth it and the budget allows.
   @inline(never)
   mutating func sendQuotes(_ now: Nanoseconds) {
     defer { quotes.batch.removeAll() }
     guard quotes.batch.count > 0 else { return }
-    // The last of the budget is for sides without quotes (R42).
-    let kept = quotes.batch.urgency >= QuotePlan.missingSide ? 0 : improvementReserve
-    guard orderBudget.tryTake(keeping: kept, now: now) == .taken else {
-      risk.count(.rate)
-      core.counters.budgetWaits += 1
-      budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(keeping: kept, now: now) ?? .max)
+    guard isAffordable(quotes.batch.value, now) else {
+      quotes.waiting.readyAt = min(quotes.waiting.readyAt, orderBudget.time(toPay: quotes.waiting.sum, now: now))
       return
     }
+    guard orderBudget.tryTake(now: now) == .taken else {
+      risk.count(.rate)
+      core.counters.budgetWaits += 1
+      budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(now: now) ?? .max)
+      return
+    }
+    for index in 0..<quotes.batch.count { quotes.waiting.remove(quotes.batch[index].instrument) }
     let serial = quotes.nextSerial()
     guard announce(serial, now), let buffer = output.begin(maximum: QuoteBatch.byteCapacity) else {
       takeBackQuotes(now)

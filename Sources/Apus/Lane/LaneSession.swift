@@ -214,7 +214,6 @@ extension Lane where Adapter: ~Copyable {
       let cancelRate = try? BucketRate(capacity: cancels, tokensPerSecond: cancels)
     else { return }  // a rate that makes no sense: the smallest one stays
     orderBudget = TokenBucket(orderRate)
-    improvementReserve = UInt32(usable / 4)
     unansweredLimit = max(1, usable / 2)
     cancelBudget = TokenBucket(cancelRate)
   }

@@ -86,6 +86,8 @@ public struct LaneSettings: Sendable {
   public var stopTimeout: Nanoseconds = 15_000_000_000
   public var orderCapacity = 4096
   public var ladderCapacity = 32
+  /// How order messages are spent.
+  public var spending = MessageSpending.byValue
   /// The kill ladder and the safety rules.
   public var safety = SafetySettings()
   /// Seeds the jitter of reconnects and the masks of frames.

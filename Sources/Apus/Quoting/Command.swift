@@ -37,6 +37,13 @@ public struct CommandBuffer: ~Copyable {
 
   mutating func removeAll() { count = 0 }
 
+  mutating func swap(_ a: Int, _ b: Int) {
+    precondition(a >= 0 && a < count && b >= 0 && b < count)
+    let command = (commands + a).pointee
+    (commands + a).pointee = (commands + b).pointee
+    (commands + b).pointee = command
+  }
+
   /// What does not fit is left for the next look: a reconciler may be asked again at any time.
   mutating func append(_ command: Command) {
     guard count < capacity else { return }

@@ -33,10 +33,8 @@ struct QuotePlan: ~Copyable {
   let levels: UnsafeMutablePointer<Quote>
   private(set) var count = 0
   private(set) var need = Need.nothing
-  /// How far the worst quote is off, 10⁻² basis points, a quote that is too bold four times as much; a missing side
-  /// counts as `missingSide`.
-  private(set) var urgency: Int64 = 0
-  static let missingSide: Int64 = 1_000_000
+  /// What replacing the side is worth: the sum over its new levels, see `MessageValue`.
+  private(set) var value: Int64 = 0
   /// Standing quotes that are no longer wanted, by their place on the side.
   private(set) var leaving: UInt64 = 0
 
@@ -50,11 +48,16 @@ struct QuotePlan: ~Copyable {
   var buffer: UnsafeBufferPointer<Quote> { UnsafeBufferPointer(start: levels, count: count) }
 
   /// Plans one side. The side must have no mass quote in flight.
-  mutating func plan(desired: borrowing Ladder, orders: borrowing SideOrders, policy: ReconcilePolicy) {
+  ///
+  /// - Parameter far: the market's best price on the other side; known whenever something is desired.
+  mutating func plan(
+    desired: borrowing Ladder, orders: borrowing SideOrders, policy: ReconcilePolicy, far: PriceTicks?
+  ) {
     let side = desired.side
+    let scale = desired.count > 0 ? far.map { MessageValue(side: side, far: $0, bestDesired: desired[0].price) } : nil
     count = 0
     need = .nothing
-    urgency = 0
+    value = 0
     leaving = 0
     var standing: UInt64 = 0
     for position in 0..<min(orders.count, 64) where orders[position].pointee.isSettled {
@@ -67,10 +70,11 @@ struct QuotePlan: ~Copyable {
       if let position = keeper(of: wanted, orders, policy) {
         leaving &= ~(1 << UInt64(position))
         let record = orders[position].pointee
-        append(Quote(price: record.price_ticks, qty: record.qty_lots - record.filled_lots))
+        let standing = Quote(price: record.price_ticks, qty: record.qty_lots - record.filled_lots)
+        append(policy.queue.keepsRepeated ? standing : wanted)
       } else if append(wanted) {
         isNew = true
-        urgency = max(urgency, distance(of: wanted, orders, standing, side))
+        if let scale { value += worth(of: wanted, orders, standing, scale) }
       }
     }
     if isNew { need = .replacement } else if leaving != 0 { need = .cancels }
@@ -99,16 +103,20 @@ struct QuotePlan: ~Copyable {
     return true
   }
 
-  /// How far the nearest standing quote is from a wanted one.
-  private func distance(of wanted: Quote, _ orders: borrowing SideOrders, _ standing: UInt64, _ side: Side) -> Int64 {
-    guard standing != 0 else { return Self.missingSide }
-    var nearest = Self.missingSide
-    let base = max(1, abs(wanted.price.rawValue))
+  /// What a new level is worth: the nearest standing quote moves there, or gets another size.
+  private func worth(
+    of wanted: Quote, _ orders: borrowing SideOrders, _ standing: UInt64, _ scale: MessageValue
+  ) -> Int64 {
+    guard standing != 0 else { return scale.insert(at: wanted.price) + (count == 1 ? MessageValue.missingSide : 0) }
+    var nearest: OrderPointer?
+    var distance = Int64.max
     for position in 0..<min(orders.count, 64) where standing & (1 << UInt64(position)) != 0 {
-      let price = orders[position].pointee.price_ticks
-      let away = LadderStrategy.scaled(abs(price.rawValue - wanted.price.rawValue), 1_000_000, base)
-      nearest = min(nearest, side.isBetter(price, than: wanted.price) ? 4 &* away : away)
+      let away = abs((orders[position].pointee.price_ticks - wanted.price).rawValue)
+      if away < distance { (nearest, distance) = (orders[position], away) }
     }
-    return nearest
+    guard let nearest else { return 0 }
+    if distance > 0 { return scale.move(from: nearest.pointee.price_ticks, to: wanted.price) }
+    let remaining = nearest.pointee.qty_lots - nearest.pointee.filled_lots
+    return scale.resize(at: wanted.price, missing: wanted.qty - remaining, of: wanted.qty)
   }
 }

@@ -137,6 +137,19 @@ public struct QuotingService: ~Copyable {
     }
   }
 
+  /// What each change of the last look is worth. `order` finds the order that an amend is about.
+  func value(of command: Command, order: OrderPointer?) -> Int64 {
+    guard let far = command.side == .buy ? lastBests.ask : lastBests.bid else { return 0 }
+    let best = command.side == .buy ? ladders.bids[0].price : ladders.asks[0].price
+    let value = MessageValue(side: command.side, far: far, bestDesired: best)
+    guard let order else { return value.insert(at: command.price) }
+    let standing = order.pointee.price_ticks
+    if standing != command.price { return value.move(from: standing, to: command.price) }
+    return value.resize(
+      at: command.price, missing: command.qty - order.pointee.qty_lots,
+      of: command.qty - order.pointee.filled_lots)
+  }
+
   /// Looks at an instrument that is quoted with mass quotes, and plans both sides.
   ///
   /// A ladder is cut to half of the room up to the limit: while a side is being replaced, what stands and what
@@ -150,8 +163,8 @@ public struct QuotingService: ~Copyable {
     blocks[Int(instrument)] = fill(
       instrument, market: market, state: state, limits: limits, staleAfter: staleAfter, gate: gate, share: 2, now: now)
     let policy = policies[Int(instrument)]
-    bids.plan(desired: ladders.bids, orders: state.pointee.bids, policy: policy)
-    asks.plan(desired: ladders.asks, orders: state.pointee.asks, policy: policy)
+    bids.plan(desired: ladders.bids, orders: state.pointee.bids, policy: policy, far: lastBests.ask)
+    asks.plan(desired: ladders.asks, orders: state.pointee.asks, policy: policy, far: lastBests.bid)
   }
 
   /// Fills the ladders, cut to what is safe; returns why they are empty, if they are.

@@ -1,5 +1,23 @@
 import CSupport
 
+/// What keeps an order's place in the queue of its price: a venue's rules, as data.
+///
+/// A change of the price loses the place everywhere.
+public struct QueueRules: Equatable, Sendable {
+  /// An amend to a smaller size at the same price.
+  public var keepsReduced: Bool
+  /// An amend to a larger size at the same price.
+  public var keepsEnlarged: Bool
+  /// A level of a mass quote that repeats price and size of the standing quote.
+  public var keepsRepeated: Bool
+
+  public init(keepsReduced: Bool = true, keepsEnlarged: Bool = false, keepsRepeated: Bool = true) {
+    self.keepsReduced = keepsReduced
+    self.keepsEnlarged = keepsEnlarged
+    self.keepsRepeated = keepsRepeated
+  }
+}
+
 /// When a standing quote is good enough to be left alone.
 public struct ReconcilePolicy: Equatable, Sendable {
   /// A standing price this many ticks from the desired one is kept, ≥ 0.
@@ -7,10 +25,18 @@ public struct ReconcilePolicy: Equatable, Sendable {
   /// A standing size of at least this many thousandths of the desired one is kept, 0 ... 1000.
   /// A standing size above the desired one is always reduced.
   public var keepSizePermille: Int64
+  public var queue: QueueRules
+  /// A side in which anything has to change is cancelled and inserted anew. To be compared with.
+  public var replacesEverything: Bool
 
-  public init(priceToleranceTicks: Int64 = 0, keepSizePermille: Int64 = 1000) {
+  public init(
+    priceToleranceTicks: Int64 = 0, keepSizePermille: Int64 = 1000, queue: QueueRules = QueueRules(),
+    replacesEverything: Bool = false
+  ) {
     self.priceToleranceTicks = priceToleranceTicks
     self.keepSizePermille = keepSizePermille
+    self.queue = queue
+    self.replacesEverything = replacesEverything
   }
 
   func matches(_ a: PriceTicks, _ b: PriceTicks) -> Bool {
@@ -52,6 +78,11 @@ public enum Reconciler {
       var index = 0
       while index < orders.count, stands(orders[index], as: desired[index], policy) { index += 1 }
       if index == orders.count { return }
+    }
+
+    if policy.replacesEverything {
+      replace(instrument, desired, orders, &cancels, &changes)
+      return
     }
 
     // Two passes over the same merge: what matched is found again rather than stored.
@@ -114,6 +145,32 @@ public enum Reconciler {
     }
   }
 
+  /// Cancels all orders of a side and inserts all its quotes.
+  @inline(never)
+  private static func replace(
+    _ instrument: InstrumentIndex, _ desired: borrowing Ladder, _ orders: borrowing SideOrders,
+    _ cancels: inout CommandBuffer, _ changes: inout CommandBuffer
+  ) {
+    for index in 0..<orders.count where !isSetAside(orders[index]) {
+      let record = orders[index]
+      // What is under way is waited for.
+      if isBusy(record) { return }
+    }
+    for index in 0..<orders.count where !isSetAside(orders[index]) {
+      let record = orders[index]
+      cancels.append(
+        Command(
+          kind: .cancel, side: desired.side, instrument: instrument, clientID: record.pointee.client_id,
+          price: record.pointee.price_ticks, qty: .zero))
+    }
+    for index in 0..<desired.count {
+      changes.append(
+        Command(
+          kind: .insert, side: desired.side, instrument: instrument, clientID: 0, price: desired[index].price,
+          qty: desired[index].qty))
+    }
+  }
+
   /// Settled, and good enough to be left alone.
   @inline(__always)
   private static func stands(_ order: OrderPointer, as wanted: Quote, _ policy: ReconcilePolicy) -> Bool {
@@ -138,12 +195,13 @@ public enum Reconciler {
     guard !isBusy(order) else { return }
     let standing = order.pointee.effectiveRemaining
     guard !policy.keeps(standing: standing, desired: wanted.qty) else { return }
-    // A reduction keeps the order's own price, and so its place in the queue. A top-up loses the
-    // place in any case, so it moves to the desired price too.
+    // What keeps its place in the queue keeps its own price; what loses it in any case, as a top-up does on most venues,
+    // moves to the desired price too.
     let isReduction = standing > wanted.qty
+    let keepsPlace = isReduction ? policy.queue.keepsReduced : policy.queue.keepsEnlarged
     let command = Command(
       kind: .amend, side: side, instrument: instrument, clientID: order.pointee.client_id,
-      price: isReduction ? order.pointee.price_ticks : wanted.price,
+      price: keepsPlace ? order.pointee.price_ticks : wanted.price,
       qty: order.pointee.filled_lots + wanted.qty)
     if isReduction { cancels.append(command) } else { changes.append(command) }
   }

@@ -14,8 +14,8 @@ struct QuoteBatch: ~Copyable {
   private let quotes: UnsafeMutablePointer<Quote>
   private(set) var count = 0
   private(set) var levelCount = 0
-  /// The greatest need of any side in it, see `QuotePlan.urgency`.
-  private(set) var urgency: Int64 = 0
+  /// What the message is worth: the sum over its sides, see `MessageValue`.
+  private(set) var value: Int64 = 0
 
   init() {
     entries = .allocate(capacity: Self.instrumentCapacity)
@@ -41,10 +41,15 @@ struct QuoteBatch: ~Copyable {
       && (count + 2) * Self.entryBytes + levels * Self.levelBytes <= Self.byteCapacity
   }
 
+  func contains(_ instrument: InstrumentIndex) -> Bool {
+    for index in 0..<count where (entries + index).pointee.instrument == instrument { return true }
+    return false
+  }
+
   mutating func removeAll() {
     count = 0
     levelCount = 0
-    urgency = 0
+    value = 0
   }
 
   fileprivate mutating func append(
@@ -54,8 +59,8 @@ struct QuoteBatch: ~Copyable {
       instrument: instrument, bids: bidCount > 0 ? copy(bids, bidCount) : nil,
       asks: askCount > 0 ? copy(asks, askCount) : nil)
     count += 1
-    if bidCount > 0 { urgency = max(urgency, bids.urgency) }
-    if askCount > 0 { urgency = max(urgency, asks.urgency) }
+    if bidCount > 0 { value += bids.value }
+    if askCount > 0 { value += asks.value }
   }
 
   private mutating func copy(_ plan: borrowing QuotePlan, _ levels: Int) -> UnsafeBufferPointer<Quote> {

@@ -94,4 +94,6 @@ protocol ExchangeAdapter: ~Copyable {
   static func proof(of kind: RequestKind, code: Int64) -> RefusalProof
   /// Whether the code says that the message rate was exceeded.
   static func isThrottle(code: Int64) -> Bool
+  /// What keeps an order's place in the queue of its price.
+  static var queueRules: QueueRules { get }
 }

@@ -11,7 +11,7 @@ public final class ChaosWorld {
   let venue: SimulatedVenue
   private let flow: FaultyFlow
   private(set) var lane: SimulatedLane
-  private let clock: Clock
+  private let clock: TokenClock
   private var random: SplitMix
   /// Lives of the engine so far; a crash begins another.
   private(set) var life = 1
@@ -80,7 +80,7 @@ public final class ChaosWorld {
         }))
     venue = try SimulatedVenue(configuration, flow: flow)
     settings = Self.settings(plan, configuration.instruments)
-    clock = Clock(base: configuration.wallClockBase)
+    clock = TokenClock(base: configuration.wallClockBase)
     lane = try Self.makeLane(settings, plan, clock)
     injector.note = { [unowned self] _, fault, kinds in
       if let trace = self.trace { trace(self.now, "fault: \(fault.text) strikes a frame of \(kinds.text)") }
@@ -125,35 +125,13 @@ public final class ChaosWorld {
     return settings
   }
 
-  private static func makeLane(_ settings: LaneSettings, _ plan: FaultPlan, _ clock: Clock) throws -> SimulatedLane {
+  private static func makeLane(_ settings: LaneSettings, _ plan: FaultPlan, _ clock: TokenClock) throws -> SimulatedLane {
     let ladder = LadderParameters(
       levels: plan.levels, halfSpreadCentiBps: 20, stepTicks: 2, size: QtyLots(rawValue: plan.sizeLots),
       skewCentiBps: 100)
     return try SimulatedLane(
       settings: settings, ladders: Array(repeating: ladder, count: settings.instruments.count),
       makeToken: { clock.token() })
-  }
-
-  /// Unsigned tokens with a rising time; the venue here checks no signature.
-  private final class Clock {
-    var now: Nanoseconds = 0
-    var error: Nanoseconds = 0
-    private let base: Nanoseconds
-    private var last: Nanoseconds = 0
-    init(base: Nanoseconds) { self.base = base }
-
-    func token() -> String {
-      // As the engine's own source of times: never the same twice, and a clock that goes back is not followed
-      // further than that.
-      let wall = base + now + error
-      last = max(wall, last > wall + 20_000_000_000 ? wall : last + 1000)
-      let header = Base64URL.encode(Array(#"{"alg":"RS512","kid":"K1","typ":"JWT"}"#.utf8))
-      let seconds = last / 1_000_000_000
-      var micros = String(last / 1000 % 1_000_000)
-      micros = String(repeating: "0", count: 6 - micros.count) + micros
-      let payload = Base64URL.encode(Array("{\"iat\":\(seconds).\(micros)}".utf8))
-      return "\(header).\(payload).\(Base64URL.encode([1, 2, 3]))"
-    }
   }
 
   // MARK: - Running

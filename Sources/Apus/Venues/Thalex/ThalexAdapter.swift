@@ -398,4 +398,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   }
 
   static func isThrottle(code: Int64) -> Bool { code == 4 || code == 3 }
+
+  /// Thalex protocol 6.2 (amends) and 6.5 (mass quotes).
+  static let queueRules = QueueRules(keepsReduced: true, keepsEnlarged: false, keepsRepeated: true)
 }

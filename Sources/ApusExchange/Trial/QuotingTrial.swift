@@ -1,0 +1,265 @@
+public import Apus
+import CSupport
+
+/// A lane that quotes a market through a simulated venue on virtual time, and what came of it.
+///
+/// The network is perfect and takes a constant time each way; what is measured is how the lane spends its order messages.
+/// Deterministic: the same market and settings give the same outcome. One thread.
+public final class QuotingTrial {
+  /// What is quoted, and how.
+  public struct Plan: Sendable {
+    public var instruments: [InstrumentSpec]
+    /// One for each instrument.
+    public var ladders: [LadderParameters]
+    /// One for each instrument; name and market are those of `instruments`.
+    public var settings: LaneSettings
+    /// One way.
+    public var latency: Nanoseconds = 500_000
+    /// Order messages a second that the venue grants.
+    public var messageRate = 50
+    public var seed: UInt64 = 1
+
+    public init(instruments: [InstrumentSpec], ladders: [LadderParameters], settings: LaneSettings) {
+      precondition(instruments.count == ladders.count && instruments.count == settings.instruments.count)
+      self.instruments = instruments
+      self.ladders = ladders
+      self.settings = settings
+    }
+  }
+
+  /// Sums over all instruments. Times in nanoseconds, money in 10⁻⁸ USD.
+  public struct Outcome: Sendable {
+    /// Time of the market, from the first moment with quotes; times the number of instruments.
+    public var watched: Nanoseconds = 0
+    /// Of it, with a bid and an ask of ours at the venue.
+    public var quoted: Nanoseconds = 0
+    /// Requests that count as order messages, and cancels, which have a limit of their own.
+    public var orderMessages = 0
+    public var cancels = 0
+    /// Requests that the venue refused for their rate.
+    public var violations = 0
+    /// How long ago the price of each quote that was hit had been set.
+    public var ages: [Nanoseconds] = []
+    /// For each quote that was hit how far its price was on the good side of the index, 10⁻⁸ of the price, and
+    /// the same with the index of one second later.
+    public var edges: [Int64] = []
+    public var edgesAfterSecond: [Int64] = []
+    public var fills = 0
+    public var tradedE8: MoneyE8 = 0
+    public var feesE8: MoneyE8 = 0
+    /// Realised and open profit, after fees.
+    public var profitE8: MoneyE8 = 0
+  }
+
+  private let plan: Plan
+  private let flow: any MarketFlow
+  private let venue: SimulatedVenue
+  private var lane: SimulatedLane
+  private let clock: TokenClock
+  private var server: WebSocketEndpoint
+  private let connection = ConnectionID(1)
+  private var isUp = false
+  private var toVenue: [Parcel] = []
+  private var toLane: [Parcel] = []
+  private var now: Nanoseconds = 0
+  private var outcome = Outcome()
+
+  private struct Parcel {
+    var at: Nanoseconds
+    var bytes: [UInt8]
+  }
+
+  /// The price of a resting order, and since when.
+  private struct Standing {
+    var price: PriceTicks
+    var since: Nanoseconds
+  }
+  private var standing: [UInt64: Standing] = [:]
+  private var seenFills = 0
+  /// Executions whose second has not passed yet, by their place in the account's list.
+  private var waiting: [(fill: Int, until: Nanoseconds)] = []
+  private var wasQuoted: [Bool]
+  private var hasBegun: [Bool]
+
+  /// - Throws: `VenueError`, or if memory for the lane cannot be had.
+  public init(_ plan: Plan, flow: any MarketFlow) throws {
+    self.plan = plan
+    self.flow = flow
+    var configuration = VenueConfiguration()
+    configuration.seed = plan.seed
+    configuration.instruments = plan.instruments
+    configuration.sessionMessageRate = plan.messageRate
+    configuration.markInterval = 100_000_000
+    venue = try SimulatedVenue(configuration, flow: flow)
+    let clock = TokenClock(base: configuration.wallClockBase)
+    self.clock = clock
+    var settings = plan.settings
+    settings.seed = plan.seed | 1
+    lane = try SimulatedLane(settings: settings, ladders: plan.ladders, makeToken: { clock.token() })
+    server = try WebSocketEndpoint(server: settings.path)
+    wasQuoted = Array(repeating: false, count: plan.instruments.count)
+    hasBegun = wasQuoted
+  }
+
+  /// Runs until the market has nothing more to say, or for this long.
+  public func run(for duration: Nanoseconds = .max) throws -> Outcome {
+    venue.connect(connection, now: now)
+    try lane.connected(key: Array(repeating: 7, count: 16), maskSeed: plan.seed, now: now)
+    isUp = true
+    while now < duration, !flow.isFinished, isUp { step(until: duration) }
+    settleAccounts()
+    return outcome
+  }
+
+  private func step(until end: Nanoseconds) {
+    var next = min(end, lane.nextDueAt, venue.nextWake)
+    if let parcel = toVenue.first { next = min(next, parcel.at) }
+    if let parcel = toLane.first { next = min(next, parcel.at) }
+    let before = now
+    now = min(end, max(next, now + 1000))
+    account(now - before)
+    clock.now = now
+    venue.advance(to: now)
+    deliverToVenue()
+    drainVenue()
+    deliverToLane()
+    lane.tick(now: now)
+    collectLane()
+    look()
+    if let reason = lane.closeReason { fail(reason) }
+  }
+
+  /// The network never breaks: a lane that closes has a reason of its own, and the trial says so by ending.
+  private func fail(_ reason: String) {
+    isUp = false
+    failure = reason
+  }
+
+  /// Why the trial ended before its market did.
+  public private(set) var failure: String?
+
+  // MARK: - The network
+
+  private func collectLane() {
+    let output = lane.output
+    guard output.count > 0 else { return }
+    toVenue.append(Parcel(at: now + plan.latency, bytes: Array(output)))
+    lane.consumeOutput(output.count)
+  }
+
+  private func deliverToVenue() {
+    var taken = 0
+    while taken < toVenue.count, toVenue[taken].at <= now {
+      toVenue[taken].bytes.withUnsafeBytes { bytes in
+        server.receive(bytes)
+        reading: while true {
+          switch server.next() {
+          case .none: break reading
+          case .text(let text): request(text)
+          case .ping, .pong: venue.pinged(connection, now: now)
+          default: continue
+          }
+        }
+      }
+      taken += 1
+    }
+    if taken > 0 { toVenue.removeFirst(taken) }
+  }
+
+  private func request(_ text: UnsafeRawBufferPointer) {
+    let kind = FrameFacts(text, .toVenue).kind
+    if FrameKinds.changes.contains(kind) {
+      outcome.orderMessages += 1
+    } else if kind == .cancels {
+      outcome.cancels += 1
+    }
+    venue.receive(connection, text: text, now: now)
+  }
+
+  private func drainVenue() {
+    if venue.hasOutput {
+      venue.drain { _, outgoing in
+        switch outgoing {
+        case .text(let text): _ = server.sendText(text)
+        case .close(let code): fail("the venue closed the connection with \(code)")
+        }
+      }
+    }
+    let output = server.output
+    guard output.count > 0 else { return }
+    toLane.append(Parcel(at: now + plan.latency, bytes: Array(output)))
+    server.consumeOutput(output.count)
+  }
+
+  private func deliverToLane() {
+    var taken = 0
+    while taken < toLane.count, toLane[taken].at <= now {
+      toLane[taken].bytes.withUnsafeBytes { lane.receive($0, now: now) }
+      taken += 1
+    }
+    if taken > 0 { toLane.removeFirst(taken) }
+  }
+
+  // MARK: - Looking
+
+  private var ledger: Account? { venue.accounts.values.first }
+
+  private func account(_ elapsed: Nanoseconds) {
+    for index in wasQuoted.indices where hasBegun[index] {
+      outcome.watched += elapsed
+      if wasQuoted[index] { outcome.quoted += elapsed }
+    }
+  }
+
+  private func look() {
+    guard let ledger else { return }
+    // Executions first: what was hit is gone from the list of orders, but not from our notes.
+    while seenFills < ledger.fills.count {
+      note(ledger.fills[seenFills])
+      waiting.append((seenFills, now + 1_000_000_000))
+      seenFills += 1
+    }
+    while let first = waiting.first, now >= first.until {
+      outcome.edgesAfterSecond.append(edge(of: ledger.fills[first.fill]))
+      waiting.removeFirst()
+    }
+    var bids: [Bool] = Array(repeating: false, count: wasQuoted.count)
+    var asks = bids
+    for order in ledger.orders {
+      if order.side == .buy { bids[order.market.index] = true } else { asks[order.market.index] = true }
+      if standing[order.number]?.price != order.price {
+        standing[order.number] = Standing(price: order.price, since: now)
+      }
+    }
+    if standing.count > 4 * (ledger.orders.count + 256) {
+      let live = Set(ledger.orders.map(\.number))
+      standing = standing.filter { live.contains($0.key) }
+    }
+    for index in wasQuoted.indices {
+      wasQuoted[index] = bids[index] && asks[index]
+      if wasQuoted[index] { hasBegun[index] = true }
+    }
+  }
+
+  private func note(_ fill: Fill) {
+    outcome.fills += 1
+    if let quote = standing[fill.orderNumber] { outcome.ages.append(now - quote.since) }
+    outcome.edges.append(edge(of: fill))
+    let market = venue.markets[fill.market]
+    outcome.tradedE8 += valueE8(lots: fill.lots.rawValue, priceE8: fill.priceE8, grid: market.spec.grid)
+  }
+
+  private func edge(of fill: Fill) -> Int64 {
+    let indexE8 = venue.markets[fill.market].underlying.latestE8
+    return Decimal.scaled(fill.side.sign * (indexE8 - fill.priceE8), 100_000_000, over: max(1, indexE8))
+  }
+
+  private func settleAccounts() {
+    guard let ledger else { return }
+    outcome.violations = Int(ledger.violations)
+    for (market, position) in zip(venue.markets, ledger.positions) {
+      outcome.feesE8 += position.feesE8
+      outcome.profitE8 += position.realised + position.unrealisedE8(market) - position.feesE8
+    }
+  }
+}
