@@ -91,6 +91,12 @@ struct VenueCommand: AsyncParsableCommand {
     help: "What a mass quote counts as against the message rate: one a request, one an instrument, or one a side.")
   var massQuoteCost = MassQuoteCostArgument.request
 
+  @Option(
+    help: ArgumentHelp(
+      "How far the venue's clock is ahead of this machine's, -3600000 to 3600000; logins are good for 30 s.",
+      valueName: "ms"))
+  var clockErrorMs = 0
+
   @Flag(help: "End when the recordings have come to their end.")
   var exitAtEnd = false
 
@@ -111,6 +117,9 @@ struct VenueCommand: AsyncParsableCommand {
     }
     if let chain, !(0...2000).contains(chain) {
       throw ValidationError("--chain must be a number of options from 0 to 2000, not \(chain)")
+    }
+    guard (-3_600_000...3_600_000).contains(clockErrorMs) else {
+      throw ValidationError("--clock-error-ms must be from -3600000 to 3600000, not \(clockErrorMs)")
     }
     if let core {
       let allowed = try CPU.allowedCores()
@@ -167,6 +176,7 @@ struct VenueCommand: AsyncParsableCommand {
     server.driver = driver
     server.waitsForClient = waitForClient
     server.stopsAtEnd = exitAtEnd
+    server.clockError = Nanoseconds(clockErrorMs) * 1_000_000
     if !feed.isEmpty { server.noteEnd = { say(VenueCommand.endOfFeed) } }
     var registry = KeyRegistry()
     for argument in key { try registry.register(file: argument.path, as: argument.id) }

@@ -131,6 +131,23 @@ import Testing
     try stage.expectNothingLeft()
   }
 
+  @Test(arguments: [("7000", "behind"), ("-7000", "ahead of")])
+  func `R48 a clock too far from the venue's says by how much, exits with 77, and no order has left`(
+    error: String, direction: String
+  ) throws {
+    let stage = try Stage(["--clock-error-ms=" + error])
+    let engine = try Program(
+      "apus", ["run", "--config", stage.configuration(), "--report", stage.room.file("report.json")])
+    #expect(engine.wait() == 77)
+    expectOneLine(engine, "clock is", "ms \(direction) the venue's", "may differ by 2000 ms", "safety.clock_offset_ms")
+    let accounts = try stage.books()
+    #expect(accounts.count == 1)
+    for account in accounts {
+      #expect((account["openOrders"] as? [Any])?.isEmpty == true)
+      #expect((account["positions"] as? [[String: Any]])?.allSatisfy { $0["lots"] as? Int == 0 } == true)
+    }
+  }
+
   @Test func `an instrument that the venue does not list says so and exits with 77`() throws {
     let stage = try Stage()
     let engine = try Program("apus", ["run", "--config", stage.configuration(instrument: "DOGE-PERPETUAL")])

@@ -37,6 +37,23 @@ import Testing
     #expect(made == ["0 BTC-PERPETUAL"])
   }
 
+  @Test(arguments: [1, 3])
+  func `mass quotes are rehearsed too, and an instrument of each way if the engine has both`(levels: Int) throws {
+    var settings = Self.settings(["BTC-PERPETUAL", "ETH-PERPETUAL", "SOL-PERPETUAL"])
+    settings.instruments[0].usesMassQuotes = true
+    var made: [String] = []
+    let both = try LaneRehearsal.run(settings: settings) { index, name, _ in
+      made.append("\(index) \(name)")
+      return StrategyBox(Self.ladder(levels))
+    }
+    #expect(made == ["0 BTC-PERPETUAL", "0 ETH-PERPETUAL"])
+    settings.instruments = [settings.instruments[0]]
+    let quotes = try LaneRehearsal.run(settings: settings) { _, _, _ in StrategyBox(Self.ladder(levels)) }
+    // A side or both in each message, and the market moves in two of three rounds.
+    #expect(quotes > 100, "\(quotes)")
+    #expect(both > quotes + 2 * levels * 100)
+  }
+
   @Test func `a strategy that wants nothing, and an engine without instruments, rehearse without a frame`() throws {
     let frames = try LaneRehearsal.run(settings: Self.settings(["BTC-PERPETUAL"])) { _, _, _ in StrategyBox(Quiet()) }
     #expect(frames == 0)

@@ -58,6 +58,35 @@ import Testing
     #expect(world.tracker.buys == 5)
   }
 
+  @Test func `R04 a quote that has traded is not believed dead because its mass quote is refused`() throws {
+    var world = try UnderWay()
+    var fill = Say.fill(world.new, "T1", qty: 2, price: 99)
+    fill.clientID = 0
+    fill.isOurQuote = true
+    _ = world.tracker.apply(fill, now: 2)
+    world.tracker.quotesHadNoEffect(0, .buy, now: 10)
+    #expect(world.new.pointee.phaseValue == .unknown)
+    #expect(world.tracker.buys == 5 + 3)
+  }
+
+  @Test func `R02 a query from before an announcement does not give the new quote the id of an older one`() throws {
+    var world = try UnderWay()
+    var older = Say.report(world.new, change: .existing, source: .query, venueID: "OLDER")
+    older.clientID = 0
+    older.isOurQuote = true
+    world.tracker.beginQuery(sentAt: 1)
+    let outcome = world.tracker.apply(older, now: 2)
+    #expect(outcome == .stale)
+    #expect(world.new.pointee.venue_id.count == 0)
+  }
+
+  @Test func `R19 a late refusal of a cancel does not settle a quote that a mass quote is replacing`() throws {
+    var world = try UnderWay()
+    let refused = world.tracker.refuse(.cancel(world.standing.pointee.client_id), proof: .noEffect, now: 5)
+    #expect(refused == nil)
+    #expect(!world.standing.pointee.isSettled)
+  }
+
   @Test func `R06 R09 an execution that is told before its quote's first report finds the quote by side and price`()
     throws
   {

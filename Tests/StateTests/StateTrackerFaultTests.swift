@@ -160,6 +160,40 @@ import Testing
     #expect(tracker.buys == 9)
   }
 
+  @Test func `R04 an insert that is refused after it has traded is not believed dead`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.insert(.buy, 100, 7)
+    _ = tracker.apply(Say.fill(order, "T1", qty: 2), now: 1)
+    _ = tracker.refuse(.insert(order.pointee.client_id), proof: .noEffect, now: 2)
+    #expect(order.pointee.phaseValue == .unknown)
+    #expect(tracker.buys == 5)
+  }
+
+  @Test func `R05 what cannot be true of a dead order is counted, and no fills are waited for`() throws {
+    var tracker = try Say.tracker()
+    let order = tracker.rest(.buy, 100, 7)
+    _ = tracker.apply(Say.report(order, .cancelled, change: .cancel), now: 1)
+    let overfilled = tracker.apply(Say.report(order, .filled, change: .fill, filled: 8), now: 2)
+    let strange = tracker.apply(Say.report(order, .other), now: 3)
+    #expect(overfilled == .impossible && strange == .impossible)
+    #expect(tracker.counters.impossible == 2)
+    #expect(tracker.buys == 0 && tracker.missingFillOrders == 0)
+  }
+
+  @Test func `R05 a request for an order that is not settled is refused and counted, and the order stays as it is`()
+    throws
+  {
+    var tracker = try Say.tracker()
+    let order = tracker.rest(.buy, 100, 7)
+    _ = tracker.apply(Say.report(order, .cancelled, change: .cancel), now: 1)
+    let isAmended = tracker.beginAmend(order, price: PriceTicks(rawValue: 1), qty: QtyLots(rawValue: 9), now: 2)
+    let isCancelled = tracker.beginCancel(order, now: 2)
+    let isTakenBack = tracker.takeBack(order, now: 2)
+    #expect(!isAmended && !isCancelled && !isTakenBack)
+    #expect(order.pointee.phaseValue == .dead && order.pointee.inFlightValue == .none)
+    #expect(tracker.counters.impossible == 3 && tracker.inFlightCount == 0)
+  }
+
   @Test func `R07 as long as the venue's position differs from ours the worse of both limits`() throws {
     var tracker = try Say.tracker()
     _ = tracker.rest(.buy, 100, 3)

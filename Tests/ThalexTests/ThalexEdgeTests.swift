@@ -144,6 +144,41 @@ import Testing
     #expect(now == ignored)
   }
 
+  @Test func `R04_ R20_ a combination order of another program does not make a list incomplete, whatever its label`()
+    throws
+  {
+    var bench = try Bench()
+    let combination = try Bench.result(of: "res-insert-combo").replacing(
+      "\"direction\"", with: "\"label\":\"mm\",\"direction\"")
+    let before = bench.decoder.ignoredItems
+    let query = bench.decode(Bench.reply(.openOrders, result: "[\(combination),\(Self.order)]"))
+    #expect(query.contains("end openOrders") && query.last?.hasPrefix("replied") == true, "\(query)")
+    #expect(!query.contains { $0.hasPrefix("edge") })
+    #expect(bench.decode(Self.feed(combination, Self.order)) == Self.good)
+    let snapshot = bench.decode(Self.feed(combination, snapshot: true))
+    #expect(snapshot == ["begin sessionOrders", "end sessionOrders"])
+    let after = bench.decoder.ignoredItems
+    #expect(after == before + 3)
+    // As the answer to one of our orders it is none.
+    let reply = bench.decode("{\"id\":\(ThalexRequestID.insert(1001)),\"result\":\(combination)}")
+    #expect(reply == ["edge unknownName"])
+  }
+
+  @Test func `R05_ a ticker or a book as the answer to one of our requests answers nothing`() throws {
+    var bench = try Bench()
+    for name in ["res-ticker", "res-book"] {
+      let result = try Bench.result(of: name)
+      for id in [
+        ThalexRequestID.insert(1001), ThalexRequestID.amend(1001), ThalexRequestID.cancel(1001),
+        ThalexRequestID.session(.openOrders), ThalexRequestID.session(.portfolio),
+        ThalexRequestID.session(.tradeHistory), ThalexRequestID.massQuote(7),
+      ] {
+        let lines = bench.decode("{\"id\":\(id),\"result\":\(result)}")
+        #expect(lines.count == 1 && lines.first?.hasPrefix("edge") == true, "\(name) \(id): \(lines)")
+      }
+    }
+  }
+
   @Test func `records that are no executions are not fills`() throws {
     var bench = try Bench()
     let text = String(decoding: try Fixtures.bytes("ntf-account-trade-history"), as: UTF8.self)

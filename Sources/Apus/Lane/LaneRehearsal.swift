@@ -10,19 +10,32 @@ enum LaneRehearsal {
   /// Ticks that are rehearsed; enough for the predictors. Some 50 ms with three quotes a side.
   static let rounds = 300
 
-  /// Runs on the lane's own thread, after that has been pinned.
+  /// Runs on the lane's own thread, after that has been pinned. The first instrument is rehearsed, and the first one
+  /// that is quoted in the other way: order by order, or by mass quotes.
   ///
-  /// - Parameter makeStrategy: as the engine's. It is asked for one strategy more, which sees a market that is not
-  ///   real and is then thrown away.
+  /// - Parameter makeStrategy: as the engine's. It is asked for one or two strategies more, which see a market that is
+  ///   not real and are then thrown away.
   /// - Returns: the order frames that were written: 0 if the strategy did not want to quote.
   @discardableResult
   static func run(
     settings: LaneSettings, makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
   ) throws -> Int {
     guard let first = settings.instruments.first else { return 0 }
+    var frames = try rehearse(first, settings, makeStrategy)
+    if let other = settings.instruments.first(where: { $0.usesMassQuotes != first.usesMassQuotes }) {
+      frames += try rehearse(other, settings, makeStrategy)
+    }
+    return frames
+  }
+
+  private static func rehearse(
+    _ instrument: InstrumentSettings, _ settings: LaneSettings,
+    _ makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+  ) throws -> Int {
     var settings = settings
-    settings.instruments = [first]
+    settings.instruments = [instrument]
     var probe = try LaneProbe(settings: settings, makeStrategy: makeStrategy)
+    var quotes = RehearsedQuotes(instrument: instrument.name)
     var now = probe.startTime
     var frames = 0
 
@@ -31,8 +44,8 @@ enum LaneRehearsal {
     let middle = 500_000
     var shift = 0
     var texts = [
-      RehearsedFrames.ticker(first.name, mark: middle),
-      RehearsedFrames.book(first, bids: levels(below: middle), asks: levels(above: middle), isSnapshot: true),
+      RehearsedFrames.ticker(instrument.name, mark: middle),
+      RehearsedFrames.book(instrument, bids: levels(below: middle), asks: levels(above: middle), isSnapshot: true),
     ]
     for round in 0..<rounds {
       // Turns and answers alternate, as they do with a venue.
@@ -44,14 +57,24 @@ enum LaneRehearsal {
         probe.tick(now: now)
         var requests: [String] = []
         probe.takeRequests(into: &requests)
-        texts = requests.compactMap { probe.acknowledgement(of: $0) }
-        frames += texts.count
+        texts = []
+        for request in requests {
+          if let answer = probe.acknowledgement(of: request) {
+            texts.append(answer)
+            frames += 1
+          } else if let answers = quotes.answers(to: request) {
+            texts += answers
+            frames += answers.count > 1 ? 1 : 0
+          }
+        }
       }
+      // What became of a mass quote is looked at by a timer.
+      if instrument.usesMassQuotes { now += LaneSession.timerInterval }
       let step = round / 20 % 2 == 0 ? 1 : -1
       if round % 3 == 0 {
-        texts = [RehearsedFrames.ticker(first.name, mark: middle + shift)]
+        texts = [RehearsedFrames.ticker(instrument.name, mark: middle + shift)]
       } else {
-        texts = [move(first, from: middle + shift, by: step)]
+        texts = [move(instrument, from: middle + shift, by: step)]
         shift += step
       }
     }
@@ -98,5 +121,79 @@ private enum RehearsedFrames {
     "{\"channel_name\":\"book.\(instrument.name).none.\(instrument.bookDepth).raw\",\"notification\":{\"trades\":[],"
       + "\"bid_changes\":[\(bids)],\"ask_changes\":[\(asks)],\"total_bid_amount\":15,\"total_ask_amount\":15,"
       + "\"time\":1776715497.209106}" + (isSnapshot ? ",\"snapshot\":true}" : "}")
+  }
+}
+
+/// The venue's side of mass quotes of one instrument: both sides are replaced as asked, and nothing trades (protocol
+/// reference 6.5 and 8.4).
+private struct RehearsedQuotes {
+  let instrument: String
+  private var standing: [Standing] = []
+  private var orders = 0
+
+  private struct Standing {
+    var side: String
+    var price: String
+    var amount: String
+    var id: Int
+  }
+
+  init(instrument: String) { self.instrument = instrument }
+
+  /// The reply to a mass quote and the orders that it opened and closed, or the reply to setting a protection group;
+  /// `nil` for other requests.
+  mutating func answers(to request: String) -> [String]? {
+    guard let idStart = request.firstRange(of: "\"id\":")?.upperBound else { return nil }
+    let id = request[idStart...].prefix { $0.isNumber }
+    if request.contains("\"private/set_mm_protection\"") { return ["{\"id\":\(id),\"result\":null}"] }
+    guard request.contains("\"private/mass_quote\""),
+      let labelStart = request.firstRange(of: "\"label\":\"")?.upperBound
+    else { return nil }
+    let label = String(request[labelStart...].prefix { $0 != "\"" })
+    var items: [String] = []
+    var count = 0
+    for (key, side) in [("b", "buy"), ("a", "sell")] {
+      guard let levels = Self.levels(key, in: request) else { continue }
+      count += levels.count
+      // What is repeated keeps its order; the rest of the side is replaced.
+      for old in standing where old.side == side && !levels.contains(where: { $0 == (old.price, old.amount) }) {
+        items.append(item(old, label, isOpen: false))
+      }
+      standing.removeAll { old in
+        old.side == side && !levels.contains(where: { $0 == (old.price, old.amount) })
+      }
+      for (price, amount) in levels
+      where !standing.contains(where: { $0.side == side && $0.price == price && $0.amount == amount }) {
+        orders += 1
+        standing.append(Standing(side: side, price: price, amount: amount, id: orders))
+        items.append(item(standing[standing.count - 1], label, isOpen: true))
+      }
+    }
+    return [
+      "{\"id\":\(id),\"result\":{\"n_success\":\(count),\"n_fail\":0,\"errors\":[]}}",
+      "{\"channel_name\":\"session.orders\",\"notification\":[\(items.joined(separator: ","))]}",
+    ]
+  }
+
+  /// The levels of a side as our encoder writes them, `"b":[[price,amount],…]`; `nil` if the side is not named.
+  private static func levels(_ key: String, in request: String) -> [(String, String)]? {
+    guard let start = request.firstRange(of: "\"\(key)\":[")?.upperBound else { return nil }
+    guard request[start...].first == "[", let end = request[start...].firstRange(of: "]]")?.lowerBound else {
+      return []
+    }
+    return request[request.index(after: start)..<end].split(separator: "],[").compactMap { level in
+      let parts = level.split(separator: ",")
+      return parts.count == 2 ? (String(parts[0]), String(parts[1])) : nil
+    }
+  }
+
+  private func item(_ order: Standing, _ label: String, isOpen: Bool) -> String {
+    "{\"order_id\":\"00Q\(order.id)\",\"order_type\":\"limit\",\"time_in_force\":\"good_till_cancelled\","
+      + "\"instrument_name\":\"\(instrument)\",\"direction\":\"\(order.side)\",\"price\":\(order.price),"
+      + "\"amount\":\(order.amount),\"filled_amount\":0,\"remaining_amount\":\(isOpen ? order.amount : "0"),"
+      + "\"label\":\"\(label)\",\"status\":\"\(isOpen ? "open" : "cancelled")\",\"fills\":[],"
+      + "\"change_reason\":\"\(isOpen ? "insert" : "cancel")\",\"insert_reason\":\"client_request\","
+      + "\"create_time\":1776715498.201377,\"persistent\":false"
+      + (isOpen ? "}" : ",\"delete_reason\":\"replaced\",\"close_time\":1776715504.0}")
   }
 }

@@ -24,6 +24,9 @@ extension OrderRecord {
     phase == UInt8(OrderPhase.live.rawValue) && in_flight == UInt8(InFlight.none.rawValue)
   }
 
+  /// The venue has shown it: by its id, or by an execution.
+  @inlinable var isSeen: Bool { venue_id.count > 0 || filled_lots > .zero }
+
   /// A request of ours may still change price or size.
   @inlinable public var isChanging: Bool { inFlightValue == .insert || inFlightValue == .amend }
 

@@ -31,7 +31,12 @@ extension StateTracker {
   mutating func quotesHadNoEffect(_ instrument: InstrumentIndex, _ side: Side, now: Nanoseconds) {
     forEachOrder(instrument, side) { tracker, order in
       if Self.isAwaited(order) {
-        tracker.end(order, reported: order.pointee.filled_lots, now: now)
+        // What has traded was placed, whatever the refusal says: a query must tell.
+        if order.pointee.isSeen {
+          tracker.markUnknown(order, now: now)
+        } else {
+          tracker.end(order, reported: .zero, now: now)
+        }
       } else if Self.isBeingReplaced(order) {
         tracker.settle(order, now: now)
       }

@@ -44,11 +44,11 @@ public struct StateTracker: ~Copyable {
   // Bits of `OrderRecord.flags`.
   private static let seenInQuery: UInt8 = 1
   /// A query did not list the order; nobody said that it ended.
-  private static let endedByAbsence: UInt8 = 2
+  static let endedByAbsence: UInt8 = 2
   /// Ended unseen: it counts as filled until the venue has been asked what traded.
   private static let fillsUnasked: UInt8 = 4
   /// A query settled an amend whose reply has not come: the next reply may be that one.
-  private static let owesReply: UInt8 = 8
+  static let owesReply: UInt8 = 8
   /// Placed by a mass quote: the venue knows no client order id of it.
   static let isQuote: UInt8 = 16
   /// With a cancel in flight: that is a mass quote which replaces the order's side.
@@ -126,7 +126,13 @@ public struct StateTracker: ~Copyable {
     return order
   }
 
-  mutating func beginAmend(_ order: OrderPointer, price: PriceTicks, qty: QtyLots, now: Nanoseconds) {
+  /// Notes an amend that is about to leave. Only a settled order may be amended.
+  ///
+  /// - Returns: `false`, counted as impossible and with nothing changed, in every other state: what is not known
+  ///   would be overwritten, and what is dead would be in flight.
+  @discardableResult
+  mutating func beginAmend(_ order: OrderPointer, price: PriceTicks, qty: QtyLots, now: Nanoseconds) -> Bool {
+    guard order.pointee.isSettled else { return refuseRequest() }
     change(order) {
       $0.pointee.inFlightValue = .amend
       $0.pointee.target_ticks = price
@@ -134,24 +140,41 @@ public struct StateTracker: ~Copyable {
       $0.pointee.sent_ns = now
     }
     state(order.pointee.instrument_index).pointee.reposition(order)
+    return true
   }
 
-  mutating func beginCancel(_ order: OrderPointer, now: Nanoseconds) {
+  /// Notes a cancel by our number that is about to leave; as `beginAmend`. An order that is not settled is cancelled
+  /// by the venue's id, which this account leaves as it is.
+  @discardableResult
+  mutating func beginCancel(_ order: OrderPointer, now: Nanoseconds) -> Bool {
+    guard order.pointee.isSettled else { return refuseRequest() }
     change(order) {
       $0.pointee.inFlightValue = .cancel
       $0.pointee.flags &= ~Self.isReplaced
       $0.pointee.sent_ns = now
       if $0.pointee.cancel_attempts < .max { $0.pointee.cancel_attempts += 1 }
     }
+    return true
   }
 
-  /// Takes back a request whose frame was never handed to the connection.
-  mutating func takeBack(_ order: OrderPointer, now: Nanoseconds) {
-    switch order.pointee.inFlightValue {
-    case .insert: end(order, reported: .zero, now: now)
-    case .amend, .cancel: settle(order, now: now)
-    default: break
+  /// Takes back a request whose frame was never handed to the connection. That is known only before anything else
+  /// has happened to the order.
+  ///
+  /// - Returns: `false`, counted as impossible and with nothing changed, if nothing is in flight, or no longer known.
+  @discardableResult
+  mutating func takeBack(_ order: OrderPointer, now: Nanoseconds) -> Bool {
+    switch (order.pointee.phaseValue, order.pointee.inFlightValue) {
+    case (.inserting, .insert) where !order.pointee.isSeen: end(order, reported: order.pointee.filled_lots, now: now)
+    case (.live, .amend), (.live, .cancel): settle(order, now: now)
+    default: return refuseRequest()
     }
+    return true
+  }
+
+  @inline(never)
+  private mutating func refuseRequest() -> Bool {
+    counters.impossible += 1
+    return false
   }
 
   // MARK: - What the venue says
@@ -169,14 +192,15 @@ public struct StateTracker: ~Copyable {
     }
     order.pointee.flags |= Self.seenInQuery
     if order.pointee.phaseValue == .dead { return applyDead(report, to: order, now: now) }
-    if order.pointee.venue_id.count == 0, report.venueID.count > 0 {
-      _ = slab.bind(order, venueID: report.venueID)
-    }
     let known = order.pointee
     if report.source == .query, known.sent_ns >= querySentAt {
-      // Older than our last request or than the venue's last answer to one (R02).
+      // Older than our last request or than the venue's last answer to one (R02). Not even its id is taken: a quote is
+      // found by side and price, and what was listed before it was announced is another one.
       counters.stale += 1
       return .stale
+    }
+    if known.venue_id.count == 0, report.venueID.count > 0 {
+      _ = slab.bind(order, venueID: report.venueID)
     }
     if report.filled > report.qty || report.qty > Self.largestLots {
       counters.impossible += 1
@@ -210,6 +234,12 @@ public struct StateTracker: ~Copyable {
   private mutating func applyDead(_ report: OrderReport, to order: OrderPointer, now: Nanoseconds) -> ReportOutcome {
     let known = order.pointee
     let isAbsent = known.flags & Self.endedByAbsence != 0
+    if report.filled > report.qty || report.qty > Self.largestLots || !report.status.isLive && !report.status.isTerminal
+    {
+      counters.impossible += 1
+      // Its numbers are not believed: fills that never come would be waited for. That it rests is.
+      guard isAbsent, report.status.isLive, report.qty <= Self.largestLots else { return .impossible }
+    }
     if isAbsent, report.status.isLive, report.qty <= Self.largestLots,
       report.source != .query || known.sent_ns < querySentAt
     {
@@ -224,7 +254,7 @@ public struct StateTracker: ~Copyable {
       return .changed
     }
     // Never re-opened; but a larger executed size means that fills are still to come.
-    if report.filled > known.reported_lots, report.filled <= Self.largestLots {
+    if report.filled > max(known.reported_lots, known.filled_lots) {
       change(order) { $0.pointee.reported_lots = report.filled }
       return .changed
     }
@@ -247,7 +277,7 @@ public struct StateTracker: ~Copyable {
       $0.pointee.qty_lots = report.qty
       $0.pointee.target_ticks = $0.pointee.price_ticks
       $0.pointee.target_lots = report.qty
-      $0.pointee.reported_lots = max(report.filled, $0.pointee.filled_lots)
+      $0.pointee.reported_lots = max(min(report.filled, report.qty), $0.pointee.filled_lots)
       $0.pointee.sent_ns = now
     }
     state.pointee.insert(order)
@@ -312,7 +342,8 @@ public struct StateTracker: ~Copyable {
       let rules = !isBehind && (isQuery || known.phaseValue == .unknown && report.qty <= known.qty_lots)
       guard rules else {
         noteExecuted(order, report)
-        return differs || isBehind || report.filled <= known.reported_lots ? stale() : .changed
+        let isNew = report.filled > max(known.reported_lots, known.filled_lots)
+        return !differs && isNew ? .changed : stale()
       }
       confirm(order, report, now: now)
       return .changed
@@ -409,8 +440,8 @@ public struct StateTracker: ~Copyable {
     guard let order = slab.find(clientID: clientID), order.pointee.phaseValue != .dead else { return nil }
     switch (kind, proof) {
     case (.insert, .noEffect):
-      guard order.pointee.inFlightValue == .insert else {
-        markUnknown(order, now: now)  // it was seen to rest: a contradiction that a query must settle
+      guard order.pointee.inFlightValue == .insert, !order.pointee.isSeen else {
+        markUnknown(order, now: now)  // it was seen to rest or to trade: a contradiction that a query must settle
         return order
       }
       end(order, reported: order.pointee.filled_lots, now: now)
@@ -422,7 +453,8 @@ public struct StateTracker: ~Copyable {
       case (_, true) where order.pointee.inFlightValue != .amend: return nil  // as the query had shown
       default: markUnknown(order, now: now)
       }
-    case (.cancel, .noEffect) where order.pointee.inFlightValue == .cancel:
+    case (.cancel, .noEffect)
+    where order.pointee.inFlightValue == .cancel && order.pointee.flags & Self.isReplaced == 0:
       settle(order, now: now)
     case (_, .orderGone), (_, .nothing):
       // Fills may be on their way: gone is not the same as never filled.

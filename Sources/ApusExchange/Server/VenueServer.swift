@@ -75,7 +75,7 @@ public final class VenueServer: @unchecked Sendable {
     gate = if configuration.waitsForClient, let flow { GatedFlow(flow) } else { nil }
     origin = EngineClock.now()
     var venueConfiguration = venue
-    venueConfiguration.wallClockBase = origin + EngineClock.wallOffset()
+    venueConfiguration.wallClockBase = origin + EngineClock.wallOffset() + configuration.clockError
     do {
       self.venue = try SimulatedVenue(venueConfiguration, flow: gate ?? flow, verifier: verifier)
     } catch { throw .venue(error) }

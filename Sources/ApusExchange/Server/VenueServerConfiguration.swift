@@ -30,6 +30,9 @@ public struct VenueServerConfiguration: Sendable {
   /// How long a closing connection may take to read what is left, and to answer.
   public var closeTimeout: Nanoseconds = 1_000_000_000
 
+  /// How far the venue's clock is ahead of this machine's.
+  public var clockError: Nanoseconds = 0
+
   /// Holds the market at its time 0 until somebody has logged in.
   public var waitsForClient = false
   /// Stops when the market flow has come to its end.

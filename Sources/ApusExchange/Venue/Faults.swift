@@ -131,6 +131,7 @@ extension SimulatedVenue {
     advance(to: now)
     clock.set(offset: offset, at: self.now)
     expireDue()
+    scheduleSettlement()
     for market in markets where market.isListed && market.spec.kind != .perpetual {
       timers.set(.expiries, at: self.now + max(1, market.spec.expirySeconds * 1_000_000_000 - wallClock))
     }

@@ -104,6 +104,12 @@ struct Position {
   var lots: Int64 = 0
   /// What the open position cost at its average price: signed like `lots`.
   var cost: MoneyE8 = 0
+  /// The same at its start price, which the daily settlement sets to the mark (reference 7.4).
+  var startCost: MoneyE8 = 0
+  /// Profit and fees up to the last daily settlement, and the funding that those have paid out.
+  var settledE8: MoneyE8 = 0
+  var settledFeesE8: MoneyE8 = 0
+  var settledFundingE8: MoneyE8 = 0
   /// Money that came in from trades minus what went out, fees excluded.
   var cash: MoneyE8 = 0
   var feesE8: MoneyE8 = 0
@@ -121,6 +127,20 @@ struct Position {
 
   /// Realised price P&L: exact, because `cost` only moves value between open and realised.
   var realised: Int64 { cash + cost }
+  /// The same with what the daily settlements have realised.
+  var realisedWithSettlements: Int64 { cash + startCost }
+  /// Since the last daily settlement: price P&L, and fees.
+  var sessionRealised: Int64 { realisedWithSettlements - settledE8 }
+  var sessionFeesE8: MoneyE8 { feesE8 - settledFeesE8 }
+
+  /// The daily settlement: what is open is worth the mark from now on, and funding is paid.
+  mutating func settle(_ market: Market) {
+    settledFundingE8 += fundingE8(market)
+    fundingEntryE8 = 0
+    startCost = valueE8(lots: lots, priceE8: market.markE8, grid: market.spec.grid)
+    settledE8 = realisedWithSettlements
+    settledFeesE8 = feesE8
+  }
 
   /// - Parameter valueE8: What `quantity` lots cost together.
   mutating func trade(side: Side, quantity: Int64, valueE8: MoneyE8) {
@@ -129,16 +149,20 @@ struct Position {
     hasTraded = true
     if lots == 0 || (lots > 0) == (signed > 0) {
       cost += side.sign * valueE8
+      startCost += side.sign * valueE8
       lots += signed
       return
     }
     let closing = min(abs(lots), quantity)
     // The closed part leaves at the average; the last lot takes the rounding with it.
-    let leaving = Decimal.scaled(cost, closing, over: abs(lots))
-    cost -= leaving
+    cost -= Decimal.scaled(cost, closing, over: abs(lots))
+    startCost -= Decimal.scaled(startCost, closing, over: abs(lots))
     lots += signed
     let opened = quantity - closing
-    if opened > 0 { cost += side.sign * Decimal.scaled(valueE8, opened, over: quantity) }
+    guard opened > 0 else { return }
+    let value = side.sign * Decimal.scaled(valueE8, opened, over: quantity)
+    cost += value
+    startCost += value
   }
 
   mutating func noteExposure() {
@@ -191,7 +215,6 @@ final class Account {
 extension Position {
   func write(_ out: TextBuffer, market: Market) {
     let grid = market.spec.grid
-    let averageE8 = lots == 0 ? 0 : Decimal.scaled(cost, 100_000_000, over: lots * grid.lotE8)
     out.raw("{\"instrument_name\":\"")
     out.append(market.name)
     out.raw("\",\"position\":")
@@ -205,15 +228,15 @@ extension Position {
     out.raw(",\"index\":")
     out.e8Pointed(market.indexE8)
     out.raw(",\"start_price\":")
-    out.e8Pointed(averageE8)
+    out.e8Pointed(priceE8(startCost, grid))
     out.raw(",\"average_price\":")
-    out.e8Pointed(averageE8)
+    out.e8Pointed(priceE8(cost, grid))
     out.raw(",\"unrealised_pnl\":")
     out.e8Pointed(unrealisedE8(market))
     out.raw(",\"realised_pnl\":")
-    out.e8Pointed(realised)
+    out.e8Pointed(sessionRealised)
     out.raw(",\"entry_value\":")
-    out.e8Pointed(cost)
+    out.e8Pointed(startCost)
     if fundingEntryE8 != 0 {
       out.raw(",\"perpetual_funding_entry_value\":")
       out.e8Pointed(fundingEntryE8)
@@ -225,9 +248,14 @@ extension Position {
     out.byte(UInt8(ascii: "}"))
   }
 
-  /// Open profit at the mark, 10⁻⁸ USD.
+  /// What one contract of the open position costs, given what all of it does; 0 if flat.
+  func priceE8(_ cost: MoneyE8, _ grid: InstrumentGrid) -> Int64 {
+    lots == 0 ? 0 : Decimal.scaled(cost, 100_000_000, over: lots * grid.lotE8)
+  }
+
+  /// Open profit at the mark since the start price, 10⁻⁸ USD.
   func unrealisedE8(_ market: Market) -> MoneyE8 {
-    valueE8(lots: lots, priceE8: market.markE8, grid: market.spec.grid) - cost
+    valueE8(lots: lots, priceE8: market.markE8, grid: market.spec.grid) - startCost
   }
 
   /// What funding is owed (negative) or due since the position was built, 10⁻⁸ USD.

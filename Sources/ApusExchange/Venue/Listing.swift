@@ -4,7 +4,7 @@ import CSupport
 /// Which instruments there are: listing, expiry and settlement (reference 4.3).
 ///
 /// Simplified: an instrument settles at the average of the marks' index values since 07:30 UTC (at the index of the moment
-/// if it expires outside that window); nothing happens at the daily settlement; expiry costs no fee.
+/// if it expires outside that window); expiry costs no fee.
 extension SimulatedVenue {
   /// Checks an instrument and makes its market.
   func add(_ spec: InstrumentSpec) throws(VenueError) -> Market {
@@ -87,6 +87,34 @@ extension SimulatedVenue {
       markets.filter { $0.isListed && $0.spec.kind != .perpetual && $0.spec.expirySeconds * 1_000_000_000 <= wall })
   }
 
+  /// The time of the next daily settlement, 08:00 UTC.
+  var nextSettlement: Nanoseconds {
+    let day: Nanoseconds = 86_400_000_000_000, eight: Nanoseconds = 28_800_000_000_000
+    return now + day - (wallClock - eight) % day
+  }
+
+  /// 08:00 UTC: what is open starts at the mark, funding is paid, and a new session begins (reference 4.3). Positions do
+  /// not change, and there is no trade of it.
+  func settleDaily() {
+    // What expires now is settled finally, and not daily.
+    expireDue()
+    for underlying in underlyings where underlying.settledAt != wallClock / 1_000_000_000 {
+      underlying.previousSettlementE8 = underlying.indexE8
+    }
+    for account in accountList {
+      var changed: [Int] = []
+      for market in markets where market.spec.kind != .combination && account.positions[market.index].hasTraded {
+        // What a contract that is just gone has made belongs to the session that begins: else nobody would see it.
+        guard market.isListed || market.spec.expirySeconds < wallClock / 1_000_000_000 else { continue }
+        account.positions[market.index].settle(market)
+        if account.positions[market.index].lots != 0 { changed.append(market.index) }
+      }
+      sendPortfolio(account, changed)
+    }
+    for market in markets { market.payFunding() }
+    settle(requester: nil)
+  }
+
   /// Orders die, positions are settled, the instruments are gone.
   private func expire(_ dying: [Market]) {
     guard !dying.isEmpty else { return }
@@ -108,6 +136,7 @@ extension SimulatedVenue {
     for underlying in underlyings {
       guard let window = underlying.window, window.end * 1_000_000_000 <= wallClock else { continue }
       underlying.previousSettlementE8 = window.averageE8
+      underlying.settledAt = wallClock / 1_000_000_000
       underlying.window = nil
     }
     announce(gone, added: [])
@@ -138,7 +167,7 @@ extension SimulatedVenue {
           number: nextFillNumber, orderNumber: 0, market: market.index, orderMarket: market.index, isExpiration: true,
           side: side, priceE8: priceE8, orderPriceE8: priceE8, lots: QtyLots(rawValue: abs(lots)), isMaker: false,
           time: now, feeE8: 0, feeRateE6: 0, indexE8: indexE8, fundingMarkE8: 0, positionAfter: .zero,
-          realisedAfterE8: position.realised - position.feesE8, visibleAt: .max))
+          realisedAfterE8: position.sessionRealised - position.sessionFeesE8, visibleAt: .max))
       nextFillNumber += 1
       if !account.changedPositions.contains(market.index) { account.changedPositions.append(market.index) }
       if !tradedAccounts.contains(where: { $0 === account }) { tradedAccounts.append(account) }

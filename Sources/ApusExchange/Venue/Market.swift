@@ -19,6 +19,8 @@ final class Underlying {
   var previousSettlementE8: Int64
   /// Average of the index over the half hour before an expiry (reference 4.3).
   var window: ExpirationWindow?
+  /// Second since the epoch of the last final settlement.
+  var settledAt: Int64 = 0
   var time: Nanoseconds = 0
   var markets: [Market] = []
 
@@ -97,7 +99,10 @@ final class Market {
   /// Where the venue's own quotes stand, ticks.
   var ownQuotes: (bid: Int64, ask: Int64)?
   private(set) var fundingRateE12: Int64 = 0
+  /// Of one long contract, since the last daily settlement and before it.
   private(set) var fundingMarkE8: Int64 = 0
+  private var paidFundingE8: Int64 = 0
+  var totalFundingE8: Int64 { paidFundingE8 + fundingMarkE8 }
   private var fundingRemainder: Int128 = 0
   private var rateSum: Int128 = 0
   private var rateCount: Int64 = 0
@@ -277,6 +282,12 @@ final class Market {
     let accrued = Int128(fundingRateE12) * Int128(indexE8) * Int128(interval) + fundingRemainder
     fundingMarkE8 += Int64(accrued / eightHours)
     fundingRemainder = accrued % eightHours
+  }
+
+  /// The daily settlement pays what has accrued.
+  func payFunding() {
+    paidFundingE8 += fundingMarkE8
+    fundingMarkE8 = 0
   }
 
   var averageFundingRateE12: Int64 { rateCount == 0 ? 0 : Int64(rateSum / Int128(rateCount)) }

@@ -107,7 +107,7 @@ extension SimulatedVenue {
         orderPriceE8: orderPriceE8, lots: lots, isMaker: isMaker, time: now, feeE8: fee,
         feeRateE6: rate, indexE8: market.indexE8, fundingMarkE8: market.fundingMarkE8,
         positionAfter: QtyLots(rawValue: position.lots),
-        realisedAfterE8: position.realised - position.feesE8, visibleAt: .max))
+        realisedAfterE8: position.sessionRealised - position.sessionFeesE8, visibleAt: .max))
     if !account.changedPositions.contains(market.index) { account.changedPositions.append(market.index) }
   }
 

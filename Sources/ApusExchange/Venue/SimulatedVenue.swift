@@ -10,8 +10,7 @@ import CSupport
 ///
 /// It serves what quoting needs, on perpetuals, futures, options and listed rolls; other methods get error 31 (37 where
 /// the real venue knows them), other channels and ad-hoc combinations are not accepted. What is simplified: it checks no
-/// margin and shows 2 % of the worst case as required; rolls have books of their own without implied matching; there is no
-/// daily settlement; values named after 24 hours count from the start; marks of options and of futures without a flow
+/// margin and shows 2 % of the worst case as required; rolls have books of their own without implied matching; values named after 24 hours count from the start; marks of options and of futures without a flow
 /// come from a model (`Derived.swift`). All fills are kept for as long as it lives.
 public final class SimulatedVenue {
   let configuration: VenueConfiguration
@@ -42,6 +41,7 @@ public final class SimulatedVenue {
   var channels: [String: Channel] = [:]
   var underlyingChannels: [Channel] = []
   var timers = TimerQueue()
+  var settlementAt: Nanoseconds = 0
   var tokenTimes: [String: Nanoseconds] = [:]
   var delays: SplitMix
   /// Decides the venue's own quotes and trades in instruments without a flow.
@@ -97,6 +97,13 @@ public final class SimulatedVenue {
     }
     timers.set(.mark, at: configuration.markInterval)
     timers.set(.summary, at: configuration.summaryInterval)
+    scheduleSettlement()
+  }
+
+  /// The daily settlement by the wall clock as it is now.
+  func scheduleSettlement() {
+    settlementAt = nextSettlement
+    timers.set(.settlement(at: settlementAt), at: settlementAt)
   }
 
   // MARK: connections
@@ -216,6 +223,10 @@ public final class SimulatedVenue {
       channel.isScheduled = false
       publish(channel)
     case .expiries: expireDue()
+    case .settlement(let time):
+      guard time == settlementAt else { return }
+      settleDaily()
+      scheduleSettlement()
     case .orderHistory(let account, let orders): deliver(account, orders: orders)
     case .delivery(let account, let fills, let markets):
       deliver(account, fills: fills, markets: markets)

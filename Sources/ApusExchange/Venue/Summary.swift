@@ -6,9 +6,12 @@ import CSupport
 /// The required margin is for show: 2 % of the value of the worst case of each instrument, at its mark. Nothing is refused
 /// for want of margin.
 struct AccountTotals {
+  /// Since the last daily settlement: profit after fees, profit before them, fees.
   var realised: MoneyE8 = 0
   var pnl: MoneyE8 = 0
   var fees: MoneyE8 = 0
+  /// What came to the first cash.
+  var cash: MoneyE8 = 0
   var unrealised: MoneyE8 = 0
   var required: MoneyE8 = 0
 }
@@ -25,8 +28,9 @@ extension SimulatedVenue {
     var totals = AccountTotals()
     for (index, position) in account.positions.enumerated() where position.isOfInterest {
       let market = markets[index]
-      totals.pnl += position.realised
-      totals.fees += position.feesE8
+      totals.pnl += position.sessionRealised
+      totals.fees += position.sessionFeesE8
+      totals.cash += position.realisedWithSettlements + position.settledFundingE8 - position.feesE8
       totals.unrealised += position.unrealisedE8(market) + position.fundingE8(market)
       totals.required += requiredMarginE8(market, position)
     }
@@ -51,7 +55,7 @@ extension SimulatedVenue {
 
   func writeSummary(_ out: TextBuffer, _ account: Account) {
     let totals = totals(account)
-    let cash = account.initialCashE8 + totals.realised
+    let cash = account.initialCashE8 + totals.cash
     out.raw("{\"cash\":[{\"currency\":\"USDT\",\"balance\":")
     out.e8Pointed(cash)
     out.raw(",\"collateral_factor\":1,\"collateral_index_price\":null,\"transactable\":true}]")
@@ -59,11 +63,11 @@ extension SimulatedVenue {
     out.byte(UInt8(ascii: "}"))
   }
 
-  /// The summary with a line for each instrument that was traded or has open orders. Funding is never realised here,
-  /// since there is no daily settlement.
+  /// The summary with a line for each instrument that was traded or has open orders. Funding is realised by the daily
+  /// settlement alone, which also begins a new session: so far it has none.
   func writeBreakdown(_ account: Account) {
     let totals = totals(account)
-    let cash = account.initialCashE8 + totals.realised
+    let cash = account.initialCashE8 + totals.cash
     reply.raw("{\"account_number\":")
     reply.quoted(account.name)
     reply.raw(",\"cash\":[{\"currency\":\"USDT\",\"balance\":")
@@ -129,7 +133,6 @@ extension Position {
   /// A line of the account's breakdown.
   func writeBreakdown(_ out: TextBuffer, market: Market) {
     let lotE8 = market.spec.grid.lotE8
-    let averageE8 = lots == 0 ? 0 : Decimal.scaled(cost, 100_000_000, over: lots * lotE8)
     out.raw("{\"instrument_name\":\"")
     out.append(market.name)
     out.raw("\",\"position\":")
@@ -137,9 +140,9 @@ extension Position {
     out.raw(",\"mark_price\":")
     out.e8Pointed(market.markE8)
     out.raw(",\"start_price\":")
-    out.e8Pointed(averageE8)
+    out.e8Pointed(priceE8(startCost, market.spec.grid))
     out.raw(",\"average_price\":")
-    out.e8Pointed(averageE8)
+    out.e8Pointed(priceE8(cost, market.spec.grid))
     out.raw(",\"unrealised_pnl_positional\":")
     out.e8Pointed(unrealisedE8(market))
     if market.spec.kind == .perpetual {
@@ -153,11 +156,11 @@ extension Position {
     out.raw(",\"open_sell_amount\":")
     out.e8Pointed(openSells * lotE8)
     out.raw(",\"session_realised_pnl\":")
-    out.e8Pointed(realised - feesE8)
+    out.e8Pointed(sessionRealised - sessionFeesE8)
     out.raw(",\"realised_position_pnl\":")
-    out.e8Pointed(realised)
+    out.e8Pointed(sessionRealised)
     out.raw(",\"realised_perpetual_funding\":0,\"session_fees\":")
-    out.e8Pointed(feesE8)
+    out.e8Pointed(sessionFeesE8)
     out.byte(UInt8(ascii: "}"))
   }
 }

@@ -69,7 +69,7 @@ extension SimulatedVenue {
       out.raw(",\"funding_mark\":")
       out.e8(market.fundingMarkE8)
       out.raw(",\"realised_funding_24h\":")
-      out.e8(market.fundingMarkE8)
+      out.e8(market.totalFundingE8)
       out.raw(",\"average_funding_rate_24h\":")
       out.decimal(market.averageFundingRateE12, places: 12)
     }

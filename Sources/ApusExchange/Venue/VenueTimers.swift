@@ -8,6 +8,8 @@ enum VenueTimer {
   case channel(Channel)
   /// Something may have expired.
   case expiries
+  /// The daily settlement, if it is the one that is expected: the clock may have been stepped.
+  case settlement(at: Nanoseconds)
   case orderHistory(Account, orders: Range<Int>)
   case delivery(Account, fills: Range<Int>, markets: [Int])
 }

@@ -15,6 +15,7 @@ extension Oracle {
     var label: Text?
     var isPersistent = false
     var fills: SlowJSON?
+    var hasLegs = false
     var wrong = false
   }
 
@@ -37,6 +38,11 @@ extension Oracle {
         item.isPersistent = flag(member.value, &item.wrong)
       } else if isOrder, key == "fills" {
         item.fills = member.value
+      } else if isOrder, key == "legs" {
+        switch member.value {
+        case .bool, .array, .object: item.hasLegs = true
+        case .null, .number, .string: break
+        }
       }
     }
     return item
@@ -57,6 +63,11 @@ extension Oracle {
     let item = read(value, texts: Self.orderTexts, numbers: Self.orderNumbers, isOrder: true)
     let isOurs = has(item.label, prefix: labelPrefix)
     guard let name = item.texts["instrument_name"], let index = index(name) else {
+      let isCombination = item.hasLegs && item.texts["instrument_name"] == nil
+      if isCombination, !item.wrong, source != .reply {
+        ignoredItems += 1
+        return .ignored
+      }
       if isSession || isOurs || item.wrong { return refuse(item.wrong ? .missingMember : .unknownName) }
       ignoredItems += 1
       return .ignored

@@ -34,8 +34,15 @@ extension ThalexDecoder {
       if !isPersistent, !value.equals("false") { isWrong = true }
     }
     let isOurs = texts & OrderField.label.bit != 0 && isOurs(text(members, .label))
-    // An order of several legs has no instrument of its own.
     guard texts & OrderField.instrument.bit != 0, let index = instrument(text(members, .instrument)) else {
+      // An order of several legs has no instrument of its own. The engine sends none, and none can rest (reference 6.1):
+      // a list with one of another program of the account is complete without it. What its legs traded is told by the
+      // trades and the positions.
+      let isCombination = others & OrderField.legs.bit != 0 && texts & OrderField.instrument.bit == 0
+      if isCombination, !isWrong, source != .reply {
+        ignoredItems += 1
+        return .ignored
+      }
       if isSession || isOurs || isWrong {
         sink.refusedAtEdge(isWrong ? .missingMember : .unknownName)
         return .refused
