@@ -57,9 +57,8 @@ public struct SimulatedLane: ~Copyable {
 
   // MARK: - The network's part, for a second connection
 
-  /// Whether the lane wants a second connection made beside the first one, and not before when.
+  /// Whether the lane wants a second connection made beside the first one now.
   public func wantsStandby(now: Nanoseconds) -> Bool { lane.wantsStandby(now) }
-  public var standbyRetryAt: Nanoseconds { lane.session.handOver.retryAt }
 
   /// The second connection is up. As `connected`.
   public mutating func standbyConnected(key: [UInt8], maskSeed: UInt64, now: Nanoseconds) throws(WebSocketSetupError) {

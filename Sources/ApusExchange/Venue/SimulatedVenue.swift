@@ -217,6 +217,7 @@ public final class SimulatedVenue {
       publish(channel)
     case .expiries: expireDue()
     case .orderHistory(let account, let orders): deliver(account, orders: orders)
+    case .closure(let connections): close(connections)
     case .delivery(let account, let fills, let markets):
       deliver(account, fills: fills, markets: markets)
     }

@@ -9,6 +9,8 @@ enum VenueTimer {
   /// Something may have expired.
   case expiries
   case orderHistory(Account, orders: Range<Int>)
+  /// Connections that were told that they will be closed.
+  case closure([ConnectionID])
   case delivery(Account, fills: Range<Int>, markets: [Int])
 }
 
