@@ -210,6 +210,25 @@ import Testing
     try conclude(world)
   }
 
+  @Test func `R23 with orders unknown the move waits for a better moment, but not for ever`() throws {
+    let world = try quoting()
+    // Nobody answers about orders, and the answers to inserts and amends are lost: some stay unknown.
+    world.fate = { text in
+      ["open_orders", "trade_history"].contains(where: text.contains) ? .swallow : .pass
+    }
+    world.tamper = { $0.contains("\"order_id\"") && !$0.contains("session_end") ? nil : $0 }
+    let isUnknown = try world.run(limit: 20 * second, until: { $0.lane.core.tracker.unknownCount > 0 })
+    #expect(isUnknown)
+    world.venue.announceClosure(notice: 10 * second, now: world.now)
+    try world.run(for: 3 * second)
+    #expect(world.hasSpare && world.lane.core.counters.moves == 0)
+    world.tamper = nil
+    world.fate = nil
+    let hasMoved = try world.run(limit: 8 * second, until: { $0.lane.core.counters.moves == 1 && self.isQuoting($0) })
+    #expect(hasMoved)
+    try conclude(world)
+  }
+
   @Test func `R25 an announcement that is repeated is heard once, and the next connection can be left in turn`() throws {
     let world = try quoting()
     for round in 1...3 {
@@ -222,11 +241,14 @@ import Testing
     try conclude(world)
   }
 
-  @Test func `R23 mass quotes move over as well: the protection is set anew`() throws {
-    let world = try quoting { $0.instruments[0].usesMassQuotes = true }
-    let before = world.timeWithoutOrders
+  @Test(arguments: 1...6 as ClosedRange<UInt64>)
+  func `R23 mass quotes move over as well: the protection is set anew`(seed: UInt64) throws {
+    let world = try quoting(seed: seed) { $0.instruments[0].usesMassQuotes = true }
     announce(world)
-    let hasMoved = try world.run(limit: 3 * second, until: { $0.lane.core.counters.moves == 1 && self.isQuoting($0) })
+    let leaves = try world.run(limit: 5 * second, until: { $0.lane.adapter.phase == .leaving })
+    #expect(leaves)
+    let before = world.timeWithoutOrders
+    let hasMoved = try world.run(limit: second, until: { $0.lane.core.counters.moves == 1 && self.isQuoting($0) })
     #expect(hasMoved && world.lane.core.counters.gaps == 0)
     #expect(world.timeWithoutOrders - before < 60 * ms, "\(world.timeWithoutOrders - before)")
     try world.run(for: 10 * second)

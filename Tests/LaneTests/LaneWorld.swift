@@ -221,6 +221,7 @@ final class LaneWorld {
               var reply = "{\"id\":\(id),\"error\":{\"code\":\(code),\"message\":\"no\"}}"
               reply.withUTF8 { _ = spare.end.endpoint.sendText(UnsafeRawBufferPointer($0)) }
             }
+          case .ping, .pong: venue.pinged(spare.id, now: now)
           default: continue
           }
         }

@@ -38,6 +38,8 @@ struct HandOver: Sendable {
   var confirmedAt: Nanoseconds?
   /// The message rate that the venue has granted to the second connection.
   var messageRate: Int64 = 0
+  /// When the second connection, which stands, last gave a sign of life: the venue closes those that do not.
+  var lastPing: Nanoseconds = 0
 
   /// Between two tries of a second connection.
   static let retryInterval: Nanoseconds = 1_000_000_000
@@ -200,8 +202,9 @@ extension Lane where Adapter: ~Copyable {
     case .stands(let rate):
       session.handOver.standby = .stands
       session.handOver.messageRate = rate
+      session.handOver.lastPing = now
       output.records.note("the second connection stands", now: now)
-      leave(now)
+      leaveIfCalm(now)
     }
   }
 
@@ -216,6 +219,12 @@ extension Lane where Adapter: ~Copyable {
   private mutating func breakBeforeMake(_ now: Nanoseconds) {
     session.handOver.phase = .none
     session.closeReason = .reconnectRequested
+  }
+
+  /// Begins the move at a moment at which the account is complete, if there is one in the first half of the time.
+  private mutating func leaveIfCalm(_ now: Nanoseconds) {
+    let isCalm = core.tracker.unknownCount == 0 && core.tracker.missingFillOrders == 0 && quotes.openSides == 0
+    if isCalm || now - session.handOver.announcedAt > settings.closureWindow / 2 { leave(now) }
   }
 
   private mutating func leave(_ now: Nanoseconds) {
@@ -250,7 +259,11 @@ extension Lane where Adapter: ~Copyable {
         output.records.note("no second connection in time: closing the first one", now: now)
         breakBeforeMake(now)
       } else if session.handOver.standby == .stands {
-        leave(now)
+        if now - session.handOver.lastPing >= settings.pingInterval {
+          session.handOver.lastPing = now
+          _ = standby.endpoint.ping(UnsafeRawBufferPointer(start: nil, count: 0))
+        }
+        leaveIfCalm(now)
       } else if session.handOver.standby != .down, session.handOver.standby != .failed,
         now - session.handOver.openedAt > settings.requestTimeout
       {
@@ -258,6 +271,7 @@ extension Lane where Adapter: ~Copyable {
       }
     case .leaving:
       nextTimerAt = min(nextTimerAt, now + HandOver.lookInterval)
+      if hasMassQuotes { runQuoteTimers(now) }
       if now - session.handOver.leftAt > settings.requestTimeout {
         session.handOver.phase = .due
       } else if let confirmed = session.handOver.confirmedAt {
