@@ -221,9 +221,9 @@ extension Lane where Adapter: ~Copyable {
     session.closeReason = .reconnectRequested
   }
 
-  /// Begins the move at a moment at which the account is complete, if there is one in the first half of the time.
+  /// Begins the move at a moment at which no order is unknown, if there is one in the first half of the time.
   private mutating func leaveIfCalm(_ now: Nanoseconds) {
-    let isCalm = core.tracker.unknownCount == 0 && core.tracker.missingFillOrders == 0 && quotes.openSides == 0
+    let isCalm = core.tracker.unknownCount == 0 && quotes.openSides == 0
     if isCalm || now - session.handOver.announcedAt > settings.closureWindow / 2 { leave(now) }
   }
 
@@ -280,10 +280,10 @@ extension Lane where Adapter: ~Copyable {
     }
   }
 
-  /// Every order of ours is proven to have ended, with all that it traded.
+  /// Every order of ours is proven to have ended. What it may have traded untold counts as exposure until the trades have
+  /// been asked for, here as while quoting.
   private var isEverythingOver: Bool {
     core.tracker.liveCount == 0 && core.tracker.unknownCount == 0 && core.tracker.inFlightCount == 0
-      && core.tracker.missingFillOrders == 0
   }
 }
 
