@@ -1,4 +1,5 @@
 import CSupport
+import Glibc
 import Testing
 
 @testable import Apus
@@ -109,7 +110,8 @@ import Testing
     try conclude(world)
   }
 
-  @Test func `R62 a second connection that cannot be made, or does not answer, is tried again while the first one quotes`()
+  @Test
+  func `R62 a second connection that cannot be made, or does not answer, is tried again while the first one quotes`()
     throws
   {
     let world = try quoting()
@@ -170,7 +172,9 @@ import Testing
     try conclude(world)
   }
 
-  @Test func `R62 the second connection may break in the midst of the move: the first one quotes again, and it is tried again`()
+  @Test
+  func
+    `R62 the second connection may break in the midst of the move: the first one quotes again, and it is tried again`()
     throws
   {
     let world = try quoting(latency: 10 * ms)
@@ -193,7 +197,9 @@ import Testing
     #expect(!world.hasSpare || !world.lane.keepsStandby)
   }
 
-  @Test func `R10 a halt during the move holds on the connection that is there, and after the closure on the next`() throws {
+  @Test func `R10 a halt during the move holds on the connection that is there, and after the closure on the next`()
+    throws
+  {
     let world = try quoting(latency: 10 * ms)
     announce(world, notice: 5 * second)
     let leaves = try world.run(limit: second, until: { $0.lane.adapter.phase == .leaving })
@@ -229,7 +235,8 @@ import Testing
     try conclude(world)
   }
 
-  @Test func `R25 an announcement that is repeated is heard once, and the next connection can be left in turn`() throws {
+  @Test func `R25 an announcement that is repeated is heard once, and the next connection can be left in turn`() throws
+  {
     let world = try quoting()
     for round in 1...3 {
       announce(world, notice: 4 * second)
@@ -253,5 +260,22 @@ import Testing
     #expect(world.timeWithoutOrders - before < 60 * ms, "\(world.timeWithoutOrders - before)")
     try world.run(for: 10 * second)
     try conclude(world)
+  }
+}
+
+/// What the network does for it.
+@Suite struct HostLookupTests {
+  private func addresses(_ host: String) throws -> [String] {
+    let lookup = HostLookup(host)
+    for _ in 0..<1000 where lookup.addresses == nil { usleep(10_000) }
+    return try #require(lookup.addresses)
+  }
+
+  @Test func `a host's addresses are found beside the caller, and an address is itself at once`() throws {
+    #expect(HostLookup("127.0.0.1").addresses?.first == "127.0.0.1")
+    #expect(HostLookup("::1").addresses?.first == "::1")
+    let local = try addresses("localhost")
+    #expect(local.contains("127.0.0.1") || local.contains("::1"), "\(local)")
+    #expect(try addresses("no such host.invalid").isEmpty)
   }
 }

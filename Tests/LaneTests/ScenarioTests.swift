@@ -162,6 +162,8 @@ import Testing
       "stall-reads", "stall-writes", "unreachable", "halt", "throttle", "refuse-logins", "restart", "crash", "tick",
       "expire", "clock-step", "closure",
     ]
+    let closures = plans.count { $0.faults.contains { $0.fault == .closure } }
+    #expect((40...100).contains(closures), "\(closures) plans of 400 have an announced closure")
     for word in expected { #expect(words.contains(word[...]), "\(word)") }
   }
 

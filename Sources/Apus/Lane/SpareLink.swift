@@ -172,7 +172,9 @@ extension LaneRunner where Adapter: ~Copyable {
     }
     var offset = 0
     while offset < bytes.count {
-      guard let taken = spare.tls!.feed(UnsafeBufferPointer(rebasing: bytes[offset...])) else { return spareFailed(now) }
+      guard let taken = spare.tls!.feed(UnsafeBufferPointer(rebasing: bytes[offset...])) else {
+        return spareFailed(now)
+      }
       offset += taken
       reading: while true {
         let read = spare.tls!.read(into: plaintext)

@@ -117,7 +117,8 @@ public struct ChaosVerdict: Sendable {
     let state = isPassed ? (adjustments > 0 ? "passed, \(adjustments) taken over" : "passed") : "FAILED"
     return
       "seed \(plan.seed): \(state); worst case \(worstLots) of \(limitLots), \(fills) fills, \(reconnects) reconnects, "
-      + (moves > 0 ? "\(moves) moved over, " : "") + "\(struck) frames struck, recovery \(recovery.map { TimeText.text($0 / 1_000_000 * 1_000_000) } ?? "none")"
+      + (moves > 0 ? "\(moves) moved over, " : "")
+      + "\(struck) frames struck, recovery \(recovery.map { TimeText.text($0 / 1_000_000 * 1_000_000) } ?? "none")"
   }
 
   /// All that differs, for people; ends with the way to replay.

@@ -18,7 +18,8 @@ public struct FaultScenario: Sendable {
 
   private init(
     _ name: String, _ requirements: [String], _ story: String, recovery: Nanoseconds = 8_000_000_000,
-    withoutOrders: Nanoseconds? = nil, isLive: Bool = true, adjust: (inout FaultPlan) -> Void = { _ in }, _ faults: [TimedFault]
+    withoutOrders: Nanoseconds? = nil, isLive: Bool = true, adjust: (inout FaultPlan) -> Void = { _ in },
+    _ faults: [TimedFault]
   ) {
     self.name = name
     self.requirements = requirements
