@@ -267,6 +267,8 @@ import Testing
 @Suite struct HostLookupTests {
   private func addresses(_ host: String) throws -> [String] {
     let lookup = HostLookup(host)
+    defer { lookup.end() }
+    lookup.ask()
     for _ in 0..<1000 where lookup.addresses == nil { usleep(10_000) }
     return try #require(lookup.addresses)
   }

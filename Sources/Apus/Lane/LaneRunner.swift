@@ -138,7 +138,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   let host: String
   let port: UInt16
   /// The second connection, while the venue has announced that it will close the first one.
-  var spare = SpareLink()
+  var spare: SpareLink
   private var idle: IdleWait
   private var nextStep = IdleWait.Step.spin
   private let control: LaneControl
@@ -171,6 +171,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     self.driver = driver
     self.tlsContext = tlsContext
     self.host = host
+    spare = SpareLink(host: host)
     self.port = port
     self.idle = idle
     self.control = control

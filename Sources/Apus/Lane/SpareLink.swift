@@ -11,9 +11,13 @@ struct SpareLink: ~Copyable {
   var tls: TLSSession?
   /// When this try began.
   var since: Nanoseconds = 0
-  var lookup: HostLookup?
+  let lookup: HostLookup
   /// Tries so far: a host with several addresses is tried at one after the other.
   var tries = 0
+
+  init(host: String) { lookup = HostLookup(host) }
+
+  deinit { lookup.end() }
 
   func owns(_ handle: ConnectionHandle) -> Bool { state >= .connecting && handle == connection }
 
@@ -26,43 +30,78 @@ struct SpareLink: ~Copyable {
 }
 
 /// The addresses of a host, asked for on a thread of its own: the lane that wants to know is quoting.
-final class HostLookup: Sendable {
-  private let found = Mutex<[String]?>(nil)
+///
+/// The thread is started by whoever makes the lane, before the lane has a core and a priority of its own, and sleeps until
+/// it is asked. An address needs no thread.
+final class HostLookup: @unchecked Sendable {
+  // Sendable: the semaphore is made for several threads, and the rest is behind the lock.
+  private struct State {
+    var addresses: [String]?
+    var isEnding = false
+  }
+
+  private let host: String
+  private let state = Mutex(State())
+  private let asked: UnsafeMutablePointer<sem_t>
+  private let hasThread: Bool
 
   /// Addresses as text; empty if there are none, `nil` as long as that is not known.
-  var addresses: [String]? { found.withLock { $0 } }
+  var addresses: [String]? { state.withLock { $0.addresses } }
 
   init(_ host: String) {
+    self.host = host
+    asked = .allocate(capacity: 1)
+    sem_init(asked, 0, 0)
     let numeric = Self.resolve(host, flags: AI_NUMERICHOST)
-    guard numeric.isEmpty else {
-      found.withLock { $0 = numeric }
+    hasThread = numeric.isEmpty
+    guard hasThread else {
+      state.withLock { $0.addresses = numeric }
       return
     }
-    let work = Unmanaged.passRetained(Work(host: host, lookup: self))
+    let reference = Unmanaged.passRetained(self)
     var thread = pthread_t()
     let code = pthread_create(
       &thread, nil,
       { argument in
-        let work = Unmanaged<Work>.fromOpaque(argument!).takeRetainedValue()
-        let list = HostLookup.resolve(work.host, flags: 0)
-        work.lookup.found.withLock { $0 = list }
+        let lookup = Unmanaged<HostLookup>.fromOpaque(argument!).takeRetainedValue()
+        try? CPU.nameCurrentThread("apus-lookup")
+        lookup.serve()
         return nil
-      }, work.toOpaque())
+      }, reference.toOpaque())
     guard code == 0 else {
-      work.release()
-      found.withLock { $0 = [] }
+      reference.release()
+      state.withLock { $0.addresses = [] }
       return
     }
     pthread_detach(thread)
   }
 
-  private final class Work {
-    let host: String
-    let lookup: HostLookup
-    init(host: String, lookup: HostLookup) {
-      self.host = host
-      self.lookup = lookup
+  deinit {
+    sem_destroy(asked)
+    asked.deallocate()
+  }
+
+  private func serve() {
+    while true {
+      while sem_wait(asked) != 0 {}
+      if state.withLock({ $0.isEnding }) { return }
+      let list = Self.resolve(host, flags: 0)
+      state.withLock { $0.addresses = list }
     }
+  }
+
+  /// Asks anew; the answer is in `addresses`. Does not wait.
+  func ask() {
+    guard hasThread else { return }
+    state.withLock { $0.addresses = nil }
+    sem_post(asked)
+  }
+
+  /// Lets the thread end.
+  func end() {
+    guard hasThread else { return }
+    state.withLock { $0.isEnding = true }
+    sem_post(asked)
   }
 
   private static func resolve(_ host: String, flags: Int32) -> [String] {
@@ -104,11 +143,11 @@ extension LaneRunner where Adapter: ~Copyable {
     switch spare.state {
     case .none:
       guard lane.wantsStandby(now) else { return }
-      spare.lookup = HostLookup(host)
+      spare.lookup.ask()
       spare.state = .resolving
       spare.since = now
     case .resolving:
-      if let addresses = spare.lookup?.addresses { connectSpare(addresses, now) } else { timeSpare(now) }
+      if let addresses = spare.lookup.addresses { connectSpare(addresses, now) } else { timeSpare(now) }
     case .connecting, .securing:
       timeSpare(now)
     case .up:
@@ -226,7 +265,6 @@ extension LaneRunner where Adapter: ~Copyable {
     if spare.state >= .connecting { driver.abort(spare.connection) }
     spare.state = .none
     spare.tls = nil
-    spare.lookup = nil
   }
 
   /// The second connection takes the place of the first one, which is closed: its last reports have been read, or it is
@@ -243,7 +281,6 @@ extension LaneRunner where Adapter: ~Copyable {
     tls = nil
     swap(&tls, &spare.tls)
     spare.state = .none
-    spare.lookup = nil
     spare.tries = 0
     lane.moveOver(now: now)
     send()
