@@ -98,6 +98,10 @@ extension EngineReport {
     if gaps + reconnects + edgeRefusals > 0 {
       lines.append("  gaps \(gaps), reconnects \(reconnects), reports refused at the edge \(edgeRefusals)")
     }
+    if moves > 0 {
+      lines.append(
+        "  moved over to another connection \(moves) time\(moves == 1 ? "" : "s") before the venue closed the last one")
+    }
     if let failure { lines.append("  ended early: \(failure)") }
     if let journalProblem { lines.append("  journal: \(journalProblem)") }
     lines.append(

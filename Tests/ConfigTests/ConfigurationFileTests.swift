@@ -73,7 +73,7 @@ import Testing
       rehearsal: false, dataDirectory: "a \"b\" \\ c#: ü\t", journal: false),
     venue: VenueSection(
       url: "wss://[::1]:8765/ws", keyID: "K-1._", privateKeyEnv: "KEY", account: "0012", caFile: "ca.pem",
-      cancelOnDisconnectSeconds: 7, reserveMessages: 0, requestTimeoutMs: 100),
+      cancelOnDisconnectSeconds: 7, reserveMessages: 0, requestTimeoutMs: 100, closureWindowMs: 0),
     instruments: [
       InstrumentSection(
         name: "true",

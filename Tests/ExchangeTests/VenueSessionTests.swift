@@ -237,6 +237,25 @@ import Testing
     #expect(h.take(c).map(\.text) == [#"{"channel_name":"system","notification":{"event":"reconnect"}}"#])
   }
 
+  @Test
+  func `an announced closure ends the connections of its time with their orders, when it is due, and no later ones`()
+    throws
+  {
+    let h = try Harness()
+    let old = h.trader(1)
+    #expect(h.send(old, #"{"method":"public/subscribe","id":1,"params":{"channels":["system"]}}"#).count == 1)
+    #expect(h.insert(old, "buy", "0.1", "61000").errorCode == nil)
+    h.venue.announceClosure(notice: 5 * second, now: h.now)
+    #expect(h.take(old).map(\.text) == [#"{"channel_name":"system","notification":{"event":"reconnect"}}"#])
+    let new = h.trader(2)
+    #expect(h.insert(new, "buy", "0.1", "61000").errorCode == nil)
+    h.pass(5 * second - 1)
+    #expect(h.closes.isEmpty && h.venue.books("A1")?.openOrders.count == 2)
+    h.pass(1)
+    _ = h.take(new)
+    #expect(h.closes == [old: 1012] && h.venue.books("A1")?.openOrders.count == 1)
+  }
+
   @Test func `an impossible configuration is refused`() {
     #expect(throws: VenueError.self) { try Harness { $0.instruments = [] } }
     #expect(throws: VenueError.self) { try Harness { $0.instruments = [.btcPerpetual, .btcPerpetual] } }

@@ -78,11 +78,13 @@ import Foundation
       let fills = report.instruments.reduce(0) { $0 + $1.fills }
       print(
         "\(isEncrypted ? "TLS" : "plain"): \(report.inserts) inserts, \(report.amends) amends, \(report.cancels) cancels, "
-          + "\(fills) fills, stop verified: \(report.isStopVerified)")
-      guard report.inserts > 0, report.amends > 0, fills > 0, report.isStopVerified, report.failure == nil else {
+          + "\(fills) fills, \(report.moves) moves to another connection, stop verified: \(report.isStopVerified)")
+      guard report.inserts > 0, report.amends > 0, fills > 0, report.moves == 1, report.isStopVerified,
+        report.failure == nil
+      else {
         throw ReplayError(
-          description: "the engine did not do all that this run is to show: it must insert, amend, be filled and stop "
-            + "in order" + (report.failure.map { "; " + $0 } ?? ""))
+          description: "the engine did not do all that this run is to show: it must insert, amend, be filled, "
+            + "move to another connection and stop in order" + (report.failure.map { "; " + $0 } ?? ""))
       }
     default:
       throw ReplayError(description: "unknown command \(command); see --help")

@@ -67,6 +67,11 @@ enum LiveRun {
           fault: fault)
       }
     }
+    // Half way the venue announces that it will close the connection: the lane prepares another one while it quotes.
+    Thread.detachNewThread {
+      usleep(useconds_t(seconds * 500_000))
+      server.perform { venue, now in venue.announceClosure(notice: 10_000_000_000, now: now) }
+    }
     return try engine.run(seconds: seconds)
   }
 }

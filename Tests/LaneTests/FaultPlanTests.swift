@@ -93,6 +93,20 @@ import Testing
     #expect(injector.release(.toEngine, now: 100 * ms).isEmpty)
   }
 
+  @Test func `of two connections each gets what was held back on it, and what is lost on one is not lost on the other`()
+  {
+    let fault = TimedFault(at: 0, lasting: 10 * ms, .delay(.orders, 5 * ms...5 * ms))
+    let injector = FaultInjector([fault], seed: 1)
+    var text = order
+    for link in 1...3 as ClosedRange<UInt64> {
+      text.withUTF8 { _ = injector.pass(UnsafeRawBufferPointer($0), .toEngine, now: ms, link: link) }
+    }
+    injector.connectionLost(link: 2)
+    let released = (1...3 as ClosedRange<UInt64>).map { injector.release(.toEngine, now: 6 * ms, link: $0).count }
+    #expect(released == [1, 0, 1])
+    #expect(injector.nextTime(after: 20 * ms) == .max)
+  }
+
   @Test func `a reordered frame changes places with the next, or comes by itself after a while`() {
     let injector = FaultInjector([TimedFault(at: 0, lasting: ms, .reorder(.orders))], seed: 1)
     #expect(pass(injector, order, at: 0) == [])

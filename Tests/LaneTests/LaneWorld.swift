@@ -48,6 +48,17 @@ final class LaneWorld {
   /// The largest worst-case exposure at the venue, lots, either side.
   private(set) var isUp = false
 
+  /// The connection that the lane makes beside the first one, and what is under way on it.
+  private var spare: (id: ConnectionID, end: ServerEnd)?
+  private var spareToVenue: [Parcel] = []
+  private var spareToLane: [Parcel] = []
+  private(set) var spareTries = 0
+  var hasSpare: Bool { spare != nil }
+  /// What becomes of a request on the second connection.
+  var spareFate: ((String) -> Fate)?
+  /// How long nothing of ours has rested at the venue.
+  private(set) var timeWithoutOrders: Nanoseconds = 0
+
   static func settings(maximumPosition: Int64 = 500) -> LaneSettings {
     var settings = LaneSettings()
     settings.labelPrefix = "apus-test-"
@@ -133,17 +144,100 @@ final class LaneWorld {
     next = min(next, max(venue.nextWake, now + 1))
     if let parcel = toVenue.first { next = min(next, max(parcel.at, now + 1)) }
     if let parcel = toLane.first, laneReads { next = min(next, max(parcel.at, now + 1)) }
+    if let parcel = spareToVenue.first { next = min(next, max(parcel.at, now + 1)) }
+    if let parcel = spareToLane.first { next = min(next, max(parcel.at, now + 1)) }
+    if venue.accountList.first.map(\.orders.isEmpty) != false { timeWithoutOrders += next - now }
     now = next
     clock.now = now
     if !isUp { try connectIfDue() }
+    if isUp, spare == nil, lane.wantsStandby(now) { try connectSpare() }
     venue.advance(to: now)
     deliverToVenue()
+    deliverToVenueOnSpare()
     drainVenue()
     sendHeld()
     deliverToLane()
+    deliverToStandby()
     lane.tick(now: now)
     collectLane()
+    if isUp, spare != nil, lane.isMoveDue || lane.session.closeReason != .none && lane.takesOver { changeOver() }
+    if spare != nil, !lane.keepsStandby { dropSpare() }
     if isUp, lane.session.closeReason != .none { drop() }
+  }
+
+  // MARK: - The second connection
+
+  private func connectSpare() throws {
+    spareTries += 1
+    guard !isUnreachable else { return lane.standbyLost(now: now) }
+    connections += 1
+    spare = (ConnectionID(connections), try ServerEnd())
+    venue.connect(ConnectionID(connections), now: now)
+    let key = (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
+    try lane.standbyConnected(key: key, maskSeed: random.next(), now: now)
+    collectLane()
+  }
+
+  private func changeOver() {
+    guard let new = spare else { return }
+    venue.disconnected(connection, now: now)
+    held.removeAll()
+    (connection, server) = (new.id, new.end)
+    (toVenue, toLane) = (spareToVenue, spareToLane)
+    forgetSpare()
+    lane.moveOver(now: now)
+    collectLane()
+  }
+
+  private func forgetSpare() {
+    spare = nil
+    spareToVenue.removeAll()
+    spareToLane.removeAll()
+  }
+
+  /// The second connection breaks.
+  func dropSpare() {
+    guard let spare else { return }
+    venue.disconnected(spare.id, now: now)
+    forgetSpare()
+    lane.standbyLost(now: now)
+  }
+
+  private func deliverToVenueOnSpare() {
+    while let parcel = spareToVenue.first, parcel.at <= now, let spare {
+      spareToVenue.removeFirst()
+      parcel.bytes.withUnsafeBytes { bytes in
+        spare.end.endpoint.receive(bytes)
+        while case let event = spare.end.endpoint.next() {
+          switch event {
+          case .none: return
+          case .text(let text):
+            let plain = String(decoding: text, as: UTF8.self)
+            switch spareFate?(plain) ?? .pass {
+            case .pass: venue.receive(spare.id, text: text, now: now)
+            case .swallow: venue.pinged(spare.id, now: now)
+            case .refuse(let code):
+              let id = plain.split(separator: "\"id\":")[1].prefix { $0.isNumber }
+              var reply = "{\"id\":\(id),\"error\":{\"code\":\(code),\"message\":\"no\"}}"
+              reply.withUTF8 { _ = spare.end.endpoint.sendText(UnsafeRawBufferPointer($0)) }
+            }
+          case .ping, .pong: venue.pinged(spare.id, now: now)
+          default: continue
+          }
+        }
+      }
+    }
+  }
+
+  private func deliverToStandby() {
+    if let spare, spare.end.endpoint.output.count > 0 {
+      spareToLane.append(Parcel(at: now + latency, bytes: Array(spare.end.endpoint.output)))
+      spare.end.endpoint.consumeOutput(spare.end.endpoint.output.count)
+    }
+    while let parcel = spareToLane.first, parcel.at <= now, spare != nil {
+      spareToLane.removeFirst()
+      parcel.bytes.withUnsafeBytes { lane.standbyReceive($0, now: now) }
+    }
   }
 
   private func connectIfDue() throws {
@@ -216,6 +310,11 @@ final class LaneWorld {
   func level(of cause: HaltCause) -> StopLevel { lane.safety.ladder.level(of: cause) }
 
   private func collectLane() {
+    let second = lane.standby.endpoint.output
+    if second.count > 0, spare != nil {
+      spareToVenue.append(Parcel(at: now + latency, bytes: Array(second)))
+      lane.standby.endpoint.consumeOutput(second.count)
+    }
     let output = lane.output.endpoint.output
     guard output.count > 0, isUp else { return }
     toVenue.append(Parcel(at: now + latency, bytes: Array(output)))
@@ -255,6 +354,7 @@ final class LaneWorld {
     }
     var closes = false
     venue.drain { id, outgoing in
+      if let spare, id == spare.id, case .text(let text) = outgoing { _ = spare.end.endpoint.sendText(text) }
       guard id == connection, let server else { return }
       switch outgoing {
       case .text(let text):

@@ -26,6 +26,10 @@ import Testing
       #expect(isPassed, "\(name): \(verdict.account)")
       let isInTime = verdict.recovery.map { $0 <= scenario.recovery } ?? false
       #expect(isInTime, "\(name): \(verdict.account)")
+      if let most = scenario.withoutOrders {
+        let isQuick = verdict.timeWithoutOrders <= most
+        #expect(isQuick, "\(name): nothing rested for \(verdict.timeWithoutOrders) ns, \(verdict.line)")
+      }
       #expect(verdict.fills > 0)
       let isShown = shows(verdict)
       #expect(isShown, "\(name), seed \(seed): \(verdict.counters) \(verdict.tracker) \(verdict.sent)")
@@ -103,6 +107,20 @@ import Testing
     try prove("restart-with-book")
   }
   @Test func `R04 R23 orders that a restart has lost are proven absent`() throws { try prove("restart-without-book") }
+  @Test func `R23 R25 before an announced closure the lane moves over, with no order unknown`() throws {
+    try prove("planned-closure", seeds: 1...6) {
+      $0.moves == 1 && $0.reconnects == 0 && $0.counters.gaps == 0 && $0.tracker.timeouts == 0 && $0.adjustments == 0
+        && $0.counters.rejects == 0
+    }
+  }
+  @Test func `R25 R62 where the second login is refused the lane quotes on, and reconnects as ever`() throws {
+    try prove("planned-closure-second-login-refused") {
+      $0.moves == 0 && $0.reconnects >= 1 && (4...30).contains($0.sent(.logins))
+    }
+  }
+  @Test func `R23 R62 a closure that comes early is a lost connection`() throws {
+    try prove("planned-closure-comes-early") { $0.moves == 0 && $0.reconnects == 1 && $0.counters.gaps == 1 }
+  }
   @Test func `R13 R17 R56 a killed engine asks the venue before it quotes again`() throws { try prove("engine-killed") }
   @Test func `R01 R04 errors that prove nothing leave orders unknown`() throws {
     try prove("refusals-that-prove-nothing") { $0.counters.rejects > 10 }
@@ -142,8 +160,10 @@ import Testing
     let expected = [
       "drop", "delay", "duplicate", "reorder", "corrupt", "refuse", "mask", "reset", "abandon", "silence",
       "stall-reads", "stall-writes", "unreachable", "halt", "throttle", "refuse-logins", "restart", "crash", "tick",
-      "expire", "clock-step",
+      "expire", "clock-step", "closure",
     ]
+    let closures = plans.count { $0.faults.contains { $0.fault == .closure } }
+    #expect((40...100).contains(closures), "\(closures) plans of 400 have an announced closure")
     for word in expected { #expect(words.contains(word[...]), "\(word)") }
   }
 

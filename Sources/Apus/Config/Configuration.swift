@@ -122,6 +122,8 @@ public struct VenueSection: Codable, Equatable, Sendable {
   /// Messages a second kept back from the rate that the venue grants.
   public var reserveMessages: Int
   public var requestTimeoutMs: Int
+  /// How long a second connection is tried after the venue has announced that it will close the first one; 0: not at all.
+  public var closureWindowMs: Int
   /// What the mass quotes of a product may trade before the venue cancels all of them, contracts.
   public var protectionTrade: DecimalE8
   /// The largest mass quote of a product, contracts.
@@ -141,6 +143,7 @@ public struct VenueSection: Codable, Equatable, Sendable {
     case cancelOnDisconnectSeconds = "cancel_on_disconnect_seconds"
     case reserveMessages = "reserve_messages"
     case requestTimeoutMs = "request_timeout_ms"
+    case closureWindowMs = "closure_window_ms"
     case protectionTrade = "protection_trade"
     case protectionQuote = "protection_quote"
     case protectionPauseMs = "protection_pause_ms"
@@ -151,6 +154,7 @@ public struct VenueSection: Codable, Equatable, Sendable {
     kind: VenueKind = .thalex, url: String, keyID: String, privateKeyFile: String? = nil,
     privateKeyEnv: String? = nil, account: String? = nil, caFile: String? = nil,
     cancelOnDisconnectSeconds: Int = 6, reserveMessages: Int = 5, requestTimeoutMs: Int = 3000,
+    closureWindowMs: Int = 8000,
     protectionTrade: DecimalE8 = DecimalE8(e8: 100_000_000), protectionQuote: DecimalE8 = DecimalE8(e8: 100_000_000),
     protectionPauseMs: Int = 2000, protectionWindowMs: Int = 10_000
   ) {
@@ -164,6 +168,7 @@ public struct VenueSection: Codable, Equatable, Sendable {
     self.cancelOnDisconnectSeconds = cancelOnDisconnectSeconds
     self.reserveMessages = reserveMessages
     self.requestTimeoutMs = requestTimeoutMs
+    self.closureWindowMs = closureWindowMs
     self.protectionTrade = protectionTrade
     self.protectionQuote = protectionQuote
     self.protectionPauseMs = protectionPauseMs

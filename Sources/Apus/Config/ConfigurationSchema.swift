@@ -157,6 +157,9 @@ extension VenueSection: DescribedSection {
       CodingKeys.requestTimeoutMs, \.requestTimeoutMs, .whole(100...60_000), .defaulted, unit: "ms",
       "A request without an answer for this long has an unknown outcome."),
     .init(
+      CodingKeys.closureWindowMs, \.closureWindowMs, .whole(0...60_000), .defaulted, unit: "ms",
+      "A second connection is tried for this long once the venue announces a closure; 0: reconnect at once."),
+    .init(
       CodingKeys.protectionTrade, \.protectionTrade, .decimal(.zero...decimal(1_000_000), isAboveLower: true),
       .defaulted,
       unit: "contracts",

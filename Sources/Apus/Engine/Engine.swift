@@ -272,6 +272,7 @@ public final class Engine: Sendable {
     settings.cancelOnDisconnectSeconds = configuration.venue.cancelOnDisconnectSeconds
     settings.pingInterval = Nanoseconds(configuration.venue.cancelOnDisconnectSeconds) * 1_000_000_000 / 3
     settings.reserveMessages = configuration.venue.reserveMessages
+    settings.closureWindow = Nanoseconds(configuration.venue.closureWindowMs) * 1_000_000
     settings.requestTimeout = Nanoseconds(configuration.venue.requestTimeoutMs) * 1_000_000
     settings.seed = bootEpoch | 1
     settings.protection.trade = configuration.venue.protectionTrade

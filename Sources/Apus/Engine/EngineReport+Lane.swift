@@ -36,7 +36,7 @@ extension LaneRunner where Adapter: ~Copyable {
       messagesSent: lane.messagesSent,
       messagesPerMinute: seconds > 0 ? Double(lane.messagesSent) / seconds * 60 : 0,
       rateViolations: counters.throttled, rejects: counters.rejects, edgeRefusals: counters.edgeRefusals,
-      gaps: counters.gaps, reconnects: counters.reconnects, limitBreaches: breaches,
+      gaps: counters.gaps, reconnects: counters.reconnects, moves: counters.moves, limitBreaches: breaches,
       budgetWaits: counters.budgetWaits,
       tickToOrder: EngineReport.Latency(telemetry.tickToOrder),
       tickToFrame: EngineReport.Latency(telemetry.tickToFrame),

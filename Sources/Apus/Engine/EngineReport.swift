@@ -72,6 +72,8 @@ public struct EngineReport: Codable, Sendable, Equatable {
   public var edgeRefusals: Int
   public var gaps: Int
   public var reconnects: Int
+  /// Moves to a connection that was made before the venue closed the last one, as it had announced.
+  public var moves: Int
   /// Times that the position or the worst case passed its limit.
   public var limitBreaches: Int
   public var budgetWaits: Int

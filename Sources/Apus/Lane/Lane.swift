@@ -9,6 +9,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   var adapter: Adapter
   var core: LaneCore
   var output: LaneOutput
+  /// The second connection, while the venue has announced that it will close the first one.
+  var standby: LaneStandby
   var quoting: QuotingService
   var risk: RiskGate
   let settings: LaneSettings
@@ -48,6 +50,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     makeToken: @escaping () -> String,
     makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
   ) throws {
+    let standby = try LaneStandby()
     let count = settings.instruments.count
     let perSide = max(64, 2 * settings.ladderCapacity)
     // Until the venue has granted a rate.
@@ -70,6 +73,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     quotedTime = QuotedTime(instruments: count)
     quotes = LaneQuotes(instrumentCapacity: count)
     hasMassQuotes = settings.instruments.contains { $0.usesMassQuotes }
+    self.standby = standby
     self.adapter = adapter
     self.output = output
     self.settings = settings

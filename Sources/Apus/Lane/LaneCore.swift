@@ -16,6 +16,8 @@ public struct LaneCounters: Sendable {
   public var edgeRefusals = 0
   public var gaps = 0
   public var reconnects = 0
+  /// Moves to a connection that was made before the venue closed the last one.
+  public var moves = 0
   public var limitBreaches = 0
   public var queries = 0
   /// Commands held back because the message budget was used up.

@@ -130,13 +130,15 @@ public struct LaneFailure: Error, Sendable, CustomStringConvertible {
 
 /// The thin shell around a lane: sockets, TLS, clock, stop word, telemetry. It decides nothing about orders.
 struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
-  private(set) var lane: Lane<Adapter>
-  private var driver: SocketDriver
+  var lane: Lane<Adapter>
+  var driver: SocketDriver
   /// Of the connection that is up or being secured; `nil` without TLS.
-  private var tls: TLSSession?
-  private let tlsContext: TLSContext?
-  private let host: String
-  private let port: UInt16
+  var tls: TLSSession?
+  let tlsContext: TLSContext?
+  let host: String
+  let port: UInt16
+  /// The second connection, while the venue has announced that it will close the first one.
+  var spare: SpareLink
   private var idle: IdleWait
   private var nextStep = IdleWait.Step.spin
   private let control: LaneControl
@@ -148,12 +150,12 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   private var link = Link.down
   /// When the connection now being made was begun.
   private var linkSince: Nanoseconds = 0
-  private var connection = ConnectionHandle(rawValue: 0)
+  var connection = ConnectionHandle(rawValue: 0)
   private var hasBeenUp = false
   /// The last transport error, for people.
   private(set) var lastError = ""
   private(set) var failure: LaneFailure?
-  private let plaintext: UnsafeMutableBufferPointer<UInt8>
+  let plaintext: UnsafeMutableBufferPointer<UInt8>
   private var nextPublishAt: Nanoseconds = 0
   /// The words as last handled: of this process, and of the telemetry file.
   private var seenRequests: UInt64 = 0
@@ -169,6 +171,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     self.driver = driver
     self.tlsContext = tlsContext
     self.host = host
+    spare = SpareLink(host: host)
     self.port = port
     self.idle = idle
     self.control = control
@@ -238,7 +241,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       send()
     }
     mindLink(now)
-    control.beat(lane.adapter.phase == .ready ? now : 0)
+    let phase = lane.adapter.phase
+    control.beat(phase == .ready || phase == .leaving ? now : 0)
     if lane.safety.changeCount != shownChanges { showHalt(now) }
     if now >= nextPublishAt, telemetry.publish(&lane, error: lastError, now: now) {
       nextPublishAt = now + 50_000_000
@@ -322,6 +326,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   private mutating func finish() {
     let now = EngineClock.now()
     control.beat(0)
+    dropSpare()
     if link == .up {
       lane.output.endpoint.close(code: 1000)
       send()
@@ -341,10 +346,18 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   private mutating func handle(_ event: SocketEvent, _ now: Nanoseconds) {
     switch event.kind {
     case .received:
-      if event.connection == connection { received(event.payload, now) }
+      if event.connection == connection {
+        received(event.payload, now)
+      } else if spare.owns(event.connection) {
+        handleSpare(event, now)
+      }
       driver.release(event)
     case .connected, .connectFailed, .closed:
-      if event.connection == connection { linkChanged(event.kind, error: event.error, now) }
+      if event.connection == connection {
+        linkChanged(event.kind, error: event.error, now)
+      } else if spare.owns(event.connection) {
+        handleSpare(event, now)
+      }
     case .accepted, .writable:
       break
     }
@@ -455,7 +468,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   // MARK: - Output
 
-  private mutating func send() {
+  mutating func send() {
     guard link == .up else { return }
     let output = lane.output.endpoint.output
     guard output.count > 0 else { return }
@@ -488,6 +501,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   @inline(__always)
   private mutating func mindLink(_ now: Nanoseconds) {
+    if lane.session.handOver.phase != .none || spare.state != .none { mindSpare(now) }
     if link == .up, lane.session.closeReason == .none { return }
     mindLinkSlowly(now)
   }
@@ -532,6 +546,10 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     apus_realtime_allow_begin()
     defer { apus_realtime_allow_end() }
     lastError = reason
+    if link == .up, spare.state == .up, lane.takesOver {
+      changeOver(isGone: true, now)
+      return
+    }
     if link != .down { driver.abort(connection) }
     link = .down
     tls = nil

@@ -49,6 +49,12 @@ struct LaneSession {
   var closeReason = CloseReason.none {
     didSet { if oldValue != .none, closeReason != .none { closeReason = oldValue } }
   }
+  /// The move to another connection before the venue closes this one.
+  var handOver = HandOver()
+  /// This session began on a connection that was made beside the one before: its steps are not left to the timers.
+  var isMovedOver = false
+  /// Nothing was unknown when it took over: no trade and no position has to be waited for.
+  var isUnbroken = false
   /// The private streams may have lost something: nothing is sent until the venue has been asked (R23).
   var isFrozen = false
   /// A session has been ready before: what traded while it was away must be asked for.
@@ -89,6 +95,9 @@ struct LaneSession {
     lastHeard = now
     lastPing = now
     closeReason = .none
+    handOver = HandOver()
+    isMovedOver = false
+    isUnbroken = false
     orderQueryAt = nil
     tradeQueryAt = nil
     ordersAreSettled = false
@@ -140,6 +149,7 @@ extension Lane where Adapter: ~Copyable {
     core.connectionLost(now: now)
     quotes.closeAll()
     session.isFrozen = true
+    session.handOver = HandOver()
     session.scheduleRetry(first: settings.firstBackoff, longest: settings.longestBackoff, now: now)
     output.endpoint.reset()
     output.records.note("disconnected", now: now)
@@ -162,6 +172,7 @@ extension Lane where Adapter: ~Copyable {
         applyGrantedRate(now)
       case .replied(.cancelSession, _):
         stopSawCancel(now)
+        leavingAnswered(isDone: true, now)
       case .snapshotEnded(.openOrders):
         orderQueryAnswered(now)
       case .replied(.tradeHistory, let hasMore):
@@ -184,6 +195,7 @@ extension Lane where Adapter: ~Copyable {
         session.tradeQueryAt = nil
       case .refused(.cancelSession, _):
         stopCancelRefused(now)
+        leavingAnswered(isDone: false, now)
       case .quotesAnswered(let serial):
         quotesAnswered(serial, now: now)
       case .quoteFailed(let serial, let code, let side, let priceE8):
@@ -191,11 +203,12 @@ extension Lane where Adapter: ~Copyable {
       case .quotesRefused(let serial, let code):
         quotesRefused(serial, code: code, now: now)
       case .reconnectRequested:
-        session.closeReason = .reconnectRequested
+        closureAnnounced(now)
       default: break
       }
       if adapter.phase == .failed { session.closeReason = .refused }
     }
+    if session.isMovedOver, adapter.phase != .ready { nextTimerAt = now }
     core.clearEvents()
   }
 
@@ -207,7 +220,7 @@ extension Lane where Adapter: ~Copyable {
     }
   }
 
-  private mutating func applyGrantedRate(_ now: Nanoseconds) {
+  mutating func applyGrantedRate(_ now: Nanoseconds) {
     let usable = max(1, Int(adapter.messageRate) - settings.reserveMessages)
     let cancels = max(1, Int(adapter.cancelRate) * 9 / 10)
     guard let orderRate = try? BucketRate(capacity: usable, tokensPerSecond: usable),
@@ -228,17 +241,17 @@ extension Lane where Adapter: ~Copyable {
       askForOrders(now)
       return
     }
-    if session.hasBeenReady, !session.tradesAreSettled {
+    if session.hasBeenReady, !session.tradesAreSettled, !session.isUnbroken {
       askForTrades(now)
       return
     }
-    guard core.statedAt > 0, settlePositions(now) else { return }
+    guard core.statedAt > 0, session.isUnbroken || settlePositions(now) else { return }
     adapter.synchronised()
     session.isFrozen = false
     session.hasBeenReady = true
     session.readyAt = now
     // The positions agree or were taken over: nothing that ended unseen is still to be counted.
-    core.tracker.tradesAnswered(askedAt: now, lag: 0)
+    if !session.isUnbroken { core.tracker.tradesAnswered(askedAt: now, lag: 0) }
     output.records.note("ready", now: now)
     core.markAllDirty()
   }
@@ -281,7 +294,7 @@ extension Lane where Adapter: ~Copyable {
     // An order that ended unseen may have traded: its fills are to be asked for.
     if ended > 0, adapter.phase == .ready { askForTrades(now) }
     session.hasSeenOrphans = core.orphansInQuery > 0
-    if adapter.phase == .synchronising {
+    if adapter.phase == .synchronising || adapter.phase == .subscribing && session.isUnbroken {
       cancelEarlierOrders()
       session.ordersAreSettled = core.restingInQuery == 0 && core.tracker.unknownCount == 0
       session.ordersSettledAt = now
@@ -415,6 +428,10 @@ extension Lane where Adapter: ~Copyable {
     case .ready:
       runReadyTimers(now)
       if core.hasBrokenBook { session.closeReason = .brokenBook }
+      if session.handOver.phase != .none { runHandOver(now) }
+    case .leaving:
+      giveUpQueries(now)
+      runHandOver(now)
     }
     if adapter.phase != .offline {
       if now - session.lastHeard > settings.silenceLimit { session.closeReason = .silence }

@@ -80,6 +80,9 @@ public struct LaneSettings: Sendable {
   public var silenceLimit: Nanoseconds = 7_000_000_000
   /// Time without an answer after which the start-up of a session is given up.
   public var setupTimeout: Nanoseconds = 10_000_000_000
+  /// After the venue has announced that it will close the connection, a second one is tried for this long while the first
+  /// one quotes on; 0: the first one is closed at once and made anew. The venue announces at least 10 s ahead.
+  public var closureWindow: Nanoseconds = 8_000_000_000
   public var firstBackoff: Nanoseconds = 100_000_000
   public var longestBackoff: Nanoseconds = 10_000_000_000
   /// A stop that could not be verified within this time ends with a report of what is left.

@@ -72,6 +72,7 @@ extension Lane where Adapter: ~Copyable {
   }
 
   private mutating func beginStop(_ now: Nanoseconds) {
+    giveUpHandOver(now)
     stop.phase = .requested
     stop.isVerified = false
     stop.requestedAt = now

@@ -187,7 +187,7 @@ struct LaneTelemetry: ~Copyable {
         state = .connecting
         if !error.isEmpty { cause += "; before: " + error }
       case .synchronising: state = .syncing
-      case .failed: state = .frozen
+      case .failed, .leaving: state = .frozen
       case .ready:
         let block = lane.core.instrumentCount > 0 ? lane.quoting.block(0) : .notListed
         state = block == .none ? .quoting : .frozen

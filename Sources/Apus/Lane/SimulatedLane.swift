@@ -55,6 +55,42 @@ public struct SimulatedLane: ~Copyable {
   /// Why the lane wants its connection closed; `nil` if it does not.
   public var closeReason: String? { lane.session.closeReason == .none ? nil : "\(lane.session.closeReason)" }
 
+  // MARK: - The network's part, for a second connection
+
+  /// Whether the lane wants a second connection made beside the first one now.
+  public func wantsStandby(now: Nanoseconds) -> Bool { lane.wantsStandby(now) }
+
+  /// The second connection is up. As `connected`.
+  public mutating func standbyConnected(key: [UInt8], maskSeed: UInt64, now: Nanoseconds) throws(WebSocketSetupError) {
+    try lane.standbyConnected(key: key, maskSeed: maskSeed, now: now)
+  }
+
+  /// Bytes of the second connection's plain stream.
+  public mutating func standbyReceive(_ bytes: UnsafeRawBufferPointer, now: Nanoseconds) {
+    lane.standbyReceive(bytes, now: now)
+  }
+
+  /// What the lane has written for the second connection; stays where it is until the next call.
+  public var standbyOutput: UnsafeRawBufferPointer { lane.standby.endpoint.output }
+
+  /// Takes the first `count` bytes off `standbyOutput`.
+  public mutating func consumeStandbyOutput(_ count: Int) { lane.standby.endpoint.consumeOutput(count) }
+
+  /// The second connection could not be made, or is gone, or was dropped because it is no longer kept.
+  public mutating func standbyLost(now: Nanoseconds) { lane.standbyLost(now: now) }
+
+  /// Whether a second connection is still wanted: if not, it is to be dropped.
+  public var keepsStandby: Bool { lane.keepsStandby }
+
+  /// Whether the first connection is to be closed now and the second one to take its place.
+  public var isMoveDue: Bool { lane.isMoveDue }
+
+  /// Whether the second connection takes the place of the first one if that is lost now.
+  public var takesOver: Bool { lane.takesOver }
+
+  /// The second connection has taken the place of the first one, which is closed.
+  public mutating func moveOver(now: Nanoseconds) { lane.moveOver(now: now) }
+
   // MARK: - The operator's part
 
   /// Cancel everything, verify, end. Idempotent.

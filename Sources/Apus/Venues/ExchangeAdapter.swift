@@ -15,6 +15,16 @@ public enum SessionPhase: UInt8, Sendable, CaseIterable {
   case ready
   /// The venue has refused something without which the session cannot be used.
   case failed
+  /// Everything of this session is being cancelled because another connection takes over: nothing new is sent on it.
+  case leaving
+}
+
+/// How far the login of a second connection has come, beside the one in use.
+enum StandbyStep: Equatable {
+  case continues
+  /// Logged in, with the dead-man timer set; the message rate that the venue has granted.
+  case stands(Int64)
+  case refused(code: Int64)
 }
 
 /// Something that concerns the session as a whole.
@@ -67,6 +77,19 @@ protocol ExchangeAdapter: ~Copyable {
   mutating func queryTrades(since: Nanoseconds, continued: Bool, output: inout LaneOutput) -> Bool
   /// Cancels everything that this session has in the market, requests in flight included.
   mutating func cancelSession(output: inout LaneOutput) -> Bool
+  /// A second connection's WebSocket is open: writes its login. The session in use stays as it is.
+  mutating func openStandby(token: String, output: inout LaneOutput) -> Bool
+  /// Moves the second connection's login on; requests that follow are written to `output`, which is that connection's.
+  mutating func advanceStandby(_ event: SessionEvent, output: inout LaneOutput) -> StandbyStep
+  /// Cancels everything that the session has in the market before another connection takes over; false if the request
+  /// could not be written.
+  mutating func leave(output: inout LaneOutput) -> Bool
+  /// The other connection is gone: the session in use is ready again.
+  mutating func stay()
+  /// The connection that was made beside the last one is the session from here on: subscribes.
+  mutating func movedOver(messageRate: Int64, output: inout LaneOutput)
+  /// Whether the code says that the account has too many connections.
+  static func isConnectionLimit(code: Int64) -> Bool
   /// Cancels an order by the venue's id that the venue knows no client id of: written into `buffer` as `encode` does.
   mutating func encodeCancel(of id: VenueID, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int
   /// Groups whose mass quotes the venue protects; their indexes begin at 0. 0 without mass quotes.

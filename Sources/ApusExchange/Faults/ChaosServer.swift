@@ -141,6 +141,26 @@ public final class ChaosServer: @unchecked Sendable {
     }
   }
 
+  // MARK: - Time without orders
+
+  private var emptySince: Nanoseconds?
+  private var emptyTime: Nanoseconds = 0
+
+  /// How long the one account has had no order in the book since the last call, by this server's turns: to a fraction of
+  /// a millisecond.
+  public func takeTimeWithoutOrders() -> Nanoseconds {
+    ask { server in
+      server.noteOrders(server.elapsed())
+      defer { server.emptyTime = 0 }
+      return server.emptyTime
+    } ?? 0
+  }
+
+  private func noteOrders(_ now: Nanoseconds) {
+    if let since = emptySince { emptyTime += now - since }
+    emptySince = venue.accountList.first.map(\.orders.isEmpty) == false ? nil : now
+  }
+
   // MARK: - The loop
 
   private func elapsed() -> Nanoseconds { EngineClock.now() - origin }
@@ -181,20 +201,25 @@ public final class ChaosServer: @unchecked Sendable {
     for body in takeMail() { body(self) }
     carryOut(now)
     venue.advance(to: now)
+    noteOrders(now)
     if !isDeaf(now) {
       for peer in peersByID.values.sorted(by: { $0.id < $1.id }) where !peer.waiting.isEmpty {
         let bytes = peer.waiting
         peer.waiting.removeAll()
         bytes.withUnsafeBytes { consume($0, peer, now) }
       }
-      for frame in injector.release(.toVenue, now: playTime(now)) {
-        guard let peer = newest else { break }
-        frame.withUnsafeBytes { venue.receive(peer.id, text: $0, now: now) }
+      for peer in peersByID.values.sorted(by: { $0.id < $1.id }) {
+        for frame in injector.release(.toVenue, now: playTime(now), link: peer.id.rawValue) {
+          frame.withUnsafeBytes { venue.receive(peer.id, text: $0, now: now) }
+        }
       }
     }
     drain(now)
-    for frame in injector.release(.toEngine, now: playTime(now)) { newest.map { send(frame, $0) } }
+    for peer in peersByID.values.sorted(by: { $0.id < $1.id }) {
+      for frame in injector.release(.toEngine, now: playTime(now), link: peer.id.rawValue) { send(frame, peer) }
+    }
     push(now)
+    noteOrders(elapsed())
     driver.flush()
   }
 
@@ -214,6 +239,7 @@ public final class ChaosServer: @unchecked Sendable {
         guard let index = names.firstIndex(of: name) else { continue }
         if venue.refineTickForFault(name, factor: factor, now: now) { flow.refine(index, factor) }
       case .expire(let name): venue.expireForFault(name, now: now)
+      case .closure: venue.announceClosure(notice: timed.lasting, now: now)
       default: break
       }
     }
@@ -224,8 +250,6 @@ public final class ChaosServer: @unchecked Sendable {
       flow.halt(index, isHalted)
     }
   }
-
-  private var newest: Peer? { peersByID.values.max { $0.id < $1.id } }
 
   // MARK: - Connections
 
@@ -267,6 +291,7 @@ public final class ChaosServer: @unchecked Sendable {
 
   private func forget(_ peer: Peer, _ now: Nanoseconds) {
     guard peersByID.removeValue(forKey: peer.id) != nil else { return }
+    injector.connectionLost(link: peer.id.rawValue)
     if peer.isKnown {
       peer.isKnown = false
       venue.disconnected(peer.id, now: now)
@@ -275,7 +300,6 @@ public final class ChaosServer: @unchecked Sendable {
 
   /// Resets every connection. A venue that does not know goes on waiting for its dead-man timer.
   private func dropAll(_ now: Nanoseconds, venueKnows: Bool) {
-    injector.connectionLost()
     for peer in peersByID.values.sorted(by: { $0.id < $1.id }) {
       if !venueKnows { peer.isKnown = false }
       forget(peer, now)
@@ -311,7 +335,7 @@ public final class ChaosServer: @unchecked Sendable {
   }
 
   private func request(_ text: UnsafeRawBufferPointer, _ peer: Peer, _ now: Nanoseconds) {
-    switch injector.pass(text, .toVenue, now: playTime(now)) {
+    switch injector.pass(text, .toVenue, now: playTime(now), link: peer.id.rawValue) {
     case .unchanged: venue.receive(peer.id, text: text, now: now)
     case .instead(let frames):
       if frames.isEmpty { venue.pinged(peer.id, now: now) }
@@ -332,7 +356,7 @@ public final class ChaosServer: @unchecked Sendable {
         guard let peer = peersByID[id] else { return }
         switch outgoing {
         case .text(let text):
-          switch injector.pass(text, .toEngine, now: playTime(now)) {
+          switch injector.pass(text, .toEngine, now: playTime(now), link: id.rawValue) {
           case .unchanged: _ = peer.endpoint.sendText(text)
           case .instead(let frames): for frame in frames { send(frame, peer) }
           case .answered: break

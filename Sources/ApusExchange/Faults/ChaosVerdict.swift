@@ -25,6 +25,8 @@ public struct ChaosVerdict: Sendable {
   public var recovery: Nanoseconds?
   public var fills = 0
   public var reconnects = 0
+  /// Moves to a connection that was made before the venue closed the last one.
+  public var moves: Int { counters.moves }
   public var struck = 0
   /// Times that a position was taken over from the venue, with a record: then the executions behind it are not known.
   public var adjustments = 0
@@ -115,6 +117,7 @@ public struct ChaosVerdict: Sendable {
     let state = isPassed ? (adjustments > 0 ? "passed, \(adjustments) taken over" : "passed") : "FAILED"
     return
       "seed \(plan.seed): \(state); worst case \(worstLots) of \(limitLots), \(fills) fills, \(reconnects) reconnects, "
+      + (moves > 0 ? "\(moves) moved over, " : "")
       + "\(struck) frames struck, recovery \(recovery.map { TimeText.text($0 / 1_000_000 * 1_000_000) } ?? "none")"
   }
 

@@ -17,21 +17,28 @@ public final class ChaosWorld {
   private(set) var life = 1
   var settings: LaneSettings
 
-  private final class ServerEnd {
+  /// A connection: the venue's end of its WebSocket, and what is under way.
+  private final class Wire {
+    let id: ConnectionID
     var endpoint: WebSocketEndpoint
-    init() throws { endpoint = try WebSocketEndpoint(server: "/ws/api/v2") }
+    var toVenue: [Parcel] = []
+    var toLane: [Parcel] = []
+
+    init(_ id: ConnectionID) throws {
+      self.id = id
+      endpoint = try WebSocketEndpoint(server: "/ws/api/v2")
+    }
   }
-  private var server: ServerEnd?
-  private var connection = ConnectionID(0)
+  /// The lane's connection, and the one that it has made beside it, if it has.
+  private var main: Wire?
+  private var spare: Wire?
   private var connectionCount: UInt64 = 0
-  public private(set) var isUp = false
+  public var isUp: Bool { main != nil }
 
   private struct Parcel {
     var at: Nanoseconds
     var bytes: [UInt8]
   }
-  private var toVenue: [Parcel] = []
-  private var toLane: [Parcel] = []
 
   public private(set) var now: Nanoseconds = 0
   /// When the plan began; `nil` before.
@@ -160,8 +167,10 @@ public final class ChaosWorld {
   private func step(until end: Nanoseconds) throws {
     // Everything that can happen next; the lane's timers at least every ten milliseconds.
     var next = min(end, lane.nextDueAt, venue.nextWake)
-    if let parcel = toVenue.first { next = min(next, parcel.at) }
-    if let parcel = toLane.first { next = min(next, parcel.at) }
+    for wire in [main, spare] {
+      if let parcel = wire?.toVenue.first { next = min(next, parcel.at) }
+      if let parcel = wire?.toLane.first { next = min(next, parcel.at) }
+    }
     if !isUp { next = min(next, lane.retryAt) }
     if let planBegan {
       let planned = injector.nextTime(after: planTime)
@@ -179,19 +188,23 @@ public final class ChaosWorld {
       try carryOut()
     }
     if !isUp { try connectIfDue() }
+    if isUp, spare == nil, lane.wantsStandby(now: now) { try connectSpare() }
     venue.advance(to: now)
-    if server != nil, !injector.isSilent(planTime) {
-      releaseToVenue()
-      if !injector.isWriteStalled(planTime) { deliverToVenue() }
+    if !injector.isSilent(planTime) {
+      for wire in [main, spare] {
+        guard let wire else { continue }
+        releaseToVenue(wire)
+        if !injector.isWriteStalled(planTime) { deliverToVenue(wire) }
+      }
     }
     drainVenue()
-    if isUp, !injector.isSilent(planTime), !injector.isReadStalled(planTime) { deliverToLane() }
+    if !injector.isSilent(planTime), !injector.isReadStalled(planTime) {
+      deliverToLane()
+      deliverToStandby()
+    }
     lane.tick(now: now)
     collectLane()
-    if isUp, let reason = lane.closeReason {
-      trace?(now, "engine closes the connection: \(reason)")
-      drop()
-    }
+    mindConnections()
     watchExposure()
     if hasRequests { lookForStrays() }
     hasRequests = false
@@ -239,7 +252,8 @@ public final class ChaosWorld {
       case .abandon: abandon()
       case .restart(let keepsBook):
         venue.restartForFault(keepsBook: keepsBook, now: now)
-        loseConnection(venueKnows: true)
+        drop()
+      case .closure: venue.announceClosure(notice: timed.lasting, now: now)
       case .tick(let name, let factor):
         guard let index = plan.instruments.firstIndex(of: name) else { continue }
         if venue.refineTickForFault(name, factor: factor, now: now) { flow.refine(index, factor) }
@@ -265,55 +279,114 @@ public final class ChaosWorld {
 
   private func connectIfDue() throws {
     guard now >= lane.retryAt, !injector.isUnreachable(planTime), !injector.isSilent(planTime) else { return }
-    connectionCount += 1
-    connection = ConnectionID(connectionCount)
-    server = try ServerEnd()
-    venue.connect(connection, now: now)
-    var key: [UInt8] = []
-    for _ in 0..<16 { key.append(UInt8(random.below(256))) }
-    try lane.connected(key: key, maskSeed: random.next(), now: now)
-    isUp = true
+    main = try makeWire()
+    try lane.connected(key: makeKey(), maskSeed: random.next(), now: now)
     trace?(now, "connected")
     collectLane()
   }
 
+  private func makeWire() throws -> Wire {
+    connectionCount += 1
+    let wire = try Wire(ConnectionID(connectionCount))
+    venue.connect(wire.id, now: now)
+    return wire
+  }
+
+  private func makeKey() -> [UInt8] {
+    var key: [UInt8] = []
+    for _ in 0..<16 { key.append(UInt8(random.below(256))) }
+    return key
+  }
+
+  /// The lane wants a second connection beside the first one.
+  private func connectSpare() throws {
+    guard !injector.isSilent(planTime) else { return }
+    guard !injector.isUnreachable(planTime) else { return lane.standbyLost(now: now) }
+    spare = try makeWire()
+    try lane.standbyConnected(key: makeKey(), maskSeed: random.next(), now: now)
+    trace?(now, "a second connection is up")
+    collectLane()
+  }
+
+  /// What the lane has decided about its connections.
+  private func mindConnections() {
+    if isUp, spare != nil, lane.isMoveDue || lane.closeReason != nil && lane.takesOver { changeOver() }
+    if spare != nil, !lane.keepsStandby { dropSpare(venueKnows: true) }
+    if isUp, let reason = lane.closeReason {
+      trace?(now, "engine closes the connection: \(reason)")
+      loseConnection(venueKnows: true)
+    }
+  }
+
+  /// The second connection takes the place of the first one, which the engine closes.
+  private func changeOver() {
+    guard let old = main, let new = spare else { return }
+    trace?(now, "engine moves over to the second connection")
+    injector.connectionLost(link: old.id.rawValue)
+    venue.disconnected(old.id, now: now)
+    main = new
+    spare = nil
+    lane.moveOver(now: now)
+    collectLane()
+  }
+
+  private func dropSpare(venueKnows: Bool) {
+    guard let wire = spare else { return }
+    spare = nil
+    injector.connectionLost(link: wire.id.rawValue)
+    if venueKnows { venue.disconnected(wire.id, now: now) }
+    lane.standbyLost(now: now)
+    trace?(now, "the second connection is gone")
+  }
+
   private func loseConnection(venueKnows: Bool) {
-    guard isUp else { return }
-    isUp = false
-    toVenue.removeAll()
-    toLane.removeAll()
-    injector.connectionLost()
-    server = nil
+    guard let wire = main else { return }
+    main = nil
+    injector.connectionLost(link: wire.id.rawValue)
     if venueKnows {
-      venue.disconnected(connection, now: now)
+      venue.disconnected(wire.id, now: now)
       venue.drain { _, _ in }
     }
     lane.disconnected(now: now)
     trace?(now, venueKnows ? "disconnected" : "disconnected; the venue has not noticed")
   }
 
-  private func drop() { loseConnection(venueKnows: true) }
-  private func abandon() { loseConnection(venueKnows: false) }
+  /// The network breaks: all connections are gone.
+  private func drop() {
+    dropSpare(venueKnows: true)
+    loseConnection(venueKnows: true)
+  }
+
+  private func abandon() {
+    dropSpare(venueKnows: false)
+    loseConnection(venueKnows: false)
+  }
 
   // MARK: - The network
 
   private func collectLane() {
     let output = lane.output
-    guard output.count > 0, isUp else { return }
-    toVenue.append(Parcel(at: now + plan.latency, bytes: Array(output)))
-    lane.consumeOutput(output.count)
+    if output.count > 0, let main {
+      main.toVenue.append(Parcel(at: now + plan.latency, bytes: Array(output)))
+      lane.consumeOutput(output.count)
+    }
+    guard let spare else { return }
+    let second = lane.standbyOutput
+    guard second.count > 0 else { return }
+    spare.toVenue.append(Parcel(at: now + plan.latency, bytes: Array(second)))
+    lane.consumeStandbyOutput(second.count)
   }
 
-  private func deliverToVenue() {
-    while let parcel = toVenue.first, parcel.at <= now, let server {
-      toVenue.removeFirst()
+  private func deliverToVenue(_ wire: Wire) {
+    while let parcel = wire.toVenue.first, parcel.at <= now {
+      wire.toVenue.removeFirst()
       parcel.bytes.withUnsafeBytes { bytes in
-        server.endpoint.receive(bytes)
+        wire.endpoint.receive(bytes)
         while true {
-          switch server.endpoint.next() {
+          switch wire.endpoint.next() {
           case .none: return
-          case .text(let text): request(text)
-          case .ping, .pong: venue.pinged(connection, now: now)
+          case .text(let text): request(text, wire)
+          case .ping, .pong: venue.pinged(wire.id, now: now)
           default: continue
           }
         }
@@ -327,75 +400,77 @@ public final class ChaosWorld {
   /// How long none of our orders rested at the venue, while the plan went on.
   private(set) var timeWithoutOrders: Nanoseconds = 0
 
-  private func request(_ text: UnsafeRawBufferPointer) {
+  private func request(_ text: UnsafeRawBufferPointer, _ wire: Wire) {
     hasRequests = true
     if let trace { trace(now, "→ " + FrameText.describe(text, .toVenue)) }
-    guard let planBegan else { return venue.receive(connection, text: text, now: now) }
+    guard let planBegan else { return venue.receive(wire.id, text: text, now: now) }
     if now <= planBegan + max(plan.length, injector.end) { sent[FrameFacts(text, .toVenue).kind, default: 0] += 1 }
-    switch injector.pass(text, .toVenue, now: planTime) {
-    case .unchanged: venue.receive(connection, text: text, now: now)
+    switch injector.pass(text, .toVenue, now: planTime, link: wire.id.rawValue) {
+    case .unchanged: venue.receive(wire.id, text: text, now: now)
     case .instead(let frames):
-      if frames.isEmpty { venue.pinged(connection, now: now) }
-      for frame in frames { frame.withUnsafeBytes { venue.receive(connection, text: $0, now: now) } }
+      if frames.isEmpty { venue.pinged(wire.id, now: now) }
+      for frame in frames { frame.withUnsafeBytes { venue.receive(wire.id, text: $0, now: now) } }
     case .answered(let reply):
-      venue.pinged(connection, now: now)
-      sendToLane(reply)
+      venue.pinged(wire.id, now: now)
+      send(reply, wire)
     }
   }
 
-  private func releaseToVenue() {
+  private func releaseToVenue(_ wire: Wire) {
     guard planBegan != nil else { return }
-    for frame in injector.release(.toVenue, now: planTime) {
+    for frame in injector.release(.toVenue, now: planTime, link: wire.id.rawValue) {
       frame.withUnsafeBytes { bytes in
         if let trace { trace(now, "→ (late) " + FrameText.describe(bytes, .toVenue)) }
-        venue.receive(connection, text: bytes, now: now)
+        venue.receive(wire.id, text: bytes, now: now)
       }
     }
   }
 
-  private func sendToLane(_ bytes: [UInt8]) {
-    guard let server else { return }
+  private func send(_ bytes: [UInt8], _ wire: Wire) {
     bytes.withUnsafeBytes { bytes in
       if let trace, let line = FrameText.news(bytes) { trace(now, "← " + line) }
-      _ = server.endpoint.sendText(bytes)
+      _ = wire.endpoint.sendText(bytes)
     }
   }
 
   private func drainVenue() {
     if venue.hasOutput {
-      var closes = false
+      var closed: [Wire] = []
       venue.drain { id, outgoing in
-        guard id == connection, let server else { return }
+        guard let wire = id == main?.id ? main : id == spare?.id ? spare : nil else { return }
         switch outgoing {
         case .text(let text):
           noteRefusal(text)
           guard planBegan != nil else {
             if let trace, let line = FrameText.news(text) { trace(now, "← " + line) }
-            _ = server.endpoint.sendText(text)
+            _ = wire.endpoint.sendText(text)
             return
           }
-          switch injector.pass(text, .toEngine, now: planTime) {
+          switch injector.pass(text, .toEngine, now: planTime, link: wire.id.rawValue) {
           case .unchanged:
             if let trace, let line = FrameText.news(text) { trace(now, "← " + line) }
-            _ = server.endpoint.sendText(text)
-          case .instead(let frames): for frame in frames { sendToLane(frame) }
+            _ = wire.endpoint.sendText(text)
+          case .instead(let frames): for frame in frames { send(frame, wire) }
           case .answered: break
           }
         case .close(let code):
           trace?(now, "the venue closes the connection with \(code)")
-          server.endpoint.close(code: code)
-          closes = true
+          wire.endpoint.close(code: code)
+          closed.append(wire)
         }
       }
-      if closes {
-        flushServer()
-        venue.disconnected(connection, now: now)
+      for wire in closed {
+        flush(wire)
+        venue.disconnected(wire.id, now: now)
       }
     }
-    if planBegan != nil, server != nil {
-      for frame in injector.release(.toEngine, now: planTime) { sendToLane(frame) }
+    for wire in [main, spare] {
+      guard let wire else { continue }
+      if planBegan != nil {
+        for frame in injector.release(.toEngine, now: planTime, link: wire.id.rawValue) { send(frame, wire) }
+      }
+      flush(wire)
     }
-    flushServer()
   }
 
   /// Orders that the venue itself refused, by error code.
@@ -425,21 +500,31 @@ public final class ChaosWorld {
     }
   }
 
-  private func flushServer() {
-    guard let server else { return }
-    let output = server.endpoint.output
+  private func flush(_ wire: Wire) {
+    let output = wire.endpoint.output
     guard output.count > 0 else { return }
-    toLane.append(Parcel(at: now + plan.latency, bytes: Array(output)))
-    server.endpoint.consumeOutput(output.count)
+    wire.toLane.append(Parcel(at: now + plan.latency, bytes: Array(output)))
+    wire.endpoint.consumeOutput(output.count)
   }
 
   private func deliverToLane() {
+    guard let main else { return }
     var taken = 0
-    while taken < toLane.count, toLane[taken].at <= now, isUp {
-      toLane[taken].bytes.withUnsafeBytes { lane.receive($0, now: now) }
+    while taken < main.toLane.count, main.toLane[taken].at <= now {
+      main.toLane[taken].bytes.withUnsafeBytes { lane.receive($0, now: now) }
       taken += 1
     }
-    if taken > 0 { toLane.removeFirst(min(taken, toLane.count)) }
+    if taken > 0 { main.toLane.removeFirst(taken) }
+  }
+
+  private func deliverToStandby() {
+    guard let spare else { return }
+    var taken = 0
+    while taken < spare.toLane.count, spare.toLane[taken].at <= now {
+      spare.toLane[taken].bytes.withUnsafeBytes { lane.standbyReceive($0, now: now) }
+      taken += 1
+    }
+    if taken > 0 { spare.toLane.removeFirst(taken) }
   }
 
   // MARK: - Looking

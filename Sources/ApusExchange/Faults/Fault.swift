@@ -46,6 +46,9 @@ public enum Fault: Equatable, Sendable {
   case clockStep(Nanoseconds)
   /// The venue's program ends and starts again; orders are still in its book, or are gone without a word.
   case restart(keepsBook: Bool)
+  /// The venue announces that it will close its connections, and does so when the time is over. Those that are made
+  /// meanwhile stay.
+  case closure
 
   // The engine.
   /// `kill -9` and a new life.
@@ -100,6 +103,7 @@ public enum Fault: Equatable, Sendable {
     case .refuseLogins: "refuse-logins"
     case .clockStep(let by): "clock-step \(TimeText.text(by))"
     case .restart(let keepsBook): keepsBook ? "restart with-book" : "restart without-book"
+    case .closure: "closure"
     case .crash: "crash"
     }
   }
@@ -136,6 +140,7 @@ public enum Fault: Equatable, Sendable {
       case "without-book": fault = .restart(keepsBook: false)
       default: break
       }
+    case "closure": fault = .closure
     case "crash": fault = .crash
     default: break
     }

@@ -18,6 +18,7 @@ public final class FaultInjector {
     var at: Nanoseconds
     var sequence: UInt64
     var direction: FrameDirection
+    var link: UInt64
     var bytes: [UInt8]
   }
 
@@ -26,7 +27,7 @@ public final class FaultInjector {
   private var held: [Held] = []
   private var sequence: UInt64 = 0
   /// Frames that wait for the next one of their direction to pass.
-  private var swapping: [(direction: FrameDirection, since: Nanoseconds, bytes: [UInt8])] = []
+  private var swapping: [(direction: FrameDirection, link: UInt64, since: Nanoseconds, bytes: [UInt8])] = []
   /// The instrument of each order, by client id: amends do not name it.
   private var instruments: [UInt64: String] = [:]
   /// Times of the last order messages, for `throttle`.
@@ -111,7 +112,11 @@ public final class FaultInjector {
   }
 
   /// Decides about one frame; `text` is its whole payload.
-  public func pass(_ text: UnsafeRawBufferPointer, _ direction: FrameDirection, now: Nanoseconds) -> Passage {
+  ///
+  /// - Parameter link: the connection, where there are several: what is held back leaves on the one on which it came.
+  public func pass(
+    _ text: UnsafeRawBufferPointer, _ direction: FrameDirection, now: Nanoseconds, link: UInt64 = 0
+  ) -> Passage {
     guard hasWork(now) || !swapping.isEmpty || direction == .toVenue || !expired.isEmpty else { return .unchanged }
     let facts = FrameFacts(text, direction)
     if direction == .toVenue, let answer = answerInstead(text, facts, now) { return .answered(answer) }
@@ -130,13 +135,13 @@ public final class FaultInjector {
       switch timed.fault {
       case .drop: frames = []
       case .delay(_, let range):
-        hold(Array(text), direction, until: now + random.within(range))
+        hold(Array(text), direction, link, until: now + random.within(range))
         frames = []
       case .duplicate(_, let range):
-        hold(Array(text), direction, until: now + random.within(range))
+        hold(Array(text), direction, link, until: now + random.within(range))
         frames = [Array(text)]
       case .reorder:
-        swapping.append((direction, now, Array(text)))
+        swapping.append((direction, link, now, Array(text)))
         return .instead([])
       case .corrupt: frames = [spoil(text)]
       case .mask(let code):
@@ -145,7 +150,7 @@ public final class FaultInjector {
       }
       break
     }
-    guard let place = swapping.firstIndex(where: { $0.direction == direction }) else {
+    guard let place = swapping.firstIndex(where: { $0.direction == direction && $0.link == link }) else {
       return frames.map { .instead($0) } ?? .unchanged
     }
     var list = frames ?? [Array(text)]
@@ -161,26 +166,28 @@ public final class FaultInjector {
   }
 
   /// Frames that were held back and are due now, in order. To be asked at `nextTime`.
-  public func release(_ direction: FrameDirection, now: Nanoseconds) -> [[UInt8]] {
+  public func release(_ direction: FrameDirection, now: Nanoseconds, link: UInt64 = 0) -> [[UInt8]] {
     guard !held.isEmpty || !swapping.isEmpty else { return [] }
-    var due = held.filter { $0.direction == direction && $0.at <= now }
+    var due = held.filter { $0.direction == direction && $0.link == link && $0.at <= now }
     due.sort { ($0.at, $0.sequence) < ($1.at, $1.sequence) }
-    held.removeAll { $0.direction == direction && $0.at <= now }
+    held.removeAll { $0.direction == direction && $0.link == link && $0.at <= now }
     var frames = due.map(\.bytes)
     for waiting in swapping
-    where waiting.direction == direction && waiting.since + Self.longestSwap <= now { frames.append(waiting.bytes) }
-    swapping.removeAll { $0.direction == direction && $0.since + Self.longestSwap <= now }
+    where waiting.direction == direction && waiting.link == link && waiting.since + Self.longestSwap <= now {
+      frames.append(waiting.bytes)
+    }
+    swapping.removeAll { $0.direction == direction && $0.link == link && $0.since + Self.longestSwap <= now }
     return frames
   }
 
-  /// The connection is gone, and with it what was under way.
-  public func connectionLost() {
-    held.removeAll()
-    swapping.removeAll()
+  /// A connection is gone, and with it what was under way.
+  public func connectionLost(link: UInt64 = 0) {
+    held.removeAll { $0.link == link }
+    swapping.removeAll { $0.link == link }
   }
 
-  private func hold(_ bytes: [UInt8], _ direction: FrameDirection, until time: Nanoseconds) {
-    held.append(Held(at: time, sequence: sequence, direction: direction, bytes: bytes))
+  private func hold(_ bytes: [UInt8], _ direction: FrameDirection, _ link: UInt64, until time: Nanoseconds) {
+    held.append(Held(at: time, sequence: sequence, direction: direction, link: link, bytes: bytes))
     sequence += 1
   }
 

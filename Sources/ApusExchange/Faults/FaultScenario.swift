@@ -11,17 +11,21 @@ public struct FaultScenario: Sendable {
   public var plan: FaultPlan
   /// From the end of the last fault until quotes stand again, at most.
   public var recovery: Nanoseconds
+  /// How long none of our orders may rest while the plan goes on, in all; `nil` where that is not the question.
+  public var withoutOrders: Nanoseconds?
   /// Whether a real engine on real sockets can be put through it as well.
   public var isLive = true
 
   private init(
     _ name: String, _ requirements: [String], _ story: String, recovery: Nanoseconds = 8_000_000_000,
-    isLive: Bool = true, adjust: (inout FaultPlan) -> Void = { _ in }, _ faults: [TimedFault]
+    withoutOrders: Nanoseconds? = nil, isLive: Bool = true, adjust: (inout FaultPlan) -> Void = { _ in },
+    _ faults: [TimedFault]
   ) {
     self.name = name
     self.requirements = requirements
     self.story = story
     self.recovery = recovery
+    self.withoutOrders = withoutOrders
     self.isLive = isLive
     plan = FaultPlan()
     plan.faults = faults
@@ -164,6 +168,25 @@ public struct FaultScenario: Sendable {
       "restart-without-book", ["R04", "R23"], "The venue restarts, and our orders are gone without a word.",
       [TimedFault(at: 3 * s, .restart(keepsBook: false))]),
     FaultScenario(
+      "planned-closure", ["R23", "R25"],
+      "The venue announces that it will close the connection in 10 s: the next session is made beside it, and takes over almost without a pause.",
+      recovery: s, withoutOrders: 30 * ms, adjust: { $0.length = 14 * s },
+      [TimedFault(at: 2 * s, lasting: 10 * s, .closure)]),
+    FaultScenario(
+      "planned-closure-second-login-refused", ["R25", "R62"],
+      "The venue announces a closure and refuses logins until it is over: the first connection quotes on as long as it can, and then everything is made anew.",
+      recovery: 4 * s, withoutOrders: 6 * s, adjust: { $0.length = 16 * s },
+      [TimedFault(at: 2 * s, lasting: 10 * s, .closure), TimedFault(at: 2 * s, lasting: 10 * s, .refuseLogins)]),
+    FaultScenario(
+      "planned-closure-comes-early", ["R23", "R62"],
+      "The venue announces a closure and closes 200 ms later, while the second connection is being made: as any lost connection.",
+      withoutOrders: 6 * s,
+      adjust: {
+        $0.latency = 60 * ms
+        $0.length = 10 * s
+      },
+      [TimedFault(at: 2 * s, lasting: 200 * ms, .closure)]),
+    FaultScenario(
       "engine-killed", ["R13", "R17", "R56"],
       "The engine is killed and started again: it asks the venue, takes over the position, and only then quotes.",
       [TimedFault(at: 4 * s, .abandon), TimedFault(at: 4 * s, .crash)]),
@@ -237,6 +260,9 @@ public struct FaultScenario: Sendable {
       "logins-refused", ["R25", "R62"], "the connection is reset, and logins are refused",
       recovery: 12 * s,
       [TimedFault(at: 0, .reset), TimedFault(at: 0, lasting: 2 * s, .refuseLogins)]),
+    FaultScenario(
+      "planned-closure", ["R23", "R25"], "the venue announces that it will close the connection",
+      [TimedFault(at: 0, lasting: 3 * s, .closure)]),
     FaultScenario(
       "restart-with-book", ["R14", "R23"], "the venue restarts, and our orders rest on, of no session",
       [TimedFault(at: 0, .restart(keepsBook: true))]),

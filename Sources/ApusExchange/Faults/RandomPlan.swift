@@ -23,7 +23,18 @@ extension FaultPlan {
     plan.faults = background(&random, plan.length)
     for _ in 0..<random.within(1...5) { plan.faults.append(event(&random, plan)) }
     rare(&random, &plan)
+    closure(&plan)
     return plan
+  }
+
+  /// An announced closure, for one seed in six; the other seeds are what they would be without.
+  private static func closure(_ plan: inout FaultPlan) {
+    var random = SplitMix(seed: plan.seed &* 0xC2B2_AE35 ^ 0xC105_E000)
+    guard random.below(6) == 0 else { return }
+    let at = random.within(0...plan.length / (100 * milli) - 10) * 100 * milli
+    // The venue keeps its word three times out of four.
+    let notice = random.below(4) > 0 ? 10 * second : random.within(1...90) * 100 * milli
+    plan.faults.append(TimedFault(at: at, lasting: notice, .closure))
   }
 
   /// What changes the world for good, now and then.

@@ -125,6 +125,22 @@ extension SimulatedVenue {
     settle(requester: nil)
   }
 
+  /// Announces on channel `system` that all connections will be closed, and closes those that are open now when `notice`
+  /// is over: their non-persistent orders die then. Connections that are made meanwhile stay.
+  public func announceClosure(notice: Nanoseconds, now: Nanoseconds) {
+    announceReconnect(now: now)
+    timers.set(.closure(sessions.keys.sorted()), at: self.now + notice)
+  }
+
+  func close(_ connections: [ConnectionID]) {
+    for id in connections {
+      guard let session = sessions[id] else { continue }
+      outbox.close(id, code: 1012)
+      end(session)
+    }
+    settle(requester: nil)
+  }
+
   /// The venue's wall clock is off by this from now on, compared with its start: token checks, times in messages and
   /// expiries go by it.
   public func setClockOffset(_ offset: Nanoseconds, now: Nanoseconds) {

@@ -228,6 +228,7 @@ public final class SimulatedVenue {
       settleDaily()
       scheduleSettlement()
     case .orderHistory(let account, let orders): deliver(account, orders: orders)
+    case .closure(let connections): close(connections)
     case .delivery(let account, let fills, let markets):
       deliver(account, fills: fills, markets: markets)
     }

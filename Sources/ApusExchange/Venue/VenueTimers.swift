@@ -11,6 +11,8 @@ enum VenueTimer {
   /// The daily settlement, if it is the one that is expected: the clock may have been stepped.
   case settlement(at: Nanoseconds)
   case orderHistory(Account, orders: Range<Int>)
+  /// Connections that were told that they will be closed.
+  case closure([ConnectionID])
   case delivery(Account, fills: Range<Int>, markets: [Int])
 }
 

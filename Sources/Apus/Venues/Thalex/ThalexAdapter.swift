@@ -100,6 +100,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     case .subscribing: "waiting for subscriptions and snapshots"
     case .synchronising: "asking what rests and what traded"
     case .ready: "ready"
+    case .leaving: "cancelling everything before another connection takes over"
     case .failed: Self.failureText(failedAt, code: failureCode, instrument: listingProblem)
     }
   }
@@ -126,14 +127,28 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
 
   mutating func opened(token: String, output: inout LaneOutput) {
     phase = .loggingIn
+    messageRate = 0
+    beginSubscribing()
+    _ = logIn(token: token, &output)
+  }
+
+  private mutating func beginSubscribing() {
     awaited = .all
     publicReplies = 0
     publicAccepted = 0
-    messageRate = 0
     decoder.forgetConfirmations()
-    guard let buffer = output.begin() else { return }
+  }
+
+  private func logIn(token: String, _ output: inout LaneOutput) -> Bool {
+    guard let buffer = output.begin() else { return false }
     let count = encoder.login(into: buffer, id: ThalexRequestID.session(.login), token: token, account: account)
-    _ = finish(count, buffer, &output, isSecret: true)
+    return finish(count, buffer, &output, isSecret: true)
+  }
+
+  private func setDeadManTimer(_ output: inout LaneOutput) -> Bool {
+    guard let buffer = output.begin() else { return false }
+    let id = ThalexRequestID.session(.cancelOnDisconnect)
+    return finish(encoder.setCancelOnDisconnect(into: buffer, id: id, seconds: UInt64(deadManSeconds)), buffer, &output)
   }
 
   mutating func lost() {
@@ -146,10 +161,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     switch event {
     case .replied(.login, _):
       phase = .settingUp
-      guard let buffer = output.begin() else { return }
-      let id = ThalexRequestID.session(.cancelOnDisconnect)
-      _ = finish(
-        encoder.setCancelOnDisconnect(into: buffer, id: id, seconds: UInt64(deadManSeconds)), buffer, &output)
+      _ = setDeadManTimer(&output)
     case .replied(.cancelOnDisconnect, let rate):
       messageRate = rate
       guard let buffer = output.begin() else { return }
@@ -176,7 +188,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     case .snapshotEnded(.portfolio):
       received(.portfolio)
     case .snapshotEnded(.instruments):
-      if phase == .ready || phase == .synchronising { takeGrids() }
+      if phase == .ready || phase == .synchronising || phase == .leaving { takeGrids() }
     case .refused(let request, let code):
       switch request {
       case .login, .cancelOnDisconnect, .instruments, .subscribePublic, .subscribePrivate:
@@ -352,6 +364,38 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     guard let buffer = output.begin() else { return false }
     return finish(encoder.cancelSession(into: buffer, id: ThalexRequestID.session(.cancelSession)), buffer, &output)
   }
+
+  // MARK: - A second connection
+
+  mutating func openStandby(token: String, output: inout LaneOutput) -> Bool { logIn(token: token, &output) }
+
+  mutating func advanceStandby(_ event: SessionEvent, output: inout LaneOutput) -> StandbyStep {
+    switch event {
+    case .replied(.login, _): setDeadManTimer(&output) ? .continues : .refused(code: 0)
+    case .replied(.cancelOnDisconnect, let rate): .stands(rate)
+    case .refused(_, let code): .refused(code: code)
+    default: .continues
+    }
+  }
+
+  mutating func leave(output: inout LaneOutput) -> Bool {
+    guard phase == .ready, cancelSession(output: &output) else { return false }
+    phase = .leaving
+    return true
+  }
+
+  mutating func stay() { if phase == .leaving { phase = .ready } }
+
+  mutating func movedOver(messageRate: Int64, output: inout LaneOutput) {
+    self.messageRate = messageRate
+    // What is listed was told by the last connection up to now; the channel's snapshot is the word of this one.
+    phase = .subscribing
+    beginSubscribing()
+    subscribe(privateChannels, isPrivate: true, .subscribePrivate, &output)
+    subscribePublic(&output)
+  }
+
+  static func isConnectionLimit(code: Int64) -> Bool { code == 53 }
 
   mutating func cancelForeign(_ id: VenueID, clientID: UInt64, output: inout LaneOutput) -> Bool {
     guard id.count > 0, let buffer = output.begin() else { return false }
