@@ -21,6 +21,7 @@ int apus_repeat_create(apus_scan_level level, apus_repeat **out)
     }
     memset(repeat, 0, sizeof *repeat);
     repeat->match = repeat_none;
+    repeat->weight = APUS_REPEAT_TIRED;
     (void)level;
 #if defined(__x86_64__)
     if (level == APUS_SCAN_AVX2) {
@@ -45,11 +46,13 @@ void apus_repeat_destroy(apus_repeat *repeat)
 void apus_repeat_forget(apus_repeat *repeat)
 {
     repeat->count = 0;
+    repeat->weight = APUS_REPEAT_TIRED;
 }
 
 bool apus_repeat_is_due(apus_repeat *repeat)
 {
-    return repeat->match != repeat_none && (repeat->uses > 0 || repeat->misses++ % 16 == 0);
+    repeat->weight += APUS_REPEAT_MISS;
+    return repeat->match != repeat_none && repeat->weight > APUS_REPEAT_TIRED;
 }
 
 static bool is_digit(char byte)
@@ -89,6 +92,7 @@ void apus_repeat_learn(apus_repeat *repeat, const apus_json *json, apus_json_sha
     const char *const text = json->at;
     const size_t count = (size_t)(json->end - text);
     repeat->count = 0;
+    repeat->weight = 0;
     if (count < 64 || count > APUS_REPEAT_BYTES || *text != '{') {
         return;
     }
@@ -131,9 +135,6 @@ void apus_repeat_learn(apus_repeat *repeat, const apus_json *json, apus_json_sha
     repeat->wanted_count = wanted;
     repeat->blocks = (uint32_t)(count + 63) / 64;
     repeat->count = (uint32_t)count;
-    repeat->moves = 0;
-    repeat->uses = 0;
-    repeat->misses = 1;
     memcpy(repeat->text, text, count);
     memset(repeat->digits, 0, sizeof repeat->digits);
     memset(repeat->heads, 0, sizeof repeat->heads);

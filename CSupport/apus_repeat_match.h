@@ -94,12 +94,8 @@ APUS_TARGET static __attribute__((noinline)) apus_repeat_outcome repeat_moved(
         repeat_take(repeat, json, shift, taken, UINT32_MAX, members, changed) == UINT32_MAX) {
         return APUS_REPEAT_NONE;
     }
-    repeat->uses++;
-    repeat->moves += moves;
-    if (repeat->moves > APUS_REPEAT_TIRED) {
-        return APUS_REPEAT_NONE;
-    }
-    return APUS_REPEAT_MOVED;
+    repeat->weight += moves;
+    return repeat->weight > APUS_REPEAT_TIRED ? APUS_REPEAT_NONE : APUS_REPEAT_MOVED;
 }
 
 APUS_TARGET apus_repeat_outcome APUS_REPEAT(apus_repeat *APUS_NONNULL repeat, const apus_json *APUS_NONNULL json,
@@ -132,6 +128,6 @@ APUS_TARGET apus_repeat_outcome APUS_REPEAT(apus_repeat *APUS_NONNULL repeat, co
         }
         block_copy(repeat->text + count - 64, text + count - 64);
     }
-    repeat->uses++;
+    repeat->weight = repeat->weight > APUS_REPEAT_GAIN ? repeat->weight - APUS_REPEAT_GAIN : 0;
     return APUS_REPEAT_SAME;
 }

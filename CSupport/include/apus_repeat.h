@@ -35,8 +35,11 @@ typedef apus_repeat_outcome apus_repeat_matcher(apus_repeat *APUS_NONNULL repeat
 #define APUS_REPEAT_VALUES 32
 /* Numbers of another length in one text; with more of them the general way is as fast. */
 #define APUS_REPEAT_MOVES 6
-/* After so many of them in all the learned text is taken for an odd one, and another is learned. */
+/* What a learned text costs is weighed: a number of another length, a text that is none, against texts that only differ in
+ * digits. At this weight another one is learned. */
 #define APUS_REPEAT_TIRED 64
+#define APUS_REPEAT_MISS 4
+#define APUS_REPEAT_GAIN 2
 
 /* A number of the learned text: its bytes, from the first to the one behind the last. */
 typedef struct apus_repeat_value {
@@ -54,9 +57,7 @@ struct apus_repeat {
     uint32_t blocks;            /* of 64 bytes; the last one ends with the text */
     uint32_t values_count;
     uint32_t wanted_count;
-    uint32_t moves;  /* numbers of another length since something was learned */
-    uint32_t uses;   /* texts that were as the learned one */
-    uint32_t misses; /* texts that were not, and were not learned */
+    uint32_t weight;            /* see APUS_REPEAT_TIRED */
     apus_repeat_value values[APUS_REPEAT_VALUES]; /* as they stand in the text */
     uint8_t wanted[APUS_REPEAT_VALUES];           /* positions in `values` */
     uint64_t digits[APUS_REPEAT_BLOCKS]; /* bit i: byte i of the block is a digit of a number */
@@ -75,7 +76,8 @@ void apus_repeat_destroy(apus_repeat *APUS_NULLABLE repeat);
 void apus_repeat_learn(apus_repeat *APUS_NONNULL repeat, const apus_json *APUS_NONNULL json,
                        apus_json_shape *APUS_NONNULL shape);
 
-/* Whether it pays to learn a text that was none: at once if what had been learned was of use, else now and then. */
+/* Whether it pays to learn a text that was none: to be asked for each of them. A form that comes once does not displace
+ * what was learned. */
 bool apus_repeat_is_due(apus_repeat *APUS_NONNULL repeat);
 
 void apus_repeat_forget(apus_repeat *APUS_NONNULL repeat);
