@@ -94,15 +94,19 @@ extension ThalexDecoder {
     }
     sink.ticker(instrument, ticker)
     if let channel, let learnedText = learned[channel].text, apus_repeat_is_due(learnedText) {
-      learn(text, shape, ticker, channel)
+      Self.learn(learned + channel, text, shape, ticker)
     }
   }
 
+  // Static: the decoder must not be copied for the call.
   @inline(never)
-  private func learn(_ text: JSONCursor, _ shape: OpaquePointer, _ ticker: Ticker, _ channel: Int) {
+  private static func learn(
+    _ last: UnsafeMutablePointer<LearnedTicker>, _ text: JSONCursor, _ shape: OpaquePointer, _ ticker: Ticker
+  ) {
+    guard let learned = last.pointee.text else { return }
     var text = text
-    apus_repeat_learn(learned[channel].text!, &text, shape)
-    (learned + channel).pointee.ticker = ticker
+    apus_repeat_learn(learned, &text, shape)
+    last.pointee.ticker = ticker
   }
 
   /// A ticker with the members of the last one, inside an envelope that is still open: only what has changed is
