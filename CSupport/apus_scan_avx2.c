@@ -1,3 +1,4 @@
+#include "apus_repeat_internal.h"
 #include "apus_scan_kernels.h"
 
 #if defined(__x86_64__)
@@ -133,6 +134,35 @@ APUS_TARGET void apus_index_avx2(apus_index *index, const char *text, size_t cou
 
 #define APUS_LEVELS apus_levels_avx2
 #include "apus_scan_members.h"
+
+APUS_KERNEL uint32_t block_differs(const char *learned, const char *text)
+{
+    return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(block_load(learned), block_load(text)));
+}
+
+APUS_KERNEL uint32_t half_faults(const char *learned, const char *text, uint32_t digits, uint32_t heads)
+{
+    const __m256i found = block_load(text);
+    const __m256i moved = _mm256_add_epi8(found, _mm256_set1_epi8(0x7F - '9'));
+    const uint32_t allowed = (uint32_t)_mm256_movemask_epi8(_mm256_cmpgt_epi8(moved, _mm256_set1_epi8(0x7F - 10)));
+    const uint32_t zeros = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(found, _mm256_set1_epi8('0')));
+    return (block_differs(learned, text) & ~(digits & allowed)) | (heads & zeros);
+}
+
+APUS_KERNEL uint64_t block_faults(const char *learned, const char *text, uint64_t digits, uint64_t heads)
+{
+    return half_faults(learned, text, (uint32_t)digits, (uint32_t)heads) |
+           (uint64_t)half_faults(learned + 32, text + 32, (uint32_t)(digits >> 32), (uint32_t)(heads >> 32)) << 32;
+}
+
+APUS_KERNEL void block_copy(char *to, const char *from)
+{
+    _mm256_storeu_si256((__m256i *)(void *)to, block_load(from));
+    _mm256_storeu_si256((__m256i *)(void *)(to + 32), block_load(from + 32));
+}
+
+#define APUS_REPEAT apus_repeat_avx2
+#include "apus_repeat_match.h"
 #include "apus_scan_levels.h"
 
 #endif

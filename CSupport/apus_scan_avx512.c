@@ -1,3 +1,4 @@
+#include "apus_repeat_internal.h"
 #include "apus_scan_kernels.h"
 
 #if defined(__x86_64__)
@@ -110,6 +111,28 @@ APUS_TARGET void apus_index_avx512(apus_index *index, const char *text, size_t c
 }
 
 #include "apus_scan_members.h"
+
+APUS_KERNEL uint64_t block_faults(const char *learned, const char *text, uint64_t digits, uint64_t heads)
+{
+    const __m512i found = _mm512_loadu_si512(text);
+    const __m512i value = _mm512_sub_epi8(found, _mm512_set1_epi8('0'));
+    const uint64_t other = _mm512_cmpneq_epi8_mask(found, _mm512_loadu_si512(learned));
+    return (other & ~(digits & _mm512_cmplt_epu8_mask(value, _mm512_set1_epi8(10)))) |
+           (heads & _mm512_testn_epi8_mask(value, value));
+}
+
+APUS_KERNEL uint32_t block_differs(const char *learned, const char *text)
+{
+    return _mm256_cmpneq_epi8_mask(block_load(learned), block_load(text));
+}
+
+APUS_KERNEL void block_copy(char *to, const char *from)
+{
+    _mm512_storeu_si512(to, _mm512_loadu_si512(from));
+}
+
+#define APUS_REPEAT apus_repeat_avx512
+#include "apus_repeat_match.h"
 
 /* 16 bits: the last n of them are set. The second table is for 16 numbers of decimals, and 16: no point. */
 static const uint16_t last_16[17] = {0,      0x8000, 0xC000, 0xE000, 0xF000, 0xF800, 0xFC00, 0xFE00, 0xFF00,

@@ -1,3 +1,4 @@
+#include "apus_repeat_internal.h"
 #include "apus_scan_kernels.h"
 
 #if defined(__aarch64__)
@@ -132,6 +133,38 @@ void apus_index_neon(apus_index *index, const char *text, size_t count)
 }
 
 #include "apus_scan_members.h"
+
+APUS_KERNEL uint32_t block_differs(const char *learned, const char *text)
+{
+    const apus_block a = block_load(learned);
+    const apus_block b = block_load(text);
+    return ~block_mask(vceqq_u8(a.low, b.low), vceqq_u8(a.high, b.high));
+}
+
+APUS_KERNEL uint32_t half_faults(const char *learned, const char *text, uint32_t digits, uint32_t heads)
+{
+    const uint8x16_t zero = vdupq_n_u8('0');
+    const uint8x16_t ten = vdupq_n_u8(10);
+    const apus_block found = block_load(text);
+    const uint32_t allowed =
+        block_mask(vcltq_u8(vsubq_u8(found.low, zero), ten), vcltq_u8(vsubq_u8(found.high, zero), ten));
+    const uint32_t zeros = block_mask(vceqq_u8(found.low, zero), vceqq_u8(found.high, zero));
+    return (block_differs(learned, text) & ~(digits & allowed)) | (heads & zeros);
+}
+
+APUS_KERNEL uint64_t block_faults(const char *learned, const char *text, uint64_t digits, uint64_t heads)
+{
+    return half_faults(learned, text, (uint32_t)digits, (uint32_t)heads) |
+           (uint64_t)half_faults(learned + 32, text + 32, (uint32_t)(digits >> 32), (uint32_t)(heads >> 32)) << 32;
+}
+
+APUS_KERNEL void block_copy(char *to, const char *from)
+{
+    memcpy(to, from, 64);
+}
+
+#define APUS_REPEAT apus_repeat_neon
+#include "apus_repeat_match.h"
 
 #include "apus_scan_levels.h"
 

@@ -62,7 +62,6 @@ int apus_slab_create(uint32_t capacity, uint32_t id_bits, uint64_t first_generat
     slab->owns_memory = memory == NULL;
     for (uint32_t index = 0; index < capacity; index++) {
         slab->slots[index].word = first_generation << index_bits | index;
-        apus_list_append(slab, &slab->free, &slab->slots[index].record);
     }
     *out = slab;
     return 0;

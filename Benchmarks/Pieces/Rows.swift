@@ -85,7 +85,8 @@ public struct Row: Sendable {
       "tick.book.20", "tick to order, book update, 20 orders", note: "both sides move, 10 x 2 quotes amended"),
     percentiles(
       "tick.unchanged.ticker", "unchanged tick, ticker with nothing new", [.atMost(150), nil, nil],
-      note: "early exit: only the last price differs; 3 x 2 quotes stand"),
+      note: "early exit: mark and index stay, last price, time, collars, volumes and funding differ; 3 x 2 quotes stand"
+    ),
     percentiles(
       "tick.unchanged.book", "unchanged tick, book update behind the best", [.atMost(150), nil, nil],
       note: "early exit: the best prices stand; 3 x 2 quotes stand"),
@@ -95,7 +96,8 @@ public struct Row: Sendable {
     [
       Row(
         "decode.ticker", "decode ticker, ≈ 690 B", .atMost(135),
-        earlier: ["simdjson on-demand": 185, "yyjson": 365, "rapidjson": 1330]),
+        earlier: ["simdjson on-demand": 185, "yyjson": 365, "rapidjson": 1330],
+        note: "16 in a series: mark, time, index, volumes, funding change, some of them in length; peers: the first"),
       Row(
         "decode.book", "decode book update, 20 x 2 levels, ≈ 1 KB", .atMost(350),
         earlier: ["simdjson on-demand": 780, "yyjson": 1100]),
@@ -170,6 +172,9 @@ public struct Row: Sendable {
         earlier: ["CppTrader": 11.2]),
       Row("journal.append", "journal: append 300 B"),
       Row("encode.amend", "encode amend"),
+      Row(
+        "decode.ticker.mixed", "decode ticker, of another form than the last",
+        note: "a best bid comes and goes with each ticker"),
       Row("decode.book10", "decode book update, 10 x 2 levels"),
       Row("decode.order", "decode one order update, ≈ 450 B"),
       Row("ws.receive", "WebSocket: endpoint, receive 700 B of text", note: "with the check for valid UTF-8"),

@@ -3,27 +3,34 @@ import CSupport
 
 /// Decoding and encoding of the venue's text.
 let thalexPieces: [Piece] = [
-  decode("decode.ticker", 400, ThalexSamples.ticker(mark: "100000.41", last: 99_000)),
-  decode("decode.book", 100, ThalexSamples.book(levels: 20)),
-  decode("decode.orders", 50, ThalexSamples.orders(10)),
-  decode("decode.book10", 200, ThalexSamples.book(levels: 10)),
-  decode("decode.order", 400, ThalexSamples.insert),
+  decode("decode.ticker", 400, ThalexSamples.tickers(16)),
+  decode("decode.ticker.mixed", 400, ThalexSamples.mixedTickers(16)),
+  decode("decode.book", 100, [ThalexSamples.book(levels: 20)]),
+  decode("decode.orders", 50, [ThalexSamples.orders(10)]),
+  decode("decode.book10", 200, [ThalexSamples.book(levels: 10)]),
+  decode("decode.order", 400, [ThalexSamples.insert]),
   Piece("encode.insert", .batch(4096), input: { InsertEncode.input() }) { _ in Timed(try InsertEncode()) },
   Piece("encode.amend", .batch(4096)) { _ in Timed(try AmendEncode()) },
   Piece("encode.massquote", .batch(1024), input: { MassQuoteEncode.input() }) { _ in Timed(try MassQuoteEncode()) },
 ]
 
-/// Input: the text. Check: every number that was delivered, in the order of `FieldSink`.
-private func decode(_ key: String, _ batch: Int, _ text: String) -> Piece {
-  Piece(key, .batch(batch), input: { Array(text.utf8) }) { _ in Timed(try Decode(Array(text.utf8))) }
+/// One text after the other, over and over. Input: the first one, which is what peers decode. Check: every number of it
+/// that was delivered, in the order of `FieldSink`.
+private func decode(_ key: String, _ batch: Int, _ texts: [String]) -> Piece {
+  Piece(key, .batch(batch), input: { Array(texts[0].utf8) }) { _ in Timed(try Decode(texts)) }
 }
 
 private struct Decode: Operation, ~Copyable {
   private var decoder: ThalexDecoder
-  private let bytes: [UInt8]
+  private let texts: [UnsafeRawBufferPointer]
+  private var next = 0
 
-  init(_ bytes: [UInt8]) throws {
-    self.bytes = bytes
+  init(_ texts: [String]) throws {
+    self.texts = texts.map { text in
+      let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: text.utf8.count, alignment: 64)
+      copy.copyBytes(from: text.utf8)
+      return UnsafeRawBufferPointer(copy)
+    }
     var decoder = try ThalexDecoder(instrumentCapacity: 1, channelCapacity: 8, labelPrefix: "mm")
     let instrument = try decoder.want(instrument: "BTC-PERPETUAL")
     try decoder.register(channel: "ticker.BTC-PERPETUAL.raw", kind: .ticker, instrument: instrument)
@@ -37,13 +44,17 @@ private struct Decode: Operation, ~Copyable {
     self.decoder = decoder
   }
 
+  deinit { texts.forEach { $0.deallocate() } }
+
   mutating func run(_ count: Int) throws -> Nanoseconds {
     var sink = CountingSink()
-    let time = bytes.withUnsafeBytes { bytes in
-      let start = EngineClock.now()
-      for _ in 0..<count { decoder.decode(bytes, into: &sink) }
-      return EngineClock.now() - start
+    let start = EngineClock.now()
+    for _ in 0..<count {
+      decoder.decode(texts[next], into: &sink)
+      next += 1
+      if next == texts.count { next = 0 }
     }
+    let time = EngineClock.now() - start
     guard sink.problems == 0, sink.events >= count else {
       throw PieceError("\(sink.events) events and \(sink.problems) problems in \(count) decodings")
     }
@@ -53,7 +64,7 @@ private struct Decode: Operation, ~Copyable {
 
   mutating func check() throws -> [Int64] {
     var sink = FieldSink()
-    bytes.withUnsafeBytes { decoder.decode($0, into: &sink) }
+    decoder.decode(texts[0], into: &sink)
     guard sink.problems == 0 else { throw PieceError("the sample was refused \(sink.problems) times") }
     return sink.fields
   }

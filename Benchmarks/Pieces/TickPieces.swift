@@ -12,13 +12,13 @@ let tickPieces: [Piece] = [
   piece("tick.book.6") { try .moving(levels: 3) },
   piece("tick.book.20") { try .moving(levels: 10) },
   piece("tick.unchanged.ticker") {
-    try .standing { ThalexSamples.ticker(mark: "100100.0", last: 99_000 + $0 % 7) }
+    try .standing { ThalexSamples.ticker(mark: "100100.0", last: 99_000 + $0 % 7, number: $0, isIndexSteady: true) }
   },
   piece("tick.unchanged.book") {
     try .standing { ThalexSamples.book(bids: "[99900,\(1 + $0 % 3),1]", asks: "") }
   },
   piece("tick.unchanged.look") {
-    try .standing { ThalexSamples.ticker(mark: "10010\($0 % 2).0", last: 99_000) }
+    try .standing { ThalexSamples.ticker(mark: "10010\($0 % 2).0", last: 99_000, number: $0) }
   },
 ]
 
@@ -140,7 +140,7 @@ private struct TickScript {
       if byMark {
         let mark = "\((2 * middle + next) / 2).\((2 * middle + next) % 2 * 5)"
         try script.record(
-          ThalexSamples.ticker(mark: mark, last: 99_000), isTimed: tick >= warmTicks, orders: orders)
+          ThalexSamples.ticker(mark: mark, last: 99_000, number: tick + 10), isTimed: tick >= warmTicks, orders: orders)
       } else {
         try script.record(walkedBook(from: half, to: next), isTimed: tick >= warmTicks, orders: orders)
       }

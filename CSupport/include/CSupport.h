@@ -15,6 +15,7 @@
 #include "apus_order.h"
 #include "apus_process.h"
 #include "apus_realtime.h"
+#include "apus_repeat.h"
 #include "apus_scan.h"
 #include "apus_slab.h"
 #include "apus_bucket.h"

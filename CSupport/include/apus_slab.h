@@ -3,8 +3,11 @@
  * Client ids: generation << index_bits | slot index. The id is the address, so that finding an order
  *             takes one compare and no hash; the generation makes an id of an earlier tenant of the slot
  *             miss. Generations run from `first_generation` to 2^(id_bits - index_bits) - 1, then on from
- *             1; 0 is never one, so no id is 0. Free slots are reused first in, first out: an id
- *             comes back only after its slot has had all the other generations.
+ *             1; 0 is never one, so no id is 0. An id comes back only after its slot has had all the other
+ *             generations. Freed slots are reused first in, first out; a slot that was never used is taken only
+ *             while fewer than APUS_SLAB_WAITING freed ones wait. So the memory in use stays small enough for
+ *             the caches, and still no id comes back before APUS_SLAB_WAITING times all generations (or the
+ *             whole capacity times, if that is less) have been given out.
  * Venue ids:  open addressing with linear probing and backward-shift deletion, at most a quarter full; one
  *             word an entry (hash bits above, slot index below), then a full compare on the record.
  * Links:      lists name a slot by its link, index + 1, so that 0 means "none" and zeroed memory is an empty
@@ -22,6 +25,9 @@
 #include "apus_order.h"
 
 #define APUS_SLAB_MAX_CAPACITY (1u << 20)
+/* With more than 1,024 new orders a second the generations would rise faster than the seconds from which later lives take
+ * their first one. */
+#define APUS_SLAB_WAITING 1024
 #define APUS_SLAB_ALIGNMENT 128 /* a record is two cache lines, fetched as a pair */
 
 typedef struct apus_slab_slot {
@@ -44,7 +50,8 @@ typedef struct apus_slab {
     uint64_t venue_mask;      /* table size - 1 */
     uint32_t capacity;
     uint32_t index_bits, id_bits;
-    apus_list free;           /* oldest first */
+    uint32_t used_count;      /* slots from here on were never used */
+    apus_list free;           /* freed ones, linked forwards only, oldest first */
     bool owns_memory;
 } apus_slab;
 
@@ -66,7 +73,7 @@ APUS_HOT uint32_t apus_slab_capacity(const apus_slab *APUS_NONNULL slab)
 
 APUS_HOT uint32_t apus_slab_count(const apus_slab *APUS_NONNULL slab)
 {
-    return slab->capacity - slab->free.count;
+    return slab->used_count - slab->free.count;
 }
 
 /* Slot index of a record, 0 ..< capacity. */
@@ -172,29 +179,43 @@ APUS_HOT void apus_list_remove(apus_slab *APUS_NONNULL slab, apus_list *APUS_NON
 
 /* ---- Client ids ---- */
 
+/* Whether the next insert takes a slot that was never used. */
+APUS_HOT bool apus_slab_is_next_unused(const apus_slab *APUS_NONNULL slab)
+{
+    return slab->free.count < APUS_SLAB_WAITING && slab->used_count < slab->capacity;
+}
+
 /* The id that the next insert gives, 0 if the slab is full. */
 APUS_HOT uint64_t apus_slab_next_id(const apus_slab *APUS_NONNULL slab)
 {
+    if (apus_slab_is_next_unused(slab)) {
+        return slab->slots[slab->used_count].word;
+    }
     return slab->free.first != 0 ? slab->slots[slab->free.first - 1].word : 0;
 }
 
 /* A record with its client id set and everything else zero, or NULL if the slab is full. */
 APUS_HOT apus_order *APUS_NULLABLE apus_slab_insert(apus_slab *APUS_NONNULL slab)
 {
-    const uint32_t link = slab->free.first;
-    if (APUS_UNLIKELY(link == 0)) {
-        return NULL;
-    }
-    apus_slab_slot *slot = &slab->slots[link - 1];
-    const uint32_t following = slot->record.next;
-    slab->free.first = following;
-    slab->free.count--;
-    if (APUS_UNLIKELY(following == 0)) {
-        slab->free.last = 0;
+    apus_slab_slot *slot;
+    if (apus_slab_is_next_unused(slab)) {
+        slot = &slab->slots[slab->used_count++];
     } else {
-        /* The oldest free slot is the coldest one: start to fetch what the next insert will want. */
-        __builtin_prefetch(&slab->slots[following - 1], 1);
-        __builtin_prefetch((const char *)&slab->slots[following - 1] + APUS_CACHE_LINE, 1);
+        const uint32_t link = slab->free.first;
+        if (APUS_UNLIKELY(link == 0)) {
+            return NULL;
+        }
+        slot = &slab->slots[link - 1];
+        const uint32_t following = slot->record.next;
+        slab->free.first = following;
+        slab->free.count--;
+        if (APUS_UNLIKELY(following == 0)) {
+            slab->free.last = 0;
+        } else {
+            /* The oldest free slot is the coldest one: start to fetch what the next insert will want. */
+            __builtin_prefetch(&slab->slots[following - 1], 1);
+            __builtin_prefetch((const char *)&slab->slots[following - 1] + APUS_CACHE_LINE, 1);
+        }
     }
     const uint64_t id = slot->word;
     memset(slot, 0, sizeof *slot);
@@ -341,7 +362,11 @@ APUS_HOT void apus_slab_erase(apus_slab *APUS_NONNULL slab, apus_order *APUS_NON
     ((apus_slab_slot *)(void *)record)->word = next_id;
     record->client_id = 0;
     record->phase = APUS_ORDER_FREE;
-    apus_list_append(slab, &slab->free, record);
+    const uint32_t link = apus_slab_index(slab, record) + 1;
+    record->next = 0;
+    *(slab->free.last != 0 ? &slab->slots[slab->free.last - 1].record.next : &slab->free.first) = link;
+    slab->free.last = link;
+    slab->free.count++;
 }
 
 #endif

@@ -140,6 +140,28 @@ private func insert(into slab: inout OrderSlab) throws -> OrderSlab.Record {
     #expect(order == [2, 0, 3, 1])
   }
 
+  @Test func `few slots are in use while few orders live, and no id comes back soon`() throws {
+    let waiting = Int(APUS_SLAB_WAITING)
+    var slab = try OrderSlab(capacity: 4096)
+    let live = try insert(into: &slab)
+    var seen: Set<UInt64> = [live.pointee.client_id]
+    var indexes: Set<Int> = []
+    for _ in 0..<(20 * waiting) {
+      let next = slab.nextClientID
+      let record = try insert(into: &slab)
+      #expect(record.pointee.client_id == next)
+      seen.insert(next)
+      indexes.insert(slab.index(of: record))
+      slab.erase(record)
+    }
+    #expect(seen.count == 20 * waiting + 1)
+    #expect(indexes.count == waiting && slab.count == 1)
+    // All of them can still be had.
+    var more = 0
+    while slab.insert() != nil { more += 1 }
+    #expect(more == 4095 && slab.count == 4096)
+  }
+
   @Test func `impossible sizes are refused with the reason`() throws {
     for (capacity, bits, generation) in [
       (0, 32, 1), (-1, 32, 1), (1 << 20 + 1, 32, 1), (4096, 13, 1), (4096, 64, 1), (4, 32, 0), (4, 4, 4),

@@ -222,6 +222,125 @@ private final class Scanner {
       #expect(mismatches.isEmpty, "level \(level.rawValue), seed \(seed): \(mismatches.prefix(2))")
     }
   }
+
+  /// Each ticker is read by what differs from the one before it; the general reader remembers nothing.
+  @Test(arguments: [UInt64(21), 22, 23])
+  func `R05_ tickers in a series are read as if each stood alone`(seed: UInt64) throws {
+    var random = SplitMix(state: seed)
+    let memory = GuardedMemory()
+    var general = try Bench(level: .general)
+    var benches: [(ScanLevel, Box)] = []
+    for level in fastLevels { benches.append((level, Box(try Bench(level: level)))) }
+    var delivered = 0
+    var mismatches: [String] = []
+    for option in [false, true] {
+      var series = TickerSeries(isOption: option, &random)
+      for _ in 0..<1500 {
+        let bytes = series.next(&random)
+        let expected = memory.with(bytes, atEnd: true) { general.record($0).lines }
+        if expected.count == 1, expected[0].hasPrefix("ticker") { delivered += 1 }
+        for (level, box) in benches {
+          let found = memory.with(bytes, atEnd: true) { box.bench.record($0).lines }
+          if found != expected {
+            mismatches.append(
+              "level \(level.rawValue): \(String(decoding: bytes, as: UTF8.self)): \(found), not \(expected)")
+          }
+        }
+      }
+    }
+    // The series must consist of good tickers for the most part, or nothing is remembered.
+    #expect(delivered > 1500)
+    #expect(mismatches.isEmpty, "seed \(seed): \(mismatches.prefix(2))")
+  }
+}
+
+private final class Box {
+  var bench: Bench
+  init(_ bench: consuming Bench) { self.bench = bench }
+}
+
+/// Tickers of one channel of which each differs from the one before in some members, and some are damaged.
+private struct TickerSeries {
+  private let channel: String
+  private var members: [(key: String, value: String)]
+
+  private static let keys = [
+    "mark_price", "mark_timestamp", "best_bid_price", "best_bid_amount", "best_ask_price", "best_ask_amount",
+    "last_price", "delta", "volume_24h", "value_24h", "index", "collar_low", "collar_high", "open_interest",
+    "funding_rate", "funding_mark", "forward", "iv", "new_member",
+  ]
+
+  init(isOption: Bool, _ random: inout SplitMix) {
+    channel = isOption ? "ticker.BTC-21APR26-75000-P.1000ms" : "ticker.BTC-PERPETUAL.100ms"
+    members = []
+    for key in Self.keys { members.append((key, Self.plain(key, &random))) }
+  }
+
+  /// A value that is right for the member.
+  private static func plain(_ key: String, _ random: inout SplitMix) -> String {
+    let whole = [9, 99, 99_999].randomElement(using: &random)!
+    switch key {
+    // Both ticks divide 5.
+    case "best_bid_price", "best_ask_price", "last_price": return "\(5 * Int.random(in: 1...whole, using: &random))"
+    case "best_bid_amount", "best_ask_amount": return ["0", "0.1", "1.5", "12"].randomElement(using: &random)!
+    case "mark_timestamp": return "1776715497.\(Int.random(in: 0...9_999_999, using: &random))"
+    default: return Wide.number(&random, whole, 14)
+    }
+  }
+
+  private static func odd(_ random: inout SplitMix) -> String {
+    [
+      "0", "00", "01", "-1", "-0.5", "1e5", "1.5e-05", "-1.25E-07", "null", "\"1\"", "true", "[1]", "{}", "1.", ".5",
+      "", "-",
+      "12345678901234567890", "1234567.12345678901234567890", "99999999999999999999999999", "0.000012713", "100.5",
+      "1 ", " 1",
+    ].randomElement(using: &random)!
+  }
+
+  mutating func next(_ random: inout SplitMix) -> [UInt8] {
+    for _ in 0..<Int.random(in: 0...5, using: &random) {
+      let at = Int.random(in: 0..<members.count, using: &random)
+      let (key, value) = members[at]
+      switch Int.random(in: 0..<6, using: &random) {
+      case 0, 1: members[at].value = Self.plain(key, &random)
+      default:
+        // The same form with other digits.
+        members[at].value = String(
+          value.enumerated().map { place, letter in
+            guard letter.isNumber, place > 0, !key.hasSuffix("price") || place + 1 < value.count else { return letter }
+            return "0123456789".randomElement(using: &random)!
+          })
+      }
+    }
+    var written = members
+    // Once in a while something that the next ticker no longer has.
+    if Int.random(in: 0..<5, using: &random) == 0 {
+      let at = Int.random(in: 0..<written.count, using: &random)
+      switch Int.random(in: 0..<6, using: &random) {
+      case 0: written.remove(at: at)
+      case 1: written.insert(written[at], at: Int.random(in: 0...written.count, using: &random))
+      case 2: written.swapAt(at, Int.random(in: 0..<written.count, using: &random))
+      default: written[at].value = Self.odd(&random)
+      }
+    }
+    // Or for good, as long as it is a number.
+    if Int.random(in: 0..<40, using: &random) == 0 {
+      let at = Int.random(in: 0..<members.count, using: &random)
+      members[at].value = ["0", "-1.5", "1.25e-05", "0.123456789012345678901", "null"].randomElement(using: &random)!
+    }
+    let ending = Int.random(in: 0..<30, using: &random) == 0 ? ",\"snapshot\":false}" : "}"
+    let object = written.map { "\"\($0.key)\":\($0.value)" }.joined(separator: ",")
+    var bytes = [UInt8]("{\"channel_name\":\"\(channel)\",\"notification\":{\(object)}\(ending)".utf8)
+    if Int.random(in: 0..<10, using: &random) == 0 {
+      let at = Int.random(in: 0..<bytes.count, using: &random)
+      switch Int.random(in: 0..<3, using: &random) {
+      case 0: bytes[at] = [UInt8](#"{}[]",:.eE-+0123456789\ "#.utf8).randomElement(using: &random)!
+      case 1: bytes.remove(at: at)
+      default: bytes.removeLast(Int.random(in: 1...bytes.count, using: &random))
+      }
+    }
+    return bytes
+  }
 }
 
 /// Frames as large as busy markets make them.

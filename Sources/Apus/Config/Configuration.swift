@@ -44,7 +44,7 @@ public enum IdleStrategy: String, Codable, CaseIterable, Sendable {
 
 /// What the sockets go through.
 public enum DriverChoice: String, Codable, CaseIterable, Sendable {
-  /// io_uring, or epoll where the system does not allow it.
+  /// For a lane that spins epoll; else io_uring, or epoll where the system does not allow it.
   case automatic = "auto"
   case ioUring = "io_uring"
   case epoll

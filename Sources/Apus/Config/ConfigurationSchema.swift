@@ -99,7 +99,8 @@ extension EngineSection: DescribedSection {
       "With idle: yield, how much longer until it sleeps as park does; 0 never sleeps."),
     .init(
       CodingKeys.driver, \.driver, .choice, .defaulted,
-      "What the sockets go through: auto takes io_uring, or epoll where the system does not allow io_uring."),
+      "What the sockets go through: auto takes epoll with idle: spin, which reads a lane's one connection soonest, else "
+        + "io_uring, or epoll where the system does not allow io_uring."),
     .init(
       CodingKeys.rehearsal, \.rehearsal, .flag, .defaulted,
       "Whether the lane runs its code on a session that is only memory before it connects, so that the first tick finds "

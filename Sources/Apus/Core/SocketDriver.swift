@@ -60,6 +60,13 @@ extension DriverChoice {
   }
 }
 
+extension EngineSection {
+  /// What the lane's socket goes through: `auto` decides by how the lane waits.
+  public var driverKind: SocketDriverKind {
+    driver == .automatic && idle == .spin ? .epoll : driver.kind
+  }
+}
+
 extension ConnectionHandle {
   /// Index for the owner's own table, 0 ..< the configured number of connections.
   @inlinable public var slot: Int { @inline(always) @_noLocks get { Int(apus_connection_slot(self)) } }

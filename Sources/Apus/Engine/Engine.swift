@@ -200,8 +200,12 @@ public final class Engine: Sendable {
     let driver = try SocketDriver(
       SocketDriverConfiguration(
         connections: 8, receiveBufferBytes: 64 * 1024, receiveBuffers: 64, sendBufferBytes: 1 << 20,
-        kind: configuration.engine.driver.kind))
-    if let refusal = driver.refusal { notice(refusal) }
+        kind: configuration.engine.driverKind))
+    if let refusal = driver.refusal {
+      notice(refusal)
+    } else if configuration.engine.driver == .automatic, driver.kind == .epoll {
+      notice("using epoll: a lane that spins reads its one connection soonest through it; engine.driver names another")
+    }
     let idle = IdleWait(
       configuration.engine.idle, spinTime: Nanoseconds(configuration.engine.idleSpinUs) * 1000,
       yieldTime: Nanoseconds(configuration.engine.idleYieldUs) * 1000)

@@ -349,7 +349,8 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   }
 
   mutating func queryTrades(since: Nanoseconds, continued: Bool, output: inout LaneOutput) -> Bool {
-    var query = ThalexTradeQuery(limit: 500)
+    // A page is read in one turn of the lane, in which a tick has to wait: about 0.1 ms for so many.
+    var query = ThalexTradeQuery(limit: 100)
     if since > 0 { query.timeLow = since / 1_000_000_000 }
     if continued { query.bookmark = decoder.tradeHistoryBookmark }
     guard let buffer = output.begin() else { return false }

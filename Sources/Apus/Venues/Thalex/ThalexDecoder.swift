@@ -57,6 +57,13 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     var expirySeconds: Int64 = 0
   }
 
+  /// The last ticker of a channel, as text and as what was read of it.
+  struct LearnedTicker {
+    /// Made when the channel is registered for tickers.
+    var text: OpaquePointer?
+    var ticker = Ticker()
+  }
+
   /// How the notifications of a channel begin, and which channel came behind it last time.
   struct ChannelGuess {
     /// Bytes of `{"channel_name":"…","notification":` in `prefixes`; 0 if the name would have to be escaped.
@@ -149,6 +156,10 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   let listings: UnsafeMutablePointer<Listing>
   let channels: UnsafeMutablePointer<ChannelEntry>
   let guesses: UnsafeMutablePointer<ChannelGuess>
+  /// By channel.
+  let learned: UnsafeMutablePointer<LearnedTicker>
+  private let channelCapacity: Int
+  private let scanLevel: ScanLevel
   let prefixes: UnsafeMutablePointer<CChar>
   /// The channel of the last notification.
   var lastChannel = 0
@@ -221,6 +232,10 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     listings = .allocate(capacity: instrumentCapacity)
     channels = .allocate(capacity: channelCapacity)
     guesses = .allocate(capacity: channelCapacity)
+    learned = .allocate(capacity: channelCapacity)
+    learned.initialize(repeating: LearnedTicker(), count: channelCapacity)
+    self.channelCapacity = channelCapacity
+    self.scanLevel = level
     prefixes = .allocate(capacity: channelCapacity * Self.prefixCapacity)
     scratch = .allocate(capacity: Self.scratchCapacity)
     levels = .allocate(capacity: Self.levelCapacity)
@@ -235,6 +250,8 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     listings.deallocate()
     channels.deallocate()
     guesses.deallocate()
+    for channel in 0..<channelCapacity { apus_repeat_destroy((learned + channel).pointee.text) }
+    learned.deallocate()
     prefixes.deallocate()
     scratch.deallocate()
     levels.deallocate()
@@ -331,10 +348,12 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     }
     if let known = channelNames.value(of: name) {
       channels[Int(known)] = entry
+      try prepareToLearn(Int(known), kind)
       return
     }
     try channelNames.add(name, value: UInt32(channelTexts.count))
     let index = channelTexts.count
+    try prepareToLearn(index, kind)
     (channels + index).initialize(to: entry)
     let prefix = "{\"channel_name\":\"\(name)\",\"notification\":".utf8
     let isPlain = name.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x22 && $0 != 0x5C } && prefix.count <= Self.prefixCapacity
@@ -344,6 +363,21 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     }
     channelTexts.append(name)
     channelCount = channelTexts.count
+  }
+
+  private func prepareToLearn(_ channel: Int, _ kind: ThalexChannel) throws(TableError) {
+    if let text = learned[channel].text {
+      apus_repeat_forget(text)
+    } else if kind == .ticker, apus_repeat_create(scanLevel, &(learned + channel).pointee.text) != 0 {
+      throw .outOfMemory
+    }
+  }
+
+  /// To be called when the grid or the kind of an instrument may have changed. Cold.
+  func forgetTickers(of instrument: InstrumentIndex) {
+    for channel in 0..<channelCount where channels[channel].instrument == instrument {
+      if let text = learned[channel].text { apus_repeat_forget(text) }
+    }
   }
 
   // MARK: Confirmed subscriptions (R21)
@@ -446,8 +480,9 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     let entry = channels[channel]
     switch entry.kind {
     case .ticker:
+      if learnedTicker(channel, entry.instrument, &json, into: &sink) { return }
       apus_index_build(index.pointer, json.at, json.end - json.at)
-      ticker(entry.instrument, &json, isOpen: true, into: &sink)
+      ticker(entry.instrument, &json, isOpen: true, channel: channel, into: &sink)
       return
     case .lightTicker:
       lightTicker(entry.instrument, &json, isOpen: true, into: &sink)

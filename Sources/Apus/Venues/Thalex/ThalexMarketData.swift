@@ -4,9 +4,12 @@ import CSupport
 extension ThalexDecoder {
   /// One ticker, delivered whole or not at all. A last price off the grid (older than a change of the tick)
   /// only loses its member; a bid or ask off the grid refuses the ticker.
+  ///
+  /// - Parameter channel: Whose next ticker is to be compared with this one, if nothing of it is refused.
   mutating func ticker<Sink: VenueEventSink & ~Copyable>(
-    _ instrument: InstrumentIndex, _ json: inout JSONCursor, isOpen: Bool, into sink: inout Sink
+    _ instrument: InstrumentIndex, _ json: inout JSONCursor, isOpen: Bool, channel: Int? = nil, into sink: inout Sink
   ) {
+    let text = json
     guard json.isNext(.object) else {
       json.skip()
       sink.refusedAtEdge(ends(&json, isOpen: isOpen) ? .missingMember : .malformed)
@@ -85,9 +88,132 @@ extension ThalexDecoder {
         ticker.fields.insert(.last)
       } else {
         sink.refusedAtEdge(.offGrid)
+        sink.ticker(instrument, ticker)
+        return
       }
     }
     sink.ticker(instrument, ticker)
+    if let channel, let learnedText = learned[channel].text, apus_repeat_is_due(learnedText) {
+      Self.learn(learned + channel, text, shape, ticker)
+    }
+  }
+
+  // Static: the decoder must not be copied for the call.
+  @inline(never)
+  private static func learn(
+    _ last: UnsafeMutablePointer<LearnedTicker>, _ text: JSONCursor, _ shape: OpaquePointer, _ ticker: Ticker
+  ) {
+    guard let learned = last.pointee.text else { return }
+    var text = text
+    apus_repeat_learn(learned, &text, shape)
+    last.pointee.ticker = ticker
+  }
+
+  /// A ticker with the members of the last one, inside an envelope that is still open: only what has changed is
+  /// converted.
+  ///
+  /// - Returns: `false`, with nothing delivered, if it is another text or something in it has to be refused.
+  @inline(always)
+  mutating func learnedTicker<Sink: VenueEventSink & ~Copyable>(
+    _ channel: Int, _ instrument: InstrumentIndex, _ json: inout JSONCursor, into sink: inout Sink
+  ) -> Bool {
+    let last = learned + channel
+    guard let text = last.pointee.text else { return false }
+    let members = tickerMembers.pointer
+    var changed: UInt32 = 0
+    let outcome = apus_repeat_match(text, &json, members, &changed)
+    if outcome == .none { return false }
+    if outcome == .same {
+      // In place: that is the ticker from now on.
+      if changed != 0, !take(changed, members, instrument, &last.pointee.ticker) {
+        apus_repeat_forget(text)
+        return false
+      }
+      sink.ticker(instrument, last.pointee.ticker)
+      return true
+    }
+    var ticker = last.pointee.ticker
+    guard take(changed, members, instrument, &ticker) else { return false }
+    sink.ticker(instrument, ticker)
+    return true
+  }
+
+  /// Converts the members of `changed` into a ticker that had them with other values; `false` if one is to be refused.
+  @inline(always)
+  private func take(
+    _ changed: UInt32, _ members: OpaquePointer, _ instrument: InstrumentIndex, _ ticker: inout Ticker
+  ) -> Bool {
+    let listing = listings + Int(instrument)
+    var isFine = true
+    if changed & TickerField.markPrice.bit != 0 {
+      isFine = !Self.scaled(members, .markPrice, 8, &ticker.markE8)
+    }
+    if changed & TickerField.markTimestamp.bit != 0 {
+      // As in every ticker: a time that is too large is none.
+      ticker.venueTime = 0
+      _ = Self.scaled(members, .markTimestamp, 9, &ticker.venueTime)
+    }
+    if changed & TickerField.index.bit != 0 {
+      isFine = !Self.scaled(members, .index, 8, &ticker.indexE8) && isFine
+    }
+    if changed & (TickerField.bidPrice.bit | TickerField.bidAmount.bit) != 0 {
+      isFine =
+        Self.side(
+          changed, listing, members, .bidPrice, .bidAmount, .bid, &ticker.bidPrice, &ticker.bidQty, &ticker.fields)
+        && isFine
+    }
+    if changed & (TickerField.askPrice.bit | TickerField.askAmount.bit) != 0 {
+      isFine =
+        Self.side(
+          changed, listing, members, .askPrice, .askAmount, .ask, &ticker.askPrice, &ticker.askQty, &ticker.fields)
+        && isFine
+    }
+    let rare =
+      TickerField.lastPrice.bit | TickerField.collarLow.bit | TickerField.collarHigh.bit | TickerField.fundingRate.bit
+      | TickerField.ofOptions
+    if changed & rare != 0 { isFine = Self.rareMembers(changed, listing, members, &ticker) && isFine }
+    return isFine
+  }
+
+  /// One side of which price or size has changed.
+  @inline(always)
+  private static func side(
+    _ changed: UInt32, _ listing: UnsafePointer<Listing>, _ members: OpaquePointer, _ price: TickerField,
+    _ qty: TickerField, _ bit: TickerFields, _ priceOut: inout PriceTicks, _ qtyOut: inout QtyLots,
+    _ fields: inout TickerFields
+  ) -> Bool {
+    if changed & price.bit != 0,
+      listing.pointee.price(apus_members_decimal(members, price.rawValue), &priceOut) != nil
+    {
+      return false
+    }
+    if changed & qty.bit != 0, listing.pointee.size(apus_members_decimal(members, qty.rawValue), &qtyOut) != nil {
+      return false
+    }
+    if qtyOut > QtyLots.zero { fields.insert(bit) } else { fields.remove(bit) }
+    return true
+  }
+
+  @inline(never)
+  private static func rareMembers(
+    _ changed: UInt32, _ listing: UnsafePointer<Listing>, _ members: OpaquePointer, _ ticker: inout Ticker
+  ) -> Bool {
+    var isTooLarge = false
+    if changed & TickerField.collarLow.bit != 0 {
+      isTooLarge = scaled(members, .collarLow, 8, &ticker.collarLowE8) || isTooLarge
+    }
+    if changed & TickerField.collarHigh.bit != 0 {
+      isTooLarge = scaled(members, .collarHigh, 8, &ticker.collarHighE8) || isTooLarge
+    }
+    if changed & TickerField.fundingRate.bit != 0 {
+      isTooLarge = scaled(members, .fundingRate, 12, &ticker.fundingRateE12) || isTooLarge
+    }
+    isTooLarge = optionMembers(members, changed, &ticker) || isTooLarge
+    if changed & TickerField.lastPrice.bit != 0 {
+      let last = apus_members_decimal(members, TickerField.lastPrice.rawValue)
+      if listing.pointee.price(last, &ticker.lastPrice) != nil { return false }
+    }
+    return !isTooLarge
   }
 
   /// What only options have; whether something in it was too large.

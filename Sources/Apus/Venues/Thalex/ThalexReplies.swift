@@ -324,6 +324,7 @@ extension ThalexDecoder {
       var tickStep = apus_step_make(tickE8)
       listings[Int(wanted)] = Listing(info: info, tick: tickStep, lot: lotStep, hasGrid: true, isListed: isListed)
       apus_level_grid_set(grids + Int(wanted), &tickStep, &lotStep)
+      forgetTickers(of: InstrumentIndex(wanted))
       sink.instrument(info, isListed: isListed)
     }
     guard let family, let kind else { return .delivered }
