@@ -18,7 +18,7 @@
  *    12288  apus_telemetry_lane[4], each:
  *             +0       name, presence, heartbeat, state, counters; what lane and watchdog answer to a halt
  *             +4096    spans: 10 × 16,384 bytes, each the memory of one latency histogram
- *             +167936  apus_telemetry_instrument_slot[64], 256 bytes each
+ *             +167936  apus_telemetry_instrument_slot[512], 256 bytes each
  * ---------------------------------------------------------------------------------------------------
  */
 #ifndef APUS_TELEMETRY_H
@@ -31,9 +31,9 @@
 
 #define APUS_TELEMETRY_VERSION 1
 #define APUS_TELEMETRY_LANES 4
-#define APUS_TELEMETRY_INSTRUMENTS 64 /* per lane */
-#define APUS_TELEMETRY_COUNTERS 64    /* per lane */
-#define APUS_TELEMETRY_SPANS 10       /* per lane */
+#define APUS_TELEMETRY_INSTRUMENTS 512 /* per lane */
+#define APUS_TELEMETRY_COUNTERS 64     /* per lane */
+#define APUS_TELEMETRY_SPANS 10        /* per lane */
 #define APUS_TELEMETRY_SPAN_BYTES 16384
 #define APUS_TELEMETRY_TEXT_BYTES 120 /* with the zero byte behind it */
 #define APUS_TELEMETRY_NAME_BYTES 32  /* likewise */

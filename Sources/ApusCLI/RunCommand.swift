@@ -48,8 +48,10 @@ struct RunCommand: AsyncParsableCommand {
       throw Exit.fail(Exit.system, "\(error)")
     }
     if !quiet {
-      let names = configuration.instruments.map(\.name).joined(separator: ", ")
-      say("apus: quoting \(names) on \(configuration.venue.url) as \(configuration.engine.name); Ctrl-C stops")
+      let names = configuration.instruments.map(\.name)
+      let more = names.count > 4 ? " and \(names.count - 3) more" : ""
+      let shown = names.prefix(more.isEmpty ? 4 : 3).joined(separator: ", ") + more
+      say("apus: quoting \(shown) on \(configuration.venue.url) as \(configuration.engine.name); Ctrl-C stops")
       for line in hostFindings() { say("apus: \(line)") }
       say("apus: live state in \(engine.telemetryPath)")
     }

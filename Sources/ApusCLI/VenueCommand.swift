@@ -19,7 +19,7 @@ struct VenueCommand: AsyncParsableCommand {
       prices: the index plus 5 % a year for futures, Black and Scholes for options, the difference of the legs for rolls. \
       The first of them expires at 08:00 UTC within 26 hours. Any client of the real venue can trade on it: log in with a \
       key, quote by orders or mass quotes, be filled. Simplified: no margin is checked, rolls match in books of their own \
-      only, nothing is settled daily. The first line printed is the address to \
+      only, all accounts are settled daily at 08:00 UTC. The first line printed is the address to \
       connect to. Ctrl-C ends it with a short report; a second Ctrl-C ends it at once.
 
       Examples:

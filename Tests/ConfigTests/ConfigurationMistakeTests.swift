@@ -347,7 +347,7 @@ import Testing
 
   @Test(arguments: [
     ("instruments:\n", "a.yaml:1:1: instruments is empty"),
-    ("instruments: []\n", "a.yaml:1:14: instruments has 0 entries, but must have 1 to 64: add one"),
+    ("instruments: []\n", "a.yaml:1:14: instruments has 0 entries, but must have 1 to 512: add one"),
     ("instruments: BTC-PERPETUAL\n", "a.yaml:1:14: instruments is \"BTC-PERPETUAL\""),
     ("instruments: {name: A}\n", "a.yaml:1:14: instruments is a mapping"),
     ("instruments: [A]\n", "a.yaml:1:15: instruments[0] is \"A\", but must be a mapping"),
@@ -357,10 +357,10 @@ import Testing
   }
 
   @Test func `more instruments than an engine holds are refused`() {
-    let problems = Sample.problems("instruments: [\(Array(repeating: "{}", count: 65).joined(separator: ", "))]\n")
+    let problems = Sample.problems("instruments: [\(Array(repeating: "{}", count: 513).joined(separator: ", "))]\n")
     #expect(
       problems.contains {
-        $0.hasSuffix("instruments has 65 entries, but must have 1 to 64: give the others to a second engine")
+        $0.hasSuffix("instruments has 513 entries, but must have 1 to 512: give the others to a second engine")
       })
   }
 

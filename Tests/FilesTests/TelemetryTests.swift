@@ -91,7 +91,7 @@ func openLane(
       #expect(isRefused)
     }
     var value = InstrumentTelemetry()
-    let accepted = [0, 63, 64, -1, Int.max].map { lane.show(&value, at: $0) }
+    let accepted = [0, 511, 512, -1, Int.max].map { lane.show(&value, at: $0) }
     #expect(accepted == [true, true, false, false, false])
   }
 

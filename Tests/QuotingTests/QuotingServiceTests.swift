@@ -283,6 +283,16 @@ private struct Service: ~Copyable {
     #expect((service.block == .none) == !commands.isEmpty, "seed \(seed)")
   }
 
+  @Test func `R64 no bid at a price of 0 or less is asked for`() throws {
+    var service = try Service(
+      Scripted { view, ladders in
+        for price: Int64 in [2, 1, 0, -1] {
+          ladders.bids.add(price: PriceTicks(rawValue: price), qty: QtyLots(rawValue: 5))
+        }
+      })
+    #expect(service.look().map(\.price.rawValue) == [2, 1])
+  }
+
   // MARK: - Order of commands
 
   @Test func `when the quotes move up the asks leave first, when they move down the bids`() throws {

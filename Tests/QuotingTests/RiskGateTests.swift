@@ -16,6 +16,32 @@ import Testing
     #expect(desk.judgeInsert(.buy, 99, 5) == nil)
   }
 
+  @Test func `R64 a price of 0 or less is for combinations alone, whose collar is a share of the index`() throws {
+    var desk = try Desk()
+    #expect(desk.judgeInsert(.buy, 1, 5) == nil)
+    #expect(desk.judgeInsert(.buy, 0, 5) == .collar)
+    #expect(desk.judgeInsert(.buy, -1, 5) == .collar)
+    func judge(_ side: Side, _ price: Int64, markE8: Int64) -> RiskRefusal? {
+      var market = desk.riskMarket
+      market.isCombination = true
+      market.indexE8 = 100 * Desk.grid.tickE8
+      market.markE8 = markE8
+      let command = Desk.command(.insert, side, price, 5)
+      guard
+        case .refused(let cause) = desk.gate.check(command, order: nil, state: desk.tracker.state(0), market: market)
+      else { return nil }
+      return cause
+    }
+    // The limit of 10 % of the index is 10 ticks around a mark of −3 ticks, and of 0.
+    let mark = -3 * Desk.grid.tickE8
+    let width = 100 * Desk.grid.tickE8 / 1_000_000 * Desk.limits.collarCentiBps / Desk.grid.tickE8
+    #expect(judge(.buy, -3 + width, markE8: mark) == nil)
+    #expect(judge(.buy, -3 + width + 1, markE8: mark) == .collar)
+    #expect(judge(.sell, -3 - width, markE8: mark) == nil)
+    #expect(judge(.sell, -3 - width - 1, markE8: mark) == .collar)
+    #expect(judge(.buy, 0, markE8: 0) == nil)
+  }
+
   @Test func `R22 an unknown position refuses, a position of zero does not`() throws {
     var unknown = try Desk(position: nil)
     #expect(unknown.judgeInsert(.sell, 101, 5) == .positionUnknown)

@@ -24,7 +24,7 @@ enum ConfigurationSchema {
   ]
 
   /// Bounded by what one lane keeps in memory.
-  static let maximumInstruments = 64
+  static let maximumInstruments = 512
 
   struct Description: Sendable {
     struct Key: Sendable {

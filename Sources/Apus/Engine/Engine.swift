@@ -270,8 +270,6 @@ public final class Engine: Sendable {
     settings.path = address.path
     settings.labelPrefix = labelPrefix
     settings.label = settings.labelPrefix + String(bootEpoch, radix: 36)
-    // The next life's ids begin elsewhere: 18 bits of generation, drawn from the time (R17).
-    settings.firstGeneration = 1 + bootEpoch / 1000 % (1 << 18)
     settings.account = configuration.venue.account
     settings.cancelOnDisconnectSeconds = configuration.venue.cancelOnDisconnectSeconds
     settings.pingInterval = Nanoseconds(configuration.venue.cancelOnDisconnectSeconds) * 1_000_000_000 / 3
@@ -294,7 +292,20 @@ public final class Engine: Sendable {
       instrument.usesMassQuotes = section.massQuotes
       return instrument
     }
+    settings.orderCapacity = orderCapacity
+    // The next life's ids begin elsewhere, at a generation drawn from the time (R17): the upper quarter of what the
+    // slot's number leaves of 32 bits is for this life to grow into.
+    let slotBits = settings.orderCapacity.trailingZeroBitCount
+    settings.firstGeneration = 1 + bootEpoch / 1000 % (1 << UInt64(30 - slotBits))
     return settings
+  }
+
+  /// A power of two. Ended orders keep their slots for ten seconds; a side of mass quotes takes new ones each time.
+  private var orderCapacity: Int {
+    let resting = configuration.instruments.reduce(0) { $0 + $1.limits.maxOrders * ($1.massQuotes ? 32 : 8) }
+    var capacity = 4096
+    while capacity < resting, capacity < 1 << 17 { capacity *= 2 }
+    return capacity
   }
 
   private var managerSettings: ManagerSettings {

@@ -299,9 +299,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     }
     let verdict = risk.check(
       command, order: order, state: state,
-      market: RiskMarket(
-        grid: info.grid, markE8: market.pointee.ticker.markE8,
-        collarLowE8: market.pointee.ticker.collarLowE8, collarHighE8: market.pointee.ticker.collarHighE8))
+      market: RiskMarket(info, market.pointee.ticker))
     guard case .passed(let approved) = verdict else { return .refused }
     // Larger than what rests is a new order too.
     let isNew = order.map { command.qty > $0.pointee.qty_lots } ?? true

@@ -123,9 +123,7 @@ extension Lane where Adapter: ~Copyable {
     if !areAsksFree { quotes.asks.leaveAlone() }
     let isTaken = risk.admit(
       instrument, bids: quotes.bids, asks: quotes.asks, state: state,
-      market: RiskMarket(
-        grid: info.grid, markE8: market.pointee.ticker.markE8, collarLowE8: market.pointee.ticker.collarLowE8,
-        collarHighE8: market.pointee.ticker.collarHighE8), into: &quotes.batch)
+      market: RiskMarket(info, market.pointee.ticker), into: &quotes.batch)
     if isTaken.bids || isTaken.asks {
       quotes.waiting.note(
         instrument, value: (isTaken.bids ? quotes.bids.value : 0) + (isTaken.asks ? quotes.asks.value : 0))

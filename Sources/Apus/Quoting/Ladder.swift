@@ -97,6 +97,14 @@ public struct Ladder: ~Copyable {
   }
 }
 
+extension Ladder {
+  /// Drops the bids at prices of 0 and less: they mean something only for a difference of prices.
+  @inline(__always)
+  mutating func keepPositive() {
+    while count > 0, quotes[count - 1].price.rawValue <= 0 { count -= 1 }
+  }
+}
+
 /// What a strategy wants to have in the market for one instrument.
 public struct Ladders: ~Copyable {
   public var bids: Ladder

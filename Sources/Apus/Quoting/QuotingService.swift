@@ -202,6 +202,7 @@ public struct QuotingService: ~Copyable {
       bound: PriceTicks(rawValue: ask.price.rawValue - 1),
       limit: QtyLots(rawValue: (limits.maximumPosition - position).rawValue / share),
       minimum: info.grid.minimumLots)
+    if info.kind != .combination { ladders.bids.keepPositive() }
     ladders.asks.clip(
       bound: PriceTicks(rawValue: bid.price.rawValue + 1),
       limit: QtyLots(rawValue: (limits.maximumPosition + position).rawValue / share),

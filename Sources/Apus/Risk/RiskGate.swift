@@ -69,6 +69,25 @@ public struct RiskMarket: Sendable {
   /// The venue's own collars; 0: none stated.
   public var collarLowE8: Int64
   public var collarHighE8: Int64
+  /// A combination's price is a difference: it may be 0 or less, and collars are measured by the index.
+  public var isCombination = false
+  public var indexE8: Int64 = 0
+
+  init(_ info: InstrumentInfo, _ ticker: Ticker) {
+    grid = info.grid
+    markE8 = ticker.markE8
+    collarLowE8 = ticker.collarLowE8
+    collarHighE8 = ticker.collarHighE8
+    isCombination = info.kind == .combination
+    indexE8 = ticker.indexE8
+  }
+
+  public init(grid: InstrumentGrid, markE8: Int64, collarLowE8: Int64, collarHighE8: Int64) {
+    self.grid = grid
+    self.markE8 = markE8
+    self.collarLowE8 = collarLowE8
+    self.collarHighE8 = collarHighE8
+  }
 }
 
 /// Checks each command against the limits. The only source of `ApprovedCommand`s.
@@ -172,13 +191,14 @@ public struct RiskGate: ~Copyable {
       return .notional
     }
 
-    guard market.markE8 > 0 else { return .collar }
+    let base = market.isCombination ? market.indexE8 : market.markE8
+    guard base > 0, market.isCombination || command.price.rawValue > 0 else { return .collar }
     let (priceE8, third) = command.price.rawValue.multipliedReportingOverflow(by: market.grid.tickE8)
     guard !third, priceE8.magnitude <= UInt64(1) << 62 else { return .collar }
     let away = command.side == .buy ? priceE8 - market.markE8 : market.markE8 - priceE8
-    guard away <= market.markE8 / 1_000_000 * limits.collarCentiBps else { return .collar }
-    if command.side == .buy, market.collarHighE8 > 0, priceE8 > market.collarHighE8 { return .collar }
-    if command.side == .sell, market.collarLowE8 > 0, priceE8 < market.collarLowE8 { return .collar }
+    guard away <= base / 1_000_000 * limits.collarCentiBps else { return .collar }
+    if command.side == .buy, market.collarHighE8 != 0, priceE8 > market.collarHighE8 { return .collar }
+    if command.side == .sell, market.collarLowE8 != 0, priceE8 < market.collarLowE8 { return .collar }
     return nil
   }
 

@@ -91,7 +91,7 @@ public struct TelemetryLane: ~Copyable, @unchecked Sendable {
     unsafe apus_telemetry_set(lane, counter, value)
   }
 
-  /// Shows one instrument; `false` if `index` is not in 0 ..< 64. Inout only to spare a copy.
+  /// Shows one instrument; `false` if `index` is not in 0 ..< 512. Inout only to spare a copy.
   @inlinable @inline(always) @_noLocks
   public mutating func show(_ value: inout InstrumentTelemetry, at index: Int) -> Bool {
     unsafe apus_telemetry_show_instrument(lane, UInt32(truncatingIfNeeded: index), &value)
