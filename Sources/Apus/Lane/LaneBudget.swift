@@ -116,6 +116,7 @@ extension Lane where Adapter: ~Copyable {
   }
 
   private mutating func wait(_ instrument: InstrumentIndex, _ value: Int64, _ now: Nanoseconds) {
+    core.counters.budgetWaits += 1
     waiting.note(instrument, value: value)
     waiting.readyAt = min(waiting.readyAt, orderBudget.time(toPay: value, now: now))
   }

@@ -168,6 +168,7 @@ extension Lane where Adapter: ~Copyable {
     defer { quotes.batch.removeAll() }
     guard quotes.batch.count > 0 else { return }
     guard isAffordable(quotes.batch.value, now) else {
+      core.counters.budgetWaits += 1
       quotes.waiting.readyAt = min(quotes.waiting.readyAt, orderBudget.time(toPay: quotes.waiting.sum, now: now))
       return
     }
