@@ -20,8 +20,14 @@ import Testing
     #expect(framesIn > 100, "\(replay.out)")
     var reader = try JournalReader(path: directory + (directory.hasSuffix("/demo") ? "/data/journal" : "/journal"))
     var seen: Set<UInt32> = []
-    while let record = reader.next() { seen.insert(record.connection) }
-    #expect(seen.subtracting([0]).count == connections)
+    var notes: [String] = []
+    while let record = reader.next() {
+      seen.insert(record.connection)
+      if record.kind == .note {
+        notes.append("\(record.time) \(record.connection) \(String(decoding: record.payload, as: UTF8.self))")
+      }
+    }
+    #expect(seen.subtracting([0]).count == connections, "\(notes)")
   }
 
   @Test(arguments: [[], ["--mass-quotes"], ["--tls"], ["--speed", "20"]])

@@ -103,6 +103,7 @@ extension Lane where Adapter: ~Copyable {
   mutating func standbyReceive(_ bytes: UnsafeRawBufferPointer, now: Nanoseconds) {
     guard session.handOver.standby != .failed, session.handOver.standby != .down else { return }
     setTime(now)
+    standby.endpoint.receive(bytes)
     output.records.beginRead()
     while session.handOver.standby != .failed {
       switch standby.endpoint.next() {
