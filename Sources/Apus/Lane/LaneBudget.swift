@@ -89,7 +89,8 @@ extension Lane where Adapter: ~Copyable {
     }
   }
 
-  private func mostValuable(from first: Int, _ isStarved: (buy: Bool, sell: Bool)) -> (Int, Int64) {
+  /// Mutating, as what it calls is: a borrowed lane of this size would be copied to the stack first.
+  private mutating func mostValuable(from first: Int, _ isStarved: (buy: Bool, sell: Bool)) -> (Int, Int64) {
     var best = first
     var bestValue: Int64 = -1
     for position in first..<quoting.changes.count {

@@ -8,9 +8,9 @@ struct LaneReplay: ~Copyable {
   private var lane: Lane<ThalexAdapter>
   private let player: JournalPlayer
   private let text: UnsafeMutableRawPointer
-  /// No segment is longer, so no text is. The decoder may look at a few bytes behind a text.
-  private static var textCapacity: Int { 8 << 20 }
-  private static var textPadding: Int { 256 }
+  /// Twice what the WebSocket lets through. The decoder may look at a few bytes behind a text: they are zero.
+  private static var textCapacity: Int { 2 << 20 }
+  private static var textPadding: Int { 64 }
 
   init(
     _ description: RunDescription, player: JournalPlayer,
@@ -23,7 +23,6 @@ struct LaneReplay: ~Copyable {
       makeToken: { "not recorded" }, makeStrategy: makeStrategy)
     self.player = player
     text = .allocate(byteCount: Self.textCapacity + Self.textPadding, alignment: 64)
-    text.initializeMemory(as: UInt8.self, repeating: 0, count: Self.textCapacity + Self.textPadding)
   }
 
   deinit { text.deallocate() }
@@ -137,7 +136,7 @@ struct LaneReplay: ~Copyable {
     let payload = player.payload
     guard payload.count <= Self.textCapacity else { return nil }
     if let base = payload.baseAddress { text.copyMemory(from: base, byteCount: payload.count) }
-    (text + payload.count).initializeMemory(as: UInt8.self, repeating: 0, count: 64)
+    (text + payload.count).initializeMemory(as: UInt8.self, repeating: 0, count: Self.textPadding)
     return UnsafeRawBufferPointer(start: text, count: payload.count)
   }
 
