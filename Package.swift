@@ -89,7 +89,8 @@ let package = Package(
     ),
     .testTarget(name: "MonitorTests", dependencies: ["ApusMonitor", "Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["Apus", "ApusExchange", "ApusCLI", "OwnStrategy"], exclude: ["python"],
+      name: "EndToEndTests", dependencies: ["Apus", "ApusExchange", "ApusCLI", "CSupport", "OwnStrategy"],
+      exclude: ["python"],
       swiftSettings: swiftSettings),
     .testTarget(name: "StressTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
   ],

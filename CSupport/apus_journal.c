@@ -127,7 +127,7 @@ apus_journal_header_verdict apus_journal_check_header(const apus_journal_file_he
         return APUS_JOURNAL_HEADER_BAD;
     }
     /* Before the CRC: another version may keep its CRC elsewhere. */
-    if (header->version != APUS_JOURNAL_VERSION) {
+    if (header->version < APUS_JOURNAL_VERSION_OLDEST || header->version > APUS_JOURNAL_VERSION) {
         return APUS_JOURNAL_HEADER_OTHER_VERSION;
     }
     if (header->header_bytes != sizeof *header ||

@@ -13,13 +13,13 @@
  * Owner:     one process writes a directory at a time (flock on it); it never changes old segments.
  *
  * ---------------------------------------------------------------------------------------------------
- * Format, version 1. Integers are little-endian. A directory holds segments named
+ * Format, version 2. Integers are little-endian. A directory holds segments named
  * journal-<number, 20 decimal digits>.apus; numbers rise by one; the oldest may have been removed.
  * A name with ".new" behind it is a segment in preparation and holds nothing.
  *
  * Segment header, 128 bytes:
  *     0  char[8]  "APUSJRNL"
- *     8  u32      version of the format, 1
+ *     8  u32      version of the format, 2 (1 is read as well: see below)
  *    12  u32      bytes of this header, 128
  *    16  u64      number of this segment, as in the name; the first ever is 1
  *    24  u64      bytes of the whole file as prepared
@@ -44,6 +44,32 @@
  * Its connection is 0 if the journal goes on in the next segment, 1 if it was closed; its number is
  * that of the record that would follow. A segment without a seal is that of a writer still running,
  * or killed.
+ *
+ * What a lane writes, so that its run can be repeated. Every input of the lane is a record, in the order and with
+ * the time in which the lane took it; behind it comes what the lane did about it: outbound, note, fill. The lane
+ * counts its connections from 1; field 24 is the connection that a record belongs to. Payloads by kind:
+ *   1 inbound    the text of a frame: the first event of a read of the connection
+ *   9 more       the text of a frame that came in the same read as the record before it: the lane looks at what
+ *                has changed once, behind the last event of a read
+ *   2 outbound   the text of a frame, without WebSocket framing and mask
+ *   3 timer      nothing; only timers that were due
+ *   4 directive  apus_directive_record
+ *   5 control    apus_control_record
+ *   6 note       UTF-8 text for people; a login frame is a note too, because its token must not be kept
+ *   7 fill       apus_fill_record, as booked
+ *  10 run        UTF-8 text, a JSON object: how the lane was set up; first record of a run
+ * Directive record, 16 bytes:
+ *     0  u16      instrument: its place in the settings
+ *     2  u8       1 if quoting is allowed
+ *     3  u8       zero
+ *     4  i32      widening, thousandths
+ *     8  i64      position to steer towards, lots
+ * Control record, 40 bytes:
+ *     0  u32      apus_control
+ *     4  u32      1 if it came in the same read as the record before it, else 0
+ *     8  u64[4]   values; see apus_control
+ * Version 1 is the same without the kinds 9 and 10, and had no records of the kinds 3 to 5: its runs cannot be
+ * repeated, but are read.
  * ---------------------------------------------------------------------------------------------------
  */
 #ifndef APUS_JOURNAL_H
@@ -55,7 +81,8 @@
 #include "apus_base.h"
 #include "apus_crc32c.h"
 
-#define APUS_JOURNAL_VERSION 1
+#define APUS_JOURNAL_VERSION 2
+#define APUS_JOURNAL_VERSION_OLDEST 1
 #define APUS_JOURNAL_NAME_BYTES 48
 #define APUS_JOURNAL_SEGMENT_BYTES_MIN 4096u
 #define APUS_JOURNAL_SEGMENT_BYTES_MAX (1u << 31)
@@ -67,12 +94,53 @@ typedef enum APUS_CLOSED_ENUM APUS_NAME(JournalKind) apus_journal_kind {
     APUS_JOURNAL_OUTBOUND APUS_NAME(outbound) = 2, /* a frame to the venue */
     APUS_JOURNAL_TIMER APUS_NAME(timer) = 3,
     APUS_JOURNAL_DIRECTIVE APUS_NAME(directive) = 4,
-    APUS_JOURNAL_CONTROL APUS_NAME(control) = 5, /* connected, lost, stop requested, … */
+    APUS_JOURNAL_CONTROL APUS_NAME(control) = 5, /* apus_control */
     APUS_JOURNAL_NOTE APUS_NAME(note) = 6,       /* UTF-8 text for people */
     APUS_JOURNAL_FILL APUS_NAME(fill) = 7,
     APUS_JOURNAL_ORDER APUS_NAME(order) = 8,
+    APUS_JOURNAL_MORE APUS_NAME(more) = 9, /* a further frame of the same read */
+    APUS_JOURNAL_RUN APUS_NAME(run) = 10,
 } apus_journal_kind;
 #define APUS_JOURNAL_KIND_SEAL 255u
+
+/* What a control record says, and its values. */
+typedef enum APUS_CLOSED_ENUM APUS_NAME(ControlKind) apus_control {
+    /* A connection is up: 16 bytes of the WebSocket's key, and the seed of its masks. */
+    APUS_CONTROL_CONNECTED APUS_NAME(connected) = 1,
+    APUS_CONTROL_DISCONNECTED APUS_NAME(disconnected) = 2,
+    APUS_CONTROL_OPENED APUS_NAME(opened) = 3,           /* the WebSocket is open */
+    APUS_CONTROL_CLOSED APUS_NAME(closed) = 4,           /* by the venue: the close code */
+    APUS_CONTROL_FAILED APUS_NAME(failed) = 5,           /* the WebSocket: apus_ws_failure, and its code */
+    APUS_CONTROL_HEARD APUS_NAME(heard) = 6,             /* a read that completed no frame of text */
+    APUS_CONTROL_HALT APUS_NAME(halt) = 7,               /* the cause, and the level */
+    APUS_CONTROL_REARM APUS_NAME(rearm) = 8,
+    APUS_CONTROL_STOP APUS_NAME(stop) = 9,               /* requested */
+    APUS_CONTROL_STOP_STEP APUS_NAME(stopStep) = 10,     /* looked at before the venue was ever reached */
+    APUS_CONTROL_WALL_CLOCK APUS_NAME(wallClock) = 11,   /* wall clock less lane clock, nanoseconds, i64 */
+    APUS_CONTROL_NO_ROOM APUS_NAME(noRoom) = 12,         /* no input: a frame could not be begun */
+    APUS_CONTROL_SPARE_UP APUS_NAME(spareUp) = 13,       /* the second connection: as CONNECTED */
+    APUS_CONTROL_SPARE_LOST APUS_NAME(spareLost) = 14,
+    APUS_CONTROL_MOVED_OVER APUS_NAME(movedOver) = 15,   /* the second connection has taken the first one's place */
+} apus_control;
+
+typedef struct APUS_NAME(ControlRecord) apus_control_record {
+    uint32_t control;
+    uint32_t is_continued;
+    uint64_t first;
+    uint64_t second;
+    uint64_t third;
+    uint64_t reserved;
+} apus_control_record;
+static_assert(sizeof(apus_control_record) == 40, "as the format says");
+
+typedef struct APUS_NAME(DirectiveRecord) apus_directive_record {
+    uint16_t instrument_index;
+    uint8_t is_quoting_allowed;
+    uint8_t reserved;
+    int32_t widen_permille;
+    int64_t target_lots;
+} apus_directive_record;
+static_assert(sizeof(apus_directive_record) == 16, "as the format says");
 
 typedef struct apus_journal_file_header {
     char magic[8];

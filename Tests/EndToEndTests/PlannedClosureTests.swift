@@ -7,7 +7,7 @@ import Testing
 /// The venue announces that it will close the connection: a real engine on real sockets.
 @Suite(.serialized) struct PlannedClosureTests {
   /// A venue in this process, with a registered key.
-  private final class Stage {
+  final class Stage {
     let room: Room
     let server: VenueServer
     private let ended = DispatchSemaphore(value: 0)

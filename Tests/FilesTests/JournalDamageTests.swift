@@ -114,6 +114,20 @@ import Testing
     try? FileManager.default.removeItem(atPath: directory)
   }
 
+  @Test func `a journal of the first version is still read`() throws {
+    let (path, records, directory) = try oneSegment(count: 5)
+    var bytes = try TemporaryDirectory.bytes(of: path)
+    #expect(bytes[8] == UInt8(APUS_JOURNAL_VERSION) && APUS_JOURNAL_VERSION > 1)
+    bytes[8] = 1
+    let crc = bytes.withUnsafeBufferPointer { apus_crc32c(0, $0.baseAddress!, 124) }
+    withUnsafeBytes(of: crc.littleEndian) { for index in 0..<4 { bytes[124 + index] = $0[index] } }
+    try TemporaryDirectory.write(bytes, to: path)
+    let (left, stop) = try readAll(directory)
+    #expect(left.count == records.count && left.map(\.payload) == records.map(\.payload))
+    #expect(stop.finding == .end)
+    try? FileManager.default.removeItem(atPath: directory)
+  }
+
   @Test func `random bytes anywhere never yield a record that was not written`() throws {
     let seed = UInt64.random(in: 0...UInt64.max)
     var random = TestRandom(state: seed)

@@ -52,6 +52,31 @@ public enum WebSocketFailure: Error, Equatable, Sendable {
     }
   }
 
+  /// As C has it, with the HTTP status if there is one: the inverse of the initialiser.
+  var raw: (WebSocketFailureCode, UInt16) {
+    switch self {
+    case .notHTTP: (.notHTTP, 0)
+    case .refused(let status): (.refused, status)
+    case .noUpgrade: (.noUpgrade, 0)
+    case .noConnectionUpgrade: (.noConnectionUpgrade, 0)
+    case .wrongAccept: (.wrongAccept, 0)
+    case .extensionNotOffered: (.extensionNotOffered, 0)
+    case .subprotocolNotOffered: (.subprotocolNotOffered, 0)
+    case .headTooLong: (.headTooLong, 0)
+    case .requestRefused(let status): (.requestRefused, status)
+    case .reservedBits: (.reservedBits, 0)
+    case .unknownOpcode: (.unknownOpcode, 0)
+    case .badControl: (.badControl, 0)
+    case .badMask: (.badMask, 0)
+    case .badLength: (.badLength, 0)
+    case .nothingToContinue: (.nothingToContinue, 0)
+    case .messageInterrupted: (.messageInterrupted, 0)
+    case .badClose: (.badClose, 0)
+    case .notUTF8: (.notUTF8, 0)
+    case .messageTooLong: (.messageTooLong, 0)
+    }
+  }
+
   /// The close code that tells the peer, queued if no close was queued before; `nil` in the handshake.
   public var closeCode: UInt16? {
     switch self {

@@ -29,12 +29,16 @@ public final class Engine: Sendable {
   public var slowTicksPath: String { configuration.engine.dataDirectory + "/slow-ticks.csv" }
   private let control = LaneControl()
   private let makeStrategy: @Sendable (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+  /// The strategies are the ladders of the configuration.
+  private let quotesLadders: Bool
   private let hasRun = Atomic<Bool>(false)
 
   /// An engine that quotes the ladders of its configuration.
   public convenience init(_ configuration: Configuration) {
     let sections = configuration.instruments
-    self.init(configuration) { index, _, info in LadderStrategy(sections[Int(index)].ladder.parameters(on: info.grid)) }
+    self.init(boxed: configuration, quotesLadders: true) { index, _, info in
+      StrategyBox(LadderStrategy(sections[Int(index)].ladder.parameters(on: info.grid)))
+    }
   }
 
   /// An engine with a strategy of its own.
@@ -52,10 +56,11 @@ public final class Engine: Sendable {
 
   @usableFromInline
   init(
-    boxed configuration: Configuration,
+    boxed configuration: Configuration, quotesLadders: Bool = false,
     makeStrategy: @escaping @Sendable (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
   ) {
     self.configuration = configuration
+    self.quotesLadders = quotesLadders
     self.makeStrategy = makeStrategy
     telemetryPath = configuration.engine.dataDirectory + "/telemetry"
   }
@@ -179,14 +184,13 @@ public final class Engine: Sendable {
 
     let names = configuration.instruments.map(\.name)
     let settings = laneSettings(address: address, bootEpoch: bootEpoch)
-    let adapter = try ThalexAdapter(
-      instruments: configuration.instruments.map {
-        .init(name: $0.name, bookDepth: $0.bookDepth, usesMassQuotes: $0.massQuotes)
-      },
-      account: venue.account, labelPrefix: settings.labelPrefix, label: settings.label,
-      deadManSeconds: venue.cancelOnDisconnectSeconds)
-    let output = LaneOutput(
+    let adapter = try ThalexAdapter(settings)
+    var output = LaneOutput(
       endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: journalWriter.take()))
+    if output.records.isOn {
+      let description = RunDescription(settings: settings, configuration: configuration, isLadder: quotesLadders)
+      output.records.run(try description.text(), now: start)
+    }
     let makeToken = tokenMaker(key)
     let tls = address.isEncrypted ? try tlsContext() : nil
     var watchdogTelemetry = telemetryFile.openWatchdog(0)

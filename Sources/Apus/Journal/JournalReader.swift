@@ -57,7 +57,7 @@ public struct JournalRecord: Equatable, Sendable {
 
   /// `nil` for a kind that this program does not know.
   public var kind: JournalKind? {
-    let known = JournalKind.inbound.rawValue...JournalKind.order.rawValue
+    let known = JournalKind.inbound.rawValue...JournalKind.run.rawValue
     return known.contains(UInt32(rawKind)) ? JournalKind(rawValue: UInt32(rawKind)) : nil
   }
 
@@ -117,7 +117,7 @@ public struct JournalStop: Equatable, Sendable, CustomStringConvertible {
     case .missingSegment: "segment \(segmentNumber) is missing; restore it, or skip what it held"
     case .badHeader: "segment \(segmentNumber) is damaged or is not a journal segment; restore it, or skip it"
     case .otherVersion:
-      "segment \(segmentNumber) has version \(version) of the format and this program knows version \(APUS_JOURNAL_VERSION); use the program that wrote it"
+      "segment \(segmentNumber) has version \(version) of the format and this program knows the versions up to \(APUS_JOURNAL_VERSION); use the program that wrote it"
     case .fileError:
       "segment \(segmentNumber) could not be read (errno \(errorCode)); correct that and read again"
     }

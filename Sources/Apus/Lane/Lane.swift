@@ -89,9 +89,11 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     setTime(now)
     session.lastHeard = now
     output.endpoint.receive(bytes)
+    output.records.beginRead()
     while true {
       switch output.endpoint.next() {
       case .none:
+        output.records.endRead(now: now)
         lookAll(now)
         return
       case .opened:
@@ -101,10 +103,10 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       case .binary, .ping, .pong:
         continue
       case .closed(let code, _):
-        session.closeReason = .venueClosed(code)
+        closed(code, now)
         return
       case .failed(let failure):
-        failed(failure)
+        failed(failure, now)
         return
       }
     }
@@ -112,15 +114,26 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   /// Cold, and kept out of the path of a frame.
   @inline(never)
-  private mutating func opened(_ now: Nanoseconds) {
+  mutating func opened(_ now: Nanoseconds) {
+    output.records.event(.opened, now: now)
     session.openedAt = now
     adapter.opened(token: makeToken(), output: &output)
   }
 
   @inline(never)
-  private mutating func failed(_ failure: WebSocketFailure) { session.closeReason = .webSocket(failure) }
+  mutating func closed(_ code: UInt16, _ now: Nanoseconds) {
+    output.records.event(.closed, UInt64(code), now: now)
+    session.closeReason = .venueClosed(code)
+  }
 
-  private mutating func handle(_ text: UnsafeRawBufferPointer, _ now: Nanoseconds) {
+  @inline(never)
+  mutating func failed(_ failure: WebSocketFailure, _ now: Nanoseconds) {
+    let (raw, code) = failure.raw
+    output.records.event(.failed, UInt64(raw.rawValue), UInt64(code), now: now)
+    session.closeReason = .webSocket(failure)
+  }
+
+  mutating func handle(_ text: UnsafeRawBufferPointer, _ now: Nanoseconds) {
     core.counters.framesIn += 1
     output.records.inbound(text, now: now)
     adapter.decode(text, into: &core)
@@ -134,6 +147,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   mutating func direct(_ directive: Directive, instrument: InstrumentIndex, now: Nanoseconds) {
     guard Int(instrument) < core.instrumentCount else { return }
     setTime(now)
+    output.records.directive(directive, instrument, now: now)
     safety.instruments[Int(instrument)].directive = directive
     quoting.direct(safety.widened(directive), instrument)
     core.markDirty(instrument)
@@ -144,6 +158,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   mutating func tick(now: Nanoseconds) {
     guard now >= nextDueAt else { return }
     setTime(now)
+    output.records.timer(now: now)
     if now >= budgetReadyAt {
       budgetReadyAt = .max
       core.markAllDirty()

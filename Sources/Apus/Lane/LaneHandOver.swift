@@ -92,6 +92,7 @@ extension Lane where Adapter: ~Copyable {
   /// The second connection's transport is up: begins its WebSocket upgrade. As `connected`.
   mutating func standbyConnected(key: [UInt8], maskSeed: UInt64, now: Nanoseconds) throws(WebSocketSetupError) {
     setTime(now)
+    output.records.spareConnected(key: key, maskSeed: maskSeed, now: now)
     try standby.endpoint.start(host: settings.host, path: settings.path, key: key, maskSeed: maskSeed)
     standby.sink = StandbySink()
     session.handOver.standby = .opening
@@ -103,33 +104,51 @@ extension Lane where Adapter: ~Copyable {
     guard session.handOver.standby != .failed, session.handOver.standby != .down else { return }
     setTime(now)
     standby.endpoint.receive(bytes)
-    while true {
+    output.records.beginRead()
+    while session.handOver.standby != .failed {
       switch standby.endpoint.next() {
-      case .none:
-        return
-      case .opened:
-        session.handOver.standby = .loggingIn
-        let token = makeToken()
-        swap(&output.endpoint, &standby.endpoint)
-        let isWritten = adapter.openStandby(token: token, output: &output)
-        swap(&output.endpoint, &standby.endpoint)
-        if !isWritten { return standbyFailed(code: 0, now) }
-      case .text(let text):
-        adapter.decode(text, into: &standby.sink)
-        guard let event = standby.sink.take() else { continue }
-        advanceStandby(event, now)
-        if session.handOver.standby == .failed { return }
-      case .binary, .ping, .pong:
-        continue
-      case .closed, .failed:
-        return standbyFailed(code: 0, now)
+      case .none: return
+      case .opened: standbyOpened(now)
+      case .text(let text): standbyHandle(text, now)
+      case .binary, .ping, .pong: continue
+      case .closed, .failed: standbyClosed(now)
       }
     }
+  }
+
+  mutating func standbyOpened(_ now: Nanoseconds) {
+    onStandby { $0.output.records.event(.opened, now: now) }
+    session.handOver.standby = .loggingIn
+    let token = makeToken()
+    let isWritten = onStandby { $0.adapter.openStandby(token: token, output: &$0.output) }
+    if !isWritten { standbyFailed(code: 0, now) }
+  }
+
+  mutating func standbyHandle(_ text: UnsafeRawBufferPointer, _ now: Nanoseconds) {
+    onStandby { $0.output.records.inbound(text, now: now) }
+    adapter.decode(text, into: &standby.sink)
+    if let event = standby.sink.take() { advanceStandby(event, now) }
+  }
+
+  mutating func standbyClosed(_ now: Nanoseconds) {
+    onStandby { $0.output.records.event(.closed, now: now) }
+    standbyFailed(code: 0, now)
+  }
+
+  /// What is written and noted in `body` goes to the second connection.
+  private mutating func onStandby<Result>(_ body: (inout Self) -> Result) -> Result {
+    swap(&output.endpoint, &standby.endpoint)
+    output.records.swapConnections()
+    let result = body(&self)
+    output.records.swapConnections()
+    swap(&output.endpoint, &standby.endpoint)
+    return result
   }
 
   /// The second connection could not be made, or is gone. The first one goes on.
   mutating func standbyLost(now: Nanoseconds) {
     setTime(now)
+    output.records.control(.spareLost, now: now)
     standby.endpoint.reset()
     session.handOver.standby = .down
     session.handOver.retryAt = now + HandOver.retryInterval
@@ -155,6 +174,8 @@ extension Lane where Adapter: ~Copyable {
   /// quoting: what is asked now only confirms that. Otherwise it is a gap like any other.
   mutating func moveOver(now: Nanoseconds) {
     setTime(now)
+    output.records.swapConnections()
+    output.records.control(.movedOver, now: now)
     let isClean = session.handOver.confirmedAt != nil && isEverythingOver
     let rate = session.handOver.messageRate
     adapter.lost()
@@ -193,9 +214,7 @@ extension Lane where Adapter: ~Copyable {
   // MARK: - What the lane does
 
   private mutating func advanceStandby(_ event: SessionEvent, _ now: Nanoseconds) {
-    swap(&output.endpoint, &standby.endpoint)
-    let step = adapter.advanceStandby(event, output: &output)
-    swap(&output.endpoint, &standby.endpoint)
+    let step = onStandby { $0.adapter.advanceStandby(event, output: &$0.output) }
     switch step {
     case .continues: break
     case .refused(let code): standbyFailed(code: code, now)

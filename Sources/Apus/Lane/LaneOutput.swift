@@ -16,34 +16,45 @@ struct LaneOutput: ~Copyable {
   static let frameCapacity = 8192
 
   /// Writes one frame. Cold requests only; orders use `begin` and `commit`.
-  ///
-  /// - Parameter isSecret: the frame holds a credential: the journal notes only that it was sent (R57).
-  mutating func write(isSecret: Bool = false, _ encode: (UnsafeMutableRawBufferPointer) -> Int) -> Bool {
+  mutating func write(_ encode: (UnsafeMutableRawBufferPointer) -> Int) -> Bool {
     guard let buffer = begin() else { return false }
     let count = encode(buffer)
     guard count > 0 else {
       endpoint.dropText()
       return false
     }
-    return commit(buffer, count, isSecret: isSecret)
+    return commit(buffer, count)
   }
 
   /// Space for the payload of one frame, or `nil` if the output buffer is full or the WebSocket not open.
   /// To be ended by `commit` or `drop`.
   @inline(__always)
   mutating func begin(maximum: Int = Self.frameCapacity) -> UnsafeMutableRawBufferPointer? {
-    guard let start = endpoint.beginText(maximum: maximum) else { return nil }
+    if records.isReplay, records.hadNoRoom() {
+      records.noRoom(now: now)
+      return nil
+    }
+    guard let start = endpoint.beginText(maximum: maximum) else {
+      records.noRoom(now: now)
+      return nil
+    }
     return UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(start), count: maximum)
   }
 
   mutating func drop() { endpoint.dropText() }
 
+  /// Notes a frame that holds a credential, before it is committed as a secret one: these are its bytes with something
+  /// else in the credential's place (R57).
+  mutating func noteRedacted(_ buffer: UnsafeMutableRawBufferPointer, _ count: Int) {
+    records.outbound(UnsafeRawBufferPointer(start: buffer.baseAddress, count: count), now: now)
+  }
+
   /// The journal knows the frame before its bytes can leave (R09). False: the connection is closing, and
   /// nothing was sent.
+  ///
+  /// - Parameter isSecret: the frame holds a credential, and was noted by `noteRedacted`.
   mutating func commit(_ buffer: UnsafeMutableRawBufferPointer, _ count: Int, isSecret: Bool = false) -> Bool {
-    if isSecret {
-      records.note("a login request was sent here; its token is not recorded", now: now)
-    } else {
+    if !isSecret {
       records.outbound(UnsafeRawBufferPointer(start: buffer.baseAddress, count: count), now: now)
     }
     guard endpoint.commitText(count) else { return false }

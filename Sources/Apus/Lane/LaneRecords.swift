@@ -1,23 +1,140 @@
 import CSupport
 
-/// Where a lane notes what it sees and does: the journal.
+/// Where a lane notes what it takes in and does, in the order in which it does: the journal.
+///
+/// Every input that decides anything is a record (`apus_journal.h` has the format), so that the run can be repeated: in
+/// a repetition the same calls go to a `JournalPlayer`, which compares them with what was recorded.
 struct LaneRecords: ~Copyable {
   private var journal: JournalWriter?
+  private let player: JournalPlayer?
+  /// This is a repetition of a recorded run.
+  let isReplay: Bool
   /// A record could not be written: quoting stops, because what cannot be accounted for is not done.
   private(set) var hasFailed = false
+  /// The connection that the records belong to, counted from 1; the second one's, while there is one; and how many
+  /// there have been.
+  private var connection: UInt32 = 0
+  private var spare: UInt32 = 0
+  private var connectionCount: UInt32 = 0
+  /// Nothing of the read under way has been noted yet.
+  private var isReadNew = true
 
   init(journal: consuming JournalWriter?) {
     self.journal = journal
+    player = nil
+    isReplay = false
   }
 
+  /// For a repetition.
+  init(player: JournalPlayer) {
+    journal = .none
+    self.player = player
+    isReplay = true
+  }
+
+  @inline(__always)
   private mutating func append(_ kind: JournalKind, _ bytes: UnsafeRawBufferPointer, _ now: Nanoseconds) {
-    guard journal != nil else { return }
-    if !journal!.append(kind, connection: 0, time: now, payload: bytes) { hasFailed = true }
+    guard journal != nil else {
+      if isReplay { compare(kind, bytes, now) }
+      return
+    }
+    if !journal!.append(kind, connection: connection, time: now, payload: bytes) { hasFailed = true }
   }
 
-  mutating func inbound(_ text: UnsafeRawBufferPointer, now: Nanoseconds) {
-    append(.inbound, text, now)
+  @inline(never)
+  private func compare(_ kind: JournalKind, _ bytes: UnsafeRawBufferPointer, _ now: Nanoseconds) {
+    player?.compare(kind, connection: connection, time: now, payload: bytes)
   }
+
+  // MARK: - Inputs
+
+  /// What is noted is kept.
+  var isOn: Bool {
+    switch journal {
+    case .some: true
+    case .none: false
+    }
+  }
+
+  /// The connection that notes belong to now.
+  var currentConnection: UInt32 { connection }
+
+  /// How the lane is set up. Cold, before everything else.
+  mutating func run(_ text: String, now: Nanoseconds) {
+    var text = text
+    text.withUTF8 { append(.run, UnsafeRawBufferPointer($0), now) }
+  }
+
+  /// A read of a connection begins: its first event is marked as such.
+  @inline(__always)
+  mutating func beginRead() { isReadNew = true }
+
+  /// A read in which nothing was said is noted too: it is a sign of life.
+  @inline(__always)
+  mutating func endRead(now: Nanoseconds) {
+    if isReadNew { control(.heard, now: now) }
+  }
+
+  @inline(__always)
+  mutating func inbound(_ text: UnsafeRawBufferPointer, now: Nanoseconds) {
+    append(isReadNew ? .inbound : .more, text, now)
+    isReadNew = false
+  }
+
+  /// What a read told beside texts.
+  mutating func event(_ kind: ControlKind, _ first: UInt64 = 0, _ second: UInt64 = 0, now: Nanoseconds) {
+    control(kind, first, second, isContinued: !isReadNew, now: now)
+    isReadNew = false
+  }
+
+  mutating func timer(now: Nanoseconds) {
+    append(.timer, UnsafeRawBufferPointer(start: nil, count: 0), now)
+  }
+
+  @inline(never)
+  mutating func control(
+    _ kind: ControlKind, _ first: UInt64 = 0, _ second: UInt64 = 0, _ third: UInt64 = 0, isContinued: Bool = false,
+    now: Nanoseconds
+  ) {
+    var record = ControlRecord(
+      control: kind.rawValue, is_continued: isContinued ? 1 : 0, first: first, second: second, third: third,
+      reserved: 0)
+    withUnsafeBytes(of: &record) { append(.control, $0, now) }
+  }
+
+  @inline(never)
+  mutating func directive(_ directive: Directive, _ instrument: InstrumentIndex, now: Nanoseconds) {
+    var record = DirectiveRecord(
+      instrument_index: instrument, is_quoting_allowed: directive.isQuotingAllowed ? 1 : 0, reserved: 0,
+      widen_permille: directive.widenPermille, target_lots: directive.targetPosition.rawValue)
+    withUnsafeBytes(of: &record) { append(.directive, $0, now) }
+  }
+
+  /// A connection is up; its records follow.
+  mutating func connected(key: [UInt8], maskSeed: UInt64, now: Nanoseconds) {
+    connectionCount += 1
+    connection = connectionCount
+    upgrade(.connected, key, maskSeed, now)
+  }
+
+  /// The second connection is up.
+  mutating func spareConnected(key: [UInt8], maskSeed: UInt64, now: Nanoseconds) {
+    connectionCount += 1
+    spare = connectionCount
+    swapConnections()
+    upgrade(.spareUp, key, maskSeed, now)
+    swapConnections()
+  }
+
+  private mutating func upgrade(_ kind: ControlKind, _ key: [UInt8], _ maskSeed: UInt64, _ now: Nanoseconds) {
+    func word(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) } }
+    control(kind, word(key.prefix(8)), word(key.dropFirst(8).prefix(8)), maskSeed, now: now)
+  }
+
+  /// What is noted until the next call belongs to the other one of two connections.
+  mutating func swapConnections() { swap(&connection, &spare) }
+
+  // MARK: - What the lane does
 
   mutating func outbound(_ text: UnsafeRawBufferPointer, now: Nanoseconds) {
     append(.outbound, text, now)
@@ -26,6 +143,15 @@ struct LaneRecords: ~Copyable {
   mutating func note(_ text: StaticString, now: Nanoseconds) {
     append(.note, UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount), now)
   }
+
+  /// A frame could not be begun: the output is full, or the WebSocket is not open. What the network takes when is not
+  /// repeated; that it took too little is.
+  @inline(never)
+  mutating func noRoom(now: Nanoseconds) { control(.noRoom, now: now) }
+
+  /// In a repetition: whether a frame could not be begun here.
+  @inline(never)
+  func hadNoRoom() -> Bool { player?.nextIsNoRoom ?? false }
 
   /// Notes an execution, or its fee, as booked.
   mutating func fill(_ fill: BookedFill, now: Nanoseconds) {

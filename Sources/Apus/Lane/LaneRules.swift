@@ -8,6 +8,11 @@ extension Lane where Adapter: ~Copyable {
   @inline(never)
   mutating func halt(_ cause: HaltCause, at level: StopLevel, now: Nanoseconds) {
     setTime(now)
+    output.records.control(.halt, UInt64(cause.rawValue), UInt64(level.rawValue), now: now)
+    latch(cause, at: level, now: now)
+  }
+
+  private mutating func latch(_ cause: HaltCause, at level: StopLevel, now: Nanoseconds) {
     guard safety.ladder.latch(cause, at: level) else { return }
     output.records.note("kill ladder: a cause was latched", now: now)
     safety.haltedAt = now
@@ -26,6 +31,7 @@ extension Lane where Adapter: ~Copyable {
   @inline(never)
   mutating func rearm(now: Nanoseconds) {
     setTime(now)
+    output.records.control(.rearm, now: now)
     output.records.note("kill ladder: re-armed by hand", now: now)
     safety.ladder.rearm()
     safety.rearmings &+= 1
@@ -149,6 +155,13 @@ extension Lane where Adapter: ~Copyable {
     return .none
   }
 
+  /// Lane time plus `offset` is our wall clock from now on: the lane itself reads no clock.
+  mutating func noteWallClock(_ offset: Nanoseconds, now: Nanoseconds) {
+    guard offset != safety.wallOffset else { return }
+    output.records.control(.wallClock, UInt64(bitPattern: offset), now: now)
+    safety.wallOffset = offset
+  }
+
   private mutating func noteVenueTime(_ time: Nanoseconds, arrival: Nanoseconds, _ now: Nanoseconds) {
     guard let offset = safety.wallOffset, time > 0, arrival > 0 else { return }
     safety.clock.note(arrival: arrival + offset, venueTime: time, now: now)
@@ -231,9 +244,9 @@ extension Lane where Adapter: ~Copyable {
       return
     }
     safety.profitPeak = max(safety.profitPeak, profit)
-    if rules.maximumLossE8 > 0, profit <= base - rules.maximumLossE8 { halt(.laneLoss, at: rules.lossLevel, now: now) }
+    if rules.maximumLossE8 > 0, profit <= base - rules.maximumLossE8 { latch(.laneLoss, at: rules.lossLevel, now: now) }
     if rules.maximumDrawdownE8 > 0, profit <= safety.profitPeak - rules.maximumDrawdownE8 {
-      halt(.laneDrawdown, at: rules.lossLevel, now: now)
+      latch(.laneDrawdown, at: rules.lossLevel, now: now)
     }
   }
 }

@@ -188,7 +188,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   /// Runs until the lane has stopped or cannot go on.
   mutating func run() {
-    lane.safety.wallOffset = EngineClock.wallOffset()
+    noteWallClock(EngineClock.now())
     while !lane.isStopped, failure == nil {
       // The turns of a ready session are what RealtimeSanitizer's build checks.
       let isReady = lane.adapter.phase == .ready
@@ -246,7 +246,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     if lane.safety.changeCount != shownChanges { showHalt(now) }
     if now >= nextPublishAt, telemetry.publish(&lane, error: lastError, now: now) {
       nextPublishAt = now + 50_000_000
-      noteWallClock()
+      noteWallClock(now)
     }
     if count > 0, slowTicks.isOn {
       slowTicks.note(from: now, to: EngineClock.now(), orders: lane.ordersSent - ordersBefore)
@@ -297,7 +297,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   /// The lane itself reads no clock.
   @inline(never)
-  private mutating func noteWallClock() { lane.safety.wallOffset = EngineClock.wallOffset() }
+  private mutating func noteWallClock(_ now: Nanoseconds) { lane.noteWallClock(EngineClock.wallOffset(), now: now) }
 
   @inline(never)
   private mutating func showHalt(_ now: Nanoseconds) {
@@ -520,7 +520,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       }
     case .connecting, .securing:
       // Nothing of ours can be at the venue if it was never reached.
-      if !hasBeenUp, lane.stop.isRequested { lane.runStop(now) }
+      if !hasBeenUp, lane.stop.isRequested { lane.runStopUnreached(now: now) }
       if now - linkSince > lane.settings.setupTimeout {
         lost(
           link == .connecting ? "\(host) port \(port) does not answer" : "the TLS handshake was not completed in time",

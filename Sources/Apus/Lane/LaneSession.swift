@@ -133,6 +133,7 @@ extension Lane where Adapter: ~Copyable {
   ///   - maskSeed: entropy for the masks of this connection's frames.
   mutating func connected(key: [UInt8], maskSeed: UInt64, now: Nanoseconds) throws(WebSocketSetupError) {
     setTime(now)
+    output.records.connected(key: key, maskSeed: maskSeed, now: now)
     session.began(now: now)
     try output.endpoint.start(host: settings.host, path: settings.path, key: key, maskSeed: maskSeed)
     adapter.connecting()
@@ -142,6 +143,7 @@ extension Lane where Adapter: ~Copyable {
   /// The connection is gone, for whatever reason. Everything unproven is unknown from here on.
   mutating func disconnected(now: Nanoseconds) {
     setTime(now)
+    output.records.control(.disconnected, now: now)
     let wasReady = adapter.phase == .ready
     if wasReady { core.counters.gaps += 1 }
     if wasReady, now - session.readyAt >= LaneSession.provenAfter { session.failures = 0 }

@@ -1,7 +1,7 @@
 import CSupport
 
 /// How one instrument is to be traded, before its grid is known.
-public struct InstrumentSettings: Sendable {
+public struct InstrumentSettings: Codable, Sendable {
   public var name: String
   public var maximumPosition: DecimalE8
   public var maximumOrder: DecimalE8
@@ -44,7 +44,7 @@ public struct InstrumentSettings: Sendable {
 }
 
 /// How the venue's protection of mass quotes is to be set, for each group of instruments.
-public struct ProtectionSettings: Equatable, Sendable {
+public struct ProtectionSettings: Codable, Equatable, Sendable {
   /// What the quotes of a group may trade within `window` before the venue cancels all of them, contracts; at most `quote`.
   public var trade = DecimalE8(e8: 100_000_000)
   /// The largest quote, contracts: the venue charges margin for it.
@@ -58,7 +58,7 @@ public struct ProtectionSettings: Equatable, Sendable {
 }
 
 /// Everything that a lane needs to know before it starts. Durations in nanoseconds.
-public struct LaneSettings: Sendable {
+public struct LaneSettings: Codable, Sendable {
   /// Value of the HTTP `Host` header and path of the WebSocket.
   public var host = "127.0.0.1"
   public var path = "/ws/api/v2"

@@ -47,6 +47,7 @@ extension Lane where Adapter: ~Copyable {
   mutating func requestStop(now: Nanoseconds) {
     guard !stop.isFinal else { return }
     setTime(now)
+    output.records.control(.stop, now: now)
     accountQuotedTime(now)
     quotedTime.stop(now: now)
     stop.isFinal = true
@@ -84,6 +85,13 @@ extension Lane where Adapter: ~Copyable {
   private mutating func enter(_ phase: StopProgress.Phase, _ now: Nanoseconds) {
     stop.phase = phase
     stop.phaseSince = now
+  }
+
+  /// The network has not reached the venue yet: nothing of ours can be there.
+  mutating func runStopUnreached(now: Nanoseconds) {
+    setTime(now)
+    output.records.control(.stopStep, now: now)
+    runStop(now)
   }
 
   /// Moves the stop on; called by the timers and when an answer arrives.

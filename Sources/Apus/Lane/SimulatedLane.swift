@@ -10,17 +10,18 @@ public struct SimulatedLane: ~Copyable {
   /// - Parameters:
   ///   - ladders: one for each instrument of `settings`.
   ///   - makeToken: makes a login token; asked once for each connection.
-  public init(settings: LaneSettings, ladders: [LadderParameters], makeToken: @escaping () -> String) throws {
+  ///   - journal: where the run is recorded, so that it can be repeated; `nil`: nowhere.
+  public init(
+    settings: LaneSettings, ladders: [LadderParameters], makeToken: @escaping () -> String,
+    journal: consuming JournalWriter? = nil
+  ) throws {
     precondition(ladders.count == settings.instruments.count, "one ladder for each instrument")
-    let adapter = try ThalexAdapter(
-      instruments: settings.instruments.map {
-        .init(name: $0.name, bookDepth: $0.bookDepth, usesMassQuotes: $0.usesMassQuotes)
-      },
-      account: settings.account, labelPrefix: settings.labelPrefix, label: settings.label,
-      deadManSeconds: settings.cancelOnDisconnectSeconds)
-    let output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: nil))
+    var output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: journal))
+    if output.records.isOn {
+      output.records.run(try RunDescription(settings: settings, ladders: ladders).text(), now: 0)
+    }
     lane = try Lane(
-      settings: settings, adapter: adapter, output: output, makeToken: makeToken,
+      settings: settings, adapter: try ThalexAdapter(settings), output: output, makeToken: makeToken,
       makeStrategy: { index, _, _ in StrategyBox(LadderStrategy(ladders[Int(index)])) })
   }
 
@@ -156,7 +157,7 @@ public struct SimulatedLane: ~Copyable {
   /// How the lane sees one order, ended ones as long as they are remembered; `nil` for one that it does not know.
   public func describeOrder(_ clientID: UInt64) -> String? { lane.core.tracker.order(clientID).map(Self.describe) }
 
-  private static func describe(_ order: OrderPointer) -> String {
+  static func describe(_ order: OrderPointer) -> String {
     let record = order.pointee
     let phase =
       switch record.phaseValue {

@@ -1,7 +1,7 @@
 import CSupport
 
 /// The parameters of a ladder, in the units of the instrument's grid or in basis points of the price.
-public struct LadderParameters: Equatable, Sendable {
+public struct LadderParameters: Codable, Equatable, Sendable {
   /// Quotes a side, ≥ 1.
   public var levels: Int
   /// Distance of the best quote from the fair price, in 10⁻² basis points, ≥ 0.

@@ -1,7 +1,7 @@
 import CSupport
 
 /// How a lane spends the order messages that a venue grants.
-public enum MessageSpending: UInt8, Sendable, CaseIterable {
+public enum MessageSpending: UInt8, Codable, Sendable, CaseIterable {
   /// When anything of an instrument has to move: cancel all its orders and insert them anew. To be compared with.
   case naively
   /// Only what has to change, first come, first served. To be compared with.

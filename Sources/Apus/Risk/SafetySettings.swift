@@ -3,7 +3,7 @@ public import CSupport
 /// The safety rules of one lane. Durations in nanoseconds, money in 10⁻⁸ of the quote currency; 0 switches a rule off.
 ///
 /// The initial values here are "off": those that an operator gets are the configuration's (``SafetySection``).
-public struct SafetySettings: Equatable, Sendable {
+public struct SafetySettings: Codable, Equatable, Sendable {
   /// What the level "widen" multiplies half-spreads by, thousandths.
   public var widenPermille: Int32 = 2000
   /// Flattening: farthest price from the mark, 10⁻² basis points, and the pause between two orders of an instrument.

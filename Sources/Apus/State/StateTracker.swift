@@ -102,6 +102,9 @@ public struct StateTracker: ~Copyable {
   /// The order with this client id, ended ones included while they are remembered.
   public func order(_ clientID: UInt64) -> OrderPointer? { slab.find(clientID: clientID) }
 
+  /// The order that the venue knows by this id.
+  func order(_ venueID: VenueID) -> OrderPointer? { slab.find(venueID: venueID) }
+
   // MARK: - What we do
 
   /// Notes an insert that is about to leave. The order exists from here on (R09).

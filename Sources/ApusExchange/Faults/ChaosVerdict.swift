@@ -159,9 +159,13 @@ public enum ChaosRun {
   private static let patience: Nanoseconds = 60_000_000_000
   private static let settling: Nanoseconds = 8_000_000_000
 
-  /// - Parameter trace: takes a line for each thing worth knowing.
-  public static func run(_ plan: FaultPlan, trace: ((Nanoseconds, String) -> Void)? = nil) throws -> ChaosVerdict {
-    let world = try ChaosWorld(plan)
+  /// - Parameters:
+  ///   - journal: a directory for the journals of the engine's lives, see ``ChaosWorld``.
+  ///   - trace: takes a line for each thing worth knowing.
+  public static func run(
+    _ plan: FaultPlan, journal: String? = nil, trace: ((Nanoseconds, String) -> Void)? = nil
+  ) throws -> ChaosVerdict {
+    let world = try ChaosWorld(plan, journal: journal)
     world.trace = trace
     guard try world.run(limit: patience, until: { $0.isQuoting }) else {
       var verdict = ChaosVerdict(world)

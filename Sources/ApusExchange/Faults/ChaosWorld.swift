@@ -12,6 +12,9 @@ public final class ChaosWorld {
   private let flow: FaultyFlow
   private(set) var lane: SimulatedLane
   private let clock: TokenClock
+  /// Where the lane's run is recorded, and the helper's end of that.
+  private let journalPath: String?
+  private var journal: JournalService?
   private var random: SplitMix
   /// Lives of the engine so far; a crash begins another.
   private(set) var life = 1
@@ -63,8 +66,11 @@ public final class ChaosWorld {
   private static let key = "K1"
   static let account = "A1"
 
-  public init(_ plan: FaultPlan) throws {
+  /// - Parameter journal: a directory in which each life of the engine leaves a journal of its own, `life-1` and so on;
+  ///   `nil`: nothing is recorded.
+  public init(_ plan: FaultPlan, journal journalPath: String? = nil) throws {
     self.plan = plan
+    self.journalPath = journalPath
     injector = FaultInjector(plan.faults, seed: plan.seed)
     random = SplitMix(seed: plan.seed ^ 0xC4A0_5000)
     var configuration = VenueConfiguration()
@@ -88,7 +94,13 @@ public final class ChaosWorld {
     venue = try SimulatedVenue(configuration, flow: flow)
     settings = Self.settings(plan, configuration.instruments)
     clock = TokenClock(base: configuration.wallClockBase)
-    lane = try Self.makeLane(settings, plan, clock)
+    var writer: JournalWriter?
+    if let journalPath {
+      let ends = try Self.openJournal(journalPath, life: 1, now: 0)
+      journal = .some(ends.service)
+      writer = .some(ends.writer)
+    }
+    lane = try Self.makeLane(settings, plan, clock, writer.take())
     injector.note = { [unowned self] _, fault, kinds in
       if let trace = self.trace { trace(self.now, "fault: \(fault.text) strikes a frame of \(kinds.text)") }
     }
@@ -132,13 +144,21 @@ public final class ChaosWorld {
     return settings
   }
 
-  private static func makeLane(_ settings: LaneSettings, _ plan: FaultPlan, _ clock: TokenClock) throws -> SimulatedLane {
+  private static func openJournal(_ path: String, life: Int, now: Nanoseconds) throws -> JournalEnds {
+    try JournalEnds(
+      path: "\(path)/life-\(life)", name: "chaos",
+      configuration: JournalConfiguration(segmentBytes: 4 << 20, bootEpoch: UInt64(life), sync: .none), now: now)
+  }
+
+  private static func makeLane(
+    _ settings: LaneSettings, _ plan: FaultPlan, _ clock: TokenClock, _ journal: consuming JournalWriter? = nil
+  ) throws -> SimulatedLane {
     let ladder = LadderParameters(
       levels: plan.levels, halfSpreadCentiBps: 20, stepTicks: 2, size: QtyLots(rawValue: plan.sizeLots),
       skewCentiBps: 100)
     return try SimulatedLane(
       settings: settings, ladders: Array(repeating: ladder, count: settings.instruments.count),
-      makeToken: { clock.token() })
+      makeToken: { clock.token() }, journal: journal)
   }
 
   // MARK: - Running
@@ -203,6 +223,7 @@ public final class ChaosWorld {
       deliverToStandby()
     }
     lane.tick(now: now)
+    if journal != nil { try journal!.service(now: now) }
     collectLane()
     mindConnections()
     watchExposure()
@@ -265,7 +286,13 @@ public final class ChaosWorld {
         life += 1
         settings.label = "apus-chaos-\(life)"
         settings.firstGeneration += 1000
-        lane = try Self.makeLane(settings, plan, clock)
+        var writer: JournalWriter?
+        if let journalPath {
+          let ends = try Self.openJournal(journalPath, life: life, now: now)
+          journal = .some(ends.service)
+          writer = .some(ends.writer)
+        }
+        lane = try Self.makeLane(settings, plan, clock, writer.take())
       default: break
       }
     }

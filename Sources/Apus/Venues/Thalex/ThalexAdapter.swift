@@ -141,7 +141,9 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
 
   private func logIn(token: String, _ output: inout LaneOutput) -> Bool {
     guard let buffer = output.begin() else { return false }
-    let count = encoder.login(into: buffer, id: ThalexRequestID.session(.login), token: token, account: account)
+    let id = ThalexRequestID.session(.login)
+    output.noteRedacted(buffer, encoder.login(into: buffer, id: id, token: "not recorded", account: account))
+    let count = encoder.login(into: buffer, id: id, token: token, account: account)
     return finish(count, buffer, &output, isSecret: true)
   }
 

@@ -1,0 +1,201 @@
+import CSupport
+
+/// A lane that repeats a recorded run: the engine's own code on the recorded inputs and times.
+///
+/// Each step takes one input from the player and hands it to the lane as the network, the timers or another thread did.
+/// What the lane does about it is compared by the player, record by record.
+struct LaneReplay: ~Copyable {
+  private var lane: Lane<ThalexAdapter>
+  private let player: JournalPlayer
+  private let text: UnsafeMutableRawPointer
+  /// Twice what the WebSocket lets through. The decoder may look at a few bytes behind a text: they are zero.
+  private static var textCapacity: Int { 2 << 20 }
+  private static var textPadding: Int { 64 }
+
+  init(
+    _ description: RunDescription, player: JournalPlayer,
+    makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+  ) throws {
+    // The network is not repeated: what is written is taken at once.
+    let output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(player: player))
+    lane = try Lane(
+      settings: description.settings, adapter: try ThalexAdapter(description.settings), output: output,
+      makeToken: { "not recorded" }, makeStrategy: makeStrategy)
+    self.player = player
+    text = .allocate(byteCount: Self.textCapacity + Self.textPadding, alignment: 64)
+  }
+
+  deinit { text.deallocate() }
+
+  /// Repeats the next input.
+  mutating func step() {
+    let now = player.record.time_ns
+    let count = player.counts.records
+    switch player.kind {
+    case .inbound: read(now)
+    case .timer: lane.tick(now: now)
+    case .directive:
+      guard let record = player.directive else { break }
+      var directive = Directive()
+      directive.isQuotingAllowed = record.is_quoting_allowed == 1
+      directive.widenPermille = record.widen_permille
+      directive.targetPosition = QtyLots(rawValue: record.target_lots)
+      lane.direct(directive, instrument: record.instrument_index, now: now)
+    case .control:
+      if let record = player.control { control(record, now) }
+    case .more, .outbound, .note, .fill, .order, .run, .none: break
+    }
+    if player.counts.records == count { player.missed() }
+    Self.take(&lane.output.endpoint)
+    Self.take(&lane.standby.endpoint)
+  }
+
+  /// An upgrade request is needed when the WebSocket opens; what comes later is not.
+  private static func take(_ endpoint: inout WebSocketEndpoint) {
+    if endpoint.state == .open { endpoint.consumeOutput(endpoint.output.count) }
+  }
+
+  private mutating func control(_ record: ControlRecord, _ now: Nanoseconds) {
+    guard (1...15).contains(record.control), let kind = ControlKind(rawValue: record.control) else { return }
+    switch kind {
+    case .connected: try? lane.connected(key: Self.key(record), maskSeed: record.third, now: now)
+    case .disconnected: lane.disconnected(now: now)
+    case .opened, .closed, .failed, .heard: read(now)
+    case .halt:
+      guard let cause = HaltCause(rawValue: UInt8(truncatingIfNeeded: record.first)),
+        let level = StopLevel(rawValue: UInt32(truncatingIfNeeded: record.second))
+      else { return }
+      lane.halt(cause, at: level, now: now)
+    case .rearm: lane.rearm(now: now)
+    case .stop: lane.requestStop(now: now)
+    case .stopStep: lane.runStopUnreached(now: now)
+    case .wallClock: lane.noteWallClock(Nanoseconds(bitPattern: record.first), now: now)
+    case .noRoom: return
+    case .spareUp: try? lane.standbyConnected(key: Self.key(record), maskSeed: record.third, now: now)
+    case .spareLost: lane.standbyLost(now: now)
+    case .movedOver: lane.moveOver(now: now)
+    }
+  }
+
+  private static func key(_ record: ControlRecord) -> [UInt8] {
+    [record.first, record.second].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> ($0 * 8)) } }
+  }
+
+  // MARK: - Reads
+
+  /// One read of a connection, with all that came in it.
+  private mutating func read(_ now: Nanoseconds) {
+    guard player.record.connection == lane.output.records.currentConnection else { return readStandby(now) }
+    lane.setTime(now)
+    lane.session.lastHeard = now
+    lane.output.records.beginRead()
+    repeat {
+      switch player.kind {
+      case .inbound, .more:
+        guard let text = copyText() else { return }
+        lane.handle(text, now)
+      case .control:
+        guard let record = player.control else { return }
+        switch ControlKind(rawValue: record.control) {
+        case .opened:
+          Self.open(&lane.output.endpoint)
+          lane.opened(now)
+        case .closed: return lane.closed(UInt16(truncatingIfNeeded: record.first), now)
+        case .failed:
+          guard let failure = WebSocketFailure(record) else { return }
+          return lane.failed(failure, now)
+        case .heard: lane.output.records.endRead(now: now)
+        default: return
+        }
+      default: return
+      }
+    } while player.isContinued
+    lane.lookAll(now)
+  }
+
+  private mutating func readStandby(_ now: Nanoseconds) {
+    lane.setTime(now)
+    lane.output.records.beginRead()
+    repeat {
+      switch player.kind {
+      case .inbound, .more:
+        guard let text = copyText() else { return }
+        lane.standbyHandle(text, now)
+      case .control where player.control?.control == ControlKind.opened.rawValue:
+        Self.open(&lane.standby.endpoint)
+        lane.standbyOpened(now)
+      case .control where player.control?.control == ControlKind.closed.rawValue:
+        lane.standbyClosed(now)
+      default: return
+      }
+    } while player.isContinued
+  }
+
+  /// The record's memory is gone once the lane has noted it.
+  private func copyText() -> UnsafeRawBufferPointer? {
+    let payload = player.payload
+    guard payload.count <= Self.textCapacity else { return nil }
+    if let base = payload.baseAddress { text.copyMemory(from: base, byteCount: payload.count) }
+    (text + payload.count).initializeMemory(as: UInt8.self, repeating: 0, count: Self.textPadding)
+    return UnsafeRawBufferPointer(start: text, count: payload.count)
+  }
+
+  /// Opens a WebSocket that has been started, as a venue would.
+  private static func open(_ client: inout WebSocketEndpoint) {
+    guard var server = try? WebSocketEndpoint(server: "") else { return }
+    server.receive(client.output)
+    while case .some = said(server.next()) {}
+    client.consumeOutput(client.output.count)
+    client.receive(server.output)
+    while case .some = said(client.next()) {}
+  }
+
+  private static func said(_ event: WebSocketEvent) -> Bool? {
+    if case .none = event { return nil }
+    return true
+  }
+
+  // MARK: - Looking
+
+  /// The client id of an order that the venue knows by this id; `nil` if it is not known.
+  func clientID(of venueID: VenueID) -> UInt64? { lane.core.tracker.order(venueID)?.pointee.client_id }
+
+  /// How the lane sees an order, its venue id and its instrument; `nil` if it does not know it, or no longer.
+  func look(_ clientID: UInt64) -> (text: String, venueID: String, instrument: InstrumentIndex)? {
+    guard let order = lane.core.tracker.order(clientID) else { return nil }
+    return (
+      SimulatedLane.describe(order), RecordText.text(order.pointee.venue_id), order.pointee.instrument_index
+    )
+  }
+
+  /// The best bid and ask of the book, our own orders included, in ticks.
+  func best(_ instrument: InstrumentIndex) -> String {
+    let market = lane.core.markets + Int(instrument)
+    func text(_ level: BookLevel?) -> String {
+      level.map { "\($0.qty_lots.rawValue) at \($0.price_ticks.rawValue)" } ?? "none"
+    }
+    return "bid \(text(market.pointee.book.best(.buy))), ask \(text(market.pointee.book.best(.sell)))"
+  }
+
+  /// How each instrument stands, a line each.
+  func state() -> [String] {
+    (0..<lane.core.instrumentCount).map { index in
+      let instrument = InstrumentIndex(index)
+      let name = lane.settings.instruments[index].name
+      return lane.core.tracker.with(instrument) {
+        "\(name): position \($0.position.map { "\($0.rawValue) lots" } ?? "not known"), \($0.bids.restingCount) bids and "
+          + "\($0.asks.restingCount) asks rest, \($0.fills) fills; book: \(best(instrument)) "
+          + "(lots at ticks); \(lane.quoting.block(instrument).text)"
+      }
+    }
+  }
+}
+
+extension WebSocketFailure {
+  fileprivate init?(_ record: ControlRecord) {
+    guard let raw = WebSocketFailureCode(rawValue: UInt32(truncatingIfNeeded: record.first)),
+      (1...19).contains(raw.rawValue)
+    else { return nil }
+    self.init(raw, code: UInt16(truncatingIfNeeded: record.second))
+  }
+}

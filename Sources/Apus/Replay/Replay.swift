@@ -1,0 +1,193 @@
+import CSupport
+
+/// Repeats the recorded runs of a journal with the engine's own code, and compares all that it does.
+///
+/// A run is what one start of an engine has written. Its inputs go to a new lane at their recorded times; every frame that
+/// the lane sends, every fill that it books and every note must be the recorded one, byte for byte and in order. Cold; one
+/// thread.
+public struct Replay: ~Copyable {
+  /// Where to end before the end of a run.
+  public enum Limit: Equatable, Sendable {
+    /// Behind the input with this record number.
+    case record(UInt64)
+    /// Before the first input that is later than this after the run's first record.
+    case time(Nanoseconds)
+  }
+
+  /// What came out for one run.
+  public struct Run: Sendable {
+    public var bootEpoch: UInt64 = 0
+    public var counts = ReplayCounts()
+    /// From the run's first record to the last one repeated, on the lane's clock.
+    public var laneTime: Nanoseconds = 0
+    /// What the replay took.
+    public var replayTime: Nanoseconds = 0
+    public var difference: ReplayDifference?
+    /// Why the run could not be repeated at all.
+    public var refusal: String?
+    /// Why it was not repeated to its end: what the journal lacks.
+    public var gap: String?
+    /// The gap is more than the torn tail that a killed machine leaves.
+    public var isDamaged = false
+    /// How the instruments stand at the end, a line each.
+    public var state: [String] = []
+  }
+
+  private let player: JournalPlayer
+  private var hasBegun = false
+
+  /// - Parameter path: The journal's directory.
+  public init(path: String) throws(MappedFileError) { player = try JournalPlayer(path: path) }
+
+  /// Repeats the next run.
+  ///
+  /// - Parameters:
+  ///   - epoch: Only the run of this boot epoch; others are passed by.
+  ///   - order: The client order id or the venue's id of an order whose journey is to be told.
+  ///   - tell: Takes the lines of that journey.
+  /// - Returns: `nil` if there is no further run.
+  public mutating func next(
+    epoch: UInt64? = nil, until limit: Limit? = nil, order: String? = nil, tell: (String) -> Void = { _ in }
+  ) -> Run? {
+    if hasBegun, !findRun() { return nil }
+    hasBegun = true
+    guard player.hasRecord else { return emptyEnd() }
+    while let epoch, player.record.boot_epoch != epoch {
+      _ = player.beginRun()
+      if !findRun() { return nil }
+    }
+    var run = Run()
+    repeatRun(&run, limit, order, tell)
+    run.bootEpoch = player.bootEpoch
+    run.counts = player.counts
+    run.laneTime = max(0, player.lastTime - player.firstTime)
+    return run
+  }
+
+  /// Nothing can be read at the beginning: an empty journal, or a damaged one.
+  private mutating func emptyEnd() -> Run? {
+    let stop = player.stop
+    guard stop.finding != .end else { return nil }
+    var run = Run()
+    run.refusal = "\(stop)"
+    run.isDamaged = true
+    return run
+  }
+
+  private mutating func findRun() -> Bool {
+    while !player.skipRun() {
+      // Behind damage: what is left of the same run cannot be repeated, a later run can.
+      if player.stop.finding == .end || !player.skipSegment() { return false }
+      if player.record.boot_epoch != player.bootEpoch { return true }
+    }
+    return true
+  }
+
+  private func repeatRun(_ run: inout Run, _ limit: Limit?, _ order: String?, _ tell: (String) -> Void) {
+    guard let text = player.beginRun() else {
+      run.refusal =
+        "it does not begin with its description: its first segments were removed, or an older version wrote it"
+      return
+    }
+    do {
+      let description = try RunDescription(text: text)
+      guard let makeStrategy = description.makeStrategy else {
+        throw ReplayError("it was quoted by a strategy of the program's own, which this program does not have")
+      }
+      player.leaveDescription()
+      var lane = try LaneReplay(description, player: player, makeStrategy: makeStrategy)
+      let start = EngineClock.now()
+      if let order {
+        follow(order, &lane, limit, tell)
+      } else {
+        while player.hasRecord, player.difference == nil, isWithin(limit) { lane.step() }
+      }
+      run.replayTime = EngineClock.now() - start
+      run.state = lane.state()
+      run.difference = player.difference
+      if run.difference == nil, !player.hasRecord { noteGap(&run) }
+    } catch {
+      run.refusal = "\(error)"
+    }
+  }
+
+  private func noteGap(_ run: inout Run) {
+    switch player.end {
+    case .nextRun: break
+    case .refused(let count):
+      run.gap = "\(count) records could not be written behind this place: the rest cannot be repeated"
+      run.isDamaged = true
+    case .journal:
+      let stop = player.stop
+      if stop.finding == .end {
+        if stop.refusedAtEnd > 0 { run.gap = "\(stop.refusedAtEnd) records could not be written behind this place" }
+        return
+      }
+      run.gap = "\(stop)"
+      run.isDamaged = !(stop.finding == .torn || stop.isTail)
+    }
+  }
+
+  private func isWithin(_ limit: Limit?) -> Bool {
+    switch limit {
+    case .none: true
+    case .record(let number): player.record.record_number <= number
+    case .time(let time): player.record.time_ns - player.firstTime <= time
+    }
+  }
+
+  // MARK: - The journey of an order
+
+  private func follow(_ name: String, _ lane: inout LaneReplay, _ limit: Limit?, _ tell: (String) -> Void) {
+    var clientID = UInt64(name)
+    var venueID = ""
+    func watch() {
+      var needles = clientID == nil ? [name] : []
+      if let id = clientID {
+        needles += [id, ThalexRequestID.insert(id), ThalexRequestID.amend(id), ThalexRequestID.cancel(id)].map(
+          String.init)
+      }
+      if !venueID.isEmpty { needles.append(venueID) }
+      player.needles = needles.map { Array($0.utf8) }
+    }
+    watch()
+    defer { player.needles = [] }
+    var before = "not known"
+    while player.hasRecord, player.difference == nil, isWithin(limit) {
+      lane.step()
+      let records = player.takeWatched()
+      guard !records.isEmpty else { continue }
+      if clientID == nil, let id = Self.id(name), let found = lane.clientID(of: id) {
+        clientID = found
+        watch()
+      }
+      let seen = clientID.flatMap { lane.look($0) }
+      if let seen, seen.venueID != venueID {
+        venueID = seen.venueID
+        watch()
+      }
+      for record in records {
+        tell(
+          "record \(record.number), \(Self.seconds(record.time - player.firstTime)), connection \(record.connection), "
+            + (record.isOutbound ? "out" : "in"))
+        tell("  " + record.text)
+      }
+      let after = seen?.text ?? "not known"
+      tell("  before: \(before)")
+      tell("  after:  \(after)")
+      if let seen { tell("  \(lane.best(seen.instrument)) (lots at ticks)") }
+      before = after
+    }
+  }
+
+  private static func id(_ text: String) -> VenueID? {
+    var id = VenueID()
+    let bytes = text.utf8.map { CChar(bitPattern: $0) }
+    return apus_id_set(&id, bytes, bytes.count) ? id : nil
+  }
+
+  static func seconds(_ time: Nanoseconds) -> String {
+    let digits = String(time % 1_000_000_000)
+    return "\(time / 1_000_000_000)." + String(repeating: "0", count: max(0, 9 - digits.count)) + digits + " s"
+  }
+}

@@ -1,0 +1,112 @@
+import CSupport
+import FoundationEssentials
+
+extension StopLevel: @retroactive Codable {}
+extension QtyLots: @retroactive Codable {}
+
+/// How a lane was set up: the first record of each run. Without secrets.
+struct RunDescription: Codable, Sendable {
+  /// Of this object; a reader refuses a newer one.
+  var version = Self.newestVersion
+  static let newestVersion = 1
+
+  enum Strategy: String, Codable, Sendable {
+    /// The ladders of `configuration`, on the grid of each instrument.
+    case configuredLadders
+    /// Those of `ladders`.
+    case ladders
+    /// The program's own.
+    case own
+  }
+  var strategy: Strategy
+  var settings: LaneSettings
+  /// One for each instrument of the settings.
+  var ladders: [LadderParameters]?
+  var configuration: Configuration?
+
+  init(settings: LaneSettings, ladders: [LadderParameters]) {
+    strategy = .ladders
+    self.settings = Self.withoutQuery(settings)
+    self.ladders = ladders
+  }
+
+  init(settings: LaneSettings, configuration: Configuration, isLadder: Bool) {
+    strategy = isLadder ? .configuredLadders : .own
+    self.settings = Self.withoutQuery(settings)
+    var shown = configuration
+    // Where credentials are is nobody's business who only reads a journal.
+    shown.venue.url = String(shown.venue.url.prefix { $0 != "?" })
+    shown.venue.keyID = Self.hidden
+    if shown.venue.privateKeyFile != nil { shown.venue.privateKeyFile = Self.hidden }
+    if shown.venue.privateKeyEnv != nil { shown.venue.privateKeyEnv = Self.hidden }
+    self.configuration = shown
+  }
+
+  private static let hidden = "not recorded"
+
+  /// The query of a path may hold a secret, and only the upgrade request needs it.
+  private static func withoutQuery(_ settings: LaneSettings) -> LaneSettings {
+    var settings = settings
+    settings.path = String(settings.path.prefix { $0 != "?" })
+    return settings
+  }
+
+  func text() throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(self), as: UTF8.self)
+  }
+
+  /// - Throws: a sentence for people.
+  init(text: UnsafeRawBufferPointer) throws(ReplayError) {
+    struct Head: Decodable { var version: Int }
+    let data = Data(text)
+    let head = try? JSONDecoder().decode(Head.self, from: data)
+    if let head, head.version > Self.newestVersion {
+      throw ReplayError(
+        "the run is described in version \(head.version) and this program knows \(Self.newestVersion); use a newer one")
+    }
+    do {
+      self = try JSONDecoder().decode(Self.self, from: data)
+    } catch {
+      throw ReplayError("the description of the run cannot be read: \(error)")
+    }
+    if strategy == .ladders, ladders?.count != settings.instruments.count {
+      throw ReplayError("the description of the run has not one ladder for each instrument")
+    }
+    if strategy == .configuredLadders, configuration?.instruments.count != settings.instruments.count {
+      throw ReplayError("the configuration of the run and its settings have different instruments")
+    }
+  }
+
+  /// Makes the strategies of this run; `nil` if only the program that ran it can.
+  var makeStrategy: ((InstrumentIndex, String, InstrumentInfo) -> AnyStrategy)? {
+    switch strategy {
+    case .configuredLadders:
+      guard let sections = configuration?.instruments else { return nil }
+      return { index, _, info in StrategyBox(LadderStrategy(sections[Int(index)].ladder.parameters(on: info.grid))) }
+    case .ladders:
+      guard let ladders else { return nil }
+      return { index, _, _ in StrategyBox(LadderStrategy(ladders[Int(index)])) }
+    case .own: return nil
+    }
+  }
+}
+
+/// Why a journal cannot be replayed; one sentence for people.
+public struct ReplayError: Error, Sendable, CustomStringConvertible {
+  public let description: String
+  init(_ description: String) { self.description = description }
+}
+
+extension ThalexAdapter {
+  /// As the settings of a lane say.
+  init(_ settings: LaneSettings) throws {
+    try self.init(
+      instruments: settings.instruments.map {
+        .init(name: $0.name, bookDepth: $0.bookDepth, usesMassQuotes: $0.usesMassQuotes)
+      },
+      account: settings.account, labelPrefix: settings.labelPrefix, label: settings.label,
+      deadManSeconds: settings.cancelOnDisconnectSeconds)
+  }
+}

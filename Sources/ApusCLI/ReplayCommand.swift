@@ -1,0 +1,113 @@
+import Apus
+import ArgumentParser
+import Foundation
+
+struct ReplayCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "replay",
+    abstract: "Repeat a recorded run with this engine's code, and compare every frame, fill and note.",
+    discussion: """
+      DIR is a journal's directory, or the data directory or demo directory that holds one. Each run in it is repeated \
+      at its recorded times, without any connection: what came in goes to a new lane, and what that sends and books has \
+      to be the recorded bytes. The first difference is named by record, time and connection. A torn tail, or a damaged \
+      segment, is reported and the run repeated as far as it is whole. Exit codes: 0 all is equal; 1 something differs; \
+      65 equal, but the journal is damaged, or a run could not be repeated; 66 there is no journal to be read.
+      """)
+
+  @Argument(help: ArgumentHelp("The journal's directory.", valueName: "dir"), completion: .directory)
+  var directory: String
+
+  @Option(
+    help: ArgumentHelp(
+      "End early: behind this record (1200), or this long after the run's beginning (2.5s). Shows how the lane stands then.",
+      valueName: "record|time"))
+  var until: LimitArgument?
+
+  @Option(
+    help: ArgumentHelp(
+      "Tell the journey of one order, by its client order id or the venue's: each frame that names it, its state before "
+        + "and after, and the book.", valueName: "id"))
+  var order: String?
+
+  @Option(
+    name: .customLong("run"),
+    help: ArgumentHelp(
+      "Only the run with this number, as the summary names it. Default: all runs.", valueName: "number"))
+  var epoch: UInt64?
+
+  func run() throws {
+    var replay: Replay
+    do {
+      replay = try Replay(path: journalPath)
+    } catch {
+      throw Exit.fail(Exit.unreadable, "\(error)")
+    }
+    EngineClock.start()
+    var (count, differs, damaged) = (0, false, false)
+    while let result = replay.next(epoch: epoch, until: until?.limit, order: order, tell: { print($0) }) {
+      count += 1
+      show(result)
+      if result.difference != nil { differs = true }
+      if result.isDamaged || result.refusal != nil { damaged = true }
+    }
+    guard count > 0 else {
+      throw Exit.fail(
+        Exit.unreadable,
+        "\(journalPath) holds no \(epoch.map { "run \($0)" } ?? "run"): give the directory of an engine's journal")
+    }
+    if differs { throw Exit.replayDiffers }
+    if damaged { throw Exit.damaged }
+  }
+
+  /// A data directory has the journal below it, a demo's directory the data directory.
+  private var journalPath: String {
+    for below in ["/data/journal", "/journal"] {
+      var isDirectory: ObjCBool = false
+      if FileManager.default.fileExists(atPath: directory + below, isDirectory: &isDirectory), isDirectory.boolValue {
+        return directory + below
+      }
+    }
+    return directory
+  }
+
+  private func show(_ run: Replay.Run) {
+    if let refusal = run.refusal {
+      print("run \(run.bootEpoch) cannot be repeated: \(refusal)")
+      return
+    }
+    let seconds = Double(run.laneTime) / 1e9
+    let took = Double(max(run.replayTime, 1)) / 1e9
+    print(
+      "run \(run.bootEpoch): \(run.counts.framesIn) frames in, \(run.counts.framesOut) out, \(run.counts.fills) fills, "
+        + "\(run.counts.records) records; \(String(format: "%.3f", seconds)) s of the lane's time in "
+        + "\(String(format: "%.3f", took)) s, \(Int(Double(run.counts.framesIn) / took)) frames in a second")
+    if until != nil { run.state.forEach { print("  \($0)") } }
+    if let difference = run.difference {
+      let wall = Date(timeIntervalSince1970: Double(difference.wallTime) / 1e9)
+      print(
+        "  differs at record \(difference.recordNumber), lane time \(difference.time) ns "
+          + "(\(wall.formatted(.iso8601.time(includingFractionalSeconds: true)))), connection \(difference.connection): "
+          + difference.what)
+      print("  recorded: \(difference.recorded)")
+      print("  replayed: \(difference.replayed)")
+    } else {
+      print("  equal: every frame out, fill and note is the recorded one")
+    }
+    if let gap = run.gap { print("  the journal ends early: \(gap)") }
+  }
+}
+
+/// A record number, or a time such as `2.5s`.
+struct LimitArgument: ExpressibleByArgument {
+  let limit: Replay.Limit
+
+  init?(argument: String) {
+    if argument.hasSuffix("s"), let seconds = Double(argument.dropLast()), seconds >= 0, seconds < 1e9 {
+      limit = .time(Int64(seconds * 1e9))
+    } else if let number = UInt64(argument) {
+      limit = .record(number)
+    } else {
+      return nil
+    }
+  }
+}
