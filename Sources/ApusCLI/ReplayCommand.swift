@@ -43,8 +43,12 @@ struct ReplayCommand: ParsableCommand {
       throw Exit.fail(Exit.unreadable, "\(error)")
     }
     EngineClock.start()
-    var (count, differs, damaged) = (0, false, false)
-    while let result = replay.next(epoch: epoch, until: until?.limit, order: order, tell: { print($0) }) {
+    var (count, differs, damaged, isNamed) = (0, false, false, false)
+    func tell(_ line: String) {
+      isNamed = true
+      print(line)
+    }
+    while let result = replay.next(epoch: epoch, until: until?.limit, order: order, tell: tell) {
       count += 1
       show(result)
       if result.difference != nil { differs = true }
@@ -54,6 +58,9 @@ struct ReplayCommand: ParsableCommand {
       throw Exit.fail(
         Exit.unreadable,
         "\(journalPath) holds no \(epoch.map { "run \($0)" } ?? "run"): give the directory of an engine's journal")
+    }
+    if let order, !isNamed {
+      print("no frame names the order \(order): give its client order id, a whole number, or the venue's id")
     }
     if differs { throw Exit.replayDiffers }
     if damaged { throw Exit.damaged }
