@@ -71,7 +71,7 @@ private struct Decode: Operation, ~Copyable {
 }
 
 /// Uses every event a little, so that nothing is optimised away.
-private struct CountingSink: VenueEventSink {
+private struct CountingSink: SelectiveEventSink {
   var events = 0
   var problems = 0
   var sum: Int64 = 0
@@ -84,23 +84,11 @@ private struct CountingSink: VenueEventSink {
   mutating func bookLevel(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks, _ qty: QtyLots) {
     sum &+= price.rawValue &+ qty.rawValue
   }
-  mutating func bookEnd(_ instrument: InstrumentIndex) {}
-  mutating func publicTrade(
-    _ instrument: InstrumentIndex, aggressor: Side, price: PriceTicks, qty: QtyLots, time: Nanoseconds
-  ) {}
-  mutating func indexPrice(_ valueE8: Int64) {}
-  mutating func snapshotBegin(_ kind: SnapshotKind) {}
-  mutating func snapshotEnd(_ kind: SnapshotKind) {}
   mutating func order(_ report: OrderReport) {
     events += 1
     sum &+= report.price.rawValue
   }
-  mutating func fill(_ report: FillReport) {}
-  mutating func position(_ report: PositionReport) {}
-  mutating func instrument(_ info: InstrumentInfo, isListed: Bool) {}
-  mutating func replied(_ request: RequestKind, value: Int64) {}
   mutating func refused(_ request: RequestKind, code: Int64) { problems += 1 }
-  mutating func reconnectRequested() {}
   mutating func refusedAtEdge(_ problem: DecodeProblem) { problems += 1 }
 }
 
@@ -109,7 +97,7 @@ private struct CountingSink: VenueEventSink {
 ///   lower and upper collar (10⁻⁸), funding rate (10⁻¹²), time of the mark (µs, which is what a double can hold)
 /// - a book level: side (0 buy, 1 sell), price, size
 /// - an order: side, price, size, executed, remaining (ticks, lots), client id, is it live, time of making (µs)
-private struct FieldSink: VenueEventSink {
+private struct FieldSink: SelectiveEventSink {
   var fields: [Int64] = []
   var problems = 0
 
@@ -119,29 +107,16 @@ private struct FieldSink: VenueEventSink {
       t.lastPrice.rawValue, t.collarLowE8, t.collarHighE8, t.fundingRateE12, (t.venueTime + 500) / 1000,
     ]
   }
-  mutating func bookBegin(_ instrument: InstrumentIndex, isSnapshot: Bool) {}
   mutating func bookLevel(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks, _ qty: QtyLots) {
     fields += [side == .buy ? 0 : 1, price.rawValue, qty.rawValue]
   }
-  mutating func bookEnd(_ instrument: InstrumentIndex) {}
-  mutating func publicTrade(
-    _ instrument: InstrumentIndex, aggressor: Side, price: PriceTicks, qty: QtyLots, time: Nanoseconds
-  ) {}
-  mutating func indexPrice(_ valueE8: Int64) {}
-  mutating func snapshotBegin(_ kind: SnapshotKind) {}
-  mutating func snapshotEnd(_ kind: SnapshotKind) {}
   mutating func order(_ r: OrderReport) {
     fields += [
       r.side == .buy ? 0 : 1, r.price.rawValue, r.qty.rawValue, r.filled.rawValue, r.remaining.rawValue,
       Int64(r.clientID), r.status.isLive ? 1 : 0, (r.createTime + 500) / 1000,
     ]
   }
-  mutating func fill(_ report: FillReport) {}
-  mutating func position(_ report: PositionReport) {}
-  mutating func instrument(_ info: InstrumentInfo, isListed: Bool) {}
-  mutating func replied(_ request: RequestKind, value: Int64) {}
   mutating func refused(_ request: RequestKind, code: Int64) { problems += 1 }
-  mutating func reconnectRequested() {}
   mutating func refusedAtEdge(_ problem: DecodeProblem) { problems += 1 }
 }
 

@@ -288,7 +288,7 @@ struct SideLink: ~Copyable {
 }
 
 /// Takes from the decoder what a side link needs: whether the session stands, and which orders of ours rest.
-private struct SideSink: ~Copyable, VenueEventSink {
+private struct SideSink: ~Copyable, SelectiveEventSink {
   private(set) var isLoggedIn = false
   private(set) var isListed = false
   private(set) var isRefused = false
@@ -342,18 +342,4 @@ private struct SideSink: ~Copyable, VenueEventSink {
     default: break
     }
   }
-
-  mutating func reconnectRequested() {}
-  mutating func refusedAtEdge(_ problem: DecodeProblem) {}
-  mutating func ticker(_ instrument: InstrumentIndex, _ ticker: Ticker) {}
-  mutating func bookBegin(_ instrument: InstrumentIndex, isSnapshot: Bool) {}
-  mutating func bookLevel(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks, _ qty: QtyLots) {}
-  mutating func bookEnd(_ instrument: InstrumentIndex) {}
-  mutating func publicTrade(
-    _ instrument: InstrumentIndex, aggressor: Side, price: PriceTicks, qty: QtyLots, time: Nanoseconds
-  ) {}
-  mutating func indexPrice(_ valueE8: Int64) {}
-  mutating func fill(_ report: FillReport) {}
-  mutating func position(_ report: PositionReport) {}
-  mutating func instrument(_ info: InstrumentInfo, isListed: Bool) {}
 }

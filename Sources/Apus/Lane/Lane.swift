@@ -332,7 +332,11 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       return .noBudget
     }
     if let order {
-      core.tracker.beginAmend(order, price: command.price, qty: command.qty, now: now)
+      // A frame that the account does not know of must not leave (R09).
+      guard core.tracker.beginAmend(order, price: command.price, qty: command.qty, now: now) else {
+        output.drop()
+        return .refused
+      }
       core.counters.amends += 1
     } else {
       order = core.tracker.beginInsert(
@@ -380,7 +384,10 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       Command(
         kind: .cancel, side: order.pointee.sideValue, instrument: order.pointee.instrument_index,
         clientID: clientID, price: order.pointee.price_ticks, qty: .zero))
-    core.tracker.beginCancel(order, now: now)
+    guard core.tracker.beginCancel(order, now: now) else {
+      output.drop()
+      return
+    }
     core.counters.cancels += 1
     _ = transmit(approved, order, buffer, now)
   }

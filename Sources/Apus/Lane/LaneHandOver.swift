@@ -307,7 +307,7 @@ extension Lane where Adapter: ~Copyable {
 }
 
 /// Takes from the decoder what the login of a second connection needs.
-struct StandbySink: VenueEventSink {
+struct StandbySink: SelectiveEventSink {
   private var event: SessionEvent?
 
   mutating func take() -> SessionEvent? {
@@ -322,21 +322,4 @@ struct StandbySink: VenueEventSink {
   mutating func refused(_ request: RequestKind, code: Int64) {
     if case .session(let kind) = request { event = .refused(kind, code: code) }
   }
-
-  mutating func reconnectRequested() {}
-  mutating func refusedAtEdge(_ problem: DecodeProblem) {}
-  mutating func ticker(_ instrument: InstrumentIndex, _ ticker: Ticker) {}
-  mutating func bookBegin(_ instrument: InstrumentIndex, isSnapshot: Bool) {}
-  mutating func bookLevel(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks, _ qty: QtyLots) {}
-  mutating func bookEnd(_ instrument: InstrumentIndex) {}
-  mutating func publicTrade(
-    _ instrument: InstrumentIndex, aggressor: Side, price: PriceTicks, qty: QtyLots, time: Nanoseconds
-  ) {}
-  mutating func indexPrice(_ valueE8: Int64) {}
-  mutating func snapshotBegin(_ kind: SnapshotKind) {}
-  mutating func snapshotEnd(_ kind: SnapshotKind) {}
-  mutating func order(_ report: OrderReport) {}
-  mutating func fill(_ report: FillReport) {}
-  mutating func position(_ report: PositionReport) {}
-  mutating func instrument(_ info: InstrumentInfo, isListed: Bool) {}
 }

@@ -196,7 +196,7 @@ public struct OrderProbe: ~Copyable {
 }
 
 /// Takes a decoded answer to the order that it is about.
-private struct Desk: ~Copyable, VenueEventSink {
+private struct Desk: ~Copyable, SelectiveEventSink {
   var tracker: StateTracker
   let awaited: RequestKind
   var isAnswered = false
@@ -212,21 +212,4 @@ private struct Desk: ~Copyable, VenueEventSink {
     isFound = order.pointee.sideValue == report.side
   }
   mutating func replied(_ request: RequestKind, value: Int64) { isAnswered = request == awaited }
-
-  mutating func ticker(_ instrument: InstrumentIndex, _ ticker: Ticker) {}
-  mutating func bookBegin(_ instrument: InstrumentIndex, isSnapshot: Bool) {}
-  mutating func bookLevel(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks, _ qty: QtyLots) {}
-  mutating func bookEnd(_ instrument: InstrumentIndex) {}
-  mutating func publicTrade(
-    _ instrument: InstrumentIndex, aggressor: Side, price: PriceTicks, qty: QtyLots, time: Nanoseconds
-  ) {}
-  mutating func indexPrice(_ valueE8: Int64) {}
-  mutating func snapshotBegin(_ kind: SnapshotKind) {}
-  mutating func snapshotEnd(_ kind: SnapshotKind) {}
-  mutating func fill(_ report: FillReport) {}
-  mutating func position(_ report: PositionReport) {}
-  mutating func instrument(_ info: InstrumentInfo, isListed: Bool) {}
-  mutating func refused(_ request: RequestKind, code: Int64) {}
-  mutating func reconnectRequested() {}
-  mutating func refusedAtEdge(_ problem: DecodeProblem) {}
 }

@@ -24,8 +24,8 @@ public final class ChaosWorld {
   private final class Wire {
     let id: ConnectionID
     var endpoint: WebSocketEndpoint
-    var toVenue: [Parcel] = []
-    var toLane: [Parcel] = []
+    var toVenue = ParcelQueue()
+    var toLane = ParcelQueue()
 
     init(_ id: ConnectionID) throws {
       self.id = id
@@ -37,11 +37,6 @@ public final class ChaosWorld {
   private var spare: Wire?
   private var connectionCount: UInt64 = 0
   public var isUp: Bool { main != nil }
-
-  private struct Parcel {
-    var at: Nanoseconds
-    var bytes: [UInt8]
-  }
 
   public private(set) var now: Nanoseconds = 0
   /// When the plan began; `nil` before.
@@ -188,8 +183,8 @@ public final class ChaosWorld {
     // Everything that can happen next; the lane's timers at least every ten milliseconds.
     var next = min(end, lane.nextDueAt, venue.nextWake)
     for wire in [main, spare] {
-      if let parcel = wire?.toVenue.first { next = min(next, parcel.at) }
-      if let parcel = wire?.toLane.first { next = min(next, parcel.at) }
+      if let time = wire?.toVenue.nextTime { next = min(next, time) }
+      if let time = wire?.toLane.nextTime { next = min(next, time) }
     }
     if !isUp { next = min(next, lane.retryAt) }
     if let planBegan {
@@ -394,20 +389,19 @@ public final class ChaosWorld {
   private func collectLane() {
     let output = lane.output
     if output.count > 0, let main {
-      main.toVenue.append(Parcel(at: now + plan.latency, bytes: Array(output)))
+      main.toVenue.append(output, at: now + plan.latency)
       lane.consumeOutput(output.count)
     }
     guard let spare else { return }
     let second = lane.standbyOutput
     guard second.count > 0 else { return }
-    spare.toVenue.append(Parcel(at: now + plan.latency, bytes: Array(second)))
+    spare.toVenue.append(second, at: now + plan.latency)
     lane.consumeStandbyOutput(second.count)
   }
 
   private func deliverToVenue(_ wire: Wire) {
-    while let parcel = wire.toVenue.first, parcel.at <= now {
-      wire.toVenue.removeFirst()
-      parcel.bytes.withUnsafeBytes { bytes in
+    while let parcel = wire.toVenue.take(by: now) {
+      parcel.withUnsafeBytes { bytes in
         wire.endpoint.receive(bytes)
         while true {
           switch wire.endpoint.next() {
@@ -530,28 +524,18 @@ public final class ChaosWorld {
   private func flush(_ wire: Wire) {
     let output = wire.endpoint.output
     guard output.count > 0 else { return }
-    wire.toLane.append(Parcel(at: now + plan.latency, bytes: Array(output)))
+    wire.toLane.append(output, at: now + plan.latency)
     wire.endpoint.consumeOutput(output.count)
   }
 
   private func deliverToLane() {
     guard let main else { return }
-    var taken = 0
-    while taken < main.toLane.count, main.toLane[taken].at <= now {
-      main.toLane[taken].bytes.withUnsafeBytes { lane.receive($0, now: now) }
-      taken += 1
-    }
-    if taken > 0 { main.toLane.removeFirst(taken) }
+    while let parcel = main.toLane.take(by: now) { parcel.withUnsafeBytes { lane.receive($0, now: now) } }
   }
 
   private func deliverToStandby() {
     guard let spare else { return }
-    var taken = 0
-    while taken < spare.toLane.count, spare.toLane[taken].at <= now {
-      spare.toLane[taken].bytes.withUnsafeBytes { lane.standbyReceive($0, now: now) }
-      taken += 1
-    }
-    if taken > 0 { spare.toLane.removeFirst(taken) }
+    while let parcel = spare.toLane.take(by: now) { parcel.withUnsafeBytes { lane.standbyReceive($0, now: now) } }
   }
 
   // MARK: - Looking

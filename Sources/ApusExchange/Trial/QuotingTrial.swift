@@ -59,15 +59,10 @@ public final class QuotingTrial {
   private var server: WebSocketEndpoint
   private let connection = ConnectionID(1)
   private var isUp = false
-  private var toVenue: [Parcel] = []
-  private var toLane: [Parcel] = []
+  private var toVenue = ParcelQueue()
+  private var toLane = ParcelQueue()
   private var now: Nanoseconds = 0
   private var outcome = Outcome()
-
-  private struct Parcel {
-    var at: Nanoseconds
-    var bytes: [UInt8]
-  }
 
   /// The price of a resting order, and since when.
   private struct Standing {
@@ -113,8 +108,8 @@ public final class QuotingTrial {
 
   private func step(until end: Nanoseconds) {
     var next = min(end, lane.nextDueAt, venue.nextWake)
-    if let parcel = toVenue.first { next = min(next, parcel.at) }
-    if let parcel = toLane.first { next = min(next, parcel.at) }
+    if let time = toVenue.nextTime { next = min(next, time) }
+    if let time = toLane.nextTime { next = min(next, time) }
     let before = now
     now = min(end, max(next, now + 1000))
     account(now - before)
@@ -143,14 +138,13 @@ public final class QuotingTrial {
   private func collectLane() {
     let output = lane.output
     guard output.count > 0 else { return }
-    toVenue.append(Parcel(at: now + plan.latency, bytes: Array(output)))
+    toVenue.append(output, at: now + plan.latency)
     lane.consumeOutput(output.count)
   }
 
   private func deliverToVenue() {
-    var taken = 0
-    while taken < toVenue.count, toVenue[taken].at <= now {
-      toVenue[taken].bytes.withUnsafeBytes { bytes in
+    while let parcel = toVenue.take(by: now) {
+      parcel.withUnsafeBytes { bytes in
         server.receive(bytes)
         reading: while true {
           switch server.next() {
@@ -161,9 +155,7 @@ public final class QuotingTrial {
           }
         }
       }
-      taken += 1
     }
-    if taken > 0 { toVenue.removeFirst(taken) }
   }
 
   private func request(_ text: UnsafeRawBufferPointer) {
@@ -187,17 +179,12 @@ public final class QuotingTrial {
     }
     let output = server.output
     guard output.count > 0 else { return }
-    toLane.append(Parcel(at: now + plan.latency, bytes: Array(output)))
+    toLane.append(output, at: now + plan.latency)
     server.consumeOutput(output.count)
   }
 
   private func deliverToLane() {
-    var taken = 0
-    while taken < toLane.count, toLane[taken].at <= now {
-      toLane[taken].bytes.withUnsafeBytes { lane.receive($0, now: now) }
-      taken += 1
-    }
-    if taken > 0 { toLane.removeFirst(taken) }
+    while let parcel = toLane.take(by: now) { parcel.withUnsafeBytes { lane.receive($0, now: now) } }
   }
 
   // MARK: - Looking
