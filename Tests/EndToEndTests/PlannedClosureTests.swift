@@ -58,20 +58,7 @@ import Testing
           private_key_file: \(room.file("key.pem"))
           closure_window_ms: \(window)
         \(isTLS ? "  ca_file: \(room.file("ca.pem"))" : "")
-        instruments:
-          - name: BTC-PERPETUAL
-            ladder:
-              levels: 2
-              half_spread_bps: 0.3
-              step_ticks: 2
-              size: 0.02
-              skew_bps: 1.0
-            limits:
-              max_position: 0.5
-              max_order: 0.1
-              max_notional: 50000
-              collar_bps: 100
-              max_orders: 12
+        \(Room.quoted())
         """, to: "\(name).yaml")
       let engine = try Program(
         "apus", ["run", "--config", room.file("\(name).yaml"), "--report", room.file("\(name).json")])

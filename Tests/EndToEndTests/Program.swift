@@ -95,6 +95,16 @@ final class Room {
 
   func file(_ name: String) -> String { "\(path)/\(name)" }
 
+  /// One instrument of a configuration, with a small ladder and small limits.
+  static func quoted(_ instrument: String = "BTC-PERPETUAL") -> String {
+    """
+    instruments:
+      - name: \(instrument)
+        ladder: {levels: 2, half_spread_bps: 0.3, step_ticks: 2, size: 0.02, skew_bps: 1.0}
+        limits: {max_position: 0.5, max_order: 0.1, max_notional: 20000, collar_bps: 100, max_orders: 12}
+    """
+  }
+
   func write(_ text: String, to name: String, mode: Int = 0o600) throws {
     try Data(text.utf8).write(to: URL(fileURLWithPath: file(name)))
     try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: file(name))

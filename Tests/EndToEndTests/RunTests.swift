@@ -41,20 +41,7 @@ import Testing
           url: \(url ?? self.url)
           key_id: \(keyID)
           private_key_file: \(room.file(key))
-        instruments:
-          - name: \(instrument)
-            ladder:
-              levels: 2
-              half_spread_bps: 0.3
-              step_ticks: 2
-              size: 0.02
-              skew_bps: 1.0
-            limits:
-              max_position: 0.5
-              max_order: 0.1
-              max_notional: 20000
-              collar_bps: 100
-              max_orders: 12
+        \(Room.quoted(instrument))
         """, to: "\(name).yaml")
       return room.file("\(name).yaml")
     }
