@@ -349,6 +349,23 @@ bool apus_journal_reader_skip_segment(apus_journal_reader *reader)
     return true;
 }
 
+size_t apus_journal_reader_segment_count(const apus_journal_reader *reader)
+{
+    return reader->number_count;
+}
+
+uint64_t apus_journal_reader_segment_number(const apus_journal_reader *reader, size_t index)
+{
+    return index < reader->number_count ? reader->numbers[index] : 0;
+}
+
+bool apus_journal_reader_seek(apus_journal_reader *reader, uint64_t segment_number)
+{
+    /* What comes next follows nothing that was read. */
+    leave_segment(reader);
+    return enter_segment(reader, segment_number) == APUS_JOURNAL_RECORD;
+}
+
 apus_journal_position apus_journal_reader_position(const apus_journal_reader *reader)
 {
     return reader->position;

@@ -13,13 +13,13 @@
  * Owner:     one process writes a directory at a time (flock on it); it never changes old segments.
  *
  * ---------------------------------------------------------------------------------------------------
- * Format, version 2. Integers are little-endian. A directory holds segments named
+ * Format, version 3. Integers are little-endian. A directory holds segments named
  * journal-<number, 20 decimal digits>.apus; numbers rise by one; the oldest may have been removed.
  * A name with ".new" behind it is a segment in preparation and holds nothing.
  *
  * Segment header, 128 bytes:
  *     0  char[8]  "APUSJRNL"
- *     8  u32      version of the format, 2 (1 is read as well: see below)
+ *     8  u32      version of the format, 3 (1 and 2 are read as well: see below)
  *    12  u32      bytes of this header, 128
  *    16  u64      number of this segment, as in the name; the first ever is 1
  *    24  u64      bytes of the whole file as prepared
@@ -56,7 +56,8 @@
  *   4 directive  apus_directive_record
  *   5 control    apus_control_record
  *   6 note       UTF-8 text for people; a login frame is a note too, because its token must not be kept
- *   7 fill       apus_fill_record, as booked
+ *   7 fill       apus_booked_fill_record, as booked
+ *   8 account    apus_account_record: an account that stands otherwise than by a fill, and now and then
  *  10 run        UTF-8 text, a JSON object: how the lane was set up; first record of a run
  * Directive record, 16 bytes:
  *     0  u16      instrument: its place in the settings
@@ -68,8 +69,9 @@
  *     0  u32      apus_control
  *     4  u32      1 if it came in the same read as the record before it, else 0
  *     8  u64[4]   values; see apus_control
- * Version 1 is the same without the kinds 9 and 10, and had no records of the kinds 3 to 5: its runs cannot be
- * repeated, but are read.
+ * Version 2 is the same without the kind 8 and the control 16, and its fills are an apus_fill_record alone. Version 1 lacks
+ * the kinds 9 and 10 as well, and had no records of the kinds 3 to 5. Runs of both cannot be repeated or continued, but are
+ * read.
  * ---------------------------------------------------------------------------------------------------
  */
 #ifndef APUS_JOURNAL_H
@@ -81,7 +83,7 @@
 #include "apus_base.h"
 #include "apus_crc32c.h"
 
-#define APUS_JOURNAL_VERSION 2
+#define APUS_JOURNAL_VERSION 3
 #define APUS_JOURNAL_VERSION_OLDEST 1
 #define APUS_JOURNAL_NAME_BYTES 48
 #define APUS_JOURNAL_SEGMENT_BYTES_MIN 4096u
@@ -97,7 +99,7 @@ typedef enum APUS_CLOSED_ENUM APUS_NAME(JournalKind) apus_journal_kind {
     APUS_JOURNAL_CONTROL APUS_NAME(control) = 5, /* apus_control */
     APUS_JOURNAL_NOTE APUS_NAME(note) = 6,       /* UTF-8 text for people */
     APUS_JOURNAL_FILL APUS_NAME(fill) = 7,
-    APUS_JOURNAL_ORDER APUS_NAME(order) = 8,
+    APUS_JOURNAL_ACCOUNT APUS_NAME(account) = 8,
     APUS_JOURNAL_MORE APUS_NAME(more) = 9, /* a further frame of the same read */
     APUS_JOURNAL_RUN APUS_NAME(run) = 10,
 } apus_journal_kind;
@@ -121,6 +123,7 @@ typedef enum APUS_CLOSED_ENUM APUS_NAME(ControlKind) apus_control {
     APUS_CONTROL_SPARE_UP APUS_NAME(spareUp) = 13,       /* the second connection: as CONNECTED */
     APUS_CONTROL_SPARE_LOST APUS_NAME(spareLost) = 14,
     APUS_CONTROL_MOVED_OVER APUS_NAME(movedOver) = 15,   /* the second connection has taken the first one's place */
+    APUS_CONTROL_STOPPED APUS_NAME(stopped) = 16,        /* no input: the lane has ended; 1 if the venue confirmed that nothing is left */
 } apus_control;
 
 typedef struct APUS_NAME(ControlRecord) apus_control_record {

@@ -69,6 +69,13 @@ apus_journal_finding apus_journal_reader_next(apus_journal_reader *APUS_NONNULL 
  * is not read; whoever calls this has decided so. */
 bool apus_journal_reader_skip_segment(apus_journal_reader *APUS_NONNULL reader);
 
+/* How many segments there were when the reader last looked, and the number of one of them; the oldest has index 0. */
+size_t apus_journal_reader_segment_count(const apus_journal_reader *APUS_NONNULL reader);
+uint64_t apus_journal_reader_segment_number(const apus_journal_reader *APUS_NONNULL reader, size_t index);
+
+/* Goes to the beginning of a segment, from anywhere; false if it cannot be read: the position says why. */
+bool apus_journal_reader_seek(apus_journal_reader *APUS_NONNULL reader, uint64_t segment_number);
+
 apus_journal_position apus_journal_reader_position(const apus_journal_reader *APUS_NONNULL reader);
 
 #endif

@@ -102,7 +102,7 @@ import Testing
     var seen: [Nanoseconds] = []
     for index in 0..<300 {
       let entry = Entry(
-        kind: .order, connection: 0, time: Nanoseconds(index), payload: [UInt8](repeating: 3, count: index % 90))
+        kind: .account, connection: 0, time: Nanoseconds(index), payload: [UInt8](repeating: 3, count: index % 90))
       ends.writer.appendOrFail(entry)
       if index % 3 == 0 {
         while let record = reader.next() { seen.append(record.time) }

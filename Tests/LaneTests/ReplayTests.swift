@@ -7,16 +7,6 @@ import Testing
 
 /// Recorded runs on virtual time are repeated to the byte.
 @Suite struct ReplayTests {
-  /// A directory that goes away with the test.
-  private final class Room {
-    let path = NSTemporaryDirectory() + "/apus-replay-\(UUID().uuidString)"
-    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-    var lives: [String] {
-      (try? FileManager.default.contentsOfDirectory(atPath: path))?.sorted().map { "\(path)/\($0)" } ?? []
-    }
-  }
-
   /// The runs of a journal, repeated.
   private func runs(
     _ path: String, until limit: Replay.Limit? = nil, order: String? = nil, tell: (String) -> Void = { _ in }
@@ -29,13 +19,13 @@ import Testing
 
   /// Runs a plan with a journal and repeats each life of its engine.
   private func prove(_ plan: FaultPlan, _ name: String) throws {
-    let room = try Room()
+    let room = try JournalRoom()
     let verdict = try ChaosRun.run(plan, journal: room.path)
-    #expect(!room.lives.isEmpty)
+    let lives = try runs(room.path)
+    #expect(!lives.isEmpty)
     var counts = ReplayCounts()
-    for path in room.lives {
-      let run = try #require(try runs(path).first, "\(name): \(path) holds no run")
-      #expect(run.difference == nil, "\(name), \(path): \(String(describing: run.difference))")
+    for run in lives {
+      #expect(run.difference == nil, "\(name), life \(run.bootEpoch): \(String(describing: run.difference))")
       #expect(run.refusal == nil && run.gap == nil, "\(name): \(run.refusal ?? "") \(run.gap ?? "")")
       counts.framesOut += run.counts.framesOut
       counts.fills += run.counts.fills
@@ -58,7 +48,7 @@ import Testing
 
   /// Writes a journal anew, with a change to its records, and repeats it.
   private func replay(
-    _ path: String, in room: Room, changing change: (inout JournalRecord) -> Bool
+    _ path: String, in room: JournalRoom, changing change: (inout JournalRecord) -> Bool
   ) throws -> Replay.Run {
     let copy = "\(room.path)/copy-\(UUID().uuidString)"
     var reader = try JournalReader(path: path)
@@ -77,13 +67,13 @@ import Testing
     return try #require(try runs(copy).first)
   }
 
-  private func journal(in room: Room) throws -> String {
+  private func journal(in room: JournalRoom) throws -> String {
     _ = try ChaosRun.run(try #require(FaultScenario.named("lost-acknowledgements")).plan, journal: room.path)
-    return try #require(room.lives.first)
+    return room.path
   }
 
   @Test func `a changed byte of a frame out is named with its record, place and both texts`() throws {
-    let room = try Room()
+    let room = try JournalRoom()
     let path = try journal(in: room)
     var number: UInt64 = 0
     var count = 0
@@ -103,7 +93,7 @@ import Testing
   }
 
   @Test func `a changed price of an execution that came in is found where it is booked`() throws {
-    let room = try Room()
+    let room = try JournalRoom()
     let path = try journal(in: room)
     var number: UInt64 = 0
     let run = try replay(path, in: room) { record in
@@ -125,7 +115,7 @@ import Testing
 
   @Test(arguments: [JournalKind.outbound, .timer, .fill, .directive, .control])
   func `a record that is missing is found`(kind: JournalKind) throws {
-    let room = try Room()
+    let room = try JournalRoom()
     let path = try journal(in: room)
     var count = 0
     let run = try replay(path, in: room) { record in
@@ -136,7 +126,7 @@ import Testing
   }
 
   @Test func `what was damaged is repeated as far as it is whole`() throws {
-    let room = try Room()
+    let room = try JournalRoom()
     let path = try journal(in: room)
     let all = try #require(try runs(path).first).counts.records
     let segment = "\(path)/" + (try FileManager.default.contentsOfDirectory(atPath: path).sorted()[0])
@@ -163,7 +153,7 @@ import Testing
   }
 
   @Test func `a run can be followed up to a record, and an order through its life`() throws {
-    let room = try Room()
+    let room = try JournalRoom()
     let path = try journal(in: room)
     let part = try #require(try runs(path, until: .record(200)).first)
     #expect(part.difference == nil && part.counts.records >= 200 && part.counts.records < 260)
@@ -190,7 +180,7 @@ import Testing
   }
 
   @Test func `a journal without a description is refused, an empty one has no run`() throws {
-    let room = try Room()
+    let room = try JournalRoom()
     let path = try journal(in: room)
     let run = try replay(path, in: room) { $0.kind != .run }
     #expect(run.refusal?.contains("description") == true)

@@ -74,6 +74,8 @@ public struct EngineSection: Codable, Equatable, Sendable {
   /// Where journal and telemetry file go; made if missing.
   public var dataDirectory: String
   public var journal: Bool
+  /// Whether a run whose predecessor was killed goes on with its account.
+  public var continues: Bool
 
   enum CodingKeys: String, CodingKey, CaseIterable {
     case name, core, idle
@@ -82,12 +84,13 @@ public struct EngineSection: Codable, Equatable, Sendable {
     case driver, rehearsal
     case dataDirectory = "data_directory"
     case journal
+    case continues = "continue_after_crash"
   }
 
   public init(
     name: String, core: CoreChoice = .automatic, idle: IdleStrategy = .spin, idleSpinUs: Int = 50,
     idleYieldUs: Int = 0, driver: DriverChoice = .automatic, rehearsal: Bool = true, dataDirectory: String,
-    journal: Bool = true
+    journal: Bool = true, continues: Bool = true
   ) {
     self.name = name
     self.core = core
@@ -98,6 +101,7 @@ public struct EngineSection: Codable, Equatable, Sendable {
     self.rehearsal = rehearsal
     self.dataDirectory = dataDirectory
     self.journal = journal
+    self.continues = continues
   }
 }
 

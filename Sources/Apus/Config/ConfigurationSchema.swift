@@ -112,6 +112,10 @@ extension EngineSection: DescribedSection {
     .init(
       CodingKeys.journal, \.journal, .flag, .defaulted,
       "Whether all input and output is recorded; the report's list of trades comes from it."),
+    .init(
+      CodingKeys.continues, \.continues, .flag, .defaulted,
+      "Whether an engine whose last run was killed goes on with the account in that run's journal: positions, profit and "
+        + "fees are counted on, and executions that nobody saw are booked. Otherwise it begins with the venue's positions."),
   ]
 }
 

@@ -155,6 +155,7 @@ public final class Engine: Sendable {
 
     try makeDataDirectory()
     let journalPath = configuration.engine.dataDirectory + "/journal"
+    let settings = continued(laneSettings(address: address, bootEpoch: bootEpoch), journalPath, notice)
     var journalWriter: JournalWriter?
     let helper = HelperWork()
     if configuration.engine.journal {
@@ -183,7 +184,6 @@ public final class Engine: Sendable {
     let directives = try Ring(capacity: 256, in: laneMemory(Ring.byteCount(capacity: 256) ?? 0))
 
     let names = configuration.instruments.map(\.name)
-    let settings = laneSettings(address: address, bootEpoch: bootEpoch)
     let adapter = try ThalexAdapter(settings)
     var output = LaneOutput(
       endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: journalWriter.take()))
@@ -264,7 +264,9 @@ public final class Engine: Sendable {
     }
     box.letGo()
     helper.journal = nil
-    if configuration.engine.journal { readTrades(from: journalPath, bootEpoch: bootEpoch, into: &report) }
+    let runs = (settings.carried?.runs ?? []) + [bootEpoch]
+    report.runs = runs
+    if configuration.engine.journal { readTrades(from: journalPath, of: Set(runs), into: &report) }
     return report
   }
 
@@ -301,6 +303,24 @@ public final class Engine: Sendable {
     // slot's number leaves of 32 bits is for this life to grow into.
     let slotBits = settings.orderCapacity.trailingZeroBitCount
     settings.firstGeneration = 1 + bootEpoch / 1000 % (1 << UInt64(30 - slotBits))
+    return settings
+  }
+
+  /// The settings with the account of the last run, if that was killed.
+  private func continued(_ settings: LaneSettings, _ path: String, _ notice: (String) -> Void) -> LaneSettings {
+    guard configuration.engine.journal, configuration.engine.continues else { return settings }
+    var settings = settings
+    switch AccountRecovery.read(path, for: settings) {
+    case .nothing: break
+    case .lost(let why):
+      notice("the last run was not ended and is not continued: \(why); positions are taken over from the venue")
+    case .account(let account):
+      let fills = account.instruments.reduce(0) { $0 + $1.fills }
+      notice(
+        "the last run was not ended: going on with its account of \(fills) fills in \(account.instruments.count) "
+          + "instruments, after the venue has been asked for what it has missed")
+      settings.carried = account
+    }
     return settings
   }
 
@@ -400,13 +420,13 @@ public final class Engine: Sendable {
     )
   }
 
-  /// Reads back the executions of this run.
-  private func readTrades(from path: String, bootEpoch: UInt64, into report: inout EngineReport) {
+  /// Reads back the executions of this run and of those that it continues.
+  private func readTrades(from path: String, of runs: Set<UInt64>, into report: inout EngineReport) {
     do {
       var reader = try JournalReader(path: path)
       var places: [String: Int] = [:]
       while let record = reader.next() {
-        guard record.bootEpoch == bootEpoch, record.kind == .fill else { continue }
+        guard runs.contains(record.bootEpoch), record.kind == .fill else { continue }
         report.note(record.payload, places: &places)
       }
       let stop = reader.stop

@@ -55,7 +55,7 @@ extension EngineReport.Latency {
 extension EngineReport {
   /// Adds an execution, or the fee of one, as the journal has it.
   mutating func note(_ payload: [UInt8], places: inout [String: Int]) {
-    guard payload.count == MemoryLayout<FillRecord>.size else { return }
+    guard payload.count >= MemoryLayout<FillRecord>.size else { return }
     let record = payload.withUnsafeBytes { $0.loadUnaligned(as: FillRecord.self) }
     let tradeID = record.trade_id.text
     if record.is_fee_only != 0 {
@@ -70,12 +70,5 @@ extension EngineReport {
         instrument: instruments[Int(record.instrument_index)].name, isBuy: record.side == 0,
         priceTicks: record.price_ticks.rawValue, lots: record.qty_lots.rawValue,
         feeE8: record.has_fee != 0 ? record.fee_e8 : nil, isMaker: record.is_maker != 0))
-  }
-}
-
-extension VenueID {
-  /// The identifier as text.
-  var text: String {
-    withUnsafeBytes(of: self) { String(decoding: $0.prefix(Int(count)), as: UTF8.self) }
   }
 }

@@ -83,7 +83,9 @@ public struct EngineReport: Codable, Sendable, Equatable {
   public var tickToFrame: Latency
   /// Why the run ended early, if it did.
   public var failure: String?
-  /// Executions by the journal; empty without one.
+  /// Boot epochs of the runs whose account this is, oldest first: those that were killed and continued, and this one.
+  public var runs: [UInt64] = []
+  /// Executions by the journal, of all these runs; empty without one.
   public var trades: [Trade]
   /// What was wrong with the journal, if anything.
   public var journalProblem: String?

@@ -80,6 +80,10 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     self.makeToken = makeToken
     self.makeStrategy = makeStrategy
     session.jitter = settings.seed
+    if let carried = settings.carried {
+      self.core.tracker.carry(carried, names: settings.instruments.map(\.name))
+      self.core.tradeWatermark = carried.newestTrade
+    }
   }
 
   // MARK: - What comes in
@@ -434,11 +438,18 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     core.clearFills()
   }
 
+  /// Notes how the account of an instrument stands: a run that is killed is continued from there.
+  mutating func recordAccount(_ instrument: InstrumentIndex, _ now: Nanoseconds) {
+    guard core.tracker.state(instrument).pointee.position != nil else { return }
+    output.records.account(core.tracker.account(instrument, newestTrade: core.tradeWatermark), now: now)
+  }
+
   /// Loads limits and strategy of instruments that have just been listed.
   private mutating func setUpListings() {
     core.hasNewListing = false
     for index in 0..<core.instrumentCount where core.takeNewListing(index) {
       guard let info = core.markets[index].info else { continue }
+      recordAccount(InstrumentIndex(index), core.now)
       let hasNewGrid = core.markets[index].strategyGrid.map { $0 != info.grid } ?? false
       if adapter.phase != .settingUp, hasNewGrid || !adapter.isSubscribed(InstrumentIndex(index)) {
         // Books, orders and templates are on the old grid, or there are no channels yet: a new connection takes all

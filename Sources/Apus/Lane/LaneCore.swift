@@ -397,7 +397,9 @@ struct LaneCore: ~Copyable, VenueEventSink {
       counters.fillsUnrecorded += 1
       return
     }
-    fills[fillCount] = BookedFill(report: report, isFeeOnly: outcome == .feeAdded)
+    fills[fillCount] = BookedFill(
+      report: report, isFeeOnly: outcome == .feeAdded,
+      account: tracker.account(report.instrument, newestTrade: tradeWatermark))
     fillCount += 1
   }
 
@@ -532,4 +534,6 @@ struct BookedFill {
   var report: FillReport
   /// The execution was booked before; this brought its fee.
   var isFeeOnly: Bool
+  /// How the account stood with it.
+  var account: AccountRecord
 }

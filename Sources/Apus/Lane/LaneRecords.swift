@@ -155,19 +155,27 @@ struct LaneRecords: ~Copyable {
 
   /// Notes an execution, or its fee, as booked.
   mutating func fill(_ fill: BookedFill, now: Nanoseconds) {
-    var record = FillRecord()
-    record.trade_id = fill.report.tradeID
-    record.order_id = fill.report.venueID
-    record.price_ticks = fill.report.price
-    record.qty_lots = fill.report.qty
-    record.fee_e8 = fill.report.feeE8
-    record.venue_time_ns = fill.report.time
-    record.instrument_index = fill.report.instrument
-    record.side = UInt8(fill.report.side.rawValue)
-    record.is_maker = fill.report.isMaker ? 1 : 0
-    record.has_fee = fill.report.hasFee ? 1 : 0
-    record.is_fee_only = fill.isFeeOnly ? 1 : 0
+    var record = BookedFillRecord()
+    record.fill.trade_id = fill.report.tradeID
+    record.fill.order_id = fill.report.venueID
+    record.fill.price_ticks = fill.report.price
+    record.fill.qty_lots = fill.report.qty
+    record.fill.fee_e8 = fill.report.feeE8
+    record.fill.venue_time_ns = fill.report.time
+    record.fill.instrument_index = fill.report.instrument
+    record.fill.side = UInt8(fill.report.side.rawValue)
+    record.fill.is_maker = fill.report.isMaker ? 1 : 0
+    record.fill.has_fee = fill.report.hasFee ? 1 : 0
+    record.fill.is_fee_only = fill.isFeeOnly ? 1 : 0
+    record.account = fill.account
     withUnsafeBytes(of: &record) { append(.fill, $0, now) }
+  }
+
+  /// Notes how an account stands that something else than an execution has changed.
+  @inline(never)
+  mutating func account(_ account: AccountRecord, now: Nanoseconds) {
+    var record = account
+    withUnsafeBytes(of: &record) { append(.account, $0, now) }
   }
 }
 

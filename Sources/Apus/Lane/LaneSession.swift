@@ -243,7 +243,7 @@ extension Lane where Adapter: ~Copyable {
       askForOrders(now)
       return
     }
-    if session.hasBeenReady, !session.tradesAreSettled, !session.isUnbroken {
+    if session.hasBeenReady || settings.carried != nil, !session.tradesAreSettled, !session.isUnbroken {
       askForTrades(now)
       return
     }
@@ -329,11 +329,16 @@ extension Lane where Adapter: ~Copyable {
     return true
   }
 
-  /// Orders of an earlier life have traded until they were gone, and nobody here books those trades: the opening balance
-  /// has to be asked for when the venue's records have them (R13, R56).
+  /// Orders of an earlier life have traded until they were gone: the opening balance, and the trades if that life is
+  /// continued, have to be asked for when the venue's records have them (R13, R56).
   private mutating func isOpeningBalanceFresh(_ now: Nanoseconds) -> Bool {
-    guard !session.hasBeenReady, core.tracker.counters.orphans > 0 else { return true }
+    let isContinued = settings.carried != nil
+    guard !session.hasBeenReady, core.tracker.counters.orphans > 0 || isContinued else { return true }
     let from = session.ordersSettledAt + LaneSession.tradeLag
+    if isContinued, now >= from, session.tradesAskedAt < from {
+      session.tradesAreSettled = false
+      return false
+    }
     if session.positionsAskedAt >= from, core.answeredAt > session.positionsAskedAt { return true }
     if now >= from, session.positionsAskedAt < max(from, now - settings.requestTimeout) { askForPositions(now) }
     session.nextSyncAt = now + LaneSession.timerInterval
@@ -366,6 +371,7 @@ extension Lane where Adapter: ~Copyable {
       output.records.note("position taken over from the venue", now: now)
       core.markDirty(instrument)
     }
+    recordAccount(instrument, now)
   }
 
   /// The last mark of an instrument that is, or was, listed, on its grid.
@@ -380,6 +386,7 @@ extension Lane where Adapter: ~Copyable {
     for index in 0..<core.instrumentCount {
       guard let mark = mark(of: InstrumentIndex(index)) else { continue }
       core.tracker.confirmPosition(InstrumentIndex(index), askedAt: session.positionsAskedVenueTime, mark: mark)
+      recordAccount(InstrumentIndex(index), core.now)
     }
   }
 

@@ -91,6 +91,8 @@ public struct LaneSettings: Codable, Sendable {
   public var ladderCapacity = 32
   /// How order messages are spent.
   public var spending = MessageSpending.byValue
+  /// The account of the run that was killed before, if this one continues it.
+  public var carried: CarriedAccount?
   /// The kill ladder and the safety rules.
   public var safety = SafetySettings()
   /// Seeds the jitter of reconnects and the masks of frames.

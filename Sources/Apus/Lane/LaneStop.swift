@@ -85,6 +85,7 @@ extension Lane where Adapter: ~Copyable {
   private mutating func enter(_ phase: StopProgress.Phase, _ now: Nanoseconds) {
     stop.phase = phase
     stop.phaseSince = now
+    if phase == .stopped { output.records.control(.stopped, stop.isVerified ? 1 : 0, now: now) }
   }
 
   /// The network has not reached the venue yet: nothing of ours can be there.

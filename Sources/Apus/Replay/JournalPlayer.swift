@@ -275,7 +275,7 @@ enum RecordText {
     case .control: "a control record"
     case .note: "a note"
     case .fill: "a fill"
-    case .order: "an order"
+    case .account: "an account"
     case .run: "the description of a run"
     case .none: "a record of an unknown kind"
     }
@@ -284,13 +284,18 @@ enum RecordText {
   static func text(_ kind: JournalKind?, _ payload: UnsafeRawBufferPointer) -> String {
     switch kind {
     case .timer: return "a timer was due"
-    case .fill where payload.count == MemoryLayout<FillRecord>.size:
+    case .fill where payload.count >= MemoryLayout<FillRecord>.size:
       let fill = payload.loadUnaligned(as: FillRecord.self)
-      return "trade \(text(fill.trade_id)) of order \(text(fill.order_id)): instrument \(fill.instrument_index), "
+      return "trade \(fill.trade_id.text) of order \(fill.order_id.text): instrument \(fill.instrument_index), "
         + "\(fill.side == 0 ? "buy" : "sell") \(fill.qty_lots.rawValue) lots at \(fill.price_ticks.rawValue) ticks, "
         + (fill.has_fee == 1 ? "fee \(fill.fee_e8) e-8" : "fee not known")
         + (fill.is_maker == 1 ? ", maker" : ", taker") + (fill.is_fee_only == 1 ? ", only its fee" : "")
         + ", venue time \(fill.venue_time_ns)"
+        + (payload.count == MemoryLayout<BookedFillRecord>.size
+          ? "; then " + text(payload.loadUnaligned(as: BookedFillRecord.self).account) : "")
+    case .account where payload.count == MemoryLayout<AccountRecord>.size:
+      return "instrument \(payload.loadUnaligned(as: AccountRecord.self).instrument_index): "
+        + text(payload.loadUnaligned(as: AccountRecord.self))
     case .directive where payload.count == MemoryLayout<DirectiveRecord>.size:
       let directive = payload.loadUnaligned(as: DirectiveRecord.self)
       return
@@ -298,7 +303,7 @@ enum RecordText {
         + "widened to \(directive.widen_permille) thousandths, target \(directive.target_lots) lots"
     case .control where payload.count == MemoryLayout<ControlRecord>.size:
       let record = payload.loadUnaligned(as: ControlRecord.self)
-      let name = (1...15).contains(record.control) ? ControlKind(rawValue: record.control).map { "\(word($0))" } : nil
+      let name = (1...16).contains(record.control) ? ControlKind(rawValue: record.control).map { "\(word($0))" } : nil
       return "\(name ?? "control \(record.control)") (\(record.first), \(record.second), \(record.third))"
         + (record.is_continued == 1 ? ", in the same read" : "")
     default: return String(decoding: payload, as: UTF8.self)
@@ -322,11 +327,13 @@ enum RecordText {
     case .spareUp: "second connection up"
     case .spareLost: "second connection lost"
     case .movedOver: "moved over to the second connection"
+    case .stopped: "ended"
     }
   }
 
-  static func text(_ id: VenueID) -> String {
-    withUnsafeBytes(of: id.bytes) { String(decoding: $0.prefix(Int(id.count)), as: UTF8.self) }
+  private static func text(_ account: AccountRecord) -> String {
+    "position \(account.is_position_known == 1 ? "\(account.position_lots.rawValue) lots" : "not known"), cash "
+      + "\(account.cash_e8) e-8, fees \(account.fees_e8) e-8, \(account.fill_count) fills"
   }
 
   /// About `width` bytes around a place, what is left out marked by `…`.

@@ -43,7 +43,7 @@ struct LaneReplay: ~Copyable {
       lane.direct(directive, instrument: record.instrument_index, now: now)
     case .control:
       if let record = player.control { control(record, now) }
-    case .more, .outbound, .note, .fill, .order, .run, .none: break
+    case .more, .outbound, .note, .fill, .account, .run, .none: break
     }
     if player.counts.records == count { player.missed() }
     Self.take(&lane.output.endpoint)
@@ -56,7 +56,7 @@ struct LaneReplay: ~Copyable {
   }
 
   private mutating func control(_ record: ControlRecord, _ now: Nanoseconds) {
-    guard (1...15).contains(record.control), let kind = ControlKind(rawValue: record.control) else { return }
+    guard (1...16).contains(record.control), let kind = ControlKind(rawValue: record.control) else { return }
     switch kind {
     case .connected: try? lane.connected(key: Self.key(record), maskSeed: record.third, now: now)
     case .disconnected: lane.disconnected(now: now)
@@ -70,7 +70,7 @@ struct LaneReplay: ~Copyable {
     case .stop: lane.requestStop(now: now)
     case .stopStep: lane.runStopUnreached(now: now)
     case .wallClock: lane.noteWallClock(Nanoseconds(bitPattern: record.first), now: now)
-    case .noRoom: return
+    case .noRoom, .stopped: return
     case .spareUp: try? lane.standbyConnected(key: Self.key(record), maskSeed: record.third, now: now)
     case .spareLost: lane.standbyLost(now: now)
     case .movedOver: lane.moveOver(now: now)
@@ -164,7 +164,7 @@ struct LaneReplay: ~Copyable {
   func look(_ clientID: UInt64) -> (text: String, venueID: String, instrument: InstrumentIndex)? {
     guard let order = lane.core.tracker.order(clientID) else { return nil }
     return (
-      SimulatedLane.describe(order), RecordText.text(order.pointee.venue_id), order.pointee.instrument_index
+      SimulatedLane.describe(order), order.pointee.venue_id.text, order.pointee.instrument_index
     )
   }
 

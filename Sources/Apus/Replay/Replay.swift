@@ -157,7 +157,7 @@ public struct Replay: ~Copyable {
       lane.step()
       let records = player.takeWatched()
       guard !records.isEmpty else { continue }
-      if clientID == nil, let id = Self.id(name), let found = lane.clientID(of: id) {
+      if clientID == nil, let id = VenueID(name), let found = lane.clientID(of: id) {
         clientID = found
         watch()
       }
@@ -178,12 +178,6 @@ public struct Replay: ~Copyable {
       if let seen { tell("  \(lane.best(seen.instrument)) (lots at ticks)") }
       before = after
     }
-  }
-
-  private static func id(_ text: String) -> VenueID? {
-    var id = VenueID()
-    let bytes = text.utf8.map { CChar(bitPattern: $0) }
-    return apus_id_set(&id, bytes, bytes.count) ? id : nil
   }
 
   static func seconds(_ time: Nanoseconds) -> String {

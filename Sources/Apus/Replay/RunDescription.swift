@@ -8,7 +8,7 @@ extension QtyLots: @retroactive Codable {}
 struct RunDescription: Codable, Sendable {
   /// Of this object; a reader refuses a newer one.
   var version = Self.newestVersion
-  static let newestVersion = 1
+  static let newestVersion = 2
 
   enum Strategy: String, Codable, Sendable {
     /// The ladders of `configuration`, on the grid of each instrument.
@@ -45,7 +45,7 @@ struct RunDescription: Codable, Sendable {
   private static let hidden = "not recorded"
 
   /// The query of a path may hold a secret, and only the upgrade request needs it.
-  private static func withoutQuery(_ settings: LaneSettings) -> LaneSettings {
+  static func withoutQuery(_ settings: LaneSettings) -> LaneSettings {
     var settings = settings
     settings.path = String(settings.path.prefix { $0 != "?" })
     return settings
@@ -70,6 +70,9 @@ struct RunDescription: Codable, Sendable {
       self = try JSONDecoder().decode(Self.self, from: data)
     } catch {
       throw ReplayError("the description of the run cannot be read: \(error)")
+    }
+    guard version == Self.newestVersion else {
+      throw ReplayError("the run was recorded by an older version of this program; only that one can repeat it")
     }
     if strategy == .ladders, ladders?.count != settings.instruments.count {
       throw ReplayError("the description of the run has not one ladder for each instrument")

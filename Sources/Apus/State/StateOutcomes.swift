@@ -40,6 +40,8 @@ public struct TrackerCounters: Sendable {
   public var impossible = 0
   public var foreignReports = 0
   public var foreignFills = 0
+  /// Executions of orders of a run that this one continues, which nobody had booked.
+  public var inheritedFills = 0
   public var orphans = 0
   public var timeouts = 0
   public var duplicateFills = 0

@@ -37,6 +37,8 @@ public struct StateTracker: ~Copyable {
   /// When the query of open orders now being answered was sent.
   private var querySentAt: Nanoseconds = 0
   private var isQuerySnapshot = false
+  /// This run continues a killed one: executions of its orders are booked, although the orders are not known.
+  var carriesAccount = false
 
   /// Ended orders that still miss fills which the venue has reported, or may have made unseen.
   public private(set) var missingFillOrders = 0
@@ -380,7 +382,9 @@ public struct StateTracker: ~Copyable {
   /// Books an execution exactly once (R06).
   mutating func apply(_ fill: FillReport, now: Nanoseconds) -> FillOutcome {
     let order = find(fill)
-    if order == nil, !trades.contains(fill.tradeID) {
+    // An execution of an order of the run that is continued: nothing else is left of the order.
+    let isInherited = order == nil && carriesAccount && fill.isLabelledOurs
+    if order == nil, !isInherited, !trades.contains(fill.tradeID) {
       counters.foreignFills += 1
       return .foreign
     }
@@ -410,20 +414,14 @@ public struct StateTracker: ~Copyable {
       state.pointee.fillsWithoutFee -= 1
       return .feeAdded
     }
-    guard let order else { return .foreign }
+    guard isInherited || order != nil else { return .foreign }
 
-    if order.pointee.venue_id.count == 0, fill.venueID.count > 0 { _ = slab.bind(order, venueID: fill.venueID) }
-    if order.pointee.phaseValue == .dead { counters.lateFills += 1 }
     // The position first: with the fill off the order, the worst case of the side stays the same.
     if !isIncluded {
       state.pointee.position = (state.pointee.position ?? .zero) + QtyLots(rawValue: side.sign * fill.qty.rawValue)
       if side == .buy { state.pointee.bought.add(fill.qty) } else { state.pointee.sold.add(fill.qty) }
     }
-    change(order) { $0.pointee.filled_lots += fill.qty }
-    if order.pointee.filled_lots > max(order.pointee.qty_lots, order.pointee.target_lots) {
-      counters.impossible += 1
-      markUnknown(order, now: now)
-    }
+    if let order { take(fill, off: order, now: now) } else { counters.inheritedFills += 1 }
     state.pointee.cashE8 = cash
     if side == .buy { state.pointee.boughtLots += fill.qty } else { state.pointee.soldLots += fill.qty }
     state.pointee.fills += 1
@@ -431,6 +429,16 @@ public struct StateTracker: ~Copyable {
     if !fill.hasFee { state.pointee.fillsWithoutFee += 1 }
     state.pointee.notePeaks()
     return .booked
+  }
+
+  private mutating func take(_ fill: FillReport, off order: OrderPointer, now: Nanoseconds) {
+    if order.pointee.venue_id.count == 0, fill.venueID.count > 0 { _ = slab.bind(order, venueID: fill.venueID) }
+    if order.pointee.phaseValue == .dead { counters.lateFills += 1 }
+    change(order) { $0.pointee.filled_lots += fill.qty }
+    if order.pointee.filled_lots > max(order.pointee.qty_lots, order.pointee.target_lots) {
+      counters.impossible += 1
+      markUnknown(order, now: now)
+    }
   }
 
   /// Takes over an error reply. `proof` is what the venue's table says that it proves (R04).

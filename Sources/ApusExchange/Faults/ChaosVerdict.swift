@@ -84,8 +84,8 @@ public struct ChaosVerdict: Sendable {
       let theirs = ledger.positions[index]
       adjustments += ours.adjustments
       worstLots = max(worstLots, theirs.worstLong, theirs.worstShort)
-      // Of a life before this one the engine knows the position only.
-      let fills = ledger.fills.filter { $0.market == index && $0.label == world.settings.label }
+      // Of a life that it does not continue the engine knows the position only.
+      let fills = ledger.fills.filter { $0.market == index && world.isContinued($0.label) }
       self.fills += fills.count
       func sum(_ side: Side) -> Int64 { fills.reduce(0) { $0 + ($1.side == side ? $1.lots.rawValue : 0) } }
       let isTold = ours.adjustments == 0
@@ -103,7 +103,7 @@ public struct ChaosVerdict: Sendable {
       let cash = fills.reduce(Int128(0)) { sum, fill in
         sum - Int128(fill.side.sign * fill.lots.rawValue) * Int128(world.venue.priceE8(of: fill)) * Int128(lotE8)
       }
-      add("cash, 10⁻⁸ USD", "\(ours.cashE8)", "\(cash / 100_000_000)", isTold && world.life == 1)
+      add("cash, 10⁻⁸ USD", "\(ours.cashE8)", "\(cash / 100_000_000)", isTold && world.knowsBeginning)
     }
   }
 

@@ -58,11 +58,19 @@ public final class ChaosWorld {
     public var venueView: [String]
   }
 
+  /// Whether the engine's account is that of this life of it as well.
+  func isContinued(_ label: String?) -> Bool {
+    label == settings.label || settings.carried?.runs.contains { Self.label($0) == label } == true
+  }
+  /// The engine's account begins with that of its first life.
+  var knowsBeginning: Bool { settings.carried.map { $0.runs.first == 1 } ?? (life == 1) }
+
+  private static func label(_ life: UInt64) -> String { "apus-chaos-\(life)" }
+
   private static let key = "K1"
   static let account = "A1"
 
-  /// - Parameter journal: a directory in which each life of the engine leaves a journal of its own, `life-1` and so on;
-  ///   `nil`: nothing is recorded.
+  /// - Parameter journal: a directory for the journal, a run for each life of the engine; `nil`: nothing is recorded.
   public init(_ plan: FaultPlan, journal journalPath: String? = nil) throws {
     self.plan = plan
     self.journalPath = journalPath
@@ -121,7 +129,7 @@ public final class ChaosWorld {
   private static func settings(_ plan: FaultPlan, _ specs: [InstrumentSpec]) -> LaneSettings {
     var settings = LaneSettings()
     settings.labelPrefix = "apus-chaos-"
-    settings.label = "apus-chaos-1"
+    settings.label = Self.label(1)
     settings.seed = plan.seed | 1
     // Now and then used up.
     settings.protection.trade = DecimalE8(e8: 20 * plan.sizeLots * (specs.map(\.grid.lotE8).max() ?? 1))
@@ -141,7 +149,7 @@ public final class ChaosWorld {
 
   private static func openJournal(_ path: String, life: Int, now: Nanoseconds) throws -> JournalEnds {
     try JournalEnds(
-      path: "\(path)/life-\(life)", name: "chaos",
+      path: path, name: "chaos",
       configuration: JournalConfiguration(segmentBytes: 4 << 20, bootEpoch: UInt64(life), sync: .none), now: now)
   }
 
@@ -279,15 +287,9 @@ public final class ChaosWorld {
       case .crash:
         drop()
         life += 1
-        settings.label = "apus-chaos-\(life)"
+        settings.label = Self.label(UInt64(life))
         settings.firstGeneration += 1000
-        var writer: JournalWriter?
-        if let journalPath {
-          let ends = try Self.openJournal(journalPath, life: life, now: now)
-          journal = .some(ends.service)
-          writer = .some(ends.writer)
-        }
-        lane = try Self.makeLane(settings, plan, clock, writer.take())
+        try beginLife()
       default: break
       }
     }
@@ -297,6 +299,18 @@ public final class ChaosWorld {
       if isHalted { halted.insert(name) } else { halted.remove(name) }
       flow.halt(index, isHalted)
     }
+  }
+
+  /// The engine starts again, and goes on with the account that its last life has left.
+  private func beginLife() throws {
+    // The last life lets go of its journal.
+    journal = nil
+    lane = try Self.makeLane(settings, plan, clock)
+    guard let journalPath else { return }
+    settings.carried = CarriedAccount.read(journal: journalPath, for: settings)
+    let ends = try Self.openJournal(journalPath, life: life, now: now)
+    journal = .some(ends.service)
+    lane = try Self.makeLane(settings, plan, clock, .some(ends.writer))
   }
 
   private func connectIfDue() throws {
