@@ -8,7 +8,7 @@ import Testing
 /// An engine that was killed goes on with the account in its journal, and books what nobody saw exactly once.
 @Suite struct RecoveryTests {
   /// A plan with crashes at random moments. In every second one the venue does not notice, and orders trade until the engine
-  /// is back.
+  /// is back. In every fifth plan the venue is killed as well.
   private func plan(seed: UInt64, crashes: Int) -> FaultPlan {
     var random = SplitMix(seed: seed)
     var plan = FaultPlan()
@@ -25,6 +25,10 @@ import Testing
         plan.faults.append(TimedFault(at: at, lasting: away, .unreachable))
       }
       plan.faults.append(TimedFault(at: at, .crash))
+    }
+    if seed % 5 == 0 {
+      let at = Nanoseconds(random.below(6_000_000)) * 1000
+      plan.faults.append(TimedFault(at: at, .restart(keepsBook: seed % 2 == 0)))
     }
     return plan
   }

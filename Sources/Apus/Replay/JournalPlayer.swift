@@ -337,7 +337,7 @@ enum RecordText {
   }
 
   /// About `width` bytes around a place, what is left out marked by `…`.
-  static func cut(_ text: UnsafeRawBufferPointer, around place: Int, width: Int = 160) -> String {
+  static func cut(_ text: UnsafeRawBufferPointer, around place: Int, width: Int = 280) -> String {
     let start = max(0, min(place - width / 2, text.count - width))
     let end = min(text.count, start + width)
     let body = String(decoding: UnsafeRawBufferPointer(rebasing: text[start..<end]), as: UTF8.self)

@@ -27,8 +27,6 @@ import Foundation
   private let start = Date()
   private var engine: ChildProcess?
   private var lives = 0
-  /// The newest order of the lives before this one, whose executions this one does not know; order ids only grow.
-  private var lastEarlierOrder = ""
   private(set) var results: [Result] = []
 
   init(room: String, seed: UInt64, driver: DriverChoice, stopping: StopFlag) throws {
@@ -166,9 +164,6 @@ import Foundation
     engine?.kill()
     _ = engine?.wait(seconds: 5)
     pause(0.3)
-    if let books = server.books {
-      lastEarlierOrder = (books.fills.map(\.orderID) + books.openOrders.map(\.orderID)).max() ?? ""
-    }
     try startEngine()
   }
 
@@ -214,7 +209,7 @@ import Foundation
         return
           "\(shown.name) position: engine \(shown.position.map { "\($0.rawValue)" } ?? "unknown"), venue \(position.lots)"
       }
-      let own = books.fills.filter { $0.instrument == shown.name && $0.orderID > lastEarlierOrder }
+      let own = books.fills.filter { $0.instrument == shown.name }
       if shown.fills != UInt64(own.count) { return "\(shown.name) fills: engine \(shown.fills), venue \(own.count)" }
       let fees = own.reduce(0) { $0 + $1.feeE8 }
       if shown.feesE8 != fees { return "\(shown.name) fees: engine \(shown.feesE8), venue \(fees)" }
@@ -229,15 +224,7 @@ import Foundation
     note(stopping.isSet ? "asked to end; stopping the engine" : "stopping the engine")
     engine?.terminate()
     let code = engine?.wait(seconds: 30) ?? 0
-    let books = server.books.map { books in
-      var books = books
-      books.fills.removeAll { $0.orderID <= lastEarlierOrder }
-      for index in books.positions.indices {
-        let name = books.positions[index].instrument
-        books.positions[index].feesE8 = books.fills.reduce(0) { $0 + ($1.instrument == name ? $1.feeE8 : 0) }
-      }
-      return books
-    }
+    let books = server.books
     table()
     guard let data = FileManager.default.contents(atPath: "\(room)/report.json"),
       let report = try? EngineReport(json: data)
