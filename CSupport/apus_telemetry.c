@@ -32,8 +32,8 @@ static const struct {
 #define COUNTERS_KNOWN (sizeof counter_facts / sizeof counter_facts[0])
 static_assert(COUNTERS_KNOWN <= APUS_TELEMETRY_COUNTERS, "one slot each");
 
-static const char *const span_names[APUS_TELEMETRY_SPANS] = {
-    "decode", "book", "strategy", "reconcile", "risk", "encode", "submit", "tick_to_order", "acknowledge", "spare",
+static const char *const span_names[APUS_TELEMETRY_SPANS_NAMED] = {
+    "tick_to_frame", "submit", "tick_to_order", "acknowledge", "turn",
 };
 
 static int64_t wall_ns(void)
@@ -132,6 +132,7 @@ static void fill_header(apus_telemetry_file *file, const char *name, uint64_t bo
 
 static void take_over_stop(apus_telemetry_file *file, int old_descriptor)
 {
+    /* Only the control page is looked at: the rest of an older version's file may be shorter. */
     apus_telemetry_file *const old = mmap(NULL, sizeof *old, PROT_READ, MAP_SHARED, old_descriptor, 0);
     if (old == MAP_FAILED) {
         return;
@@ -196,8 +197,10 @@ int apus_telemetry_create(const char *path, const char *name, uint64_t boot_epoc
     }
     if (result == 0) {
         fill_header(base, name, boot_epoch, now_ns);
-        uint32_t version;
-        if (keep_stop && old >= 0 && check_layout(old, &version) == 0) {
+        uint32_t version = 0;
+        const int found = old >= 0 ? check_layout(old, &version) : -ENOENT;
+        /* The control page is where it was in version 1. */
+        if (keep_stop && (found == 0 || (found == -EPROTO && version == 1))) {
             /* A request made from here on finds the file replaced, and is repeated on the new one. */
             (void)lock_byte(old, F_OFD_SETLKW, LOCK_REQUESTER);
             take_over_stop(base, old);
@@ -503,6 +506,7 @@ bool apus_telemetry_read_instrument(const apus_telemetry_lane *lane, uint32_t in
     const apus_telemetry_instrument_slot *const slot = &lane->instruments[index];
     const bool is_whole = read_locked(&slot->sequence, slot->words, out, APUS_TELEMETRY_INSTRUMENT_WORDS);
     out->name[sizeof out->name - 1] = 0;
+    out->block[sizeof out->block - 1] = 0;
     return is_whole;
 }
 
@@ -511,6 +515,26 @@ bool apus_telemetry_read_halt(const apus_telemetry_lane *lane, apus_telemetry_ha
     const bool is_whole = read_locked(&lane->halt_sequence, lane->halt, out, APUS_TELEMETRY_HALT_WORDS);
     out->cause[sizeof out->cause - 1] = 0;
     return is_whole;
+}
+
+size_t apus_telemetry_read_events(const apus_telemetry_lane *lane, apus_telemetry_event *out)
+{
+    apus_telemetry_event ring[APUS_TELEMETRY_EVENTS];
+    for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+        const uint64_t begun = read_begin(&lane->event_sequence);
+        const uint64_t count = atomic_load_explicit(&lane->event_count, memory_order_relaxed);
+        load_words(ring, lane->events, APUS_TELEMETRY_EVENT_WORDS);
+        if (read_is_whole(&lane->event_sequence, begun)) {
+            const size_t kept = count < APUS_TELEMETRY_EVENTS ? (size_t)count : APUS_TELEMETRY_EVENTS;
+            for (size_t i = 0; i < kept; i++) {
+                out[i] = ring[(count - kept + i) % APUS_TELEMETRY_EVENTS];
+                out[i].text[sizeof out[i].text - 1] = 0;
+            }
+            return kept;
+        }
+        pause_after(attempt);
+    }
+    return 0;
 }
 
 bool apus_telemetry_read_watchdog(const apus_telemetry_lane *lane, apus_telemetry_watchdog_view *out)
@@ -562,5 +586,5 @@ const char *apus_telemetry_counter_help(uint32_t counter)
 
 const char *apus_telemetry_span_name(uint32_t span)
 {
-    return span < APUS_TELEMETRY_SPANS ? span_names[span] : NULL;
+    return span < APUS_TELEMETRY_SPANS_NAMED ? span_names[span] : NULL;
 }

@@ -11,14 +11,15 @@
  *            holds a lock on byte 0 while it lives: who wants to know asks apus_telemetry_writer_lives.
  *
  * ---------------------------------------------------------------------------------------------------
- * Layout, version 1; little-endian; offsets in bytes. All sizes are also in the file's header.
+ * Layout, version 2; little-endian; offsets in bytes. All sizes are also in the file's header.
  *        0  apus_telemetry_header: what the file is; fixed once it is in place, but for the heartbeat
  *     4096  apus_telemetry_control: the stop word and the count of re-armings
  *     8192  apus_telemetry_counter_entry[64]: name and kind of each counter slot
  *    12288  apus_telemetry_lane[4], each:
- *             +0       name, presence, heartbeat, state, counters; what lane and watchdog answer to a halt
+ *             +0       name, presence, heartbeat, state, counters; what lane and watchdog answer to a halt; last events
  *             +4096    spans: 10 × 16,384 bytes, each the memory of one latency histogram
- *             +167936  apus_telemetry_instrument_slot[512], 256 bytes each
+ *             +167936  apus_telemetry_instrument_slot[512], 512 bytes each
+ * Version 1 had smaller instruments and other spans; its control page, and so a halt, is taken over.
  * ---------------------------------------------------------------------------------------------------
  */
 #ifndef APUS_TELEMETRY_H
@@ -29,7 +30,7 @@
 
 #include "apus_base.h"
 
-#define APUS_TELEMETRY_VERSION 1
+#define APUS_TELEMETRY_VERSION 2
 #define APUS_TELEMETRY_LANES 4
 #define APUS_TELEMETRY_INSTRUMENTS 512 /* per lane */
 #define APUS_TELEMETRY_COUNTERS 64     /* per lane */
@@ -37,6 +38,8 @@
 #define APUS_TELEMETRY_SPAN_BYTES 16384
 #define APUS_TELEMETRY_TEXT_BYTES 120 /* with the zero byte behind it */
 #define APUS_TELEMETRY_NAME_BYTES 32  /* likewise */
+#define APUS_TELEMETRY_BLOCK_BYTES 88 /* likewise */
+#define APUS_TELEMETRY_EVENTS 8       /* per lane */
 
 /* The counters: symbol, Swift name, name in the file, kind ('c' only rises, 'g' is a level), meaning. New
  * ones go to the end; the number of a slot never changes within a version of the layout. */
@@ -74,7 +77,17 @@
     X(HALTS, halts, "halts", 'c', "Times that a cause of the kill ladder set or raised its latch")                 \
     X(PAUSES, pauses, "pauses", 'c', "Times that a safety rule pulled an instrument's quotes for a while")         \
     X(CLOCK_OFFSET_US, clockOffsetUs, "clock_offset_us", 'g', "Our clock against the venue's, microseconds, no sign") \
-    X(WATCHDOG_TRIPS, watchdogTrips, "watchdog_trips", 'c', "Times that the watchdog pulled the quotes")
+    X(WATCHDOG_TRIPS, watchdogTrips, "watchdog_trips", 'c', "Times that the watchdog pulled the quotes")           \
+    X(MASS_QUOTES, massQuotes, "mass_quotes", 'c', "Mass quotes sent, of whatever many instruments")               \
+    X(MOVES, moves, "moves", 'c', "Moves to a connection made before an announced closure")                        \
+    X(BUDGET_LEFT, budgetLeft, "budget_left", 'g', "Order messages that may be sent at once")                      \
+    X(CANCELS_LEFT, cancelsLeft, "cancels_left", 'g', "Cancellations that may be sent at once")                    \
+    X(FILLS_MISSING, fillsMissing, "fills_missing", 'g', "Ended orders that may lack executions not told yet")     \
+    X(POSITIONS_ADJUSTED, positionsAdjusted, "positions_adjusted", 'c', "Times the venue's position was taken over because it differed") \
+    X(INSTRUMENTS_QUOTED, instrumentsQuoted, "instruments_quoted", 'g', "Instruments with a bid and an ask of ours") \
+    X(JOURNAL_FAILED, journalFailed, "journal_failed", 'g', "1: a record could not be written, and quoting has stopped") \
+    X(TICKS, ticks, "ticks", 'c', "Tickers and book messages read")                                                \
+    X(POSITIONS_DIFFER, positionsDiffer, "positions_differ", 'g', "1: the venue's last word about a position differs from ours")
 
 typedef enum APUS_CLOSED_ENUM APUS_NAME(TelemetryCounter) apus_telemetry_counter {
 #define APUS_TELEMETRY_CASE(symbol, swift, name, kind, help) APUS_TELEMETRY_##symbol APUS_NAME(swift),
@@ -91,19 +104,15 @@ typedef enum APUS_CLOSED_ENUM APUS_NAME(LaneState) apus_telemetry_state {
     APUS_TELEMETRY_STOPPED APUS_NAME(stopped) = 5,
 } apus_telemetry_state;
 
-/* The latency histograms of a lane: from one stage of a tick to the next, and the two that span them. */
+/* The latency histograms of a lane. Spans behind the last one have no name yet. */
 typedef enum APUS_CLOSED_ENUM APUS_NAME(TelemetrySpan) apus_telemetry_span_index {
-    APUS_TELEMETRY_SPAN_DECODE APUS_NAME(decode) = 0, /* receive to decoded */
-    APUS_TELEMETRY_SPAN_BOOK APUS_NAME(book),
-    APUS_TELEMETRY_SPAN_STRATEGY APUS_NAME(strategy),
-    APUS_TELEMETRY_SPAN_RECONCILE APUS_NAME(reconcile),
-    APUS_TELEMETRY_SPAN_RISK APUS_NAME(risk),
-    APUS_TELEMETRY_SPAN_ENCODE APUS_NAME(encode),
-    APUS_TELEMETRY_SPAN_SUBMIT APUS_NAME(submit),
-    APUS_TELEMETRY_SPAN_TICK_TO_ORDER APUS_NAME(tickToOrder),   /* receive to submitted */
-    APUS_TELEMETRY_SPAN_ACKNOWLEDGE APUS_NAME(acknowledge),     /* submitted to the venue's answer */
-    APUS_TELEMETRY_SPAN_SPARE APUS_NAME(spare),                 /* the caller's */
+    APUS_TELEMETRY_SPAN_TICK_TO_FRAME APUS_NAME(tickToFrame) = 0, /* a tick received to its order's frame written */
+    APUS_TELEMETRY_SPAN_SUBMIT APUS_NAME(submit),                 /* from there to handed to the kernel: TLS and send */
+    APUS_TELEMETRY_SPAN_TICK_TO_ORDER APUS_NAME(tickToOrder),     /* both */
+    APUS_TELEMETRY_SPAN_ACKNOWLEDGE APUS_NAME(acknowledge),       /* a request written to the venue's answer read */
+    APUS_TELEMETRY_SPAN_TURN APUS_NAME(turn), /* a turn of the loop in which something came in, to the next look at the sockets */
 } apus_telemetry_span_index;
+#define APUS_TELEMETRY_SPANS_NAMED 5
 
 /* How much is asked of the engine; a higher level includes the lower ones. */
 typedef enum APUS_CLOSED_ENUM APUS_NAME(StopLevel) apus_telemetry_stop_level {
@@ -185,8 +194,26 @@ typedef struct APUS_NAME(InstrumentTelemetry) apus_telemetry_instrument {
     apus_qty_lots plan_depth_lots;
     apus_price_ticks plan_limit_ticks;
     apus_price_ticks plan_worst_ticks;
+    /* Exposure: the position if everything that may still be bought (or sold) is, and what of that is not proven: orders whose
+     * request has no answer yet, and those of unknown state. */
+    apus_qty_lots worst_long_lots, worst_short_lots;
+    apus_qty_lots unproven_buy_lots, unproven_sell_lots;
+    apus_qty_lots limit_lots;         /* of position and exposure */
+    apus_qty_lots bought_lots, sold_lots;
+    int64_t traded_e8;                /* value of all executions, 10^-8 of the quote currency */
+    int64_t own_bid_since_ns, own_ask_since_ns; /* since when our best has its price; 0: none */
+    int64_t market_ns;                /* when the last ticker came; 0: none */
+    uint64_t adjustment_count;        /* times that the venue's position was taken over because it differed */
+    char block[APUS_TELEMETRY_BLOCK_BYTES]; /* why it is not quoted; empty: it is */
 } apus_telemetry_instrument;
-static_assert(sizeof(apus_telemetry_instrument) == 216, "as the layout says");
+static_assert(sizeof(apus_telemetry_instrument) == 400, "as the layout says");
+
+/* Something that went wrong, or a turn of state, as people read it. */
+typedef struct APUS_NAME(LaneEvent) apus_telemetry_event {
+    int64_t at_ns;
+    char text[APUS_TELEMETRY_TEXT_BYTES];
+} apus_telemetry_event;
+#define APUS_TELEMETRY_EVENT_WORDS (APUS_TELEMETRY_EVENTS * sizeof(apus_telemetry_event) / 8)
 #define APUS_TELEMETRY_POSITION_KNOWN 1u
 
 #define APUS_TELEMETRY_INSTRUMENT_WORDS (sizeof(apus_telemetry_instrument) / 8)
@@ -232,9 +259,9 @@ typedef struct apus_telemetry_counter_entry {
 typedef struct apus_telemetry_instrument_slot {
     alignas(APUS_CACHE_LINE) _Atomic uint64_t sequence; /* 0: never written; odd: being written */
     _Atomic uint64_t words[APUS_TELEMETRY_INSTRUMENT_WORDS];
-    uint8_t unused[256 - 8 - sizeof(apus_telemetry_instrument)];
+    uint8_t unused[512 - 8 - sizeof(apus_telemetry_instrument)];
 } apus_telemetry_instrument_slot;
-static_assert(sizeof(apus_telemetry_instrument_slot) == 256, "as the layout says");
+static_assert(sizeof(apus_telemetry_instrument_slot) == 512, "as the layout says");
 
 typedef struct apus_telemetry_lane {
     alignas(4096) char name[APUS_TELEMETRY_NAME_BYTES];
@@ -250,6 +277,9 @@ typedef struct apus_telemetry_lane {
     _Atomic uint64_t halt[APUS_TELEMETRY_HALT_WORDS];
     alignas(APUS_CACHE_LINE) _Atomic uint64_t watchdog_sequence; /* likewise; the watchdog's own lines */
     _Atomic uint64_t watchdog[APUS_TELEMETRY_WATCHDOG_WORDS];
+    alignas(APUS_CACHE_LINE) _Atomic uint64_t event_sequence; /* likewise; the lane's */
+    _Atomic uint64_t event_count;                           /* ever; the newest is at (count - 1) % 8 */
+    _Atomic uint64_t events[APUS_TELEMETRY_EVENT_WORDS];
     alignas(4096) uint8_t spans[APUS_TELEMETRY_SPANS][APUS_TELEMETRY_SPAN_BYTES];
     apus_telemetry_instrument_slot instruments[APUS_TELEMETRY_INSTRUMENTS];
 } apus_telemetry_lane;
@@ -381,6 +411,26 @@ APUS_HOT void apus_telemetry_show_state(apus_telemetry_lane *APUS_NONNULL lane, 
     apus_telemetry_end(&lane->state_sequence, odd);
 }
 
+/* Lane: an event (UTF-8, cut at 119 bytes). On a change, not on each turn. */
+APUS_HOT void apus_telemetry_add_event(apus_telemetry_lane *APUS_NONNULL lane, const char *APUS_NULLABLE text,
+                                       size_t text_bytes, int64_t at_ns)
+{
+    apus_telemetry_event event = {.at_ns = at_ns};
+    if (text != NULL) {
+        memcpy(event.text, text, text_bytes < sizeof event.text ? text_bytes : sizeof event.text - 1);
+    }
+    const uint64_t odd = apus_telemetry_begin(&lane->event_sequence);
+    const uint64_t count = atomic_load_explicit(&lane->event_count, memory_order_relaxed);
+    const size_t first = (size_t)(count % APUS_TELEMETRY_EVENTS) * (sizeof event / 8);
+    for (size_t i = 0; i < sizeof event / 8; i++) {
+        uint64_t word;
+        memcpy(&word, (const char *)&event + i * 8, sizeof word);
+        atomic_store_explicit(&lane->events[first + i], word, memory_order_relaxed);
+    }
+    atomic_store_explicit(&lane->event_count, count + 1, memory_order_relaxed);
+    apus_telemetry_end(&lane->event_sequence, odd);
+}
+
 /* Engine: the level that is asked for. One load of a line that hardly ever changes: look at it each turn.
  * A value above the known ones counts as the highest. */
 APUS_HOT apus_telemetry_stop_level apus_telemetry_requested_stop(const apus_telemetry_file *APUS_NONNULL file)
@@ -500,6 +550,8 @@ bool apus_telemetry_read_halt(const apus_telemetry_lane *APUS_NONNULL lane,
                               apus_telemetry_halt_answer *APUS_NONNULL out);
 bool apus_telemetry_read_watchdog(const apus_telemetry_lane *APUS_NONNULL lane,
                                   apus_telemetry_watchdog_view *APUS_NONNULL out);
+/* The last events, oldest first; how many, at most 8. */
+size_t apus_telemetry_read_events(const apus_telemetry_lane *APUS_NONNULL lane, apus_telemetry_event *APUS_NONNULL out);
 /* The stop word; its cause is empty while a requester writes it, or after one died writing it. */
 apus_telemetry_stop_view apus_telemetry_read_stop(const apus_telemetry_file *APUS_NONNULL file);
 
@@ -508,7 +560,7 @@ const char *APUS_NULLABLE apus_telemetry_counter_name(const apus_telemetry_file 
                                                       bool *APUS_NONNULL is_level);
 /* What this program knows of a counter slot; NULL if nothing. */
 const char *APUS_NULLABLE apus_telemetry_counter_help(uint32_t counter);
-/* "decode", "tick_to_order" …; NULL if there is no such span. */
+/* "tick_to_frame", "submit" …; NULL if there is no such span. */
 const char *APUS_NULLABLE apus_telemetry_span_name(uint32_t span);
 
 #endif

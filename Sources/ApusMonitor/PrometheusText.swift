@@ -60,7 +60,7 @@ public struct PrometheusText {
     for lane in snapshot.lanes {
       text.addLane(lane, now: now)
       for instrument in lane.instruments { text.addInstrument(instrument, lane: lane.name) }
-      for number in 0..<UInt32(APUS_TELEMETRY_SPANS) {
+      for number in 0..<UInt32(APUS_TELEMETRY_SPANS_NAMED) {
         guard let name = unsafe apus_telemetry_span_name(number), let index = TelemetrySpan(rawValue: number),
           let summary = span(lane.index, index)
         else { continue }

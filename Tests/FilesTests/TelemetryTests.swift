@@ -135,7 +135,7 @@ func openLane(
     var writer = try TelemetryWriter(path: path, name: "x", bootEpoch: 1, now: 0)
     let lane = try openLane(2, name: "l", now: 0, of: &writer)
     let reader = try TelemetryReader(path: path)
-    let spans = (0..<UInt32(APUS_TELEMETRY_SPANS)).map { TelemetrySpan(rawValue: $0)! }
+    let spans = (0..<UInt32(APUS_TELEMETRY_SPANS_NAMED)).map { TelemetrySpan(rawValue: $0)! }
     for span in spans {
       let memory = lane.span(span)
       #expect(memory.count == 16384 && Int(bitPattern: memory.baseAddress) % 64 == 0)
@@ -147,7 +147,7 @@ func openLane(
       let seen = reader.withSpan(lane: 2, span) { [$0[0], $0[16383]] }
       #expect(seen == [UInt8(span.rawValue) + 1, 0xFF])
     }
-    let absent = reader.withSpan(lane: 0, .decode) { _ in true }
+    let absent = reader.withSpan(lane: 0, .turn) { _ in true }
     #expect(absent == nil)
   }
 
@@ -225,12 +225,12 @@ func openLane(
     bytes[8] = 9
     try TemporaryDirectory.write(bytes, to: path)
     let error = #expect(throws: MappedFileError.self) { _ = try TelemetryReader(path: path) }
-    #expect(error?.cause == .otherVersion(found: 9, supported: 1))
+    #expect(error?.cause == .otherVersion(found: 9, supported: UInt32(APUS_TELEMETRY_VERSION)))
     #expect(error?.description.contains("version 9") == true)
     let request = #expect(throws: MappedFileError.self) {
       try TelemetryControl.requestStop(path: path, level: .cancelAll, cause: "test")
     }
-    #expect(request?.cause == .otherVersion(found: 9, supported: 1))
+    #expect(request?.cause == .otherVersion(found: 9, supported: UInt32(APUS_TELEMETRY_VERSION)))
     #expect(try TemporaryDirectory.bytes(of: path) == bytes)
   }
 

@@ -12,7 +12,7 @@ import Testing
     var writer = try TelemetryWriter(path: file, name: "mm", bootEpoch: 7, now: TelemetrySnapshot.monotonicNow)
     guard var lane = writer.openLane(0, name: "thalex", now: TelemetrySnapshot.monotonicNow) else { throw NoLane() }
     lane.add(3, to: .fills)
-    lane.span(.decode)[0] = 5
+    lane.span(.turn)[0] = 5
     let server = try MonitorServer(
       path: file, port: 0, staleAfter: 600_000_000_000,
       summarize: { memory in
@@ -24,7 +24,7 @@ import Testing
       #expect(metrics.head.lowercased().contains("content-type: \(PrometheusText.contentType)"))
       #expect(metrics.body.contains("apus_fills_total{lane=\"thalex\"} 3\n"))
       #expect(metrics.body.contains("apus_engine_alive 1\n"))
-      #expect(metrics.body.contains("apus_span_seconds_count{lane=\"thalex\",span=\"decode\"} 5\n"))
+      #expect(metrics.body.contains("apus_span_seconds_count{lane=\"thalex\",span=\"turn\"} 5\n"))
       #expect(!metrics.body.contains("span=\"book\""))
       let health = try await get("/healthz", port: port)
       #expect(health.status == 200 && health.body == "ok\n")

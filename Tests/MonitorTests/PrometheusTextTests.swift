@@ -36,7 +36,7 @@ import Testing
     snapshot.startWallTime = 1_700_000_000_250_000_000
     snapshot.lanes[0].counters.removeAll { !["frames_in", "orders_live"].contains($0.name) }
     let text = PrometheusText.render(snapshot, isAlive: true, now: 3_500_000_000) { lane, span in
-      guard lane == 0, span == .decode else { return nil }
+      guard lane == 0, span == .turn else { return nil }
       return PrometheusText.SpanSummary(
         count: 2, sum: 3_000, quantiles: [.init(label: "0.5", value: 1_000), .init(label: "0.99", value: 2_000)])
     }
@@ -177,10 +177,10 @@ import Testing
     apus_observed_seconds_total{lane="thalex",instrument="BTC-PERPETUAL"} 2
     # HELP apus_span_seconds Latency of a stage
     # TYPE apus_span_seconds summary
-    apus_span_seconds{lane="thalex",span="decode",quantile="0.5"} 0.000001
-    apus_span_seconds{lane="thalex",span="decode",quantile="0.99"} 0.000002
-    apus_span_seconds_sum{lane="thalex",span="decode"} 0.000003
-    apus_span_seconds_count{lane="thalex",span="decode"} 2
+    apus_span_seconds{lane="thalex",span="turn",quantile="0.5"} 0.000001
+    apus_span_seconds{lane="thalex",span="turn",quantile="0.99"} 0.000002
+    apus_span_seconds_sum{lane="thalex",span="turn"} 0.000003
+    apus_span_seconds_count{lane="thalex",span="turn"} 2
 
     """
 }

@@ -152,6 +152,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   private var linkSince: Nanoseconds = 0
   var connection = ConnectionHandle(rawValue: 0)
   private var hasBeenUp = false
+  /// When the turn began in which something has come in; 0: nothing has.
+  private var busySince: Nanoseconds = 0
   /// The last transport error, for people.
   private(set) var lastError = ""
   private(set) var failure: LaneFailure?
@@ -181,6 +183,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     // A level that is kept there from an earlier life is obeyed in the first turn.
     seenOrder = self.telemetry.controlWord & ~0xFFFF_FFFF
     self.lane.safety.rearmCount = UInt32(truncatingIfNeeded: seenOrder >> 32)
+    self.lane.core.acks.span = self.telemetry.acknowledgeSpan
     plaintext = .allocate(capacity: 32 * 1024)
   }
 
@@ -204,6 +207,9 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     let count = driver.poll(wait: nextStep == .park ? sleepTime() : 0)
     // t0: the completion has been reaped.
     let now = EngineClock.now()
+    // Of the turn before, if something came in and the lane did not sleep since.
+    if busySince > 0, nextStep != .park { telemetry.noteTurn(now - busySince) }
+    busySince = count > 0 ? now : 0
     let ordersBefore = lane.ordersSent
     // Before the events: after a stall they are old, and the watchdog may have latched meanwhile.
     if control.word != seenRequests { obeyRequests(now) }
@@ -234,8 +240,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       driver.flush()
       // t1: the order is with the kernel.
       if count > 0 {
-        telemetry.noteTickToFrame(framed - now)
-        telemetry.noteTickToOrder(EngineClock.now() - now)
+        telemetry.noteTick(toFrame: framed - now, toOrder: EngineClock.now() - now)
       }
     } else {
       send()

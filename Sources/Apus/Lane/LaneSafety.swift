@@ -200,14 +200,17 @@ struct InstrumentSafety {
 }
 
 /// How long the venue takes to answer requests about orders (R16).
-struct AnswerTimes: Sendable {
+struct AnswerTimes {
   /// Exponential average with weight 1/8, nanoseconds.
   private(set) var smoothed: Nanoseconds = 0
   private(set) var count = 0
+  /// Where all times are shown; memory of the telemetry file, mapped as long as the lane runs.
+  var span: UnsafeMutablePointer<apus_histogram>?
 
   @inline(__always)
   mutating func note(_ time: Nanoseconds) {
     count += 1
+    if let span { LatencyHistogram.record(time, in: span) }
     smoothed += (time - smoothed) / 8
   }
 

@@ -14,11 +14,28 @@ struct LaneTelemetry: ~Copyable {
   private(set) var tickToFrame = LatencyHistogram()
   private let span: UnsafeMutablePointer<apus_histogram>?
   private let frameSpan: UnsafeMutablePointer<apus_histogram>?
+  private let submitSpan: UnsafeMutablePointer<apus_histogram>?
+  private let turnSpan: UnsafeMutablePointer<apus_histogram>?
+  /// For the lane, which knows when a request left and when its answer came.
+  let acknowledgeSpan: UnsafeMutablePointer<apus_histogram>?
   private var grids: [InstrumentTelemetry?]
   private let names: [String]
-  /// Where the round that is under way goes on, and the fills of the instruments before.
+  /// Where the round that is under way goes on, and sums over the instruments before.
   private var nextInstrument = 0
-  private var fillsSoFar = 0
+  private var sums = Sums()
+  private struct Sums {
+    var fills = 0
+    var adjustments = 0
+    var quoted = 0
+    var differing = 0
+  }
+  /// Our best prices as last shown, and since when, of each instrument.
+  private var bests: [OwnBests]
+  private struct OwnBests {
+    var bid: (price: PriceTicks, since: Nanoseconds)?
+    var ask: (price: PriceTicks, since: Nanoseconds)?
+  }
+  private var shownError = ""
   private var shownState: LaneState?
   private var shownCause = ""
   /// The answer to a halt, and what its text was made of.
@@ -37,11 +54,15 @@ struct LaneTelemetry: ~Copyable {
       return memory.baseAddress?.assumingMemoryBound(to: apus_histogram.self)
     }
     span = histogram(lane?.span(.tickToOrder))
-    frameSpan = histogram(lane?.span(.encode))
+    frameSpan = histogram(lane?.span(.tickToFrame))
+    submitSpan = histogram(lane?.span(.submit))
+    turnSpan = histogram(lane?.span(.turn))
+    acknowledgeSpan = histogram(lane?.span(.acknowledge))
     controlFile = Self.file(of: lane)
     self.lane = lane
     names = instrumentNames
     grids = Array(repeating: nil, count: instrumentNames.count)
+    bests = Array(repeating: OwnBests(), count: instrumentNames.count)
     self.updates = updates
   }
 
@@ -52,15 +73,18 @@ struct LaneTelemetry: ~Copyable {
     }
   }
 
-  /// One tick that led to an order, from reaped to submitted.
-  mutating func noteTickToOrder(_ duration: Nanoseconds) {
-    tickToOrder.record(duration)
-    if let span { LatencyHistogram.record(duration, in: span) }
+  /// One tick that led to an order: from reaped to the frame, and to submitted.
+  mutating func noteTick(toFrame framed: Nanoseconds, toOrder submitted: Nanoseconds) {
+    tickToFrame.record(framed)
+    tickToOrder.record(submitted)
+    if let frameSpan { LatencyHistogram.record(framed, in: frameSpan) }
+    if let submitSpan { LatencyHistogram.record(submitted - framed, in: submitSpan) }
+    if let span { LatencyHistogram.record(submitted, in: span) }
   }
 
-  mutating func noteTickToFrame(_ duration: Nanoseconds) {
-    tickToFrame.record(duration)
-    if let frameSpan { LatencyHistogram.record(duration, in: frameSpan) }
+  @inline(__always)
+  func noteTurn(_ duration: Nanoseconds) {
+    if let turnSpan { LatencyHistogram.record(duration, in: turnSpan) }
   }
 
   /// What is asked for by way of the file: the stop word's level and the count of re-armings.
@@ -89,18 +113,26 @@ struct LaneTelemetry: ~Copyable {
     let end = min(nextInstrument + Self.instrumentsAtOnce, lane.core.instrumentCount)
     while nextInstrument < end {
       publishInstrument(nextInstrument, &lane, now)
-      fillsSoFar += lane.core.tracker.state(InstrumentIndex(nextInstrument)).pointee.fills
+      count(nextInstrument, &lane)
       nextInstrument += 1
     }
     guard nextInstrument == lane.core.instrumentCount else { return false }
-    publishLane(&lane, error: error, fills: fillsSoFar, now)
+    publishLane(&lane, error: error, now)
     nextInstrument = 0
-    fillsSoFar = 0
+    sums = Sums()
     return true
   }
 
+  private mutating func count<A: ExchangeAdapter & ~Copyable>(_ index: Int, _ lane: inout Lane<A>) {
+    let state = lane.core.tracker.state(InstrumentIndex(index))
+    sums.fills += state.pointee.fills
+    sums.adjustments += state.pointee.positionAdjustments
+    if state.pointee.bids.hasResting, state.pointee.asks.hasResting { sums.quoted += 1 }
+    if !state.pointee.statedAgrees { sums.differing += 1 }
+  }
+
   private mutating func publishLane<A: ExchangeAdapter & ~Copyable>(
-    _ lane: inout Lane<A>, error: String, fills: Int, _ now: Nanoseconds
+    _ lane: inout Lane<A>, error: String, _ now: Nanoseconds
   ) {
     file?.beat(now: now)
     guard self.lane != nil else { return }
@@ -115,7 +147,7 @@ struct LaneTelemetry: ~Copyable {
     set(.inserts, counters.inserts)
     set(.amends, counters.amends)
     set(.cancels, counters.cancels)
-    set(.fills, fills)
+    set(.fills, sums.fills)
     set(.fillsRepeated, tracker.duplicateFills)
     set(.rejects, counters.rejects)
     set(.edgeRefusals, counters.edgeRefusals + tracker.impossible)
@@ -124,6 +156,16 @@ struct LaneTelemetry: ~Copyable {
     set(.rateViolations, counters.throttled)
     set(.reconciliations, counters.queries)
     set(.limitBreaches, counters.limitBreaches)
+    set(.massQuotes, counters.massQuotes)
+    set(.moves, counters.moves)
+    set(.ticks, counters.ticks)
+    set(.budgetLeft, lane.orderBudget.available(now: now))
+    set(.cancelsLeft, lane.cancelBudget.available(now: now))
+    set(.fillsMissing, lane.core.tracker.missingFillOrders)
+    set(.positionsAdjusted, sums.adjustments)
+    set(.instrumentsQuoted, sums.quoted)
+    set(.positionsDiffer, sums.differing > 0 ? 1 : 0)
+    set(.journalFailed, lane.output.records.hasFailed ? 1 : 0)
     set(.ordersLive, lane.core.tracker.liveCount)
     set(.ordersUnknown, lane.core.tracker.unknownCount)
     set(.ordersInFlight, lane.core.tracker.inFlightCount)
@@ -198,10 +240,15 @@ struct LaneTelemetry: ~Copyable {
       state = .stopping
       cause = "cancelling orders and verifying that none is left"
     }
+    if !error.isEmpty, error != shownError {
+      shownError = error
+      self.lane!.add(event: error, at: now)
+    }
     guard state != shownState || cause != shownCause else { return }
     shownState = state
     shownCause = cause
     self.lane!.show(state, cause: cause, since: now)
+    self.lane!.add(event: cause, at: now)
   }
 
   private mutating func publishInstrument<A: ExchangeAdapter & ~Copyable>(
@@ -257,8 +304,46 @@ struct LaneTelemetry: ~Copyable {
       shown.plan_limit_ticks = plan.limit
       shown.plan_worst_ticks = plan.worst
     }
+    showExposure(&shown, state, lane.risk.limits(for: InstrumentIndex(index))?.maximumPosition ?? .zero)
+    Self.note(shown.own_bid_lots > .zero ? shown.own_bid_ticks : nil, in: &bests[index].bid, now)
+    Self.note(shown.own_ask_lots > .zero ? shown.own_ask_ticks : nil, in: &bests[index].ask, now)
+    shown.own_bid_since_ns = bests[index].bid?.since ?? 0
+    shown.own_ask_since_ns = bests[index].ask?.since ?? 0
+    shown.market_ns = market.pointee.tickerTime
+    Self.copy(lane.quoting.block(InstrumentIndex(index)), to: &shown)
     shown.quoted_ns = time.quoted
     shown.observed_ns = time.observed
     _ = self.lane!.show(&shown, at: index)
+  }
+
+  private func showExposure(_ shown: inout InstrumentTelemetry, _ state: StatePointer, _ limit: QtyLots) {
+    shown.worst_long_lots = state.pointee.worstLong
+    shown.worst_short_lots = state.pointee.worstShort
+    shown.unproven_buy_lots = state.pointee.unproven(.buy)
+    shown.unproven_sell_lots = state.pointee.unproven(.sell)
+    shown.limit_lots = limit
+    shown.bought_lots = state.pointee.boughtLots
+    shown.sold_lots = state.pointee.soldLots
+    shown.traded_e8 = state.pointee.tradedE8
+    shown.adjustment_count = UInt64(state.pointee.positionAdjustments)
+  }
+
+  private static func note(
+    _ price: PriceTicks?, in best: inout (price: PriceTicks, since: Nanoseconds)?, _ now: Nanoseconds
+  ) {
+    guard let price else {
+      best = nil
+      return
+    }
+    if best?.price != price { best = (price, now) }
+  }
+
+  private static func copy(_ block: QuotingBlock, to shown: inout InstrumentTelemetry) {
+    guard block != .none else { return }
+    let text = block.staticText
+    withUnsafeMutableBytes(of: &shown.block) { bytes in
+      bytes.copyBytes(
+        from: UnsafeRawBufferPointer(start: text.utf8Start, count: min(text.utf8CodeUnitCount, bytes.count - 1)))
+    }
   }
 }

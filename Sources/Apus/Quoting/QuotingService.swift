@@ -17,7 +17,9 @@ public enum QuotingBlock: UInt8, Sendable, CaseIterable {
   case halted, noNewOrders, slowVenue, staleBook, staleMark, staleIndex, churn, toxicFlow, clockOff
 
   /// For people.
-  public var text: String {
+  public var text: String { "\(staticText)" }
+
+  var staticText: StaticString {
     switch self {
     case .none: "quoting"
     case .sessionNotReady: "the session with the venue is not ready"

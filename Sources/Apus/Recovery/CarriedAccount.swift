@@ -15,6 +15,8 @@ public struct CarriedAccount: Codable, Equatable, Sendable {
     public var feesE8: MoneyE8
     public var boughtLots: Int64
     public var soldLots: Int64
+    /// Value of all executions, 10⁻⁸ of the quote currency.
+    public var tradedE8: MoneyE8
     public var fills: Int
     public var fillsWithoutFee: Int
     /// Executions until then, by the venue's clock, are part of the position, valued at `includedMarkTicks`.
@@ -64,7 +66,7 @@ extension CarriedAccount.Instrument {
     self.init(
       name: name, lotE8: record.lot_e8, positionLots: record.position_lots.rawValue, cashE8: record.cash_e8,
       feesE8: record.fees_e8, boughtLots: record.bought_lots.rawValue, soldLots: record.sold_lots.rawValue,
-      fills: Int(record.fill_count), fillsWithoutFee: Int(record.fills_without_fee),
+      tradedE8: record.traded_e8, fills: Int(record.fill_count), fillsWithoutFee: Int(record.fills_without_fee),
       includedUntil: record.included_until_ns, includedMarkTicks: record.included_mark_ticks.rawValue,
       adjustments: Int(record.adjustment_count))
   }
@@ -104,6 +106,7 @@ extension InstrumentState {
     feesE8 = account.feesE8
     boughtLots = QtyLots(rawValue: account.boughtLots)
     soldLots = QtyLots(rawValue: account.soldLots)
+    tradedE8 = account.tradedE8
     fills = account.fills
     fillsWithoutFee = account.fillsWithoutFee
     includedUntil = account.includedUntil
@@ -120,6 +123,7 @@ extension InstrumentState {
     record.fees_e8 = feesE8
     record.bought_lots = boughtLots
     record.sold_lots = soldLots
+    record.traded_e8 = tradedE8
     record.included_until_ns = includedUntil
     record.included_mark_ticks = includedMark
     record.adjustment_count = UInt32(clamping: positionAdjustments)

@@ -39,6 +39,8 @@ public struct InstrumentState: ~Copyable {
   public internal(set) var fillsWithoutFee = 0
   public internal(set) var boughtLots = QtyLots(rawValue: 0)
   public internal(set) var soldLots = QtyLots(rawValue: 0)
+  /// Value of all executions, 10⁻⁸ of the quote currency.
+  public internal(set) var tradedE8: MoneyE8 = 0
   /// Times that a position stated by the venue differed from ours and was taken over.
   public internal(set) var positionAdjustments = 0
   /// The largest |position| and the largest worst case of either side seen.
@@ -90,6 +92,12 @@ public struct InstrumentState: ~Copyable {
     let (value, first) = includedMark.rawValue.multipliedReportingOverflow(by: qty.rawValue)
     let (cost, second) = value.multipliedReportingOverflow(by: tickLotE8)
     return first || second ? nil : cost
+  }
+
+  /// What may still be bought (or sold) and does not rest by the venue's word: requests without an answer, orders of
+  /// unknown state, executions that were reported and not told.
+  func unproven(_ side: Side) -> QtyLots {
+    side == .buy ? openBuyLots - bids.settledLots : openSellLots - asks.settledLots
   }
 
   mutating func addExposure(_ side: Side, _ delta: QtyLots) {

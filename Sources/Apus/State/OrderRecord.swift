@@ -100,6 +100,13 @@ public struct SideOrders: ~Copyable {
     return lots
   }
 
+  /// What may still trade of orders that rest and have no request in flight.
+  var settledLots: QtyLots {
+    var lots = QtyLots.zero
+    for index in 0..<count where slots[index].pointee.isSettled { lots += slots[index].pointee.worstCaseLots }
+    return lots
+  }
+
   var restingCount: Int {
     var resting = 0
     for index in 0..<count where slots[index].pointee.phaseValue == .live { resting += 1 }

@@ -423,6 +423,7 @@ public struct StateTracker: ~Copyable {
     }
     if let order { take(fill, off: order, now: now) } else { counters.inheritedFills += 1 }
     state.pointee.cashE8 = cash
+    state.pointee.tradedE8 = state.pointee.tradedE8.addingReportingOverflow(abs(cost)).partialValue
     if side == .buy { state.pointee.boughtLots += fill.qty } else { state.pointee.soldLots += fill.qty }
     state.pointee.fills += 1
     state.pointee.feesE8 = fees

@@ -90,13 +90,22 @@ public struct TelemetryReader: ~Copyable, @unchecked Sendable {
       heartbeat: unsafe apus_telemetry_lane_heartbeat(lane),
       state: isKnown ? LaneState(rawValue: view.state) : nil, stateSince: view.since_ns,
       cause: hasState ? text(of: &view.cause) : "", counters: counters, instruments: instruments,
-      halt: unsafe haltSnapshot(lane), watchdog: unsafe watchdogSnapshot(lane))
+      halt: unsafe haltSnapshot(lane), watchdog: unsafe watchdogSnapshot(lane), events: unsafe events(lane))
   }
 
   private func haltSnapshot(_ lane: OpaquePointer) -> HaltSnapshot? {
     var raw = HaltAnswer()
     guard unsafe apus_telemetry_read_halt(lane, &raw) else { return nil }
     return HaltSnapshot(&raw)
+  }
+
+  private func events(_ lane: OpaquePointer) -> [EventSnapshot] {
+    var raw = [LaneEvent](repeating: LaneEvent(), count: Int(APUS_TELEMETRY_EVENTS))
+    let count = unsafe apus_telemetry_read_events(lane, &raw)
+    return raw.prefix(count).map { event in
+      var event = event
+      return EventSnapshot(at: event.at_ns, text: text(of: &event.text))
+    }
   }
 
   private func watchdogSnapshot(_ lane: OpaquePointer) -> WatchdogSnapshot? {

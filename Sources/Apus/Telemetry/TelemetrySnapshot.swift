@@ -96,11 +96,13 @@ public struct LaneSnapshot: Equatable, Sendable {
   /// What the lane says about a halt; `nil` if it has not said anything, as engines before 0.2 do not.
   public var halt: HaltSnapshot?
   public var watchdog: WatchdogSnapshot?
+  /// The last ones, oldest first.
+  public var events: [EventSnapshot]
 
   public init(
     index: Int, name: String, heartbeat: Nanoseconds, state: LaneState?, stateSince: Nanoseconds, cause: String,
     counters: [CounterSnapshot], instruments: [InstrumentSnapshot], halt: HaltSnapshot? = nil,
-    watchdog: WatchdogSnapshot? = nil
+    watchdog: WatchdogSnapshot? = nil, events: [EventSnapshot] = []
   ) {
     self.index = index
     self.name = name
@@ -112,6 +114,7 @@ public struct LaneSnapshot: Equatable, Sendable {
     self.instruments = instruments
     self.halt = halt
     self.watchdog = watchdog
+    self.events = events
   }
 
   /// The value of a counter that this program knows; 0 in a file that lacks it.
@@ -119,6 +122,13 @@ public struct LaneSnapshot: Equatable, Sendable {
     let index = Int(counter.rawValue)
     return counters.indices.contains(index) ? counters[index].value : 0
   }
+}
+
+/// Something that went wrong, or a turn of state, as people read it.
+public struct EventSnapshot: Equatable, Sendable {
+  /// CLOCK_MONOTONIC.
+  public var at: Nanoseconds
+  public var text: String
 }
 
 public struct CounterSnapshot: Equatable, Sendable {
@@ -180,6 +190,27 @@ public struct InstrumentSnapshot: Equatable, Sendable {
   public var observed: Nanoseconds
   /// What closing the position would begin with; `nil` if there is nothing to close, or too little is known.
   public var plan: FlattenSnapshot?
+  /// The position, long and as a short of this size, if all that may still trade does.
+  public var worstLong: QtyLots
+  public var worstShort: QtyLots
+  /// Of that, what is not proven: requests without an answer and orders of unknown state.
+  public var unprovenBuys: QtyLots
+  public var unprovenSells: QtyLots
+  /// Of position and exposure; 0 before the instrument is listed.
+  public var limit: QtyLots
+  public var bought: QtyLots
+  public var sold: QtyLots
+  /// Value of all executions, 10⁻⁸ of the quote currency.
+  public var tradedE8: MoneyE8
+  /// Since when our best has its price, CLOCK_MONOTONIC; `nil` if there is none.
+  public var ownBidSince: Nanoseconds?
+  public var ownAskSince: Nanoseconds?
+  /// When the last ticker came; `nil`: never.
+  public var marketAt: Nanoseconds?
+  /// Times that the venue's position was taken over because it differed.
+  public var adjustments: UInt64
+  /// Why it is not quoted; empty if it is.
+  public var block: String
 
   init(_ raw: inout InstrumentTelemetry, index: Int) {
     self.index = index
@@ -199,6 +230,19 @@ public struct InstrumentSnapshot: Equatable, Sendable {
     fills = raw.fill_count
     quoted = raw.quoted_ns
     observed = raw.observed_ns
+    worstLong = raw.worst_long_lots
+    worstShort = raw.worst_short_lots
+    unprovenBuys = raw.unproven_buy_lots
+    unprovenSells = raw.unproven_sell_lots
+    limit = raw.limit_lots
+    bought = raw.bought_lots
+    sold = raw.sold_lots
+    tradedE8 = raw.traded_e8
+    ownBidSince = raw.own_bid_since_ns == 0 ? nil : raw.own_bid_since_ns
+    ownAskSince = raw.own_ask_since_ns == 0 ? nil : raw.own_ask_since_ns
+    marketAt = raw.market_ns == 0 ? nil : raw.market_ns
+    adjustments = raw.adjustment_count
+    block = text(of: &raw.block)
     if raw.plan_worst_ticks.rawValue != 0 {
       plan = FlattenSnapshot(
         lots: raw.plan_lots, depth: raw.plan_depth_lots, limit: raw.plan_limit_ticks, worst: raw.plan_worst_ticks)

@@ -114,6 +114,15 @@ public struct TelemetryLane: ~Copyable, @unchecked Sendable {
     }
   }
 
+  /// Adds to the last events that people see; of the text, 119 bytes are kept. Not for the hot path.
+  public mutating func add(event: String, at: Nanoseconds) {
+    var event = event
+    event.withUTF8 { text in
+      unsafe apus_telemetry_add_event(
+        lane, UnsafeRawPointer(text.baseAddress)?.assumingMemoryBound(to: CChar.self), text.count, at)
+    }
+  }
+
   /// The memory of one histogram: 16 KiB, zero at first, mapped as long as this lane is.
   public func span(_ span: TelemetrySpan) -> UnsafeMutableRawBufferPointer {
     unsafe UnsafeMutableRawBufferPointer(
