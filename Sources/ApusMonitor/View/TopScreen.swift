@@ -1,0 +1,324 @@
+/// One line of a terminal screen: pieces of text with a style each.
+public struct ScreenLine: Equatable, Sendable {
+  public enum Style: Equatable, Sendable {
+    case plain, dim, bold, title, good, warning, bad
+  }
+
+  public struct Piece: Equatable, Sendable {
+    public var text: String
+    public var style: Style
+  }
+
+  public private(set) var pieces: [Piece] = []
+  public private(set) var width = 0
+
+  public init() {}
+
+  public init(_ text: String, _ style: Style = .plain) { add(text, style) }
+
+  public mutating func add(_ text: String, _ style: Style = .plain) {
+    pieces.append(Piece(text: text, style: style))
+    width += text.count
+  }
+
+  public var text: String { pieces.map(\.text).joined() }
+
+  /// At most `columns` wide; what is cut is marked.
+  func cut(_ columns: Int) -> ScreenLine {
+    guard width > columns else { return self }
+    var line = ScreenLine()
+    for piece in pieces {
+      let left = columns - line.width
+      guard left > 0 else { break }
+      if piece.text.count <= left, line.width + piece.text.count < columns || piece == pieces.last {
+        line.add(piece.text, piece.style)
+      } else {
+        line.add(piece.text.prefix(left - 1) + "…", piece.style)
+        break
+      }
+    }
+    return line
+  }
+
+  /// With escape sequences for the styles, or without any.
+  public func rendered(inColour: Bool) -> String {
+    guard inColour else { return text }
+    return pieces.map { piece in
+      switch piece.style {
+      case .plain: piece.text
+      case .dim: "\u{1B}[2m\(piece.text)\u{1B}[0m"
+      case .bold: "\u{1B}[1m\(piece.text)\u{1B}[0m"
+      case .title: "\u{1B}[7m\(piece.text)\u{1B}[0m"
+      case .good: "\u{1B}[32m\(piece.text)\u{1B}[0m"
+      case .warning: "\u{1B}[33m\(piece.text)\u{1B}[0m"
+      case .bad: "\u{1B}[1;31m\(piece.text)\u{1B}[0m"
+      }
+    }.joined()
+  }
+}
+
+/// Draws an engine on a terminal of any size from 60 × 16: 80 × 24 shows everything that matters, more shows more.
+public struct TopScreen: Sendable {
+  public enum Order: String, CaseIterable, Sendable {
+    case configured, name, pnl, exposure, age
+  }
+
+  /// Where the table of instruments begins, and how it is sorted.
+  public var order = Order.configured
+  public var first = 0
+  /// Shown in place of the list of keys: a question, or an answer.
+  public var prompt: String?
+
+  public init() {}
+
+  /// - Parameters:
+  ///   - view: `nil`: there is nothing to show, and `problem` says why.
+  /// - Returns: exactly `rows` lines of at most `columns` characters.
+  public mutating func draw(_ view: EngineView?, problem: String? = nil, columns: Int, rows: Int) -> [ScreenLine] {
+    var lines: [ScreenLine] = []
+    if let view {
+      lines.append(title(view, columns))
+      for lane in view.lanes { lines += head(lane) }
+      let instruments = view.lanes.flatMap(\.instruments)
+      let events = view.lanes.flatMap { lane in lane.events.map { (lane.name, $0) } }.sorted { $0.1.ago > $1.1.ago }
+      let shownEvents = Array(events.suffix(max(1, min(4, rows - lines.count - 6))))
+      let room = max(1, rows - lines.count - shownEvents.count - 3)
+      lines += table(instruments, columns: columns, room: room)
+      while lines.count < rows - shownEvents.count - 1 { lines.append(ScreenLine()) }
+      for (lane, event) in shownEvents {
+        lines.append(ScreenLine("\(pad(Self.time(event.ago) + " ago", 9)) \(lane): \(event.text)", .dim))
+      }
+    } else {
+      lines.append(ScreenLine(pad("apus top", columns), .title))
+      lines.append(ScreenLine())
+      lines.append(ScreenLine(problem ?? "nothing to show", .bad))
+    }
+    while lines.count < rows - 1 { lines.append(ScreenLine()) }
+    lines = Array(lines.prefix(rows - 1))
+    lines.append(prompt.map { ScreenLine($0, .bold) } ?? Self.keys)
+    return lines.map { $0.cut(columns) }
+  }
+
+  private static let keys = ScreenLine(
+    "p pause  r resume  h halt  o order's journey  s sort  ↑↓ scroll  q quit", .dim)
+
+  // MARK: - The head
+
+  private func title(_ view: EngineView, _ columns: Int) -> ScreenLine {
+    let left = " apus \(view.name)  process \(view.processID)  up \(Self.clock(view.uptime))"
+    let state =
+      view.isAlive ? (view.heartbeatAge > 2 ? "SILENT for \(Self.time(view.heartbeatAge))" : "running") : "NOT RUNNING"
+    let right = "\(state)  PnL \(Self.money(view.pnl)) "
+    var line = ScreenLine(pad(left, max(left.count + 2, columns - right.count)), .title)
+    line.add(right, view.isAlive && view.heartbeatAge <= 2 ? .title : .bad)
+    return line
+  }
+
+  private func head(_ lane: EngineView.Lane) -> [ScreenLine] {
+    func count(_ name: String) -> UInt64 { lane.counters[name] ?? 0 }
+    func rate(_ name: String) -> String { lane.rates[name].map { Self.short($0) } ?? "–" }
+    var first = ScreenLine("\(lane.name) ", .bold)
+    first.add(lane.state, lane.state == "quoting" ? .good : lane.state == "stopped" ? .dim : .warning)
+    first.add(" for \(Self.time(lane.since))")
+    if lane.state != "quoting", !lane.cause.isEmpty { first.add(": \(lane.cause)", .warning) }
+    if lane.heartbeatAge > 2, lane.state != "stopped" {
+      first.add("  no sign of life for \(Self.time(lane.heartbeatAge))", .bad)
+    }
+
+    var ladder = ScreenLine("ladder  ")
+    if let halt = lane.halt, halt.level != "quoting" || halt.latched != "quoting" {
+      ladder.add("\(halt.level) (\(halt.cause)); \(outcome(halt))", .bad)
+    } else {
+      ladder.add("nothing in force", .good)
+    }
+    if let watchdog = lane.watchdog {
+      ladder.add("   watchdog ")
+      ladder.add(watchdog, watchdog == "watching" ? .plain : watchdog == "off" ? .dim : .warning)
+    }
+
+    var budget = ScreenLine("budget  ")
+    let (left, all) = (count("budget_left"), count("message_budget"))
+    budget.add("\(left) of \(all) left", all > 0 && left * 5 < all ? .warning : .plain)
+    budget.add(
+      "  /s: new \(rate("inserts")) amend \(rate("amends")) cancel \(rate("cancels")) mass \(rate("mass_quotes")) wait \(rate("messages_throttled"))"
+    )
+
+    var orders = ScreenLine("orders  ")
+    orders.add("\(count("orders_live")) live, \(count("orders_in_flight")) in flight, ")
+    orders.add("\(count("orders_unknown")) unknown", count("orders_unknown") > 0 ? .warning : .plain)
+    orders.add("   fills \(count("fills"))")
+    for (name, text) in [
+      ("rejects", "rejects"), ("rate_violations", "rate violations"), ("gaps", "gaps"), ("reconnects", "reconnects"),
+      ("limit_breaches", "limit breaches"), ("positions_adjusted", "positions taken over"),
+      ("journal_failed", "journal failed"),
+    ] where count(name) > 0 {
+      orders.add("   \(text) \(count(name))", name == "limit_breaches" || name == "journal_failed" ? .bad : .warning)
+    }
+
+    var lines = [first, ladder, budget, orders]
+    lines.append(ScreenLine("last 10 s       p50      p99    p99.9      max    count", .dim))
+    for span in lane.spans where span.count > 0 {
+      let name = span.name.replacing("_", with: " ")
+      lines.append(
+        ScreenLine(
+          "  \(pad(name, 13))\(right(Self.duration(span.p50), 8)) \(right(Self.duration(span.p99), 8)) \(right(Self.duration(span.p999), 8)) \(right(Self.duration(span.max), 8)) \(right(Self.short(Double(span.count)), 8))"
+        ))
+    }
+    return lines
+  }
+
+  private func outcome(_ halt: EngineView.Halt) -> String {
+    switch halt.outcome {
+    case "verified", "flat":
+      halt.verifiedAgo.map { "verified at the venue \(Self.time($0)) ago" } ?? "verified at the venue"
+    case "working": "\(halt.ordersLeft) orders may still rest"
+    case "closing": "closing the position"
+    case "offline": "no connection: nobody can be asked"
+    default: "obeyed"
+    }
+  }
+
+  // MARK: - The table
+
+  private mutating func table(_ instruments: [EngineView.Instrument], columns: Int, room: Int) -> [ScreenLine] {
+    let wide = columns >= 120
+    let width = min(24, max(14, instruments.map(\.name.count).max() ?? 14))
+    func row(_ cells: [(String, ScreenLine.Style)], _ more: [(String, ScreenLine.Style)]) -> ScreenLine {
+      var line = ScreenLine()
+      let widths = [-width, 9, 9, 6, 6, 5, 9, 8, 9] + [9, 9, 7, 6, 12]
+      for (index, cell) in (cells + (wide ? more : [])).enumerated() {
+        let size = widths[index]
+        line.add(size < 0 ? pad(cell.0, -size) : " " + right(cell.0, size - 1), cell.1)
+      }
+      return line
+    }
+    let sorted = sort(instruments)
+    let bodyRoom = max(1, room - 1)
+    first = max(0, min(first, sorted.count - bodyRoom))
+    let title =
+      sorted.count > bodyRoom ? "\(first + 1)–\(min(sorted.count, first + bodyRoom)) of \(sorted.count)" : "instrument"
+    var lines = [
+      row(
+        [
+          (title, .dim), ("bid", .dim), ("ask", .dim), ("−bp", .dim), ("+bp", .dim), ("age", .dim), ("position", .dim),
+          ("worst", .dim), ("PnL", .dim),
+        ],
+        [("unproven", .dim), ("fees", .dim), ("fills", .dim), ("quoted", .dim), ("traded", .dim)])
+    ]
+    for shown in sorted.dropFirst(first).prefix(bodyRoom) {
+      func price(_ value: Double?) -> String { value.map { Self.fixed($0, shown.priceDecimals) } ?? "–" }
+      func distance(_ side: EngineView.Side?) -> (String, ScreenLine.Style) {
+        guard let side else { return ("–", .warning) }
+        return (side.distanceBps.map { Self.fixed($0, 1) } ?? "·", .plain)
+      }
+      let age = max(shown.ownBid?.age ?? 0, shown.ownAsk?.age ?? 0)
+      let share = shown.limit > 0 ? shown.worst / shown.limit : 0
+      let isStale = (shown.marketAge ?? 0) > 5
+      var line = row(
+        [
+          (shown.name, .bold), (price(shown.bid), isStale ? .warning : .plain),
+          (price(shown.ask), isStale ? .warning : .plain),
+          distance(shown.ownBid), distance(shown.ownAsk),
+          (shown.ownBid == nil && shown.ownAsk == nil ? "–" : Self.time(age), .plain),
+          (
+            shown.position.map { Self.fixed($0, shown.quantityDecimals) } ?? "unknown",
+            shown.position == nil ? .bad : .plain
+          ),
+          (
+            Self.percent(share) + (shown.unproven > 0 ? "*" : ""),
+            share > 1 ? .bad : share > 0.9 ? .warning : .plain
+          ),
+          (Self.money(shown.pnl), shown.pnl < 0 ? .warning : .plain),
+        ],
+        [
+          (Self.fixed(shown.unproven, shown.quantityDecimals), .plain), (Self.money(shown.fees), .plain),
+          ("\(shown.fills)", .plain),
+          (shown.quotedShare.map(Self.percent) ?? "–", .plain), (Self.short(shown.traded), .plain),
+        ])
+      if let block = shown.block { line.add("  \(block)", .warning) }
+      lines.append(line)
+    }
+    return lines
+  }
+
+  private func sort(_ instruments: [EngineView.Instrument]) -> [EngineView.Instrument] {
+    func age(_ shown: EngineView.Instrument) -> Double { max(shown.ownBid?.age ?? 0, shown.ownAsk?.age ?? 0) }
+    func share(_ shown: EngineView.Instrument) -> Double { shown.limit > 0 ? shown.worst / shown.limit : 0 }
+    let by: (EngineView.Instrument, EngineView.Instrument) -> Bool
+    switch order {
+    case .configured: return instruments
+    case .name: by = { $0.name < $1.name }
+    case .pnl: by = { $0.pnl < $1.pnl }
+    case .exposure: by = { share($0) > share($1) }
+    case .age: by = { age($0) > age($1) }
+    }
+    // Equal ones keep their order, so that lines do not jump.
+    return instruments.enumerated().sorted { by($0.1, $1.1) || !by($1.1, $0.1) && $0.0 < $1.0 }.map(\.1)
+  }
+
+  // MARK: - Figures
+
+  private func pad(_ text: String, _ width: Int) -> String {
+    text.count >= width ? String(text.prefix(width)) : text + String(repeating: " ", count: width - text.count)
+  }
+
+  private func right(_ text: String, _ width: Int) -> String {
+    String(repeating: " ", count: max(0, width - text.count)) + text
+  }
+
+  static func fixed(_ value: Double, _ decimals: Int) -> String {
+    guard value.isFinite else { return "–" }
+    var scale = 1.0
+    for _ in 0..<decimals { scale *= 10 }
+    let scaled = (abs(value) * scale).rounded()
+    guard scaled < 1e15 else { return "\(value)" }
+    let digits = String(UInt64(scaled))
+    let padded = String(repeating: "0", count: max(0, decimals + 1 - digits.count)) + digits
+    let whole = padded.dropLast(decimals)
+    return (value < 0 && scaled > 0 ? "−" : "") + whole + (decimals > 0 ? "." + padded.suffix(decimals) : "")
+  }
+
+  static func money(_ value: Double) -> String {
+    abs(value) < 100_000 ? fixed(value, 2) : (value < 0 ? "−" : "") + short(abs(value))
+  }
+
+  static func percent(_ share: Double) -> String { "\(Int((share * 100).rounded())) %" }
+
+  /// 950, 12.3k, 4.5M.
+  static func short(_ value: Double) -> String {
+    switch abs(value) {
+    case ..<10: fixed(value, value == value.rounded() ? 0 : 1)
+    case ..<10_000: fixed(value, 0)
+    case ..<1e6: fixed(value / 1e3, 1) + "k"
+    case ..<1e9: fixed(value / 1e6, 1) + "M"
+    default: fixed(value / 1e9, 1) + "G"
+    }
+  }
+
+  /// 35 s, 12 m, 3 h, in few characters.
+  static func time(_ seconds: Double) -> String {
+    switch seconds {
+    case ..<0.995: "\(Int((seconds * 1000).rounded()))ms"
+    case ..<99.5: "\(Int(seconds.rounded()))s"
+    case ..<5970: "\(Int((seconds / 60).rounded()))m"
+    case ..<356_400: "\(Int((seconds / 3600).rounded()))h"
+    default: "\(Int((seconds / 86_400).rounded()))d"
+    }
+  }
+
+  static func clock(_ seconds: Double) -> String {
+    let whole = Int(seconds)
+    func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
+    return "\(whole / 3600):\(two(whole / 60 % 60)):\(two(whole % 60))"
+  }
+
+  static func duration(_ nanoseconds: Int64) -> String {
+    switch nanoseconds {
+    case ..<1000: "\(nanoseconds) ns"
+    case ..<100_000: fixed(Double(nanoseconds) / 1e3, 1) + " µs"
+    case ..<1_000_000: fixed(Double(nanoseconds) / 1e3, 0) + " µs"
+    case ..<100_000_000: fixed(Double(nanoseconds) / 1e6, 1) + " ms"
+    default: fixed(Double(nanoseconds) / 1e9, 1) + " s"
+    }
+  }
+}
