@@ -23,6 +23,8 @@ struct Fill {
   var feeE8: MoneyE8
   var feeRateE6: Int64
   var indexE8: Int64
+  /// Middle of the others' best quotes.
+  var midE8: Int64
   var fundingMarkE8: Int64
   var positionAfter: QtyLots
   var realisedAfterE8: MoneyE8
