@@ -109,7 +109,7 @@ struct FillOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Draw both from what an engine's journal has measured: half of the time from request to reply for orders; for "
-        + "market data its wall clock less the venue's time where the two clocks agree, else the same.",
+        + "market data as much more as each book took longer than the fastest, by the venue's time in it.",
       valueName: "dir"),
     completion: .directory)
   var latencyFrom: String?
@@ -162,7 +162,7 @@ struct FillOptions: ParsableArguments {
     plan.replyLatency = .measured(measured.order)
     plan.feedLatency = .measured(measured.feed)
     if !measured.isFeedMeasured {
-      complain("the clocks of \(path) do not agree: market data takes as long as orders do")
+      complain("the clocks of \(path) drift apart or were set: market data takes as long as orders do")
     }
   }
 }

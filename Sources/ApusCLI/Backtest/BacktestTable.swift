@@ -8,14 +8,21 @@ struct BacktestTable {
 
   private typealias Row = (name: String, value: (BacktestReport) -> String)
 
-  private static func money(_ e8: MoneyE8) -> String { Figures.decimal(e8: e8, places: 2, sign: true) }
+  private static func money(_ e8: MoneyE8) -> String {
+    Figures.decimal(e8: rounded(e8, 1_000_000), places: 2, sign: true)
+  }
+
+  /// To a whole number of `step`, half away from zero.
+  private static func rounded(_ e8: Int64, _ step: Int64) -> Int64 {
+    (e8 + (e8 < 0 ? -step : step) / 2) / step * step
+  }
 
   private static func share(_ part: Int64, _ whole: Int64) -> String {
     whole > 0 ? Figures.percent(Double(part) / Double(whole)) : "none"
   }
 
   private static func basisPoints(e8: Int64, _ time: Nanoseconds) -> String {
-    time > 0 ? Figures.decimal(e8: e8 * 10_000, places: 2) + " bp" : "none"
+    time > 0 ? Figures.decimal(e8: rounded(e8 * 10_000, 1_000_000), places: 2) + " bp" : "none"
   }
 
   private static func signedBasisPoints(_ value: Double?) -> String {
@@ -43,7 +50,7 @@ struct BacktestTable {
       ),
       ("refused (of it for their rate)", { "\($0.messages.refused) (\($0.messages.violations))" }),
       ("fills as maker, as taker", { "\($0.total.makerFills), \($0.total.takerFills)" }),
-      ("traded, USD", { Figures.decimal(e8: $0.total.tradedE8, places: 0) }),
+      ("traded, USD", { Figures.decimal(e8: Self.rounded($0.total.tradedE8, 100_000_000), places: 0) }),
     ]
     for place in reports[0].total.markouts.indices {
       let seconds = reports[0].total.markouts[place].horizon / 1_000_000_000
@@ -62,7 +69,10 @@ struct BacktestTable {
       ("fees, USD", { Self.money(-$0.total.feesE8) }),
       ("funding, USD", { Self.money($0.total.fundingE8) }),
       ("profit, USD", { Self.money($0.total.profitE8) }),
-      ("deepest fall of the profit, USD", { Figures.decimal(e8: $0.total.drawdownE8, places: 2) }),
+      (
+        "deepest fall of the profit, USD",
+        { Figures.decimal(e8: Self.rounded($0.total.drawdownE8, 1_000_000), places: 2) }
+      ),
     ]
     if reports.count == 1, reports[0].instruments.count > 1 {
       for (index, instrument) in reports[0].instruments.enumerated() {

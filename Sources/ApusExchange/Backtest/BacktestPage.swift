@@ -65,7 +65,7 @@ extension BacktestReport {
     .legend { display: flex; flex-wrap: wrap; gap: 2px 14px; font-size: .82rem; color: var(--soft); margin: 0 0 4px; }
     .legend i { display: inline-block; width: 12px; height: 10px; margin-right: 5px; border-radius: 2px; }
     .legend i.line { height: 3px; vertical-align: 3px; }
-    .read { min-height: 1.4em; font-size: .82rem; color: var(--soft); font-variant-numeric: tabular-nums; }
+    .read { min-height: 1.3em; margin-bottom: -6px; font-size: .82rem; color: var(--soft); font-variant-numeric: tabular-nums; }
     nav { display: flex; gap: 6px; flex-wrap: wrap; margin: 0 0 12px; }
     button { font: inherit; font-size: .9rem; color: var(--ink); background: var(--card); border: 1px solid var(--line);
       border-radius: 6px; padding: 4px 12px; cursor: pointer; }
@@ -74,9 +74,11 @@ extension BacktestReport {
     table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
     th, td { text-align: right; padding: 4px 8px; border-bottom: 1px solid var(--line); white-space: nowrap; }
     th:first-child, td:first-child { text-align: left; white-space: normal; }
-    .scroll td:first-child { white-space: nowrap; }
+    #fills td:first-child { white-space: nowrap; }
     th { color: var(--soft); font-weight: 500; }
     .good { color: var(--good); } .bad { color: var(--bad); }
+    .drag { font-size: .82rem; margin: 4px 0 0; }
+    @media (pointer: coarse) { .drag { display: none; } }
     summary { cursor: pointer; font-weight: 600; }
     </style>
     </head>
@@ -94,7 +96,7 @@ extension BacktestReport {
       <span><i class="line" style="background:var(--buy)"></i>own bid</span><span><i class="line" style="background:var(--sell)"></i>own ask</span>
       <span style="color:var(--buy)">▲ bought</span><span style="color:var(--sell)">▼ sold</span><span>hollow: as taker</span></div>
       <canvas id="price" height="320"></canvas><div class="read" id="price-read"></div>
-      <p style="font-size:.82rem;margin:4px 0 0">Drag over a chart to look closer, click twice for all of it.</p></section>
+      <p class="drag">Drag over a chart to look closer, click twice for all of it.</p></section>
     <section><h2>Position</h2><canvas id="position" height="150"></canvas><div class="read" id="position-read"></div></section>
     <div class="two">
       <section><h2>Where the profit comes from, USD</h2><canvas id="parts" height="230"></canvas></section>
@@ -140,7 +142,7 @@ extension BacktestReport {
 
     function steps(low, high, count) {
       const span = high - low || 1, raw = span / count, power = Math.pow(10, Math.floor(Math.log10(raw)));
-      const step = [1, 2, 5, 10].map(f => f * power).find(s => s >= raw) || 10 * power;
+      const step = [1, 2, 5, 10].map(f => f * power).find(s => s >= raw * .8) || 10 * power;
       const list = [];
       for (let v = Math.ceil(low / step) * step; v <= high + step * 1e-9; v += step) list.push(v);
       return { list, step };
@@ -150,7 +152,7 @@ extension BacktestReport {
     function axes(g, wide, high, low, top, label) {
       const pad = (top - low || Math.abs(top) || 1) * .06;
       low -= pad; top += pad;
-      const marks = steps(low, top, Math.max(3, Math.round(high / 50)));
+      const marks = steps(low, top, Math.max(4, Math.round(high / 45)));
       const texts = marks.list.map(v => label(v, marks.step));
       const left = Math.ceil(Math.max(...texts.map(t => g.measureText(t).width), 20)) + 10, bottom = 20, right = 8;
       const x = t => left + (t - from) / (to - from || 1) * (wide - left - right);
@@ -230,6 +232,7 @@ extension BacktestReport {
         const up = [], down = [];
         for (const i of shown) if (S.bid[i] && S.ask[i]) { up.push([m.x(T[i]), m.y(Math.max(S.ask[i], S.high[i] / 2) * tick)]); down.push([m.x(T[i]), m.y(Math.min(S.bid[i], S.low[i] / 2) * tick)]); }
         up.forEach((p, i) => i ? g.lineTo(...p) : g.moveTo(...p)); down.reverse().forEach(p => g.lineTo(...p)); g.closePath(); g.fill(); g.globalAlpha = 1;
+        g.strokeStyle = color("buy-soft"); g.lineWidth = 1; g.stroke();
         line(g, m, a, b, i => own(S.ownBid, i), color("buy"), 1, true);
         line(g, m, a, b, i => own(S.ownAsk, i), color("sell"), 1, true);
         const r = fills.length > 1500 ? 2.5 : fills.length > 300 ? 3.5 : 5;
@@ -266,7 +269,7 @@ extension BacktestReport {
         const values = list.map(b => b.value).concat(0);
         let low = Math.min(...values), top = Math.max(...values);
         if (low === top) top = 1;
-        const up = top > 0 ? 20 : 6, down = (low < 0 ? 20 : 4) + 34;
+        const up = top > 0 ? 20 : 6, down = (low < 0 ? 22 : 6) + (list.some(b => b.more) ? 34 : 20);
         const y = v => up + (top - v) / (top - low) * (h - up - down);
         const width = w / list.length;
         g.textAlign = "center";
@@ -277,7 +280,7 @@ extension BacktestReport {
           g.fillStyle = color("ink"); g.textBaseline = b.value < 0 ? "top" : "bottom";
           g.fillText(b.none ? "none" : text(b.value), x, y(b.value) + (b.value < 0 ? 3 : -3));
           g.fillStyle = color("soft"); g.textBaseline = "alphabetic";
-          g.fillText(b.name, x, h - 20); if (b.more) g.fillText(b.more, x, h - 5);
+          g.fillText(b.name, x, h - (b.more ? 20 : 5)); if (b.more) g.fillText(b.more, x, h - 5);
         });
         g.strokeStyle = color("soft"); g.lineWidth = 1; g.beginPath(); g.moveTo(0, Math.round(y(0)) + .5); g.lineTo(w, Math.round(y(0)) + .5); g.stroke();
       });
@@ -288,7 +291,7 @@ extension BacktestReport {
 
     function drawBars() {
       const F = figures();
-      bars("parts", 230, [
+      bars("parts", innerWidth > 760 ? 330 : 230, [
         { name: "spread", value: F.spreadE8 / 1e8 }, { name: "inventory", value: F.inventoryE8 / 1e8 },
         { name: "fees", value: -F.feesE8 / 1e8 }, { name: "funding", value: F.fundingE8 / 1e8 },
         { name: "profit", value: F.profitE8 / 1e8 } ], v => signed(v, Math.abs(v) >= 1000 ? 0 : 2));
@@ -301,12 +304,12 @@ extension BacktestReport {
 
     function write() {
       const C = R.circumstances, I = R.instruments[chosen], F = figures(), lot = I.lotE8 / 1e8, lots = places(lot);
-      $("how").textContent = [C.feeds.join(", "), clock(C.duration / 1e9) + " of market",
+      $("how").textContent = [clock(C.duration / 1e9) + " of market",
         C.model === "recorded" ? "as recorded" : "queue model " + C.model, C.feedLatency && "feed " + C.feedLatency, C.orderLatency && "orders " + C.orderLatency,
         C.model === "recorded" ? "" : "seed " + C.seed].filter(Boolean).join(" · ");
       if (C.failure) { $("failure").hidden = false; $("failure").textContent = "The run ended early: " + C.failure; }
       const share = t => F.watched ? (t / F.watched * 100).toFixed(1) + " %" : "none";
-      const tiles = [["profit after fees, USD", usd(F.profitE8), tone(F.profitE8)], ["spread captured", usd(F.spreadE8), tone(F.spreadE8)],
+      const tiles = [["profit, USD", usd(F.profitE8), tone(F.profitE8)], ["spread captured", usd(F.spreadE8), tone(F.spreadE8)],
         ["inventory", usd(F.inventoryE8), tone(F.inventoryE8)], ["fees paid", number(F.feesE8 / 1e8, 2), ""], ["funding", usd(F.fundingE8), tone(F.fundingE8)],
         ["fills", number(F.makerFills + F.takerFills, 0), ""], ["traded, USD", number(F.tradedE8 / 1e8, 0), ""], ["both sides quoted", share(F.quotedBoth), ""]];
       $("tiles").replaceChildren(...tiles.map(([name, value, kind]) => { const d = element("div", "", "tile"); d.append(element("b", value, kind), element("span", name)); return d; }));

@@ -35,9 +35,10 @@ public enum LatencyModel: Sendable, Equatable {
 /// What an engine's journal says about the way to its venue and back.
 ///
 /// A request and its reply are found by their id; half of the time between them is taken for each way, so that the
-/// venue's own work counts as network. For the feed it is the engine's wall clock when a book came in, less the venue's
-/// time in it: that needs two clocks that agree. Where any of these is negative or their median above a second, the
-/// clocks do not, and half of the request's time is taken instead.
+/// venue's own work counts as network. For the feed it is by how much longer each book took than the fastest one, by the
+/// engine's wall clock and the venue's time in it, and as the fastest one's time the fastest request's half: two clocks
+/// that differ by a constant will do. Where half of the books took more than a second longer, the clocks have no
+/// constant difference, and the requests' times are taken for the feed too.
 public struct JournalLatencies: Sendable {
   public var order: [Nanoseconds] = []
   public var feed: [Nanoseconds] = []
@@ -75,8 +76,9 @@ public struct JournalLatencies: Sendable {
       }
     }
     let sorted = feed.sorted()
-    isFeedMeasured = !sorted.isEmpty && sorted[0] >= 0 && sorted[sorted.count / 2] <= 1_000_000_000
-    if !isFeedMeasured { feed = order }
+    let fastest = order.min() ?? 0
+    isFeedMeasured = !sorted.isEmpty && sorted[sorted.count / 2] - sorted[0] <= 1_000_000_000
+    feed = isFeedMeasured ? feed.map { $0 - sorted[0] + fastest } : order
   }
 
   /// The last `"time":` of a book message: seconds since the epoch, with decimals.
