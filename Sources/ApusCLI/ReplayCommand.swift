@@ -53,6 +53,7 @@ struct ReplayCommand: ParsableCommand {
   }
 
   func run() throws {
+    let journalPath = JournalDirectory.find(directory)
     if let whatIf { return try WhatIf.run(journal: journalPath, epoch: epoch, configPath: whatIf, options: fills) }
     var replay: Replay
     do {
@@ -83,8 +84,6 @@ struct ReplayCommand: ParsableCommand {
     if differs { throw Exit.replayDiffers }
     if damaged { throw Exit.damaged }
   }
-
-  private var journalPath: String { JournalDirectory.path(in: directory) }
 
   private func show(_ run: Replay.Run) {
     if let refusal = run.refusal {

@@ -36,7 +36,7 @@ import Testing
       if below(3) == 0 {
         let isSell = below(2) == 0
         lines.append(
-          #"\#(time + 2000) {"stream":"btcusdt@trade","data":{"e":"trade","E":1,"T":1,"s":"BTCUSDT","t":\#(step),"p":"\#(price(isSell ? bid - below(8) : bid + 1 + below(8)))","q":"\#(size(1 + below(400)))","X":"MARKET","m":\#(isSell)}}"#
+          #"\#(time + 2000) {"stream":"btcusdt@trade","data":{"e":"trade","E":1,"T":1,"s":"BTCUSDT","t":\#(step),"p":"\#(price(isSell ? bid - below(40) : bid + 1 + below(40)))","q":"\#(size(1 + below(400)))","X":"MARKET","m":\#(isSell)}}"#
         )
       }
     }

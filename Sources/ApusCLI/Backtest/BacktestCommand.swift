@@ -149,7 +149,7 @@ struct FillOptions: ParsableArguments {
     guard latency == nil, feedLatency == nil else {
       throw ValidationError("--latency-from measures what --latency and --feed-latency say: give one or the other")
     }
-    let path = JournalDirectory.path(in: latencyFrom)
+    let path = JournalDirectory.find(latencyFrom)
     let measured: JournalLatencies
     do { measured = try JournalLatencies(path: path) } catch { throw Exit.fail(Exit.unreadable, "\(error)") }
     guard !measured.order.isEmpty else {
@@ -187,7 +187,7 @@ struct BacktestFeed: ExpressibleByArgument {
   init?(argument: String) {
     var isDirectory: ObjCBool = false
     if FileManager.default.fileExists(atPath: argument, isDirectory: &isDirectory), isDirectory.boolValue {
-      path = JournalDirectory.path(in: argument)
+      path = JournalDirectory.find(argument)
       return
     }
     guard let feed = FeedArgument(argument: argument) else { return nil }
