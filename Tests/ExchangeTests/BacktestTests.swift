@@ -93,7 +93,7 @@ import Testing
   // MARK: - Sums
 
   @Test(arguments: [QueueModel.riskAverse, .power(2), .log])
-  func `equal seeds give equal bytes, and the parts add up to the profit`(_ model: QueueModel) throws {
+  func `R50 equal seeds give equal bytes, and the parts add up to the profit`(_ model: QueueModel) throws {
     func report(_ seed: UInt64) throws -> BacktestReport {
       let plan = plan {
         $0.fillModel = FillModel(queue: model)
@@ -155,7 +155,7 @@ import Testing
     #expect(try JSONDecoder().decode(BacktestReport.self, from: data) == report)
     let lines = report.csv().split(separator: "\n")
     #expect(lines.count == report.instruments[0].fills.count + 1)
-    #expect(lines[0].hasPrefix("time_s,instrument,side,role,price,quantity,fee,mid,position_after,mid_1s"))
+    #expect(lines[0].hasPrefix("time_s,instrument,side,role,cause,price,quantity,fee,mid,position_after,mid_1s"))
   }
 
   // MARK: - Journals

@@ -154,6 +154,7 @@ private let opening: [FlowEvent] = [
     #expect(desk.fills.map(\.lots.rawValue) == [expected.first, expected.second])
     #expect(desk.fills[1].time == 700 * millisecond)
     #expect(desk.fills.allSatisfy { $0.isMaker && $0.priceE8 == 61_800_00000000 && $0.midE8 == 61_800_50000000 })
+    #expect(desk.fills.map(\.cause) == [.queue, .through])
     let position = desk.account.positions[0]
     #expect(position.lots == 5)
     #expect(position.cash == -309_00000000)
@@ -166,6 +167,8 @@ private let opening: [FlowEvent] = [
     #expect(instrument.boughtLots == 5)
     #expect(instrument.marketLots == 24)
     #expect(instrument.figures.makerFills == 2)
+    #expect(
+      [instrument.figures.queueFills, instrument.figures.throughFills, instrument.figures.quoteFills] == [1, 1, 0])
     #expect(instrument.figures.spreadE8 == 250_000)
     #expect(instrument.figures.inventoryE8 == 1_500_000)
     #expect(instrument.figures.feesE8 == 3_000_000)
@@ -280,7 +283,7 @@ private let opening: [FlowEvent] = [
     desk.go(to: 350 * millisecond)
     // The bids of others at 61,800 are stale once somebody offers there; we take the 3, and said again they are the same 3.
     #expect(desk.fills.map(\.lots.rawValue) == [3])
-    #expect(desk.fills[0].isMaker)
+    #expect(desk.fills[0].isMaker && desk.fills[0].cause == .quote)
     desk.go(to: 450 * millisecond)
     #expect(desk.fills.map(\.lots.rawValue) == [3, 1])
     // 2 left of 4, all of them used; then 5: three more than that.

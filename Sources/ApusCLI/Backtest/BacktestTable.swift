@@ -50,6 +50,13 @@ struct BacktestTable {
       ),
       ("refused (of it for their rate)", { "\($0.messages.refused) (\($0.messages.violations))" }),
       ("fills as maker, as taker", { "\($0.total.makerFills), \($0.total.takerFills)" }),
+      (
+        "of it at the price, through it, by quotes",
+        {
+          $0.total.queueFills + $0.total.throughFills + $0.total.quoteFills > 0 || $0.total.makerFills == 0
+            ? "\($0.total.queueFills), \($0.total.throughFills), \($0.total.quoteFills)" : "not known"
+        }
+      ),
       ("traded, USD", { Figures.decimal(e8: Self.rounded($0.total.tradedE8, 100_000_000), places: 0) }),
     ]
     for place in reports[0].total.markouts.indices {

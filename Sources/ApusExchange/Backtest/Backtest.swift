@@ -83,7 +83,7 @@ final class BacktestRecorder: TrialObserver {
       seenFills += 1
       tally.add(
         fill.market, time: fill.time, side: fill.side, priceE8: fill.priceE8, lots: fill.lots.rawValue,
-        isMaker: fill.isMaker, feeE8: fill.feeE8, midE8: fill.midE8)
+        isMaker: fill.isMaker, feeE8: fill.feeE8, midE8: fill.midE8, cause: fill.cause)
     }
     for (index, position) in account.positions.enumerated() {
       tally.tracks[index].fundingE8 = position.settledFundingE8 + position.fundingE8(venue.markets[index])

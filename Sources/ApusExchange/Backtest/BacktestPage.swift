@@ -89,7 +89,8 @@ extension BacktestReport {
     <p id="failure" class="failure" hidden></p>
     <nav id="choice" hidden></nav>
     <div class="tiles" id="tiles"></div>
-    <section><h2>Profit, USD</h2><div class="legend"><span><i class="line" style="background:var(--profit)"></i>at the mid, after fees and funding</span></div>
+    <section><h2>Profit, USD</h2><div class="legend"><span><i class="line" style="background:var(--profit)"></i>at the mid, after fees and funding</span>
+      <span id="all-legend" hidden><i class="line" style="background:var(--position)"></i>all instruments</span></div>
       <canvas id="profit" height="190"></canvas><div class="read" id="profit-read"></div></section>
     <section><h2>Quotes against the market</h2>
       <div class="legend"><span><i style="background:var(--buy-soft)"></i>others' bid to ask, with the range of the mid</span>
@@ -206,17 +207,19 @@ extension BacktestReport {
       const I = R.instruments[chosen], S = I.series, tick = I.tickE8 / 1e8, lot = I.lotE8 / 1e8;
       const pricePlaces = places(tick), lotPlaces = places(lot);
       const [a, b] = view();
-      const profit = i => R.instruments.length === 1 ? S.profitE8[i] / 1e8 : R.instruments.reduce((sum, k) => sum + k.series.profitE8[i], 0) / 1e8;
+      const profit = i => S.profitE8[i] / 1e8, isOne = R.instruments.length === 1;
+      const all = i => R.instruments.reduce((sum, k) => sum + k.series.profitE8[i], 0) / 1e8;
       const label = (v, step) => number(v, Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
       const shown = []; for (let i = a; i <= b; i++) shown.push(i);
 
       chart("profit", 190, (g, w, h) => {
-        const [low, top] = range(shown.map(profit), true);
+        const [low, top] = range(isOne ? shown.map(profit) : shown.map(profit).concat(shown.map(all)), true);
         const m = axes(g, w, h, low, top, label);
         g.strokeStyle = color("soft"); g.lineWidth = 1; g.beginPath(); g.moveTo(m.left, Math.round(m.y(0)) + .5); g.lineTo(w - m.right, Math.round(m.y(0)) + .5); g.stroke();
+        if (!isOne) line(g, m, a, b, all, color("position"), 1.2, false);
         line(g, m, a, b, profit, color("profit"), 1.6, false);
         g.restore();
-        maps.profit = { m, text: i => "profit " + signed(profit(i), 2) + " USD" };
+        maps.profit = { m, text: i => "profit " + signed(profit(i), 2) + " USD" + (isOne ? "" : ", all instruments " + signed(all(i), 2)) };
       });
 
       const own = (list, i) => list[i] ? list[i] * tick : null;
@@ -322,6 +325,7 @@ extension BacktestReport {
       const list = [["bid quoted, ask quoted", share(F.quotedBid) + ", " + share(F.quotedAsk)],
         ["mean distance of the best quotes from the mid, bid and ask", distance(F.bidDistanceE8, F.quotedBid) + ", " + distance(F.askDistanceE8, F.quotedAsk)],
         ["fills as maker, as taker", number(F.makerFills, 0) + ", " + number(F.takerFills, 0)],
+        ["of it by trades at the price, through it, by quotes", C.model === "recorded" ? "not known" : number(F.queueFills, 0) + ", " + number(F.throughFills, 0) + ", " + number(F.quoteFills, 0)],
         ["bought, sold", number(I.boughtLots * lot, lots) + ", " + number(I.soldLots * lot, lots)],
         ["share of what the market traded", I.marketLots ? ((I.boughtLots + I.soldLots) / I.marketLots * 100).toFixed(2) + " %" : "none"],
         ["position at the end, largest, mean", signed(I.positionLots * lot, lots) + ", " + number(I.largestPositionLots * lot, lots) + ", " + number(I.meanPositionMilliLots * lot / 1000, lots)],
@@ -362,7 +366,7 @@ extension BacktestReport {
       canvas.addEventListener("dblclick", () => { from = T[0]; to = end; drawAll(); });
     }
     if (R.instruments.length > 1) {
-      $("choice").hidden = false;
+      $("choice").hidden = $("all-legend").hidden = false;
       R.instruments.forEach((k, i) => { const b = element("button", k.name); b.addEventListener("click", () => choose(i)); $("choice").append(b); });
     }
     window.addEventListener("resize", () => { drawAll(); drawBars(); });

@@ -52,6 +52,10 @@ public struct BacktestReport: Codable, Sendable, Equatable {
     public var askDistanceE8: Int64 = 0
     public var makerFills = 0
     public var takerFills = 0
+    /// The maker's fills by what made them: a recorded trade at the price, one through it, a quote. 0 where it is not known.
+    public var queueFills = 0
+    public var throughFills = 0
+    public var quoteFills = 0
     public var tradedE8: MoneyE8 = 0
     /// Σ over fills: distance of the price from the mid of the moment, on our side.
     public var spreadE8: MoneyE8 = 0
@@ -83,6 +87,7 @@ public struct BacktestReport: Codable, Sendable, Equatable {
     public var time: Nanoseconds
     public var isBuy: Bool
     public var isMaker: Bool
+    public var cause: FillCause
     public var priceE8: Int64
     public var lots: Int64
     public var feeE8: MoneyE8
@@ -141,7 +146,7 @@ public struct BacktestReport: Codable, Sendable, Equatable {
 
   /// One line for each fill, under a line of names.
   public func csv() -> String {
-    var text = "time_s,instrument,side,role,price,quantity,fee,mid,position_after"
+    var text = "time_s,instrument,side,role,cause,price,quantity,fee,mid,position_after"
     let horizons = total.markouts.map(\.horizon)
     for horizon in horizons { text += ",mid_\(horizon / 1_000_000_000)s" }
     text += "\n"
@@ -150,6 +155,7 @@ public struct BacktestReport: Codable, Sendable, Equatable {
       for fill in instrument.fills {
         var line = [
           Self.decimal(fill.time / 10), instrument.name, fill.isBuy ? "buy" : "sell", fill.isMaker ? "maker" : "taker",
+          fill.cause.rawValue,
           price(fill.priceE8), price(fill.lots * instrument.lotE8), price(fill.feeE8), price(fill.midE8),
           price(fill.positionAfter * instrument.lotE8),
         ]

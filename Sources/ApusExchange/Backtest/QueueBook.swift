@@ -32,6 +32,7 @@ final class QueueBook {
   struct Execution {
     var order: VenueOrder
     var lots: Int64
+    var cause: FillCause
   }
 
   let model: FillModel
@@ -176,7 +177,7 @@ final class QueueBook {
       if side.isBetter(order.price, than: price) {
         // The trade went through our price: nobody stood before us any more.
         places[index].ahead = 0
-        fill(order, min(order.remaining.rawValue, left), &left, &found)
+        fill(order, min(order.remaining.rawValue, left), .through, &left, &found)
         continue
       }
       guard order.price == price else { break }
@@ -189,13 +190,15 @@ final class QueueBook {
       places[index].ahead = max(0, ahead - volume)
       // Whole lots only; a position known to a millionth of a lot is whole.
       let reach = Int64((volume - ahead + 1e-6).rounded(.down))
-      if reach > 0 { fill(order, min(order.remaining.rawValue, reach), &left, &found) }
+      if reach > 0 { fill(order, min(order.remaining.rawValue, reach), .queue, &left, &found) }
     }
   }
 
-  private func fill(_ order: VenueOrder, _ lots: Int64, _ left: inout Int64, _ found: inout [Execution]) {
+  private func fill(
+    _ order: VenueOrder, _ lots: Int64, _ cause: FillCause, _ left: inout Int64, _ found: inout [Execution]
+  ) {
     guard lots > 0 else { return }
     left -= lots
-    found.append(Execution(order: order, lots: lots))
+    found.append(Execution(order: order, lots: lots, cause: cause))
   }
 }

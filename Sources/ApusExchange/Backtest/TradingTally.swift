@@ -130,7 +130,7 @@ final class TradingTally {
 
   func add(
     _ index: Int, time: Nanoseconds, side: Side, priceE8: Int64, lots: Int64, isMaker: Bool, feeE8: MoneyE8,
-    midE8: Int64
+    midE8: Int64, cause: FillCause = .match
   ) {
     let grid = tracks[index].grid
     let value = valueE8(lots: lots, priceE8: priceE8, grid: grid)
@@ -140,12 +140,19 @@ final class TradingTally {
     tracks[index].report.figures.tradedE8 += value
     tracks[index].report.figures.spreadE8 += side.sign * (valueE8(lots: lots, priceE8: midE8, grid: grid) - value)
     if isMaker { tracks[index].report.figures.makerFills += 1 } else { tracks[index].report.figures.takerFills += 1 }
+    switch cause {
+    case .match: break
+    case .queue: tracks[index].report.figures.queueFills += 1
+    case .through: tracks[index].report.figures.throughFills += 1
+    case .quote: tracks[index].report.figures.quoteFills += 1
+    }
     if side == .buy { tracks[index].report.boughtLots += lots } else { tracks[index].report.soldLots += lots }
     tracks[index].report.largestPositionLots = max(
       tracks[index].report.largestPositionLots, abs(tracks[index].lots))
     tracks[index].report.fills.append(
       BacktestReport.Fill(
-        time: time, isBuy: side == .buy, isMaker: isMaker, priceE8: priceE8, lots: lots, feeE8: feeE8, midE8: midE8,
+        time: time, isBuy: side == .buy, isMaker: isMaker, cause: cause, priceE8: priceE8, lots: lots, feeE8: feeE8,
+        midE8: midE8,
         positionAfter: tracks[index].lots, midsAfter: Array(repeating: nil, count: Self.horizons.count)))
   }
 
@@ -259,6 +266,9 @@ final class TradingTally {
     total.quotedAsk += figures.quotedAsk
     total.makerFills += figures.makerFills
     total.takerFills += figures.takerFills
+    total.queueFills += figures.queueFills
+    total.throughFills += figures.throughFills
+    total.quoteFills += figures.quoteFills
     total.tradedE8 += figures.tradedE8
     total.spreadE8 += figures.spreadE8
     total.inventoryE8 += figures.inventoryE8

@@ -34,18 +34,18 @@ extension SimulatedVenue {
         aggressor.opposite, slot, handle: left == 0 ? 0 : report.makerHandle, lots: left)
       if taker != nil { market.queue?.take(aggressor.opposite, price.rawValue, quantity.rawValue) }
     } else if let maker = orders[Int(report.makerTag)] {
-      fill(maker: maker, price, quantity)
+      fill(maker: maker, price, quantity, market.queue != nil && taker == nil ? .quote : .match)
     }
     if let taker {
       taker.remaining -= quantity
-      bookFill(taker, price, quantity, isMaker: false)
+      bookFill(taker, price, quantity, isMaker: false, .match)
       // What an amend takes is not protected (reference 6.2): an amended order has its handle already.
       if taker.isQuote, taker.handle == 0 { charge(taker, quantity) }
     }
   }
 
   /// A resting order of a participant has traded.
-  private func fill(maker: VenueOrder, _ price: PriceTicks, _ quantity: QtyLots) {
+  private func fill(maker: VenueOrder, _ price: PriceTicks, _ quantity: QtyLots, _ cause: FillCause) {
     if maker.side == .buy {
       maker.account.positions[maker.market.index].openBuys -= quantity.rawValue
     } else {
@@ -53,7 +53,7 @@ extension SimulatedVenue {
     }
     maker.remaining -= quantity
     let first = maker.fills.count
-    bookFill(maker, price, quantity, isMaker: true)
+    bookFill(maker, price, quantity, isMaker: true, cause)
     if maker.isQuote { charge(maker, quantity) }
     if maker.remaining == .zero {
       finish(maker, state: .filled, deletion: .filled)
@@ -63,13 +63,16 @@ extension SimulatedVenue {
     notify(maker, change: .fill, newFills: maker.fills[first...])
   }
 
-  private func bookFill(_ order: VenueOrder, _ price: PriceTicks, _ lots: QtyLots, isMaker: Bool) {
+  private func bookFill(
+    _ order: VenueOrder, _ price: PriceTicks, _ lots: QtyLots, isMaker: Bool, _ cause: FillCause
+  ) {
     order.filled += lots
     let market = order.market
     let priceE8 = price.rawValue * market.spec.grid.tickE8
     order.fills.append(order.account.fills.count)
     if market.legs.isEmpty {
-      bookTrade(order, market, order.side, priceE8: priceE8, orderPriceE8: priceE8, lots, isMaker: isMaker, leg: 0)
+      bookTrade(
+        order, market, order.side, priceE8: priceE8, orderPriceE8: priceE8, lots, isMaker: isMaker, cause, leg: 0)
     } else {
       // The near leg trades at its mark, the far one at the distance that was agreed.
       let tick = market.legs[1].spec.grid.tickE8
@@ -77,7 +80,7 @@ extension SimulatedVenue {
       for (leg, legPriceE8) in [nearE8 + priceE8, nearE8].enumerated() {
         bookTrade(
           order, market.legs[leg], leg == 0 ? order.side : order.side.opposite, priceE8: legPriceE8,
-          orderPriceE8: priceE8, lots, isMaker: isMaker, leg: leg)
+          orderPriceE8: priceE8, lots, isMaker: isMaker, cause, leg: leg)
       }
     }
     nextFillNumber += 1
@@ -87,7 +90,7 @@ extension SimulatedVenue {
   /// One trade of an account: of the order's own instrument, or of one of its legs.
   private func bookTrade(
     _ order: VenueOrder, _ market: Market, _ side: Side, priceE8: Int64, orderPriceE8: Int64, _ lots: QtyLots,
-    isMaker: Bool, leg: Int
+    isMaker: Bool, _ cause: FillCause, leg: Int
   ) {
     let account = order.account
     var rate = isMaker ? configuration.makerFeeE6 : configuration.takerFeeE6
@@ -110,7 +113,7 @@ extension SimulatedVenue {
       Fill(
         number: nextFillNumber, orderNumber: order.number, clientID: order.clientID, label: order.label,
         market: market.index, orderMarket: order.market.index, legIndex: leg, side: side, priceE8: priceE8,
-        orderPriceE8: orderPriceE8, lots: lots, isMaker: isMaker, time: now, feeE8: fee,
+        orderPriceE8: orderPriceE8, lots: lots, isMaker: isMaker, cause: cause, time: now, feeE8: fee,
         feeRateE6: rate, indexE8: market.indexE8, midE8: market.midE8, fundingMarkE8: market.fundingMarkE8,
         positionAfter: QtyLots(rawValue: position.lots),
         realisedAfterE8: position.sessionRealised - position.sessionFeesE8, visibleAt: .max))
@@ -372,7 +375,7 @@ extension SimulatedVenue {
         market.engine.modify(order.handle, price: order.price, remaining: QtyLots(rawValue: left))
       }
       market.addResting(order.side, order.price, -execution.lots, now: now)
-      fill(maker: order, order.price, QtyLots(rawValue: execution.lots))
+      fill(maker: order, order.price, QtyLots(rawValue: execution.lots), execution.cause)
     }
     evaluateProtection()
   }
