@@ -401,6 +401,24 @@ private let opening: [FlowEvent] = [
     #expect(desk.ahead() == 0)
   }
 
+  @Test func `funding of a held position is in the report, as the venue books it`() throws {
+    // The book stands 1 % above the index, deep enough for a premium: longs pay.
+    let high: [FlowEvent] = [
+      .index(0, e8: 61_800_00000000), .level(0, .buy, 62_418, 5000), .level(0, .sell, 62_420, 5000),
+    ]
+    let desk = try QueueDesk(
+      .riskAverse, [(0, high), (100 * millisecond, [.trade(0, aggressor: .sell, 62_418, 5100)])])
+    desk.insert("buy", "0.100", "62418", "\"collar\":\"ignore\"")
+    desk.go(to: 60 * second)
+    #expect(desk.account.positions[0].lots == 100)
+    let figures = desk.recorder.tally.report().instruments[0].figures
+    // 0.1 BTC at (about 1 % − 0.025 %) in 8 hours: 6,180 · 0.00975 · 60 s / 28,800 s ≈ 0.126 USD a minute, less while the
+    // premium builds up.
+    #expect(figures.fundingE8 < -5_000_000 && figures.fundingE8 > -13_000_000)
+    #expect(figures.fundingE8 == desk.account.positions[0].fundingE8(desk.venue.markets[0]))
+    #expect(figures.profitE8 == figures.spreadE8 + figures.inventoryE8 - figures.feesE8 + figures.fundingE8)
+  }
+
   @Test func `without a fill model the venue matches as before`() throws {
     let harness = try Harness(flow: [(0, opening), (200 * millisecond, [.trade(0, aggressor: .sell, 61_800, 12)])])
     let id = harness.trader()
