@@ -35,7 +35,26 @@ struct ReplayCommand: ParsableCommand {
       "Only the run with this number, as the summary names it. Default: all runs.", valueName: "number"))
   var epoch: UInt64?
 
+  @Option(
+    help: ArgumentHelp(
+      "Instead of repeating the run, quote its market with this configuration: what was recorded, the run's own "
+        + "parameters and these ones, both by the fill model of `apus backtest`, side by side.", valueName: "config"),
+    completion: .file())
+  var whatIf: String?
+
+  @OptionGroup(title: "For --what-if") var fills: FillOptions
+
+  func validate() throws {
+    guard whatIf != nil else { return }
+    if until != nil || order != nil {
+      throw ValidationError("--what-if looks at the whole run: leave --until and --order out")
+    }
+    try fills.check()
+  }
+
   func run() throws {
+    let journalPath = JournalDirectory.find(directory)
+    if let whatIf { return try WhatIf.run(journal: journalPath, epoch: epoch, configPath: whatIf, options: fills) }
     var replay: Replay
     do {
       replay = try Replay(path: journalPath)
@@ -64,17 +83,6 @@ struct ReplayCommand: ParsableCommand {
     }
     if differs { throw Exit.replayDiffers }
     if damaged { throw Exit.damaged }
-  }
-
-  /// A data directory has the journal below it, a demo's directory the data directory.
-  private var journalPath: String {
-    for below in ["/data/journal", "/journal"] {
-      var isDirectory: ObjCBool = false
-      if FileManager.default.fileExists(atPath: directory + below, isDirectory: &isDirectory), isDirectory.boolValue {
-        return directory + below
-      }
-    }
-    return directory
   }
 
   private func show(_ run: Replay.Run) {

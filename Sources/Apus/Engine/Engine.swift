@@ -271,38 +271,9 @@ public final class Engine: Sendable {
   }
 
   private func laneSettings(address: VenueAddress, bootEpoch: UInt64) -> LaneSettings {
-    var settings = LaneSettings()
+    var settings = LaneSettings(configuration, labelPrefix: labelPrefix, bootEpoch: bootEpoch)
     settings.host = address.hostField
     settings.path = address.path
-    settings.labelPrefix = labelPrefix
-    settings.label = settings.labelPrefix + String(bootEpoch, radix: 36)
-    settings.account = configuration.venue.account
-    settings.cancelOnDisconnectSeconds = configuration.venue.cancelOnDisconnectSeconds
-    settings.pingInterval = Nanoseconds(configuration.venue.cancelOnDisconnectSeconds) * 1_000_000_000 / 3
-    settings.reserveMessages = configuration.venue.reserveMessages
-    settings.closureWindow = Nanoseconds(configuration.venue.closureWindowMs) * 1_000_000
-    settings.requestTimeout = Nanoseconds(configuration.venue.requestTimeoutMs) * 1_000_000
-    settings.seed = bootEpoch | 1
-    settings.protection.trade = configuration.venue.protectionTrade
-    settings.protection.quote = configuration.venue.protectionQuote
-    settings.protection.window = Nanoseconds(configuration.venue.protectionWindowMs) * 1_000_000
-    settings.protection.pause = Nanoseconds(configuration.venue.protectionPauseMs) * 1_000_000
-    settings.safety = configuration.safety.settings
-    settings.instruments = configuration.instruments.map { section in
-      var instrument = InstrumentSettings(
-        name: section.name, maximumPosition: section.limits.maxPosition, maximumOrder: section.limits.maxOrder,
-        maximumNotional: section.limits.maxNotional, collarCentiBps: section.limits.collarBps.hundredths,
-        maximumOrders: section.limits.maxOrders, priceToleranceTicks: Int64(section.ladder.keepWithinTicks),
-        keepSizePermille: section.ladder.keepSize.permille, bookDepth: section.bookDepth,
-        staleAfter: Nanoseconds(section.staleAfterMs) * 1_000_000)
-      instrument.usesMassQuotes = section.massQuotes
-      return instrument
-    }
-    settings.orderCapacity = orderCapacity
-    // The next life's ids begin elsewhere, at a generation drawn from the time (R17): the upper quarter of what the
-    // slot's number leaves of 32 bits is for this life to grow into.
-    let slotBits = settings.orderCapacity.trailingZeroBitCount
-    settings.firstGeneration = 1 + bootEpoch / 1000 % (1 << UInt64(30 - slotBits))
     return settings
   }
 
@@ -322,14 +293,6 @@ public final class Engine: Sendable {
       settings.carried = account
     }
     return settings
-  }
-
-  /// A power of two. Ended orders keep their slots for ten seconds; a side of mass quotes takes new ones each time.
-  private var orderCapacity: Int {
-    let resting = configuration.instruments.reduce(0) { $0 + $1.limits.maxOrders * ($1.massQuotes ? 32 : 8) }
-    var capacity = 4096
-    while capacity < resting, capacity < 1 << 17 { capacity *= 2 }
-    return capacity
   }
 
   private var managerSettings: ManagerSettings {

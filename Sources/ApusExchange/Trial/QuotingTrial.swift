@@ -1,10 +1,17 @@
 public import Apus
 import CSupport
 
+/// Looks at a trial after each of its steps.
+protocol TrialObserver: AnyObject {
+  /// - Parameter account: The lane's; `nil` before its login.
+  func observe(_ venue: SimulatedVenue, _ account: Account?, now: Nanoseconds)
+}
+
 /// A lane that quotes a market through a simulated venue on virtual time, and what came of it.
 ///
-/// The network is perfect and takes a constant time each way; what is measured is how the lane spends its order messages.
-/// Deterministic: the same market and settings give the same outcome. One thread.
+/// The network loses nothing and keeps the order of what it carries. What is measured here is how the lane spends its
+/// order messages; a `TrialObserver` may measure more. Deterministic: the same market and settings give the same outcome.
+/// One thread.
 public final class QuotingTrial {
   /// What is quoted, and how.
   public struct Plan: Sendable {
@@ -13,8 +20,23 @@ public final class QuotingTrial {
     public var ladders: [LadderParameters]
     /// One for each instrument; name and market are those of `instruments`.
     public var settings: LaneSettings
-    /// One way.
-    public var latency: Nanoseconds = 500_000
+    /// One way: what the market says, what the lane asks for, and how that is answered.
+    public var feedLatency = LatencyModel.constant(500_000)
+    public var orderLatency = LatencyModel.constant(500_000)
+    public var replyLatency = LatencyModel.constant(500_000)
+    /// All three, constant.
+    public var latency: Nanoseconds = 500_000 {
+      didSet {
+        feedLatency = .constant(latency)
+        orderLatency = .constant(latency)
+        replyLatency = .constant(latency)
+      }
+    }
+    /// How the quotes trade against the market; `nil`: as in the venue's matching engine.
+    public var fillModel: FillModel?
+    /// Fees in units of 10⁻⁶ of the value; `nil`: those of the simulated venue.
+    public var makerFeeE6: Int64?
+    public var takerFeeE6: Int64?
     /// Order messages a second that the venue grants.
     public var messageRate = 50
     public var seed: UInt64 = 1
@@ -38,6 +60,8 @@ public final class QuotingTrial {
     public var cancels = 0
     /// Requests that the venue refused for their rate.
     public var violations = 0
+    /// Requests about orders that the venue refused, post-only ones that would have traded among them.
+    public var refused = 0
     /// How long ago the price of each quote that was hit had been set.
     public var ages: [Nanoseconds] = []
     /// For each quote that was hit how far its price was on the good side of the index, 10⁻⁸ of the price, and
@@ -61,6 +85,11 @@ public final class QuotingTrial {
   private var isUp = false
   private var toVenue = ParcelQueue()
   private var toLane = ParcelQueue()
+  /// When the last parcel of each way arrives: none overtakes another.
+  private var lastToVenue: Nanoseconds = 0
+  private var lastToLane: Nanoseconds = 0
+  private var delays: SplitMix
+  private let observer: (any TrialObserver)?
   private var now: Nanoseconds = 0
   private var outcome = Outcome()
 
@@ -77,20 +106,33 @@ public final class QuotingTrial {
   private var hasBegun: [Bool]
 
   /// - Throws: `VenueError`, or if memory for the lane cannot be had.
-  public init(_ plan: Plan, flow: any MarketFlow) throws {
+  public convenience init(_ plan: Plan, flow: any MarketFlow) throws {
+    try self.init(plan, flow: flow, observer: nil)
+  }
+
+  /// - Parameter journal: Where the lane's run is recorded, as an engine's; `nil`: nowhere.
+  init(
+    _ plan: Plan, flow: any MarketFlow, observer: (any TrialObserver)?, journal: consuming JournalWriter? = nil
+  ) throws {
     self.plan = plan
+    self.observer = observer
+    delays = SplitMix(seed: plan.seed ^ 0x1A7E_9C1E_5000_0001)
     self.flow = flow
     var configuration = VenueConfiguration()
     configuration.seed = plan.seed
     configuration.instruments = plan.instruments
     configuration.sessionMessageRate = plan.messageRate
     configuration.markInterval = 100_000_000
+    configuration.fillModel = plan.fillModel
+    if let fee = plan.makerFeeE6 { configuration.makerFeeE6 = fee }
+    if let fee = plan.takerFeeE6 { configuration.takerFeeE6 = fee }
     venue = try SimulatedVenue(configuration, flow: flow)
     let clock = TokenClock(base: configuration.wallClockBase)
     self.clock = clock
     var settings = plan.settings
     settings.seed = plan.seed | 1
-    lane = try SimulatedLane(settings: settings, ladders: plan.ladders, makeToken: { clock.token() })
+    lane = try SimulatedLane(
+      settings: settings, ladders: plan.ladders, makeToken: { clock.token() }, journal: journal)
     server = try WebSocketEndpoint(server: settings.path)
     wasQuoted = Array(repeating: false, count: plan.instruments.count)
     hasBegun = wasQuoted
@@ -121,6 +163,7 @@ public final class QuotingTrial {
     lane.tick(now: now)
     collectLane()
     look()
+    observer?.observe(venue, ledger, now: now)
     if let reason = lane.closeReason { fail(reason) }
   }
 
@@ -138,7 +181,8 @@ public final class QuotingTrial {
   private func collectLane() {
     let output = lane.output
     guard output.count > 0 else { return }
-    toVenue.append(output, at: now + plan.latency)
+    lastToVenue = max(lastToVenue, now + plan.orderLatency.draw(&delays))
+    toVenue.append(output, at: lastToVenue)
     lane.consumeOutput(output.count)
   }
 
@@ -169,17 +213,32 @@ public final class QuotingTrial {
   }
 
   private func drainVenue() {
-    if venue.hasOutput {
-      venue.drain { _, outgoing in
-        switch outgoing {
-        case .text(let text): _ = server.sendText(text)
-        case .close(let code): fail("the venue closed the connection with \(code)")
-        }
+    // Pongs, and the answer to the upgrade.
+    if server.output.count > 0 { flush(at: max(lastToLane, now + plan.replyLatency.draw(&delays))) }
+    guard venue.hasOutput else { return }
+    venue.drain { _, outgoing in
+      switch outgoing {
+      case .text(let text):
+        let kind = FrameFacts(text, .toEngine).kind
+        let latency = Self.marketData.contains(kind) ? plan.feedLatency : plan.replyLatency
+        let at = max(lastToLane, now + latency.draw(&delays))
+        // What arrives at one moment arrives in one read.
+        if at != lastToLane { flush(at: lastToLane) }
+        lastToLane = at
+        _ = server.sendText(text)
+      case .close(let code): fail("the venue closed the connection with \(code)")
       }
     }
+    flush(at: lastToLane)
+  }
+
+  private static let marketData: FrameKinds = [.tickers, .books, .instruments, .system, .others]
+
+  private func flush(at time: Nanoseconds) {
     let output = server.output
     guard output.count > 0 else { return }
-    toLane.append(output, at: now + plan.latency)
+    lastToLane = time
+    toLane.append(output, at: time)
     server.consumeOutput(output.count)
   }
 
@@ -242,6 +301,7 @@ public final class QuotingTrial {
   }
 
   private func settleAccounts() {
+    outcome.refused = lane.counters.rejects
     guard let ledger else { return }
     outcome.violations = Int(ledger.violations)
     for (market, position) in zip(venue.markets, ledger.positions) {

@@ -1,6 +1,18 @@
 import Apus
 import CSupport
 
+/// What made a trade.
+public enum FillCause: String, Codable, Sendable, CaseIterable {
+  /// Two orders met in the matching engine: all trades without a fill model, and those of takers.
+  case match
+  /// With a fill model: a recorded trade at the order's price, when it was the order's turn.
+  case queue
+  /// A recorded trade through the order's price.
+  case through
+  /// A recorded quote of the other side, at the order's price or through it.
+  case quote
+}
+
 /// One execution from the side of one account.
 struct Fill {
   /// Every side of every trade has its own number.
@@ -19,10 +31,13 @@ struct Fill {
   var orderPriceE8: Int64
   var lots: QtyLots
   var isMaker: Bool
+  var cause = FillCause.match
   var time: Nanoseconds
   var feeE8: MoneyE8
   var feeRateE6: Int64
   var indexE8: Int64
+  /// Middle of the others' best quotes.
+  var midE8: Int64
   var fundingMarkE8: Int64
   var positionAfter: QtyLots
   var realisedAfterE8: MoneyE8

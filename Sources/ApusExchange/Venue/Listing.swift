@@ -166,7 +166,7 @@ extension SimulatedVenue {
         Fill(
           number: nextFillNumber, orderNumber: 0, market: market.index, orderMarket: market.index, isExpiration: true,
           side: side, priceE8: priceE8, orderPriceE8: priceE8, lots: QtyLots(rawValue: abs(lots)), isMaker: false,
-          time: now, feeE8: 0, feeRateE6: 0, indexE8: indexE8, fundingMarkE8: 0, positionAfter: .zero,
+          time: now, feeE8: 0, feeRateE6: 0, indexE8: indexE8, midE8: priceE8, fundingMarkE8: 0, positionAfter: .zero,
           realisedAfterE8: position.sessionRealised - position.sessionFeesE8, visibleAt: .max))
       nextFillNumber += 1
       if !account.changedPositions.contains(market.index) { account.changedPositions.append(market.index) }

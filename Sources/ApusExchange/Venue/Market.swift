@@ -55,6 +55,8 @@ final class Market {
   var listTime: Nanoseconds?
   var engine: MatchingEngine
   var background: BackgroundBook
+  /// Decides what the flow trades with participants; `nil`: price and time in the matching engine do.
+  let queue: QueueBook?
 
   /// Resting lots of both sides.
   var totalBids: Int64 = 0
@@ -122,6 +124,7 @@ final class Market {
     let isCombination = spec.kind == .combination
     let isSmall = spec.isQuotedByVenue
     background = BackgroundBook(span: isSmall ? 1 << 13 : 1 << 17, allowsNegative: isCombination)
+    queue = isSmall || isCombination ? nil : configuration.fillModel.map { QueueBook(model: $0) }
     self.spec = spec
     name = Array(spec.name.utf8)
     self.underlying = underlying
@@ -187,6 +190,30 @@ final class Market {
     if flowTickE8 == spec.grid.tickE8 { return value }
     let e8 = value * flowTickE8
     return side == .buy ? floorDivision(e8, spec.grid.tickE8) : -floorDivision(-e8, spec.grid.tickE8)
+  }
+
+  /// Lots of others that rest at a price.
+  func shown(_ side: Side, _ price: PriceTicks) -> Int64 {
+    guard background.isPlaced, let slot = background.slot(price) else { return 0 }
+    return background.lots(side, slot)
+  }
+
+  /// Best prices of others in ticks; `nil` for a side without any.
+  var touch: (bid: Int64?, ask: Int64?) {
+    (
+      background.bestBid >= 0 ? background.price(background.bestBid).rawValue : nil,
+      background.bestAsk < background.span ? background.price(background.bestAsk).rawValue : nil
+    )
+  }
+
+  /// Middle of the others' best quotes; of a market without two sides the one there is, else the mark.
+  var midE8: Int64 {
+    switch touch {
+    case (let bid?, let ask?): (bid + ask) * spec.grid.tickE8 / 2
+    case (let bid?, nil): bid * spec.grid.tickE8
+    case (nil, let ask?): ask * spec.grid.tickE8
+    case (nil, nil): markE8
+    }
   }
 
   /// Best price and size of a side.

@@ -32,38 +32,47 @@ extension SimulatedVenue {
       let left = report.makerRemaining.rawValue
       market.background.set(
         aggressor.opposite, slot, handle: left == 0 ? 0 : report.makerHandle, lots: left)
+      if taker != nil { market.queue?.take(aggressor.opposite, price.rawValue, quantity.rawValue) }
     } else if let maker = orders[Int(report.makerTag)] {
-      if maker.side == .buy {
-        maker.account.positions[market.index].openBuys -= quantity.rawValue
-      } else {
-        maker.account.positions[market.index].openSells -= quantity.rawValue
-      }
-      maker.remaining -= quantity
-      let first = maker.fills.count
-      bookFill(maker, price, quantity, isMaker: true)
-      if maker.isQuote { charge(maker, quantity) }
-      if maker.remaining == .zero {
-        finish(maker, state: .filled, deletion: .filled)
-      } else {
-        maker.state = .partiallyFilled
-      }
-      notify(maker, change: .fill, newFills: maker.fills[first...])
+      fill(maker: maker, price, quantity, market.queue != nil && taker == nil ? .quote : .match)
     }
     if let taker {
       taker.remaining -= quantity
-      bookFill(taker, price, quantity, isMaker: false)
+      bookFill(taker, price, quantity, isMaker: false, .match)
       // What an amend takes is not protected (reference 6.2): an amended order has its handle already.
       if taker.isQuote, taker.handle == 0 { charge(taker, quantity) }
     }
   }
 
-  private func bookFill(_ order: VenueOrder, _ price: PriceTicks, _ lots: QtyLots, isMaker: Bool) {
+  /// A resting order of a participant has traded.
+  private func fill(maker: VenueOrder, _ price: PriceTicks, _ quantity: QtyLots, _ cause: FillCause) {
+    if maker.side == .buy {
+      maker.account.positions[maker.market.index].openBuys -= quantity.rawValue
+    } else {
+      maker.account.positions[maker.market.index].openSells -= quantity.rawValue
+    }
+    maker.remaining -= quantity
+    let first = maker.fills.count
+    bookFill(maker, price, quantity, isMaker: true, cause)
+    if maker.isQuote { charge(maker, quantity) }
+    if maker.remaining == .zero {
+      finish(maker, state: .filled, deletion: .filled)
+    } else {
+      maker.state = .partiallyFilled
+    }
+    notify(maker, change: .fill, newFills: maker.fills[first...])
+  }
+
+  private func bookFill(
+    _ order: VenueOrder, _ price: PriceTicks, _ lots: QtyLots, isMaker: Bool, _ cause: FillCause
+  ) {
     order.filled += lots
     let market = order.market
     let priceE8 = price.rawValue * market.spec.grid.tickE8
     order.fills.append(order.account.fills.count)
     if market.legs.isEmpty {
-      bookTrade(order, market, order.side, priceE8: priceE8, orderPriceE8: priceE8, lots, isMaker: isMaker, leg: 0)
+      bookTrade(
+        order, market, order.side, priceE8: priceE8, orderPriceE8: priceE8, lots, isMaker: isMaker, cause, leg: 0)
     } else {
       // The near leg trades at its mark, the far one at the distance that was agreed.
       let tick = market.legs[1].spec.grid.tickE8
@@ -71,7 +80,7 @@ extension SimulatedVenue {
       for (leg, legPriceE8) in [nearE8 + priceE8, nearE8].enumerated() {
         bookTrade(
           order, market.legs[leg], leg == 0 ? order.side : order.side.opposite, priceE8: legPriceE8,
-          orderPriceE8: priceE8, lots, isMaker: isMaker, leg: leg)
+          orderPriceE8: priceE8, lots, isMaker: isMaker, cause, leg: leg)
       }
     }
     nextFillNumber += 1
@@ -81,7 +90,7 @@ extension SimulatedVenue {
   /// One trade of an account: of the order's own instrument, or of one of its legs.
   private func bookTrade(
     _ order: VenueOrder, _ market: Market, _ side: Side, priceE8: Int64, orderPriceE8: Int64, _ lots: QtyLots,
-    isMaker: Bool, leg: Int
+    isMaker: Bool, _ cause: FillCause, leg: Int
   ) {
     let account = order.account
     var rate = isMaker ? configuration.makerFeeE6 : configuration.takerFeeE6
@@ -104,8 +113,8 @@ extension SimulatedVenue {
       Fill(
         number: nextFillNumber, orderNumber: order.number, clientID: order.clientID, label: order.label,
         market: market.index, orderMarket: order.market.index, legIndex: leg, side: side, priceE8: priceE8,
-        orderPriceE8: orderPriceE8, lots: lots, isMaker: isMaker, time: now, feeE8: fee,
-        feeRateE6: rate, indexE8: market.indexE8, fundingMarkE8: market.fundingMarkE8,
+        orderPriceE8: orderPriceE8, lots: lots, isMaker: isMaker, cause: cause, time: now, feeE8: fee,
+        feeRateE6: rate, indexE8: market.indexE8, midE8: market.midE8, fundingMarkE8: market.fundingMarkE8,
         positionAfter: QtyLots(rawValue: position.lots),
         realisedAfterE8: position.sessionRealised - position.sessionFeesE8, visibleAt: .max))
     if !account.changedPositions.contains(market.index) { account.changedPositions.append(market.index) }
@@ -148,6 +157,9 @@ extension SimulatedVenue {
       order.state = order.filled == .zero ? .open : .partiallyFilled
       order.market.addResting(order.side, order.price, order.remaining.rawValue, now: now)
       addOpen(order, order.remaining.rawValue)
+      if let queue = order.market.queue, outcome.kind == .accepted {
+        queue.join(order, shown: order.market.shown(order.side, order.price))
+      }
       return
     }
     if outcome.kind == .done {
@@ -200,6 +212,9 @@ extension SimulatedVenue {
       return
     }
     conclude(order, outcome, handle: rests ? order.handle : 0)
+    if rests {
+      market.queue?.amend(order, oldPrice: oldPrice, oldLots: old, shown: market.shown(order.side, order.price))
+    }
     evaluateProtection()
   }
 
@@ -264,6 +279,7 @@ extension SimulatedVenue {
     order.state = state
     order.deletion = deletion
     order.closeTime = now
+    order.market.queue?.leave(order)
     release(order)
     recordHistory(order)
   }
@@ -332,12 +348,35 @@ extension SimulatedVenue {
 
   func printTrade(_ market: Market, _ event: FlowEvent, isFlow: Bool = true) {
     guard event.lots > 0, event.value > 0 || market.spec.kind == .combination else { return }
+    let price = PriceTicks(rawValue: isFlow ? market.ticks(ofFlow: event.value, event.side) : event.value)
+    if let queue = market.queue { return printTrade(market, queue, event, price) }
     _ = market.engine.submit(
       MatchOrder(
-        tag: Tag.tape, side: event.side, flags: .immediateOrCancel,
-        price: PriceTicks(rawValue: isFlow ? market.ticks(ofFlow: event.value, event.side) : event.value),
+        tag: Tag.tape, side: event.side, flags: .immediateOrCancel, price: price,
         quantity: QtyLots(rawValue: event.lots)))
     book(market, taker: nil)
+    evaluateProtection()
+  }
+
+  /// A recorded trade: it fills what the queue model says, and leaves the recorded levels to the recording.
+  private func printTrade(_ market: Market, _ queue: QueueBook, _ event: FlowEvent, _ price: PriceTicks) {
+    var found: [QueueBook.Execution] = []
+    queue.trade(aggressor: event.side, price: price, lots: event.lots, now: now, into: &found)
+    statistics.trades += 1
+    market.isBookChanged = true
+    market.noteTrade(
+      PublicTrade(price: price, lots: QtyLots(rawValue: event.lots), aggressor: event.side, time: now))
+    for execution in found {
+      let order = execution.order
+      let left = order.remaining.rawValue - execution.lots
+      if left == 0 {
+        market.engine.cancel(order.handle)
+      } else {
+        market.engine.modify(order.handle, price: order.price, remaining: QtyLots(rawValue: left))
+      }
+      market.addResting(order.side, order.price, -execution.lots, now: now)
+      fill(maker: order, order.price, QtyLots(rawValue: execution.lots), execution.cause)
+    }
     evaluateProtection()
   }
 
@@ -353,13 +392,15 @@ extension SimulatedVenue {
         continue
       }
       let current = market.background.lots(event.side, slot)
-      if event.lots < current { setBackground(market, event.side, slot, price, lots: max(0, event.lots)) }
+      let lots = market.queue?.shown(event.side, price.rawValue, recorded: event.lots) ?? event.lots
+      if lots < current { setBackground(market, event.side, slot, price, lots: max(0, lots)) }
     }
     for position in range {
       let event = events[position]
       let price = PriceTicks(rawValue: ticks(event))
       guard price.rawValue > 0 || allowsNegative, let slot = market.background.slot(price) else { continue }
-      if event.lots > market.background.lots(event.side, slot) {
+      let lots = market.queue?.shown(event.side, price.rawValue, recorded: event.lots) ?? event.lots
+      if lots > market.background.lots(event.side, slot) {
         // What stands in the way on the flow's own other side is stale.
         if event.side == .buy {
           while market.background.bestAsk <= slot {
@@ -372,7 +413,7 @@ extension SimulatedVenue {
             setBackground(market, .buy, stale, market.background.price(stale), lots: 0)
           }
         }
-        setBackground(market, event.side, slot, price, lots: event.lots)
+        setBackground(market, event.side, slot, price, lots: lots)
       }
     }
   }
@@ -381,6 +422,7 @@ extension SimulatedVenue {
   func setBackground(_ market: Market, _ side: Side, _ slot: Int, _ price: PriceTicks, lots: Int64) {
     let handle = market.background.handle(side, slot)
     let current = market.background.lots(side, slot)
+    market.queue?.change(side, price.rawValue, old: current, new: lots, now: now)
     if handle != 0 {
       if lots == 0 {
         market.engine.cancel(handle)
@@ -405,6 +447,9 @@ extension SimulatedVenue {
     if rested != 0, let outcome, outcome.kind == .accepted {
       market.background.set(side, slot, handle: rested, lots: outcome.remaining.rawValue)
       market.addResting(side, price, outcome.remaining.rawValue, now: now)
+      market.queue?.take(side, price.rawValue, lots - outcome.remaining.rawValue)
+    } else if let queue = market.queue, let outcome, outcome.kind == .done {
+      queue.take(side, price.rawValue, lots)
     } else if let outcome, outcome.kind == .rejected || outcome.kind == .cancelled {
       statistics.droppedLevels += 1
     }

@@ -70,6 +70,10 @@ public struct VenueConfiguration: Sendable {
   /// Notifications of a request before its reply instead of after it.
   public var notifiesBeforeReply = false
 
+  /// How participants' orders trade against the flow of a recorded market. `nil`: the flow's orders and theirs meet in
+  /// the matching engine, where a level is one order that keeps its time while it shrinks.
+  public var fillModel: FillModel?
+
   /// Bounds of each matching engine.
   public var maximumRestingOrders: UInt32 = 65_536
   public var maximumLevels: UInt32 = 16_384

@@ -1,0 +1,278 @@
+import CSupport
+import Foundation
+import Testing
+
+@testable import Apus
+@testable import ApusExchange
+
+/// The engine's lane on recorded markets: latencies, sums, journals.
+@Suite struct BacktestTests {
+  private static let specs = [InstrumentSpec.btcPerpetual]
+
+  private func plan(_ adjust: (inout QuotingTrial.Plan) -> Void = { _ in }) -> QuotingTrial.Plan {
+    var settings = LaneSettings()
+    settings.labelPrefix = "apus-trial-"
+    settings.label = "apus-trial-1"
+    settings.instruments = Self.specs.map { spec in
+      InstrumentSettings(
+        name: spec.name, maximumPosition: DecimalE8(e8: 500 * spec.grid.lotE8),
+        maximumOrder: DecimalE8(e8: 100 * spec.grid.lotE8), maximumNotional: DecimalE8(e8: 100_000_000_000_000),
+        collarCentiBps: 20_000, maximumOrders: 40, priceToleranceTicks: 0, keepSizePermille: 500, bookDepth: 10,
+        staleAfter: 5 * second)
+    }
+    let ladder = LadderParameters(
+      levels: 2, halfSpreadCentiBps: 10, stepTicks: 1, size: QtyLots(rawValue: 20), skewCentiBps: 50)
+    var plan = QuotingTrial.Plan(instruments: Self.specs, ladders: [ladder], settings: settings)
+    plan.fillModel = FillModel(queue: .riskAverse)
+    adjust(&plan)
+    return plan
+  }
+
+  private func synthetic(seed: UInt64) -> SyntheticFlow {
+    SyntheticFlow(
+      seed: seed,
+      streams: [
+        SyntheticFlow.Stream(
+          instrument: FlowInstrument(index: 0, grid: Self.specs[0].grid), startE8: Self.specs[0].initialIndexE8,
+          levelLots: Self.specs[0].premiumLots.rawValue / 2)
+      ])
+  }
+
+  // MARK: - Latency
+
+  @Test(arguments: [(1, 1), (30, 1), (1, 30), (20, 45)] as [(Int64, Int64)])
+  func `no fill comes before its order can have arrived`(feed: Int64, order: Int64) throws {
+    // The market stands at 61,800 until it jumps to 61,900 at 10 s. From then on somebody sells there, in large lots, ten
+    // times a millisecond: a bid at the new price is filled as soon as it is there.
+    let jump = 10 * second
+    var steps: [(Nanoseconds, [FlowEvent])] = [(0, ScriptedFlow.calm)]
+    for tick in 1..<100 {
+      // Signs of life, so that the market is not stale.
+      steps.append((Nanoseconds(tick) * second / 10, [.level(0, .buy, 61_799, 2000 + Int64(tick % 2))]))
+    }
+    steps.append(
+      (
+        jump,
+        [
+          .level(0, .sell, 61_801, 0), .level(0, .sell, 61_802, 0), .level(0, .buy, 61_890, 1),
+          .level(0, .sell, 61_910, 1), .index(0, e8: 61_900_00000000),
+        ]
+      ))
+    for tick in 1...2000 {
+      steps.append((jump + Nanoseconds(tick) * millisecond / 10, [.trade(0, aggressor: .sell, 61_850, 1000)]))
+    }
+    let plan = plan {
+      $0.feedLatency = .constant(feed * millisecond)
+      $0.orderLatency = .constant(order * millisecond)
+      $0.replyLatency = .constant(order * millisecond)
+    }
+    let report = try Backtest(plan, flow: ScriptedFlow(steps), feeds: ["jump"]).run()
+    #expect(report.circumstances.failure == nil)
+    let bought = report.instruments[0].fills.filter { $0.isBuy && $0.priceE8 > 61_850_00000000 }
+    let first = try #require(bought.first)
+    let earliest = jump + (feed + order) * millisecond
+    #expect(first.time >= earliest)
+    // And it does come: the asks that the jump has filled are told of meanwhile, and answered, before the bids move.
+    #expect(first.time < earliest + 5 * (feed + order) * millisecond)
+  }
+
+  @Test func `nothing overtakes on the wire when latencies are drawn`() throws {
+    let plan = plan {
+      $0.feedLatency = .measured([100_000, 5_000_000, 300_000])
+      $0.orderLatency = .measured([200_000, 9_000_000])
+      $0.replyLatency = .measured([200_000, 9_000_000])
+      $0.seed = 5
+    }
+    let report = try Backtest(plan, flow: synthetic(seed: 2), feeds: []).run(for: 30 * second)
+    // A WebSocket whose bytes come in another order is closed at once.
+    #expect(report.circumstances.failure == nil)
+    #expect(report.messages.violations == 0)
+    #expect(report.total.makerFills > 0)
+  }
+
+  // MARK: - Sums
+
+  @Test(arguments: [QueueModel.riskAverse, .power(2), .log])
+  func `R50 equal seeds give equal bytes, and the parts add up to the profit`(_ model: QueueModel) throws {
+    func report(_ seed: UInt64) throws -> BacktestReport {
+      let plan = plan {
+        $0.fillModel = FillModel(queue: model)
+        $0.orderLatency = .measured([300_000, 2_000_000, 700_000])
+        $0.seed = seed
+      }
+      return try Backtest(plan, flow: synthetic(seed: 9), feeds: ["synthetic"]).run(for: 60 * second)
+    }
+    let first = try report(1)
+    #expect(try first.json() == report(1).json())
+    #expect(try first.json() != report(2).json())
+    #expect(first.total.makerFills > 5)
+    let figures = first.instruments[0].figures
+    #expect(figures.profitE8 == figures.spreadE8 + figures.inventoryE8 - figures.feesE8 + figures.fundingE8)
+    #expect(first.total.profitE8 == figures.profitE8)
+    let fills = first.instruments[0].fills
+    #expect(fills.map(\.time) == fills.map(\.time).sorted())
+    let position = fills.reduce(0) { $0 + ($1.isBuy ? $1.lots : -$1.lots) }
+    #expect(position == first.instruments[0].positionLots)
+    #expect(first.times.count == first.instruments[0].series.profitE8.count)
+    #expect(first.times.count <= 2400)
+    #expect(first.instruments[0].series.profitE8.last == figures.profitE8)
+    #expect(try JSONDecoder().decode(BacktestReport.self, from: Data(first.json())) == first)
+  }
+
+  @Test func `the report agrees with the venue's own books`() throws {
+    let plan = plan()
+    let recorder = BacktestRecorder(plan.instruments)
+    let trial = try QuotingTrial(plan, flow: synthetic(seed: 4), observer: recorder)
+    let outcome = try trial.run(for: 60 * second)
+    let report = recorder.tally.report()
+    #expect(outcome.fills == report.total.makerFills + report.total.takerFills)
+    #expect(outcome.feesE8 == report.total.feesE8)
+    #expect(outcome.tradedE8 == report.total.tradedE8)
+    #expect(outcome.quoted > 0)
+  }
+
+  @Test func `a risk-averse queue is never filled more than one that hopes for cancels`() throws {
+    func fills(_ model: QueueModel) throws -> Int64 {
+      let report = try Backtest(
+        plan { $0.fillModel = FillModel(queue: model) }, flow: synthetic(seed: 11), feeds: []
+      ).run(for: 60 * second)
+      return report.total.tradedE8
+    }
+    // Not a law for every market, for fills change what is quoted; on this one the order is clear.
+    let averse = try fills(.riskAverse)
+    #expect(averse > 0)
+    #expect(try fills(.log) >= averse)
+  }
+
+  @Test func `the page holds the report and nothing from outside`() throws {
+    let report = try Backtest(plan(), flow: synthetic(seed: 9), feeds: ["<b>"]).run(for: 20 * second)
+    let page = String(decoding: try report.page(title: "A <title> & more"), as: UTF8.self)
+    #expect(page.contains("<title>A &lt;title> &amp; more</title>"))
+    #expect(!page.contains("http://") && !page.contains("https://") && !page.contains("src="))
+    let start = try #require(page.range(of: "id=\"data\">"))
+    let end = try #require(page.range(of: "</script>", range: start.upperBound..<page.endIndex))
+    let data = Data(page[start.upperBound..<end.lowerBound].utf8)
+    #expect(try JSONDecoder().decode(BacktestReport.self, from: data) == report)
+    let lines = report.csv().split(separator: "\n")
+    #expect(lines.count == report.instruments[0].fills.count + 1)
+    #expect(lines[0].hasPrefix("time_s,instrument,side,role,cause,price,quantity,fee,mid,position_after,mid_1s"))
+  }
+
+  // MARK: - Journals
+
+  private final class Room {
+    let path = NSTemporaryDirectory() + "/apus-backtest-\(UUID().uuidString)"
+    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+  }
+
+  /// Runs a plan with a journal, and returns what really came of it.
+  private func record(_ plan: QuotingTrial.Plan, seed: UInt64, into path: String) throws -> BacktestReport {
+    let recorder = BacktestRecorder(plan.instruments)
+    let ends = try JournalEnds(
+      path: path, name: "trial",
+      configuration: JournalConfiguration(segmentBytes: 256 << 20, bootEpoch: 1, sync: .none),
+      now: 0)
+    let trial = try QuotingTrial(
+      plan, flow: synthetic(seed: seed), observer: recorder, journal: ends.writer)
+    let outcome = try trial.run(for: 60 * second)
+    var report = recorder.tally.report()
+    report.messages.orders = outcome.orderMessages
+    report.messages.cancels = outcome.cancels
+    return report
+  }
+
+  @Test func `a journal tells what its run did, and its market gives the same run by the same model`() throws {
+    let room = try Room()
+    let plan = plan { $0.latency = 200_000 }
+    let real = try record(plan, seed: 6, into: room.path)
+    #expect(real.total.makerFills > 10)
+
+    let market = try JournalMarket(path: room.path)
+    #expect(market.instruments.map(\.name) == ["BTC-PERPETUAL"])
+    #expect(market.instruments[0].grid == Self.specs[0].grid)
+    let recorded = try market.recorded()
+    #expect(recorded.total.makerFills == real.total.makerFills)
+    #expect(recorded.total.tradedE8 == real.total.tradedE8)
+    #expect(recorded.instruments[0].positionLots == real.instruments[0].positionLots)
+    #expect(recorded.messages.orders == real.messages.orders)
+    #expect(recorded.messages.cancels == real.messages.cancels)
+    // The fees of the last fills come too late for the journal.
+    #expect(abs(recorded.total.feesE8 - real.total.feesE8) * 10 <= real.total.feesE8)
+
+    // The same parameters on the market of the journal: about what really came of them.
+    let run = try #require(market.run)
+    let ladders = try #require(run.ladders(on: market.instruments.map(\.grid)))
+    var same = QuotingTrial.Plan(instruments: market.instruments, ladders: ladders, settings: run.settings)
+    same.fillModel = plan.fillModel
+    same.latency = 200_000
+    let again = try Backtest(same, flow: market.flow(for: ["BTC-PERPETUAL"]), feeds: []).run()
+    #expect(again.circumstances.failure == nil)
+    let share = Double(again.total.tradedE8) / Double(real.total.tradedE8)
+    #expect(share > 0.8 && share < 1.25, "\(share)")
+    let quoted = Double(again.total.quotedBoth) / Double(real.total.quotedBoth)
+    #expect(quoted > 0.9 && quoted < 1.1, "\(quoted)")
+
+    // Half a round trip is what one way took; the clocks are one.
+    let latencies = try JournalLatencies(path: room.path)
+    #expect(latencies.order.count > 100)
+    #expect(latencies.order.allSatisfy { $0 >= 200_000 && $0 < 260_000 })
+  }
+
+  @Test func `a journal without a market says so`() throws {
+    let room = try Room()
+    #expect(throws: JournalMarketError.self) { _ = try JournalMarket(path: room.path) }
+  }
+
+  // MARK: - The market of a journal
+
+  @Test func `our own lots are taken out of the book, and what leaves the shown depth is kept`() {
+    var sink = JournalSink(depths: [3])
+    func told() -> [FlowEvent] {
+      defer { sink.events = [] }
+      return sink.events
+    }
+    func price(_ ticks: Int64) -> PriceTicks { PriceTicks(rawValue: ticks) }
+    var order = OrderReport()
+    order.isLabelledOurs = true
+    order.status = .open
+    order.hasPrice = true
+    order.side = .buy
+    order.instrument = 0
+    order.price = price(100)
+    order.remaining = QtyLots(rawValue: 4)
+    _ = apus_id_set(&order.venueID, [CChar(65)], 1)
+    sink.order(order)
+    sink.bookBegin(0, isSnapshot: true)
+    for (ticks, lots) in [(100, 9), (99, 5), (98, 7)] as [(Int64, Int64)] {
+      sink.bookLevel(0, .buy, price(ticks), QtyLots(rawValue: lots))
+    }
+    sink.bookEnd(0)
+    #expect(told() == [.level(0, .buy, 98, 7), .level(0, .buy, 99, 5), .level(0, .buy, 100, 5)])
+    // A better level pushes the last one out of sight: it is still there.
+    sink.bookBegin(0, isSnapshot: false)
+    sink.bookLevel(0, .buy, price(101), QtyLots(rawValue: 2))
+    sink.bookLevel(0, .buy, price(98), .zero)
+    sink.bookEnd(0)
+    #expect(told() == [.level(0, .buy, 101, 2)])
+    // 99 goes, and 97 comes in sight: so 98 was gone meanwhile.
+    sink.bookBegin(0, isSnapshot: false)
+    sink.bookLevel(0, .buy, price(99), .zero)
+    sink.bookLevel(0, .buy, price(97), QtyLots(rawValue: 1))
+    sink.bookEnd(0)
+    #expect(told() == [.level(0, .buy, 97, 1), .level(0, .buy, 98, 0), .level(0, .buy, 99, 0)])
+    // Filled by others' trades: those stay in the tape. What we took ourselves does not.
+    order.status = .filled
+    sink.order(order)
+    var fill = FillReport()
+    fill.isLabelledOurs = true
+    fill.instrument = 0
+    fill.side = .sell
+    fill.price = price(101)
+    fill.qty = QtyLots(rawValue: 2)
+    sink.fill(fill)
+    sink.publicTrade(0, aggressor: .sell, price: price(101), qty: QtyLots(rawValue: 5), time: 0)
+    sink.publicTrade(0, aggressor: .sell, price: price(100), qty: QtyLots(rawValue: 4), time: 0)
+    #expect(told() == [.trade(0, aggressor: .sell, 101, 3), .trade(0, aggressor: .sell, 100, 4)])
+  }
+}
