@@ -276,10 +276,22 @@ extension EngineView.Halt {
   init(_ halt: HaltSnapshot, _ now: Nanoseconds) {
     level = halt.level.text
     latched = halt.latchedLevel.text
-    outcome = "\(halt.outcome)"
+    outcome = Self.name(halt.outcome)
     cause = halt.cause
     ordersLeft = halt.ordersLeft
     verifiedAgo = halt.verifiedAt.map { EngineObserver.age($0, now) }
+  }
+
+  private static func name(_ outcome: HaltOutcome) -> String {
+    switch outcome {
+    case .none: "none"
+    case .obeyed: "obeyed"
+    case .working: "working"
+    case .verified: "verified"
+    case .closing: "closing"
+    case .flat: "flat"
+    case .offline: "offline"
+    }
   }
 }
 
