@@ -57,10 +57,12 @@ let package = Package(
       ],
       swiftSettings: swiftSettings
     ),
+    // SQLite of the system, for `apus export` alone: its files open everywhere.
+    .systemLibrary(name: "CSQLite", path: "Sources/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
     .executableTarget(
       name: "ApusCLI",
       dependencies: [
-        "Apus", "ApusExchange", "ApusMonitor",
+        "Apus", "ApusExchange", "ApusMonitor", "CSQLite",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings

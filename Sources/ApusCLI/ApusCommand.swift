@@ -9,6 +9,7 @@ struct ApusCommand: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       DemoCommand.self, ChaosCommand.self, RunCommand.self, VenueCommand.self, ConfigCommand.self, MonitorCommand.self,
-      ReplayCommand.self, BenchCommand.self, HaltCommand.self, ResumeCommand.self, DrillCommand.self,
+      ReplayCommand.self, ExportCommand.self, RecordCommand.self, BenchCommand.self, HaltCommand.self,
+      ResumeCommand.self, DrillCommand.self,
     ])
 }

@@ -36,6 +36,7 @@ struct ReplayCommand: ParsableCommand {
   var epoch: UInt64?
 
   func run() throws {
+    let journalPath = JournalDirectory.find(directory)
     var replay: Replay
     do {
       replay = try Replay(path: journalPath)
@@ -64,17 +65,6 @@ struct ReplayCommand: ParsableCommand {
     }
     if differs { throw Exit.replayDiffers }
     if damaged { throw Exit.damaged }
-  }
-
-  /// A data directory has the journal below it, a demo's directory the data directory.
-  private var journalPath: String {
-    for below in ["/data/journal", "/journal"] {
-      var isDirectory: ObjCBool = false
-      if FileManager.default.fileExists(atPath: directory + below, isDirectory: &isDirectory), isDirectory.boolValue {
-        return directory + below
-      }
-    }
-    return directory
   }
 
   private func show(_ run: Replay.Run) {
