@@ -57,7 +57,7 @@ struct SideLink: ~Copyable {
 }
 
 /// Which request of a side link follows which answer.
-private struct SideSession: ~Copyable, LinkSession {
+struct SideSession: ~Copyable, LinkSession {
   private enum Step { case offline, loggingIn, listing, ready }
 
   private let settings: SideLink.Settings
@@ -131,7 +131,7 @@ private struct SideSession: ~Copyable, LinkSession {
 }
 
 /// Takes from the decoder what a side link needs: whether the session stands, and which orders of ours rest.
-private struct SideSink: ~Copyable, SelectiveEventSink {
+struct SideSink: ~Copyable, SelectiveEventSink {
   private(set) var isLoggedIn = false
   private(set) var isListed = false
   private(set) var isRefused = false

@@ -143,7 +143,7 @@ private final class RecordingHelper: @unchecked Sendable {
 }
 
 /// Subscribes, and keeps what comes.
-private struct RecordingSession: ~Copyable, LinkSession {
+struct RecordingSession: ~Copyable, LinkSession {
   private let description: RecordingDescription
   private var records: LaneRecords
   private var decoder: ThalexDecoder
@@ -253,7 +253,7 @@ private struct RecordingSession: ~Copyable, LinkSession {
   }
 }
 
-private struct RecordingSink: ~Copyable, SelectiveEventSink {
+struct RecordingSink: ~Copyable, SelectiveEventSink {
   var isListed = false
   var isRefused = false
   var isSubscribing = false

@@ -612,7 +612,7 @@ struct Standing: Equatable {
 }
 
 /// Keeps what the decoder reads of orders and listings, in order.
-private struct ExportSink: ~Copyable, SelectiveEventSink {
+struct ExportSink: ~Copyable, SelectiveEventSink {
   enum Event {
     case listed(InstrumentInfo)
     case order(OrderReport)

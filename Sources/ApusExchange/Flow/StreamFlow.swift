@@ -192,7 +192,7 @@ private struct FirstPrices: ~Copyable, SelectiveEventSink {
 }
 
 /// Turns decoded books, trades and tickers into what the rest of the market does.
-private struct StreamSink: ~Copyable, SelectiveEventSink {
+struct StreamSink: ~Copyable, SelectiveEventSink {
   private struct Place {
     var target: FlowInstrument
     /// As the recorded venue lists it; 0 before.
