@@ -83,7 +83,7 @@ let package = Package(
     .testTarget(name: "StateTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "QuotingTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "FilesTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
-    .testTarget(name: "ConfigTests", dependencies: ["Apus"], swiftSettings: swiftSettings),
+    .testTarget(name: "ConfigTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(
       name: "ExchangeTests", dependencies: ["ApusExchange", "Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(

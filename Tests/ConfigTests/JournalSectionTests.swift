@@ -1,3 +1,4 @@
+import CSupport
 import Foundation
 import Testing
 
