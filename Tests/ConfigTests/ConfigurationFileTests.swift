@@ -215,12 +215,12 @@ import Testing
     ),
     (
       "- a\n- b\n",
-      "a.yaml:1:1: the file is a list, but must be a mapping: give it the keys version, engine, venue, "
+      "a.yaml:1:1: the file is a list, but must be a mapping: give it the keys version, engine, journal, venue, "
         + "instruments, manager, safety, watchdog"
     ),
     (
       "hello\n",
-      "a.yaml:1:1: the file is \"hello\", but must be a mapping: give it the keys version, engine, venue, "
+      "a.yaml:1:1: the file is \"hello\", but must be a mapping: give it the keys version, engine, journal, venue, "
         + "instruments, manager, safety, watchdog"
     ),
   ])

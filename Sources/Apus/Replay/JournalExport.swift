@@ -69,9 +69,11 @@ final class RunTables {
     var instrument: InstrumentIndex
     var side: Side
     var origin: String
-    var firstPrice: PriceTicks?
-    var lastPrice: PriceTicks?
-    var qty: QtyLots?
+    /// Decimal and count each; a new grid makes other decimals of the same counts.
+    var firstPrice: [ExportValue]?
+    var lastPrice: [ExportValue]?
+    var size: [ExportValue]?
+    var filledE8: Int64 = 0
     var filled = QtyLots(rawValue: 0)
     var amends = 0
     var state = "requested"
@@ -113,6 +115,7 @@ final class RunTables {
   private var recordNumber: Int64 = 0
   private var laneTime: Nanoseconds = 0
   private var wallTime: Nanoseconds = 0
+  private var wallOffset: Nanoseconds = 0
   private var connection: Int64 = 0
   private var lastInbound: (record: Int64, time: Nanoseconds)?
   private var hasOutbound = false
@@ -187,13 +190,17 @@ final class RunTables {
   func take(_ kind: JournalKind?, _ record: apus_journal_record, _ payload: UnsafeRawBufferPointer) {
     recordNumber = Int64(clamping: record.record_number)
     laneTime = record.time_ns
-    wallTime = record.wall_ns
+    // One relation of the two clocks for the whole run, so that times differ as they did on the lane's clock; each segment
+    // has one of its own.
+    if began == nil { wallOffset = record.wall_ns - record.time_ns }
+    wallTime = record.time_ns + wallOffset
     connection = Int64(record.connection)
     if began == nil { began = wallTime }
     ended = wallTime
     counts.records += 1
     switch kind {
     case .inbound, .more:
+      if kind == .inbound { beginTurn() }
       counts.framesIn += 1
       lastInbound = (recordNumber, laneTime)
       inbound(payload)
@@ -203,9 +210,21 @@ final class RunTables {
     case .fill:
       counts.fills += 1
       if payload.count == MemoryLayout<FillRecord>.size { fill(payload.loadUnaligned(as: FillRecord.self)) }
-    case .control, .timer, .directive: looksAtAll = true
+    case .control:
+      looksAtAll = true
+      let control =
+        payload.count == MemoryLayout<ControlRecord>.size ? payload.loadUnaligned(as: ControlRecord.self) : nil
+      if let control, control.is_continued == 0, control.control != ControlKind.noRoom.rawValue { beginTurn() }
+    case .timer, .directive:
+      looksAtAll = true
+      beginTurn()
     case .note, .order, .run, .none: break
     }
+  }
+
+  private func beginTurn() {
+    hasOutbound = false
+    lastInbound = nil
   }
 
   private func inbound(_ payload: UnsafeRawBufferPointer) {
@@ -261,10 +280,11 @@ final class RunTables {
     // An order that has ended stays so: a later report is a late one.
     if orders[place].ended == nil {
       if report.hasPrice {
-        orders[place].lastPrice = report.price
-        if orders[place].firstPrice == nil { orders[place].firstPrice = report.price }
+        let price = self.price(report.price, report.instrument)
+        orders[place].lastPrice = price
+        if orders[place].firstPrice == nil { orders[place].firstPrice = price }
       }
-      orders[place].qty = report.qty
+      orders[place].size = size(report.qty, report.instrument)
       if report.status.isTerminal {
         end(place, report.status == .filled ? "filled" : "cancelled", Self.word(report.deletion))
       } else {
@@ -322,10 +342,12 @@ final class RunTables {
     switch kind {
     case .insert(let clientID):
       let instrument = frame.instrumentName.flatMap(index(of:))
+      let ticks = self.ticks(frame.price, instrument)
+      let lots = self.lots(frame.amount, instrument)
+      let price = self.price(ticks, instrument)
       let order = Order(
         clientID: clientID, instrument: instrument ?? .max, side: frame.isBuy ? .buy : .sell, origin: "order",
-        firstPrice: ticks(frame.price, instrument), lastPrice: ticks(frame.price, instrument),
-        qty: lots(frame.amount, instrument), sent: wallTime)
+        firstPrice: price, lastPrice: price, size: self.size(lots, instrument), sent: wallTime)
       orders.append(order)
       byClient[clientID] = orders.count - 1
       open.insert(orders.count - 1)
@@ -335,7 +357,7 @@ final class RunTables {
         .orderEvents,
         eventRow(
           "insert", source: "request", clientID: clientID, instrument: instrument, side: Self.side(order.side),
-          price: order.firstPrice, qty: order.qty))
+          price: ticks, qty: lots))
     case .amend(let clientID), .cancel(let clientID):
       // An order of a mass quote, or of an earlier run, is cancelled by the venue's id.
       let place = frame.venueID.flatMap { byVenue[$0] } ?? byClient[clientID]
@@ -461,7 +483,10 @@ final class RunTables {
   private func writeFills() {
     for entry in fills {
       let fill = entry.fill
-      if let place = byVenue[entry.venueID] { orders[place].filled += fill.qty_lots }
+      if let place = byVenue[entry.venueID] {
+        orders[place].filled += fill.qty_lots
+        if case .decimal(let size)? = entry.size.first { orders[place].filledE8 &+= size.e8 }
+      }
       let instrument = fill.instrument_index
       var row: [ExportValue] = [
         .integer(run), .integer(entry.record), .integer(entry.time),
@@ -495,8 +520,6 @@ final class RunTables {
     sink.touched.removeAll(keepingCapacity: true)
     sink.hasSnapshot = false
     looksAtAll = false
-    hasOutbound = false
-    lastInbound = nil
   }
 
   private func lookAt(_ instrument: InstrumentIndex, _ lane: borrowing LaneReplay) {
@@ -534,8 +557,8 @@ final class RunTables {
         .integer(run), Self.id(order.clientID), order.venueID.isEmpty ? .null : .text(order.venueID),
         name(order.instrument), Self.side(order.side), .text(order.origin),
       ]
-      row += price(order.firstPrice, order.instrument) + price(order.lastPrice, order.instrument)
-      row += size(order.qty, order.instrument) + size(order.filled, order.instrument)
+      for pair in [order.firstPrice, order.lastPrice, order.size] { row += pair ?? [.null, .null] }
+      row += [.decimal(DecimalE8(e8: order.filledE8)), .integer(order.filled.rawValue)]
       row += [
         .count(order.amends), .text(order.state), .maybe(order.reason), .maybe(order.sent),
         .maybe(order.acknowledged), .maybe(order.ended),
