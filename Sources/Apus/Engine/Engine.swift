@@ -257,6 +257,7 @@ public final class Engine: Sendable {
     let seconds = Double(EngineClock.now() - start) / 1e9
     var report = box.report(name: configuration.engine.name, seconds: seconds, instrumentNames: names)
     report.journalProblem = helper.problem
+    report.journalRecordsLost = helper.journal?.lostCount ?? 0
     if slowTicksAbove != nil { notice(box.writeSlowTicks(to: slowTicksPath)) }
     if let failure = box.failure {
       guard report.ordersLeft > 0 || report.inserts + report.massQuotes > 0 else {

@@ -102,7 +102,8 @@ final class JournalKeeper {
     }
   }
 
-  /// Records that were lost, as a sentence; `nil` if none was.
+  /// Records that were lost; and as a sentence, `nil` if none was.
+  var lostCount: Int { Int(clamping: lost) }
   var lostText: String? { lost == 0 ? nil : "\(lost) records were lost" }
 
   private func note(_ problem: String) {
