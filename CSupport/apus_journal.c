@@ -152,7 +152,7 @@ static void segment_release(apus_journal_segment *segment)
 
 /* Makes the pages writable without a trap for the lane. A kernel before 5.14 refuses, and the lane
  * takes the traps: slower, not wrong. */
-static void populate(apus_journal_segment *segment, uint64_t from, uint64_t to)
+static void populate(const apus_journal_segment *segment, uint64_t from, uint64_t to)
 {
     const uint64_t start = page_floor(from), end = to < segment->bytes ? to : segment->bytes;
     if (start < end) {
@@ -352,6 +352,9 @@ static int sync_current(apus_journal *journal, int64_t now_ns)
         used = current->bytes;
     }
     const int result = sync_range(journal, current, used);
+    /* What was written is clean now, and the next store to it would trap: the page that the lane writes is made writable
+     * again at once. It stays mapped meanwhile: only this thread unmaps. */
+    populate(current, used, used + 1);
     if (result != 0) {
         return result;
     }
