@@ -88,7 +88,11 @@ public final class StreamFlow: MarketFlow {
       if let record = reader.next() {
         if record.bootEpoch != epoch {
           epoch = record.bootEpoch
-          if let lastStamp { shift += max(0, record.wallTime - shift - lastStamp - 1_000_000_000) }
+          if let lastStamp {
+            // Nor does it go back, if the wall clock was set back meanwhile.
+            let pause = record.wallTime - shift - lastStamp
+            shift += pause - min(max(pause, 0), 1_000_000_000)
+          }
         }
         lastStamp = record.wallTime - shift
         return record
@@ -146,7 +150,7 @@ public final class StreamFlow: MarketFlow {
   // MARK: - Looking
 
   /// What the beginning of a recording says.
-  struct Beginning {
+  struct Beginning: Equatable {
     var instruments: [String]
     var start: Nanoseconds
     /// First index, or mark, of each instrument that a ticker has come of.
