@@ -57,10 +57,12 @@ let package = Package(
       ],
       swiftSettings: swiftSettings
     ),
+    // SQLite of the system, for `apus export` alone: its files open everywhere.
+    .systemLibrary(name: "CSQLite", path: "Sources/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
     .executableTarget(
       name: "ApusCLI",
       dependencies: [
-        "Apus", "ApusExchange", "ApusMonitor",
+        "Apus", "ApusExchange", "ApusMonitor", "CSQLite",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings
@@ -81,7 +83,7 @@ let package = Package(
     .testTarget(name: "StateTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "QuotingTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "FilesTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
-    .testTarget(name: "ConfigTests", dependencies: ["Apus"], swiftSettings: swiftSettings),
+    .testTarget(name: "ConfigTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(
       name: "ExchangeTests", dependencies: ["ApusExchange", "Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(

@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -151,7 +152,7 @@ static void segment_release(apus_journal_segment *segment)
 
 /* Makes the pages writable without a trap for the lane. A kernel before 5.14 refuses, and the lane
  * takes the traps: slower, not wrong. */
-static void populate(apus_journal_segment *segment, uint64_t from, uint64_t to)
+static void populate(const apus_journal_segment *segment, uint64_t from, uint64_t to)
 {
     const uint64_t start = page_floor(from), end = to < segment->bytes ? to : segment->bytes;
     if (start < end) {
@@ -351,6 +352,9 @@ static int sync_current(apus_journal *journal, int64_t now_ns)
         used = current->bytes;
     }
     const int result = sync_range(journal, current, used);
+    /* What was written is clean now, and the next store to it would trap: the page that the lane writes is made writable
+     * again at once. It stays mapped meanwhile: only this thread unmaps. */
+    populate(current, used, used + 1);
     if (result != 0) {
         return result;
     }
@@ -423,6 +427,73 @@ int apus_journal_service(apus_journal *journal, int64_t now_ns)
     populate_ahead(journal, now_ns);
     atomic_store_explicit(&journal->service_error, result, memory_order_relaxed);
     return result;
+}
+
+/* Where a segment stands, for apus_journal_retain; false if it cannot be looked at. */
+static bool look_at(int directory, uint64_t number, uint64_t *bytes, int64_t *written_ns)
+{
+    char name[APUS_JOURNAL_FILE_NAME_CAPACITY];
+    apus_journal_format_name(name, number, false);
+    struct stat facts;
+    if (fstatat(directory, name, &facts, AT_SYMLINK_NOFOLLOW) != 0) {
+        return false;
+    }
+    *bytes = (uint64_t)facts.st_blocks * 512;
+    *written_ns = (int64_t)facts.st_mtim.tv_sec * 1000000000 + facts.st_mtim.tv_nsec;
+    return true;
+}
+
+apus_journal_retained apus_journal_retain(apus_journal *journal, const apus_journal_retention *keep, int64_t wall_ns)
+{
+    apus_journal_retained result = {0};
+    uint64_t *numbers;
+    size_t count;
+    result.error = apus_journal_list(journal->directory, &numbers, &count);
+    if (result.error != 0) {
+        return result;
+    }
+    uint64_t bytes;
+    int64_t written_ns;
+    for (size_t i = 0; i < count; i++) {
+        if (look_at(journal->directory, numbers[i], &bytes, &written_ns)) {
+            result.kept_bytes += bytes;
+        }
+    }
+    /* Relaxed: it only grows, so what lies before the value read stays behind the lane. */
+    const uint64_t current = atomic_load_explicit(&journal->segment_number, memory_order_relaxed);
+    for (size_t i = 0; i < count && numbers[i] < current; i++) {
+        if (!look_at(journal->directory, numbers[i], &bytes, &written_ns)) {
+            continue;
+        }
+        const bool is_of_run = numbers[i] >= journal->first_number;
+        const bool is_old = keep->keep_ns > 0 && wall_ns - written_ns > keep->keep_ns && !is_of_run;
+        const bool is_too_much = keep->keep_bytes > 0 && result.kept_bytes > keep->keep_bytes;
+        if (!is_old && !is_too_much) {
+            break; /* what comes after it is newer; a gap in the middle would read as a missing segment */
+        }
+        char name[APUS_JOURNAL_FILE_NAME_CAPACITY];
+        apus_journal_format_name(name, numbers[i], false);
+        if (unlinkat(journal->directory, name, 0) != 0) {
+            result.error = -errno;
+            break;
+        }
+        result.removed_count++;
+        result.removed_bytes += bytes;
+        result.removed_of_run += is_of_run ? 1 : 0;
+        result.kept_bytes -= bytes;
+    }
+    free(numbers);
+    return result;
+}
+
+int64_t apus_journal_free_bytes(const apus_journal *journal)
+{
+    struct statvfs facts;
+    int result;
+    do {
+        result = fstatvfs(journal->directory, &facts);
+    } while (result != 0 && errno == EINTR);
+    return result != 0 ? -(int64_t)errno : (int64_t)((uint64_t)facts.f_bavail * (uint64_t)facts.f_frsize);
 }
 
 apus_journal_status_t apus_journal_status(const apus_journal *journal)
@@ -514,6 +585,7 @@ static int tidy(apus_journal *journal)
         count -= 1;
     }
     journal->next_number = count > 0 ? numbers[count - 1] + 1 : 1;
+    journal->first_number = journal->next_number;
     free(numbers);
     for (uint64_t ahead = 0; ahead < 3; ahead++) {
         apus_journal_format_name(name, journal->next_number + ahead, true);

@@ -171,6 +171,9 @@ public struct Row: Sendable {
         worstMatchKey, "matching engine, worst of the five flows", .atLeast(25), statistic: .millionsPerSecond,
         earlier: ["CppTrader": 11.2]),
       Row("journal.append", "journal: append 300 B"),
+    ],
+    journal("none"), journal("interval"), journal("each"),
+    [
       Row("encode.amend", "encode amend"),
       Row(
         "decode.ticker.mixed", "decode ticker, of another form than the last",
@@ -191,6 +194,15 @@ public struct Row: Sendable {
 
   /// Not a piece: the least of the five flows.
   public static let worstMatchKey = "match.worst"
+
+  /// p50 and p99.9 of an append under a sync policy.
+  private static func journal(_ sync: String) -> [Row] {
+    [50, 99.9].map { percent in
+      Row(
+        "journal.sync.\(sync)", "journal: append 300 B, sync \(sync), \(percent == 50 ? "p50" : "p99.9")",
+        statistic: .percentile(percent), note: "20,000 a second, the helper's thread beside it")
+    }
+  }
 
   private static func match(_ scenario: String, _ title: String, earlier: KeyValuePairs<String, Double>) -> Row {
     Row(

@@ -198,6 +198,20 @@ typedef struct APUS_NAME(JournalStatus) apus_journal_status_t {
     bool next_is_ready;
 } apus_journal_status_t;
 
+/* What of the past is kept; see apus_journal_retain. */
+typedef struct APUS_NAME(JournalRetention) apus_journal_retention {
+    int64_t keep_ns;     /* segments of earlier runs that were last written longer ago go; 0: no limit */
+    uint64_t keep_bytes; /* the oldest segments go until all together take no more; 0: no limit */
+} apus_journal_retention;
+
+typedef struct APUS_NAME(JournalRetained) apus_journal_retained {
+    uint64_t removed_count;  /* segments removed by this call */
+    uint64_t removed_bytes;  /* their blocks on the disk */
+    uint64_t removed_of_run; /* how many of them were of this very run */
+    uint64_t kept_bytes;     /* of what is left */
+    int32_t error;           /* -errno of what failed; what could be done is done */
+} apus_journal_retained;
+
 /* One mapped segment. */
 typedef struct apus_journal_segment {
     uint8_t *APUS_NULLABLE base; /* NULL: this slot is free */
@@ -226,6 +240,7 @@ typedef struct apus_journal {
     _Atomic int32_t service_error;
     apus_journal_segment segments[3]; /* current, next, retired */
     uint64_t next_number;
+    uint64_t first_number;    /* of this run */
     uint64_t synced_bytes;    /* of the segment below */
     uint64_t synced_segment;  /* number */
     uint64_t populated_bytes; /* of the segment below */
@@ -256,6 +271,16 @@ void apus_journal_close(apus_journal *APUS_NULLABLE journal);
  * once in the time in which the lane fills a segment. 0 or -errno of what failed (-ENOSPC …); the
  * journal stays usable, and the next call tries again. */
 int apus_journal_service(apus_journal *APUS_NONNULL journal, int64_t now_ns);
+
+/* Helper, every few seconds: removes the oldest segments that `keep` lets go of. The segments of this run
+ * stay, unless the size limit cannot be held without its oldest ones: it can then no longer be
+ * repeated from its beginning. The segments that the lane writes, and the ones prepared, always stay.
+ * `wall_ns`: since 1970 UTC. May take milliseconds a segment. */
+apus_journal_retained apus_journal_retain(apus_journal *APUS_NONNULL journal,
+                                          const apus_journal_retention *APUS_NONNULL keep, int64_t wall_ns);
+
+/* Helper: bytes that this process may still write where the journal is, or -errno. */
+int64_t apus_journal_free_bytes(const apus_journal *APUS_NONNULL journal);
 
 /* Any thread; the fields are read one after the other. */
 apus_journal_status_t apus_journal_status(const apus_journal *APUS_NONNULL journal);

@@ -9,7 +9,7 @@ struct ApusCommand: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       DemoCommand.self, ChaosCommand.self, RunCommand.self, VenueCommand.self, ConfigCommand.self, MonitorCommand.self,
-      TopCommand.self, ReplayCommand.self, BacktestCommand.self, BenchCommand.self, HaltCommand.self, ResumeCommand.self,
-      DrillCommand.self,
+      TopCommand.self, ReplayCommand.self, BacktestCommand.self, ExportCommand.self, RecordCommand.self, BenchCommand.self,
+      HaltCommand.self, ResumeCommand.self, DrillCommand.self,
     ])
 }

@@ -8,10 +8,12 @@ enum Exit {
   static let booksDiffer = ExitCode(1)
   /// A replay is not what was recorded (`apus replay`).
   static let replayDiffers = ExitCode(1)
-  /// What is left of a damaged journal is equal, but there was more (`apus replay`).
+  /// What is left of a damaged journal is equal, or exported, but there was more (`apus replay`, `apus export`).
   static let damaged = ExitCode(65)
   /// A file that is to be read is not there or cannot be read.
   static let unreadable = ExitCode(66)
+  /// What is to be written cannot be.
+  static let cannotCreate = ExitCode(73)
   /// Stopped, but the venue did not confirm that no order is left.
   static let unverified = ExitCode(75)
   /// The venue could not be reached, or its certificate is not trusted.

@@ -54,7 +54,8 @@ struct VenueCommand: AsyncParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Play a recording (may be repeated). The instrument is that of BTCUSDT or ETHUSDT in the file's name, unless "
-        + "given as BTC-PERPETUAL=FILE. An instrument without a recording has an empty book then.",
+        + "given as BTC-PERPETUAL=FILE. A directory that apus record has made feeds every instrument that both have. An "
+        + "instrument without a recording has an empty book then.",
       valueName: "file"))
   var feed: [FeedArgument] = []
 
@@ -277,7 +278,9 @@ struct VenueCommand: AsyncParsableCommand {
 
   private static func exitCode(_ error: any Error) -> Int32 {
     switch error {
-    case KeyError.unreadable, KeyError.notARegularFile, FileFailure.unreadable, VenueFeeds.Failure.recording: EX_NOINPUT
+    case KeyError.unreadable, KeyError.notARegularFile, FileFailure.unreadable, VenueFeeds.Failure.recording,
+      VenueFeeds.Failure.directory:
+      EX_NOINPUT
     case is KeyError, VenueFeeds.Failure.notARecording, is TLSError: EX_DATAERR
     case is VenueFeeds.Failure: EX_USAGE
     case FileFailure.unwritable: EX_CANTCREAT
@@ -292,7 +295,8 @@ struct VenueCommand: AsyncParsableCommand {
 /// A recording and its instrument.
 struct FeedArgument: ExpressibleByArgument {
   var path: String
-  var instrument: String
+  /// `nil` for all of a directory that `apus record` has made.
+  var instrument: String?
 
   init?(argument: String) {
     if let sign = argument.firstIndex(of: "="), argument[..<sign].hasSuffix("-PERPETUAL") {
@@ -305,7 +309,7 @@ struct FeedArgument: ExpressibleByArgument {
         instrument = "BTC-PERPETUAL"
       } else if name.contains("ETHUSDT") {
         instrument = "ETH-PERPETUAL"
-      } else {
+      } else if access(argument, F_OK) != 0 || opendir(argument).map({ closedir($0) }) == nil {
         return nil
       }
     }

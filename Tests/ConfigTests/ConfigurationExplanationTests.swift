@@ -59,7 +59,8 @@ import Testing
     func coded<Keys: CodingKey & CaseIterable>(_: Keys.Type) -> Set<String> { Set(Keys.allCases.map(\.stringValue)) }
     #expect(
       coded(Configuration.CodingKeys.self)
-        == names("").union(["engine", "venue", "instruments", "manager", "safety", "watchdog"]))
+        == names("").union(["engine", "journal", "venue", "instruments", "manager", "safety", "watchdog"]))
+    #expect(coded(JournalSection.CodingKeys.self) == names("journal"))
     #expect(coded(SafetySection.CodingKeys.self) == names("safety"))
     #expect(coded(WatchdogSection.CodingKeys.self) == names("watchdog"))
     #expect(coded(EngineSection.CodingKeys.self) == names("engine"))

@@ -93,7 +93,9 @@ import Testing
       rejectPauseMs: 11, rejectLongestPauseMs: 12, bookStaleMs: 1, markStaleMs: 2, indexStaleMs: 3, clockOffsetMs: 4,
       slowAckWidenMs: 5, slowAckStopMs: 6, slowAckPauseMs: 107, toxicFills: 8, toxicWindowMs: 9,
       toxicMoveBps: DecimalE8(e8: 1_000_000), toxicMoveMs: 10, toxicPauseMs: 111),
-    watchdog: WatchdogSection(enabled: false, stallMs: 51, cancelMassQuotes: true))
+    watchdog: WatchdogSection(enabled: false, stallMs: 51, cancelMassQuotes: true),
+    journal: JournalSection(
+      sync: .each, syncIntervalMs: 7, segmentMib: 3, keepHours: 48, keepMib: 500, minFreeMib: 33, onFailure: .continue))
 
   @Test func `what is written out is read back the same`() throws {
     let text = ConfigurationFile.text(of: Self.everything)
@@ -213,12 +215,12 @@ import Testing
     ),
     (
       "- a\n- b\n",
-      "a.yaml:1:1: the file is a list, but must be a mapping: give it the keys version, engine, venue, "
+      "a.yaml:1:1: the file is a list, but must be a mapping: give it the keys version, engine, journal, venue, "
         + "instruments, manager, safety, watchdog"
     ),
     (
       "hello\n",
-      "a.yaml:1:1: the file is \"hello\", but must be a mapping: give it the keys version, engine, venue, "
+      "a.yaml:1:1: the file is \"hello\", but must be a mapping: give it the keys version, engine, journal, venue, "
         + "instruments, manager, safety, watchdog"
     ),
   ])

@@ -27,7 +27,7 @@ import Testing
 
     func configuration(
       url: String? = nil, keyID: String = "K1", instrument: String = "BTC-PERPETUAL", data: String = "data",
-      key: String = "key.pem", name: String = "test"
+      key: String = "key.pem", name: String = "test", journal: String = "{}"
     ) throws -> String {
       try room.write(
         """
@@ -37,6 +37,7 @@ import Testing
           core: none
           idle: park
           data_directory: \(room.file(data))
+        journal: \(journal)
         venue:
           url: \(url ?? self.url)
           key_id: \(keyID)

@@ -78,7 +78,7 @@ final class LaneWorld {
 
   init(
     seed: UInt64 = 1, settings: LaneSettings = LaneWorld.settings(), venue configuration: VenueConfiguration? = nil,
-    strategy: (any Strategy)? = nil
+    strategy: (any Strategy)? = nil, journal: consuming JournalWriter? = nil, goesOnWithoutJournal: Bool = false
   ) throws {
     random = TestSupport.SplitMix(seed: seed)
     var configuration = configuration ?? VenueConfiguration()
@@ -91,7 +91,8 @@ final class LaneWorld {
       labelPrefix: settings.labelPrefix, label: settings.label,
       deadManSeconds: settings.cancelOnDisconnectSeconds)
     let clock = Clock()
-    let output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: nil))
+    var output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: journal))
+    output.records.goesOnWithoutJournal = goesOnWithoutJournal
     lane = try Lane(
       settings: settings, adapter: adapter, output: output,
       makeToken: { clock.token(base: configuration.wallClockBase) },

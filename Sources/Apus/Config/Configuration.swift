@@ -7,6 +7,7 @@ public struct Configuration: Codable, Equatable, Sendable {
   /// Of the file's layout; 1.
   public var version: Int
   public var engine: EngineSection
+  public var journal: JournalSection
   public var venue: VenueSection
   public var instruments: [InstrumentSection]
   public var manager: ManagerSection
@@ -14,13 +15,13 @@ public struct Configuration: Codable, Equatable, Sendable {
   public var watchdog: WatchdogSection
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case version, engine, venue, instruments, manager, safety, watchdog
+    case version, engine, journal, venue, instruments, manager, safety, watchdog
   }
 
   public init(
     version: Int = 1, engine: EngineSection, venue: VenueSection, instruments: [InstrumentSection],
     manager: ManagerSection = ManagerSection(), safety: SafetySection = SafetySection(),
-    watchdog: WatchdogSection = WatchdogSection()
+    watchdog: WatchdogSection = WatchdogSection(), journal: JournalSection = JournalSection()
   ) {
     self.version = version
     self.engine = engine
@@ -29,6 +30,7 @@ public struct Configuration: Codable, Equatable, Sendable {
     self.manager = manager
     self.safety = safety
     self.watchdog = watchdog
+    self.journal = journal
   }
 }
 

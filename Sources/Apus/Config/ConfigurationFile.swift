@@ -66,6 +66,8 @@ public enum ConfigurationFile {
     write(configuration, indent: 0)
     text += "engine:\n"
     write(configuration.engine, indent: 2)
+    text += "journal:\n"
+    write(configuration.journal, indent: 2)
     text += "venue:\n"
     write(configuration.venue, indent: 2)
     text += "instruments:\n"

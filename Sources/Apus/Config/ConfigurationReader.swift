@@ -29,11 +29,16 @@ struct ConfigurationReader {
     guard
       let file = mapping(
         yaml.root, "", Configuration.self, place,
-        sections: [Keys.engine, .venue, .instruments, .manager, .safety, .watchdog])
+        sections: [Keys.engine, .journal, .venue, .instruments, .manager, .safety, .watchdog])
     else { return configuration }
     fill(&configuration, file, "")
     if let engine = section(Keys.engine, of: file, "", EngineSection.self) {
       fill(&configuration.engine, engine.mapping, engine.path)
+    }
+    if file.entries[Keys.journal.stringValue] != nil,
+      let journal = section(Keys.journal, of: file, "", JournalSection.self)
+    {
+      fill(&configuration.journal, journal.mapping, journal.path)
     }
     if let venue = section(Keys.venue, of: file, "", VenueSection.self) {
       fill(&configuration.venue, venue.mapping, venue.path)

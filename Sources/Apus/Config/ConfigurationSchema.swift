@@ -7,6 +7,9 @@ enum ConfigurationSchema {
   static let sections: [Description] = [
     Description("", Configuration.self, isRequired: true, "The file."),
     Description("engine", EngineSection.self, isRequired: true, "The process: its name, its core, its files."),
+    Description(
+      "journal", JournalSection.self, isRequired: false,
+      "How the journal is kept: when it reaches the disk, how much of it stays, what happens when it fails."),
     Description("venue", VenueSection.self, isRequired: true, "Where to trade, and with which key."),
     Description(
       "instruments[]", InstrumentSection.self, isRequired: true, "What to quote: a list, 1 to \(maximumInstruments)."),
@@ -116,6 +119,35 @@ extension EngineSection: DescribedSection {
       CodingKeys.continues, \.continues, .flag, .defaulted,
       "Whether an engine whose last run was killed goes on with the account in that run's journal: positions, profit and "
         + "fees are counted on, and executions that nobody saw are booked. Otherwise it begins with the venue's positions."),
+  ]
+}
+
+extension JournalSection: DescribedSection {
+  static var blank: Self { Self() }
+
+  static let keys: [ConfigurationKey<Self>] = [
+    .init(
+      CodingKeys.sync, \.sync, .choice, .defaulted,
+      "When records are forced to the disk: none leaves it to the kernel, interval does it every sync_interval_ms, each "
+        + "every 2 ms or so. A killed process loses nothing under any of them; a dead machine does."),
+    .init(
+      CodingKeys.syncIntervalMs, \.syncIntervalMs, .whole(1...600_000), .defaulted, unit: "ms",
+      "With sync: interval, the time between."),
+    .init(
+      CodingKeys.segmentMib, \.segmentMib, .whole(1...2048), .defaulted, unit: "MiB",
+      "Size of a segment's file; up to three exist ahead of what is written."),
+    .init(
+      CodingKeys.keepHours, \.keepHours, .whole(0...876_000), .defaulted, unit: "h",
+      "Segments of earlier runs that were last written longer ago are removed; 0 keeps them."),
+    .init(
+      CodingKeys.keepMib, \.keepMib, .whole(0...1_000_000_000), .defaulted, unit: "MiB",
+      "The oldest segments are removed while all take more, those of the present run last; 0 keeps them."),
+    .init(
+      CodingKeys.minFreeMib, \.minFreeMib, .whole(0...1_000_000_000), .defaulted, unit: "MiB",
+      "With less free space than this the quotes are pulled (level cancel), until apus resume; 0 sets no floor."),
+    .init(
+      CodingKeys.onFailure, \.onFailure, .choice, .defaulted,
+      "When records cannot be written: halt pulls the quotes, continue quotes on and counts what is lost."),
   ]
 }
 

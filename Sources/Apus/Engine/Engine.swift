@@ -161,8 +161,9 @@ public final class Engine: Sendable {
     if configuration.engine.journal {
       let ends = try JournalEnds(
         path: journalPath, name: configuration.engine.name,
-        configuration: JournalConfiguration(bootEpoch: bootEpoch), now: start)
-      helper.journal = .some(ends.service)
+        configuration: JournalConfiguration(configuration.journal, bootEpoch: bootEpoch), now: start)
+      helper.journal = JournalKeeper(
+        ends.service, path: journalPath, section: configuration.journal, control: control)
       journalWriter = .some(ends.writer)
     }
     var telemetryFile = try TelemetryWriter(
@@ -187,6 +188,7 @@ public final class Engine: Sendable {
     let adapter = try ThalexAdapter(settings)
     var output = LaneOutput(
       endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: journalWriter.take()))
+    output.records.goesOnWithoutJournal = configuration.journal.onFailure == .continue
     if output.records.isOn {
       let description = RunDescription(settings: settings, configuration: configuration, isLadder: quotesLadders)
       output.records.run(try description.text(), now: start)
@@ -255,6 +257,7 @@ public final class Engine: Sendable {
     let seconds = Double(EngineClock.now() - start) / 1e9
     var report = box.report(name: configuration.engine.name, seconds: seconds, instrumentNames: names)
     report.journalProblem = helper.problem
+    report.journalRecordsLost = helper.journal?.lostCount ?? 0
     if slowTicksAbove != nil { notice(box.writeSlowTicks(to: slowTicksPath)) }
     if let failure = box.failure {
       guard report.ordersLeft > 0 || report.inserts + report.massQuotes > 0 else {
@@ -453,12 +456,17 @@ private final class LaneBox: @unchecked Sendable {
 
 /// The engine's helper thread: journal segments, the clock's fit, and the strategy manager.
 private final class HelperWork: @unchecked Sendable {
-  // Sendable: `journal`, `manager`, `latches` and `problem` are set before the thread starts and read after it has
-  // been joined; in between only the thread touches them.
-  var journal: JournalService?
+  // Sendable: `journal`, `manager` and `latches` are set before the thread starts and read after it has been joined; in
+  // between only the thread touches them.
+  var journal: JournalKeeper?
   var manager: ManagerWork?
   var latches: LatchKeeper?
-  private(set) var problem: String?
+  /// What was wrong with the journal; once the thread has ended.
+  var problem: String? {
+    journal?.look()
+    let problems = (journal?.problems ?? []) + [journal?.lostText].compactMap { $0 }
+    return problems.isEmpty ? nil : problems.joined(separator: "; ")
+  }
   private let stopWord = Atomic<Bool>(false)
 
   func stop() { stopWord.store(true, ordering: .relaxed) }
@@ -467,13 +475,7 @@ private final class HelperWork: @unchecked Sendable {
     var turn = 0
     while !stopWord.load(ordering: .relaxed) {
       let now = EngineClock.now()
-      if journal != nil {
-        do {
-          try journal!.service(now: now)
-        } catch {
-          problem = "\(error)"
-        }
-      }
+      journal?.turn(now: now)
       if turn % 500 == 0 { EngineClock.refit() }
       if turn % 5 == 0 { manager?.turn() }
       if turn % 25 == 0 { latches?.turn() }

@@ -89,4 +89,6 @@ public struct EngineReport: Codable, Sendable, Equatable {
   public var trades: [Trade]
   /// What was wrong with the journal, if anything.
   public var journalProblem: String?
+  /// Records that could not be written.
+  public var journalRecordsLost = 0
 }

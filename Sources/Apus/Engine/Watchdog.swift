@@ -113,7 +113,7 @@ final class Watchdog: @unchecked Sendable {
 
   private func show(_ now: Nanoseconds) {
     view.state =
-      isTripped ? (view.flat_ns != 0 ? 4 : 3) : link.state == .ready ? 2 : 1
+      isTripped ? (view.flat_ns != 0 ? 4 : 3) : link.isReady ? 2 : 1
     view.answered_ns = now
     telemetry.show(&view)
   }

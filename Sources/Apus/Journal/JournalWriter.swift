@@ -62,6 +62,20 @@ public struct JournalService: ~Copyable, @unchecked Sendable {
     }
   }
 
+  /// Removes the oldest segments that `keep` lets go of; those of this run only if the size limit leaves no choice.
+  ///
+  /// - Parameter wallClock: Nanoseconds since 1970 UTC.
+  public mutating func retain(_ keep: JournalRetention, wallClock: Nanoseconds) -> JournalRetained {
+    var keep = keep
+    return unsafe apus_journal_retain(storage.journal, &keep, wallClock)
+  }
+
+  /// Bytes that may still be written where the journal is; `nil` if the system does not say.
+  public var freeBytes: Int64? {
+    let bytes = unsafe apus_journal_free_bytes(storage.journal)
+    return bytes < 0 ? nil : bytes
+  }
+
   public var status: JournalStatus { unsafe apus_journal_status(storage.journal) }
 }
 

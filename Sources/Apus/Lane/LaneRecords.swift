@@ -11,6 +11,8 @@ struct LaneRecords: ~Copyable {
   let isReplay: Bool
   /// A record could not be written: quoting stops, because what cannot be accounted for is not done.
   private(set) var hasFailed = false
+  /// Quoting goes on without the records that could not be written; the journal counts them.
+  var goesOnWithoutJournal = false
   /// The connection that the records belong to, counted from 1; the second one's, while there is one; and how many
   /// there have been.
   private var connection: UInt32 = 0
@@ -38,8 +40,11 @@ struct LaneRecords: ~Copyable {
       if isReplay { compare(kind, bytes, now) }
       return
     }
-    if !journal!.append(kind, connection: connection, time: now, payload: bytes) { hasFailed = true }
+    if !journal!.append(kind, connection: connection, time: now, payload: bytes) { lost() }
   }
+
+  @inline(never)
+  private mutating func lost() { if !goesOnWithoutJournal { hasFailed = true } }
 
   @inline(never)
   private func compare(_ kind: JournalKind, _ bytes: UnsafeRawBufferPointer, _ now: Nanoseconds) {

@@ -21,13 +21,14 @@ final class LaneControl: Sendable {
 
   static let stopBit: UInt64 = 1
   static let stallBit: UInt64 = 2
-  static let levelBits: UInt64 = 0xFFF0
+  static let levelBits: UInt64 = 0xF_FFF0
 
   /// The place of a cause's level in the word.
   static func shift(_ cause: HaltCause) -> UInt64 {
     switch cause {
     case .signal: 4
     case .program: 8
+    case .journal: 16
     default: 12
     }
   }
@@ -51,7 +52,7 @@ final class LaneControl: Sendable {
 
   /// Asks for a level or more. Any thread; idempotent.
   ///
-  /// - Parameter cause: `signal`, `program` or `watchdog`.
+  /// - Parameter cause: `signal`, `program`, `watchdog` or `journal`.
   func requestHalt(_ level: StopLevel, _ cause: HaltCause) {
     let shift = Self.shift(cause)
     change { word in
@@ -273,6 +274,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     obeyLevel(of: .signal, in: word, now)
     obeyLevel(of: .program, in: word, now)
     obeyLevel(of: .watchdog, in: word, now)
+    obeyLevel(of: .journal, in: word, now)
     if word & LaneControl.stopBit != 0 { lane.requestStop(now: now) }
     seenRequests = word
   }

@@ -52,6 +52,8 @@ final class JournalPlayer {
   /// Texts that the order to be watched is known by; empty: none is.
   var needles: [[UInt8]] = []
   private(set) var watched: [WatchedRecord] = []
+  /// Shown each record of the run, before it is left.
+  var tables: RunTables?
 
   enum End { case journal, nextRun, refused(UInt64) }
 
@@ -82,6 +84,7 @@ final class JournalPlayer {
   private func advance() {
     counts.records += 1
     lastTime = record.time_ns
+    tables?.take(kind, record, payload)
     read()
     guard hasRecord else { return }
     if record.boot_epoch != bootEpoch {
@@ -103,10 +106,46 @@ final class JournalPlayer {
     return kind == .run && record.refused_before == 0 ? payload : nil
   }
 
+  /// Why the next record, the first that is left of its run, is no description.
+  var missingBeginning: String {
+    record.record_number > 1 || record.refused_before > 0
+      ? "its beginning is no longer there: the first record that is left is \(record.record_number)"
+      : "it does not begin with its description: an older version wrote it"
+  }
+
   /// Goes on behind the description.
   func leaveDescription() {
     advance()
     if hasRecord { firstTime = record.time_ns }
+  }
+
+  /// Takes the next record without repeating it.
+  func passOver() { advance() }
+
+  /// Goes on in the same run behind what ended it, if anything of it is left. What is missing is told.
+  func goOn(_ tell: (String) -> Void) -> Bool {
+    switch end {
+    case .nextRun: return false
+    case .refused(let count):
+      tell("\(count) records before record \(record.record_number) could not be written")
+      hasRecord = true
+      end = .journal
+      return true
+    case .journal:
+      let found = stop
+      if found.finding == .end {
+        if found.refusedAtEnd > 0 { tell("\(found.refusedAtEnd) records at the end could not be written") }
+        return false
+      }
+      tell("\(found)")
+      guard skipSegment() else { return false }
+      guard record.boot_epoch == bootEpoch else {
+        hasRecord = false
+        end = .nextRun
+        return false
+      }
+      return true
+    }
   }
 
   /// Goes to the first record of the next run; false if there is none.

@@ -168,6 +168,36 @@ struct LaneReplay: ~Copyable {
     )
   }
 
+  /// Whether the lane knows that an order has ended; false for one that it does not know, or no longer.
+  func isDead(_ clientID: UInt64) -> Bool { lane.core.tracker.order(clientID)?.pointee.phaseValue == .dead }
+
+  /// The best prices of an instrument.
+  func standing(_ instrument: InstrumentIndex) -> Standing {
+    let market = lane.core.markets + Int(instrument)
+    let state = lane.core.tracker.state(instrument)
+    func quote(_ level: BookLevel?) -> Quote? { level.map { Quote(price: $0.price_ticks, qty: $0.qty_lots) } }
+    func ours(_ side: borrowing SideOrders) -> Quote? {
+      side.firstResting.map {
+        Quote(price: $0.pointee.price_ticks, qty: side.restingLots(at: $0.pointee.price_ticks))
+      }
+    }
+    return Standing(
+      ourBid: ours(state.pointee.bids), ourAsk: ours(state.pointee.asks),
+      bid: quote(market.pointee.book.best(.buy)), ask: quote(market.pointee.book.best(.sell)),
+      markE8: market.pointee.ticker.markE8)
+  }
+
+  /// What the lane counts, one for each instrument.
+  func accounts() -> [ReplayedAccount] {
+    (0..<lane.core.instrumentCount).map { index in
+      lane.core.tracker.with(InstrumentIndex(index)) {
+        ReplayedAccount(
+          position: $0.position?.rawValue, bought: $0.boughtLots.rawValue, sold: $0.soldLots.rawValue,
+          fills: Int64($0.fills), feesE8: $0.feesE8, cashE8: $0.cashE8)
+      }
+    }
+  }
+
   /// The best bid and ask of the book, our own orders included, in ticks.
   func best(_ instrument: InstrumentIndex) -> String {
     let market = lane.core.markets + Int(instrument)

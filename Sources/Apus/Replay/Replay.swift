@@ -49,6 +49,17 @@ public struct Replay: ~Copyable {
   public mutating func next(
     epoch: UInt64? = nil, until limit: Limit? = nil, order: String? = nil, tell: (String) -> Void = { _ in }
   ) -> Run? {
+    next(epoch: epoch, until: limit, order: order, tell: tell, tables: nil)
+  }
+
+  /// The same for a run whose tables are wanted.
+  mutating func next(epoch: UInt64?, tables: RunTables) -> Run? {
+    next(epoch: epoch, until: nil, order: nil, tell: { _ in }, tables: tables)
+  }
+
+  private mutating func next(
+    epoch: UInt64?, until limit: Limit?, order: String?, tell: (String) -> Void, tables: RunTables?
+  ) -> Run? {
     if hasBegun, !findRun() { return nil }
     hasBegun = true
     guard player.hasRecord else { return emptyEnd() }
@@ -57,7 +68,11 @@ public struct Replay: ~Copyable {
       if !findRun() { return nil }
     }
     var run = Run()
-    repeatRun(&run, limit, order, tell)
+    if let tables {
+      tabulate(&run, tables)
+    } else {
+      repeatRun(&run, limit, order, tell)
+    }
     run.bootEpoch = player.bootEpoch
     run.counts = player.counts
     run.laneTime = max(0, player.lastTime - player.firstTime)
@@ -85,8 +100,7 @@ public struct Replay: ~Copyable {
 
   private func repeatRun(_ run: inout Run, _ limit: Limit?, _ order: String?, _ tell: (String) -> Void) {
     guard let text = player.beginRun() else {
-      run.refusal =
-        "it does not begin with its description: its first segments were removed, or an older version wrote it"
+      run.refusal = player.missingBeginning
       return
     }
     do {
@@ -109,6 +123,66 @@ public struct Replay: ~Copyable {
     } catch {
       run.refusal = "\(error)"
     }
+  }
+
+  /// Repeats a run for its tables. What cannot be repeated is taken from the records alone.
+  private func tabulate(_ run: inout Run, _ tables: RunTables) {
+    guard let text = player.beginRun() else {
+      run.refusal = player.missingBeginning
+      run.isDamaged = true
+      tables.refuse(player.bootEpoch, player.missingBeginning)
+      return
+    }
+    var accounts: [ReplayedAccount]?
+    do {
+      let description = try RunDescription(text: text)
+      tables.begin(description, epoch: player.bootEpoch)
+      player.tables = tables
+      defer { player.tables = nil }
+      player.leaveDescription()
+      do {
+        guard let makeStrategy = description.makeStrategy else {
+          throw ReplayError("it was quoted by a strategy of the program's own, which this program does not have")
+        }
+        var lane = try LaneReplay(description, player: player, makeStrategy: makeStrategy)
+        while player.hasRecord, player.difference == nil {
+          lane.step()
+          tables.look(lane)
+        }
+        if let difference = player.difference {
+          throw ReplayError("this engine decides otherwise from record \(difference.recordNumber) on")
+        }
+        if case .refused = player.end {} else { accounts = lane.accounts() }
+      } catch {
+        tables.note("without quotes and account of the lane from record \(player.record.record_number) on: \(error)")
+        run.isDamaged = true
+      }
+      passOver(tables)
+      while player.goOn({ noteGap($0, &run, tables) }) {
+        accounts = nil
+        passOver(tables)
+      }
+      tables.laneDuration = max(0, player.lastTime - player.firstTime)
+      tables.finish(accounts: accounts)
+    } catch {
+      run.refusal = "\(error)"
+      run.isDamaged = true
+      tables.refuse(player.bootEpoch, "\(error)")
+    }
+  }
+
+  private func passOver(_ tables: RunTables) {
+    while player.hasRecord {
+      player.passOver()
+      tables.endStep()
+    }
+  }
+
+  private func noteGap(_ gap: String, _ run: inout Run, _ tables: RunTables) {
+    let stop = player.stop
+    if stop.finding != .torn, !stop.isTail { run.isDamaged = true }
+    run.gap = gap
+    tables.note(gap)
   }
 
   private func noteGap(_ run: inout Run) {

@@ -66,6 +66,9 @@ struct RunDescription: Codable, Sendable {
       throw ReplayError(
         "the run is described in version \(head.version) and this program knows \(Self.newestVersion); use a newer one")
     }
+    if RecordingDescription(text: text) != nil {
+      throw ReplayError("it is a recording of a venue's public stream, in which no lane has decided anything")
+    }
     do {
       self = try JSONDecoder().decode(Self.self, from: data)
     } catch {

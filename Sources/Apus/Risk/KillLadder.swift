@@ -19,6 +19,8 @@ public enum HaltCause: UInt8, CaseIterable, Sendable {
   case slowVenue
   /// Our clock and the venue's have drifted apart. Passes by itself.
   case clockDrift
+  /// The journal cannot be written, or soon not any more.
+  case journal
 
   /// For people.
   public var text: String {
@@ -33,6 +35,7 @@ public enum HaltCause: UInt8, CaseIterable, Sendable {
     case .overallDrawdown: "overall drawdown"
     case .slowVenue: "slow acknowledgements"
     case .clockDrift: "clock drift"
+    case .journal: "the journal"
     }
   }
 }

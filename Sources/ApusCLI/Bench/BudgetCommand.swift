@@ -21,7 +21,8 @@ extension BenchCommand {
     @Option(
       name: .customLong("feed"),
       help: ArgumentHelp(
-        "A recorded market (collector format, .gz or plain); once or twice: for BTC-PERPETUAL, then for ETH-PERPETUAL. "
+        "A recorded market (collector format, .gz or plain, or a directory of apus record); once or twice: for "
+          + "BTC-PERPETUAL, then for ETH-PERPETUAL. "
           + "Default: a synthetic market of both.", valueName: "file"),
       completion: .file())
     var feeds: [String] = []

@@ -278,6 +278,15 @@ struct FeedSide {
     }
   }
 
+  /// Forgets all but the best levels.
+  mutating func keepBest(_ count: Int, touched: inout [Int64]) {
+    let excess = keys.count - count
+    guard excess > 0 else { return }
+    for key in keys[..<excess] { touched.append(tick(key)) }
+    keys.removeFirst(excess)
+    sizes.removeFirst(excess)
+  }
+
   mutating func removeAll(touched: inout [Int64]) {
     for key in keys { touched.append(tick(key)) }
     keys.removeAll(keepingCapacity: true)

@@ -28,15 +28,15 @@ final class GatedFlow: MarketFlow {
   func next(into events: inout [FlowEvent]) { flow.next(into: &events) }
 }
 
-/// Recordings that feed a venue, each one instrument.
+/// Recordings that feed a venue: files of one instrument each, and directories that `apus record` has made.
 public struct VenueFeeds {
-  /// A file and the instrument that it feeds.
+  /// A recording and what it feeds.
   public struct Source: Sendable, Equatable {
     public var path: String
-    /// For example `BTC-PERPETUAL`.
-    public var instrument: String
+    /// For example `BTC-PERPETUAL`; `nil` for every instrument of a directory that the venue lists.
+    public var instrument: String?
 
-    public init(path: String, instrument: String) {
+    public init(path: String, instrument: String?) {
       self.path = path
       self.instrument = instrument
     }
@@ -44,6 +44,7 @@ public struct VenueFeeds {
 
   public enum Failure: Error, CustomStringConvertible {
     case recording(RecordingError)
+    case directory(MappedFileError)
     case notARecording(path: String)
     case unknownInstrument(String, known: [String])
     case twice(instrument: String)
@@ -51,6 +52,10 @@ public struct VenueFeeds {
     public var description: String {
       switch self {
       case .recording(let error): error.description
+      case .directory(let error): error.description
+      case .notARecording(let path) where isDirectory(path):
+        "could not play \(path): it is not a directory that apus record has made, or has no ticker of an instrument that "
+          + "the venue lists"
       case .notARecording(let path):
         "could not play \(path): no line of it reads '<nanoseconds> <JSON>' with a book ticker or a trade"
       case .unknownInstrument(let name, let known):
@@ -73,29 +78,66 @@ public struct VenueFeeds {
   public init(
     _ sources: [Source], for instruments: inout [InstrumentSpec], speedThousandths: Int64 = 1000
   ) throws(Failure) {
-    var found: [(source: Source, index: Int, start: Nanoseconds)] = []
+    var found: [(path: String, indexes: [Int], start: Nanoseconds)] = []
     for source in sources {
-      guard let index = instruments.firstIndex(where: { $0.name == source.instrument }) else {
-        throw .unknownInstrument(source.instrument, known: instruments.map(\.name))
+      let (start, prices) = try Self.look(at: source, known: instruments.map(\.name))
+      var indexes: [Int] = []
+      for (name, price) in prices {
+        guard let index = instruments.firstIndex(where: { $0.name == name }) else {
+          throw .unknownInstrument(name, known: instruments.map(\.name))
+        }
+        guard !found.contains(where: { $0.indexes.contains(index) }) else { throw .twice(instrument: name) }
+        instruments[index].initialIndexE8 = price
+        indexes.append(index)
       }
-      guard !found.contains(where: { $0.index == index }) else { throw .twice(instrument: source.instrument) }
-      let first = try Self.look(at: source.path)
-      instruments[index].initialIndexE8 = first.priceE8
-      found.append((source, index, first.time))
+      found.append((source.path, indexes, start))
     }
     let earliest = found.map(\.start).min() ?? 0
     var flows: [any MarketFlow] = []
-    for (source, index, start) in found {
+    for (path, indexes, start) in found {
+      let origin = start - earliest < 3_600_000_000_000 ? earliest : start
+      let places = indexes.map { FlowInstrument(index: $0, grid: instruments[$0].grid) }
       do {
+        guard isDirectory(path) else {
+          flows.append(
+            try RecordedFlow(
+              path: path, instrument: places[0], speedThousandths: speedThousandths, origin: origin))
+          continue
+        }
+        let names = indexes.map { instruments[$0].name }
         flows.append(
-          try RecordedFlow(
-            path: source.path, instrument: FlowInstrument(index: index, grid: instruments[index].grid),
-            speedThousandths: speedThousandths, origin: start - earliest < 3_600_000_000_000 ? earliest : start))
-      } catch {
+          try StreamFlow(
+            directory: path, instruments: Dictionary(uniqueKeysWithValues: zip(names, places)),
+            speedThousandths: speedThousandths, origin: origin))
+      } catch let error as RecordingError {
         throw .recording(error)
+      } catch let error as MappedFileError {
+        throw .directory(error)
+      } catch {
+        throw .notARecording(path: path)
       }
     }
     flow = MergedFlow(flows)
+  }
+
+  /// The first time of a recording, and the first price of each instrument that it feeds.
+  private static func look(
+    at source: Source, known: [String]
+  ) throws(Failure) -> (start: Nanoseconds, prices: [(name: String, priceE8: Int64)]) {
+    guard isDirectory(source.path) else {
+      let name = source.instrument ?? ""
+      guard known.contains(name) else { throw .unknownInstrument(name, known: known) }
+      let first = try look(at: source.path)
+      return (first.time, [(name, first.priceE8)])
+    }
+    let beginning: StreamFlow.Beginning?
+    do { beginning = try StreamFlow.look(at: source.path) } catch { throw .directory(error) }
+    guard let beginning else { throw .notARecording(path: source.path) }
+    if let name = source.instrument, !known.contains(name) { throw .unknownInstrument(name, known: known) }
+    let names = beginning.instruments.filter { source.instrument == nil ? known.contains($0) : $0 == source.instrument }
+    let prices = names.compactMap { name in beginning.pricesE8[name].map { (name, $0) } }
+    guard !prices.isEmpty else { throw .notARecording(path: source.path) }
+    return (beginning.start, prices)
   }
 
   /// The time of the first line and the first price, from the beginning of a file.

@@ -1,0 +1,49 @@
+import FoundationEssentials
+
+/// What a table needs of a frame that a lane has sent.
+///
+/// Of the lane's own frames, as `ThalexEncoder` writes them; not for what a venue sends.
+struct OutboundFrame: Decodable {
+  /// One instrument of a mass quote.
+  struct Quote: Decodable {
+    struct Level: Decodable {
+      let p: Decimal
+      let a: Decimal
+      var price: DecimalE8? { OutboundFrame.exact(p) }
+      var amount: DecimalE8? { OutboundFrame.exact(a) }
+    }
+    let i: String
+    let b: [Level]?
+    let a: [Level]?
+    var bids: [Level] { b ?? [] }
+    var asks: [Level] { a ?? [] }
+  }
+
+  private struct Parameters: Decodable {
+    let instrument_name: String?
+    let direction: String?
+    let price: Decimal?
+    let amount: Decimal?
+    let order_id: String?
+    let quotes: [Quote]?
+  }
+
+  let method: String
+  let id: UInt64?
+  private let params: Parameters?
+
+  /// `nil` if it is no request.
+  init?(_ text: UnsafeRawBufferPointer) {
+    guard let frame = try? JSONDecoder().decode(Self.self, from: Data(text)) else { return nil }
+    self = frame
+  }
+
+  var instrumentName: String? { params?.instrument_name }
+  var isBuy: Bool { params?.direction == "buy" }
+  var price: DecimalE8? { params?.price.flatMap(Self.exact) }
+  var amount: DecimalE8? { params?.amount.flatMap(Self.exact) }
+  var venueID: String? { params?.order_id }
+  var quotes: [Quote] { params?.quotes ?? [] }
+
+  fileprivate static func exact(_ value: Decimal) -> DecimalE8? { DecimalE8("\(value)") }
+}

@@ -1,0 +1,2 @@
+/* SQLite of the system, for `apus export`. */
+#include <sqlite3.h>
