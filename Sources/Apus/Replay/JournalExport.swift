@@ -269,7 +269,7 @@ final class RunTables {
 
   /// The venue has said something about an order.
   private func reported(_ report: OrderReport) {
-    let venueID = RecordText.text(report.venueID)
+    let venueID = report.venueID.text
     guard let place = place(of: report, venueID) else { return }
     if orders[place].clientID == nil, report.clientID != 0 { orders[place].clientID = report.clientID }
     if orders[place].venueID.isEmpty, !venueID.isEmpty {
@@ -466,8 +466,8 @@ final class RunTables {
   // MARK: - Fills
 
   private func fill(_ fill: FillRecord) {
-    let venueID = RecordText.text(fill.order_id)
-    let key = "\(RecordText.text(fill.trade_id)) \(venueID) \(fill.side)"
+    let venueID = fill.order_id.text
+    let key = "\(fill.trade_id.text) \(venueID) \(fill.side)"
     if fill.is_fee_only == 1, let place = fillPlaces[key] {
       fills[place].fill.fee_e8 = fill.fee_e8
       fills[place].fill.has_fee = fill.has_fee
@@ -490,7 +490,7 @@ final class RunTables {
       let instrument = fill.instrument_index
       var row: [ExportValue] = [
         .integer(run), .integer(entry.record), .integer(entry.time),
-        fill.venue_time_ns == 0 ? .null : .integer(fill.venue_time_ns), .text(RecordText.text(fill.trade_id)),
+        fill.venue_time_ns == 0 ? .null : .integer(fill.venue_time_ns), .text(fill.trade_id.text),
         .text(entry.venueID), Self.id(byVenue[entry.venueID].flatMap { orders[$0].clientID }), name(instrument),
         .text(fill.side == 0 ? "buy" : "sell"),
       ]
