@@ -74,6 +74,8 @@ public struct EngineSection: Codable, Equatable, Sendable {
   /// Where journal and telemetry file go; made if missing.
   public var dataDirectory: String
   public var journal: Bool
+  /// Whether the system may write a core dump of the process, and others of its user may look into it.
+  public var coreDumps: Bool
 
   enum CodingKeys: String, CodingKey, CaseIterable {
     case name, core, idle
@@ -82,12 +84,13 @@ public struct EngineSection: Codable, Equatable, Sendable {
     case driver, rehearsal
     case dataDirectory = "data_directory"
     case journal
+    case coreDumps = "core_dumps"
   }
 
   public init(
     name: String, core: CoreChoice = .automatic, idle: IdleStrategy = .spin, idleSpinUs: Int = 50,
     idleYieldUs: Int = 0, driver: DriverChoice = .automatic, rehearsal: Bool = true, dataDirectory: String,
-    journal: Bool = true
+    journal: Bool = true, coreDumps: Bool = false
   ) {
     self.name = name
     self.core = core
@@ -98,6 +101,22 @@ public struct EngineSection: Codable, Equatable, Sendable {
     self.rehearsal = rehearsal
     self.dataDirectory = dataDirectory
     self.journal = journal
+    self.coreDumps = coreDumps
+  }
+
+  /// Of a journal, which may be older than a key.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    name = try values.decode(String.self, forKey: .name)
+    core = try values.decode(CoreChoice.self, forKey: .core)
+    idle = try values.decode(IdleStrategy.self, forKey: .idle)
+    rehearsal = try values.decode(Bool.self, forKey: .rehearsal)
+    idleSpinUs = try values.decode(Int.self, forKey: .idleSpinUs)
+    idleYieldUs = try values.decode(Int.self, forKey: .idleYieldUs)
+    driver = try values.decode(DriverChoice.self, forKey: .driver)
+    dataDirectory = try values.decode(String.self, forKey: .dataDirectory)
+    journal = try values.decode(Bool.self, forKey: .journal)
+    coreDumps = try values.decodeIfPresent(Bool.self, forKey: .coreDumps) ?? false
   }
 }
 

@@ -112,6 +112,9 @@ extension EngineSection: DescribedSection {
     .init(
       CodingKeys.journal, \.journal, .flag, .defaulted,
       "Whether all input and output is recorded; the report's list of trades comes from it."),
+    .init(
+      CodingKeys.coreDumps, \.coreDumps, .flag, .defaulted,
+      "Whether the system may write core dumps of the process, and debuggers and profilers of its user may attach."),
   ]
 }
 
