@@ -102,7 +102,8 @@ struct DoctorReport: Encodable {
     for check in host.checks {
       let points = check.state == .notKnown ? "  –" : Self.right(Self.points(check), 3)
       let title = check.title + String(repeating: " ", count: width - check.title.count)
-      lines.append("  \(Self.mark(check.state))  \(title)  \(points) of \(Self.right("\(check.weight)", 1))  \(check.found)")
+      lines.append(
+        "  \(Self.mark(check.state))  \(title)  \(points) of \(Self.right("\(check.weight)", 1))  \(check.found)")
       if check.state == .good || check.state == .notKnown { continue }
       lines.append("        \(check.why)")
       if let fix = check.fix { lines.append("        fix: \(fix)") }

@@ -57,8 +57,8 @@ enum BuildRevision {
   /// - Parameter program: Path of the program's file.
   static func find(program: String, tree: HostTree = HostTree()) -> (revision: String, source: String) {
     var folder = parent(program)
-    // PREFIX/bin/apus has PREFIX/share/apus/revision.
-    if let text = tree.text("\(parent(folder))/share/apus/revision"), let revision = hash(text) {
+    // tools/install puts it beside the program.
+    if let text = tree.text("\(folder)/revision"), let revision = hash(text) {
       return (revision, "installed")
     }
     // .build/<triple>/<configuration>/apus lies in a working copy.

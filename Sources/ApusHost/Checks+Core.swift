@@ -18,7 +18,9 @@ extension HostExaminer {
     }
     return .bad(
       "no core is isolated",
-      fix: "kernel parameter isolcpus=managed_irq,domain,\(core), or a cpuset partition of type isolated with core \(core)")
+      fix:
+        "kernel parameter isolcpus=managed_irq,domain,\(core), or a cpuset partition of type isolated with core \(core)"
+    )
   }
 
   var nohzFull: Verdict {
@@ -28,7 +30,9 @@ extension HostExaminer {
       guard tree.exists("\(cpu)/online") else { return .unreadable(path) }
       return .better("this kernel is built without nohz_full", fix: fix)
     }
-    if CoreList(text)?.contains(core) == true { return .good("core \(core) runs without the tick while one thread spins") }
+    if CoreList(text)?.contains(core) == true {
+      return .good("core \(core) runs without the tick while one thread spins")
+    }
     return .better("core \(core) takes the scheduler's tick", fix: fix)
   }
 
@@ -65,7 +69,8 @@ extension HostExaminer {
     let ofNetwork = found.filter { network.contains($0.number) }
     let named = (ofNetwork.isEmpty ? found : ofNetwork).prefix(3).map { "\($0.name) (\($0.number))" }
     let more = found.count > named.count ? " and \(found.count - named.count) more" : ""
-    let text = "\(found.count) \(found.count == 1 ? "interrupt" : "interrupts") may come to core \(core): "
+    let text =
+      "\(found.count) \(found.count == 1 ? "interrupt" : "interrupts") may come to core \(core): "
       + named.joined(separator: ", ") + more
     let first = (ofNetwork.first ?? found[0]).number
     let fix =
@@ -120,7 +125,9 @@ extension HostExaminer {
   private func quotaFound(_ quota: Int, _ period: Int, _ file: String, _ group: String) -> Verdict {
     .bad(
       "\(quota / 1000) ms of CPU time in each \(period / 1000) ms (\(file) of \(group.isEmpty ? "/" : group))",
-      fix: "remove it: CPUQuota= in the unit, --cpus of the container, limits.cpu of the pod (with whole, equal requests and limits and the static CPU manager)")
+      fix:
+        "remove it: CPUQuota= in the unit, --cpus of the container, limits.cpu of the pod (with whole, equal requests and limits and the static CPU manager)"
+    )
   }
 
   var governor: Verdict {
@@ -184,7 +191,8 @@ extension HostExaminer {
     }
     var deepest: (name: String, latency: Int) = ("none", 0)
     for state in states {
-      guard tree.number("\(directory)/\(state)/disable") != 1, let latency = tree.number("\(directory)/\(state)/latency"),
+      guard tree.number("\(directory)/\(state)/disable") != 1,
+        let latency = tree.number("\(directory)/\(state)/latency"),
         latency > deepest.latency
       else { continue }
       deepest = (tree.text("\(directory)/\(state)/name") ?? state, latency)

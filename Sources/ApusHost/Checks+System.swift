@@ -14,7 +14,8 @@ extension HostExaminer {
       "LimitMEMLOCK=infinity in the unit, a line \"memlock unlimited\" in /etc/security/limits.conf, or "
       + "--ulimit memlock=-1 for a container"
     return limit >= 8 << 20
-      ? .better("\(Self.megabytes(limit)): enough for few instruments", fix: fix) : .bad(Self.megabytes(limit), fix: fix)
+      ? .better("\(Self.megabytes(limit)): enough for few instruments", fix: fix)
+      : .bad(Self.megabytes(limit), fix: fix)
   }
 
   var hugePages: Verdict {
@@ -24,7 +25,9 @@ extension HostExaminer {
     let fix = "sysctl vm.nr_hugepages=32, and a line in /etc/sysctl.d to keep it"
     switch chosen("/sys/kernel/mm/transparent_hugepage/enabled") {
     case "always", "madvise":
-      return .better("\(free == 0 ? "none" : "only \(free)") reserved; transparent ones are taken when the kernel has some", fix: fix)
+      return .better(
+        "\(free == 0 ? "none" : "only \(free)") reserved; transparent ones are taken when the kernel has some", fix: fix
+      )
     default: return .bad("\(free == 0 ? "none" : "only \(free)") reserved, and no transparent ones", fix: fix)
     }
   }
@@ -94,7 +97,8 @@ extension HostExaminer {
     guard clock.error == 0 else {
       return .notKnown("adjtimex(2) is not allowed here: \(String(cString: strerror(-clock.error)))")
     }
-    let fix = "run chrony (apt-get install chrony) or another NTP or PTP client; in a virtual machine, let the host's PTP clock lead (/dev/ptp0)"
+    let fix =
+      "run chrony (apt-get install chrony) or another NTP or PTP client; in a virtual machine, let the host's PTP clock lead (/dev/ptp0)"
     // STA_UNSYNC makes the state TIME_ERROR.
     if clock.state == 5 { return .bad("the kernel's clock is not synchronised", fix: fix) }
     let milliseconds = Double(clock.maximumErrorMicroseconds) / 1000
@@ -127,7 +131,9 @@ extension HostExaminer {
 extension HostExaminer {
   private var release: (major: Int, minor: Int)? {
     let parts = (tree.text("/proc/sys/kernel/osrelease") ?? "").split(separator: ".", maxSplits: 2)
-    guard parts.count >= 2, let major = Int(parts[0]), let minor = Int(parts[1].prefix { $0.isNumber }) else { return nil }
+    guard parts.count >= 2, let major = Int(parts[0]), let minor = Int(parts[1].prefix { $0.isNumber }) else {
+      return nil
+    }
     return (major, minor)
   }
 
@@ -164,13 +170,15 @@ extension HostExaminer {
     case EOPNOTSUPP:
       return .better("this kernel's io_uring is too old\(epoll)", fix: "a kernel from 6.1 on")
     case ENOMEM:
-      return .better("refused for lack of lockable memory\(epoll)", fix: "LimitMEMLOCK=infinity in the unit (ulimit -l)")
+      return .better(
+        "refused for lack of lockable memory\(epoll)", fix: "LimitMEMLOCK=infinity in the unit (ulimit -l)")
     default: return .better("does not work: \(String(cString: strerror(-result)))\(epoll)", fix: nil)
     }
   }
 
   var busyPoll: Verdict {
-    guard let receive = tree.number("/proc/sys/net/core/busy_read"), let poll = tree.number("/proc/sys/net/core/busy_poll")
+    guard let receive = tree.number("/proc/sys/net/core/busy_read"),
+      let poll = tree.number("/proc/sys/net/core/busy_poll")
     else { return .unreadable("/proc/sys/net/core/busy_read", "a network namespace of its own does not show it") }
     if receive > 0, poll > 0 { return .good("\(receive) µs in a read, \(poll) µs in a poll") }
     return .better(
@@ -208,7 +216,8 @@ extension HostExaminer {
     // A program behind a pipe gets the dump whatever the limit says (core(5)), except for a limit of 1.
     let isPiped = pattern.hasPrefix("|")
     if limit == 0, !isPiped { return .good("off for what is started from here") }
-    let to = isPiped ? "to \(pattern.dropFirst().prefix { !$0.isWhitespace })" : "as \(pattern.isEmpty ? "core" : pattern)"
+    let to =
+      isPiped ? "to \(pattern.dropFirst().prefix { !$0.isWhitespace })" : "as \(pattern.isEmpty ? "core" : pattern)"
     return .better(
       "dumps are written \(to); the engine itself forbids its own (engine.core_dumps: false)",
       fix: "LimitCORE=0 in the unit, or ulimit -c 0; sysctl kernel.core_pattern=core")

@@ -65,11 +65,17 @@ public struct HostCheck: Codable, Equatable, Sendable {
       case .isolatedCore:
         (9, "isolated core", "On a core that the scheduler uses for others, the lane waits for them.")
       case .nohzFull:
-        (6, "no scheduler tick", "The tick takes a spinning thread off its work 100 to 1000 times a second, for microseconds.")
+        (
+          6, "no scheduler tick",
+          "The tick takes a spinning thread off its work 100 to 1000 times a second, for microseconds."
+        )
       case .interruptAffinity:
         (7, "interrupts elsewhere", "An interrupt on the lane's core stops the lane for as long as its handler runs.")
       case .cpuQuota:
-        (4, "CPU quota", "A group that has used up its quota is stopped for the rest of the period, tens of milliseconds.")
+        (
+          4, "CPU quota",
+          "A group that has used up its quota is stopped for the rest of the period, tens of milliseconds."
+        )
       case .governor:
         (7, "frequency governor", "A core that was slowed down needs microseconds to milliseconds to come up to speed.")
       case .powerSupply:
@@ -77,37 +83,70 @@ public struct HostCheck: Codable, Equatable, Sendable {
       case .turbo:
         (2, "turbo", "Without it a core runs at its base frequency, often a third below what it can do.")
       case .idleStates:
-        (6, "idle states", "A core in a deep idle state needs its exit latency before it runs; this hits lanes that park, and neighbours.")
+        (
+          6, "idle states",
+          "A core in a deep idle state needs its exit latency before it runs; this hits lanes that park, and neighbours."
+        )
       case .siblings:
-        (6, "SMT siblings", "Two threads of one core share its units and caches: a busy sibling halves the lane's speed.")
+        (
+          6, "SMT siblings",
+          "Two threads of one core share its units and caches: a busy sibling halves the lane's speed."
+        )
       case .numa:
         (5, "NUMA placement", "Memory and network card of another node cost about 100 ns more at each access.")
       case .memoryLock:
-        (5, "memory lock limit", "Memory that cannot be locked may be paged out, and the next tick then waits for a disk.")
+        (
+          5, "memory lock limit",
+          "Memory that cannot be locked may be paged out, and the next tick then waits for a disk."
+        )
       case .hugePages:
-        (3, "huge pages", "With 2 MiB pages books and orders need few TLB entries; with 4 KiB pages each miss costs a walk.")
+        (
+          3, "huge pages",
+          "With 2 MiB pages books and orders need few TLB entries; with 4 KiB pages each miss costs a walk."
+        )
       case .transparentHugePages:
-        (3, "transparent huge pages", "With always, the kernel compacts memory and merges pages of threads that never asked, at moments of its choice.")
+        (
+          3, "transparent huge pages",
+          "With always, the kernel compacts memory and merges pages of threads that never asked, at moments of its choice."
+        )
       case .swap:
         (4, "swap", "What was written to swap comes back at the speed of a disk, and keys may stay there.")
       case .clockSource:
         (5, "clock source", "Without the processor's counter each reading of the clock is a system call or worse.")
       case .invariantCounter:
-        (5, "invariant counter", "The lane reads time from the processor's counter, which must run evenly in all states of power.")
+        (
+          5, "invariant counter",
+          "The lane reads time from the processor's counter, which must run evenly in all states of power."
+        )
       case .clockSynchronised:
-        (4, "clock synchronised", "Login tokens carry our time, and staleness is judged by the venue's: a clock that runs free drifts.")
+        (
+          4, "clock synchronised",
+          "Login tokens carry our time, and staleness is judged by the venue's: a clock that runs free drifts."
+        )
       case .venueClock:
-        (2, "offset to the venue", "A venue refuses logins from another time, and the engine refuses to quote past its bound.")
+        (
+          2, "offset to the venue",
+          "A venue refuses logins from another time, and the engine refuses to quote past its bound."
+        )
       case .kernel:
-        (4, "kernel", "The socket driver over io_uring needs 6.1: deferred task work, multishot receive, provided buffers.")
+        (
+          4, "kernel",
+          "The socket driver over io_uring needs 6.1: deferred task work, multishot receive, provided buffers."
+        )
       case .ioUring:
         (3, "io_uring", "Without it many connections, and lanes that park or yield, cost a system call for each look.")
       case .busyPoll:
-        (2, "busy polling", "With it a receive looks into the network card itself instead of waiting for its interrupt.")
+        (
+          2, "busy polling",
+          "With it a receive looks into the network card itself instead of waiting for its interrupt."
+        )
       case .openFiles:
         (1, "open files", "A socket that cannot be opened is a connection that does not come back.")
       case .realTime:
-        (3, "real-time permission", "Under SCHED_FIFO no ordinary thread pre-empts the lane, also on a core that is not isolated.")
+        (
+          3, "real-time permission",
+          "Under SCHED_FIFO no ordinary thread pre-empts the lane, also on a core that is not isolated."
+        )
       case .coreDumps:
         (2, "core dumps", "A dump writes memory to disk: positions, strategies, and whatever a library kept of a key.")
       }

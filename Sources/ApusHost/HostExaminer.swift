@@ -99,7 +99,8 @@ public struct HostExaminer {
   }
 
   private var description: String {
-    let model = tree.value(of: "model name", in: "/proc/cpuinfo") ?? (isARM ? "an Arm processor" : "an unknown processor")
+    let model =
+      tree.value(of: "model name", in: "/proc/cpuinfo") ?? (isARM ? "an Arm processor" : "an unknown processor")
     let count = onlineCores?.cores.count
     let kind = [isVirtual ? "virtual machine" : nil, isContainer ? "container" : nil].compactMap { $0 }
     return [
@@ -110,7 +111,9 @@ public struct HostExaminer {
 
   /// Has one of these bits of CapEff (capabilities(7)).
   func hasCapability(_ bit: Int) -> Bool? {
-    tree.value(of: "CapEff", in: "/proc/self/status").flatMap { UInt64($0, radix: 16) }.map { $0 >> UInt64(bit) & 1 == 1 }
+    tree.value(of: "CapEff", in: "/proc/self/status").flatMap { UInt64($0, radix: 16) }.map {
+      $0 >> UInt64(bit) & 1 == 1
+    }
   }
 
   /// The soft limit of a line of /proc/self/limits; `Int.max` for unlimited.

@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 import Glibc
 
 /// How often, and for how long, something takes a core away from a thread that only spins: the floor of any latency

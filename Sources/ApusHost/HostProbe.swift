@@ -1,4 +1,4 @@
-public import CSupport
+import CSupport
 import Glibc
 
 /// What a host does not tell through files but through system calls. Stored beside a captured tree.

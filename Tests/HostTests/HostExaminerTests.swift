@@ -71,7 +71,8 @@ struct CapturedHost: Decodable {
     ]
     for check in examination.checks { #expect(check.state == expected[check.id], "\(check.id): \(check.found)") }
     #expect(examination.hasBad)
-    #expect(examination[.interruptAffinity]?.found.hasPrefix("2 interrupts may come to core 3: ens5-Tx-Rx-1 (28)") == true)
+    #expect(
+      examination[.interruptAffinity]?.found.hasPrefix("2 interrupts may come to core 3: ens5-Tx-Rx-1 (28)") == true)
     #expect(examination[.interruptAffinity]?.fix?.hasPrefix("echo 0-2 > /proc/irq/28/smp_affinity_list") == true)
     #expect(examination[.swap]?.found == "/swapfile, swappiness 60")
     #expect(examination[.siblings]?.fix == "echo 0 > /sys/devices/system/cpu/cpu2/online, or kernel parameter nosmt")
@@ -101,7 +102,8 @@ struct CapturedHost: Decodable {
 
   @Test func `a container says what forbids io_uring, and what it cannot see`() throws {
     let examination = try CapturedHost.examine("container-without-io-uring")
-    #expect(examination[.ioUring]?.found == "forbidden by a seccomp filter, as containers have one; the engine takes epoll")
+    #expect(
+      examination[.ioUring]?.found == "forbidden by a seccomp filter, as containers have one; the engine takes epoll")
     #expect(examination[.cpuQuota]?.found == "200 ms of CPU time in each 100 ms (cpu.max of /)")
     #expect(examination[.cpuQuota]?.state == .bad)
     for id in [
@@ -120,7 +122,7 @@ struct CapturedHost: Decodable {
 
   @Test func `a small virtual machine that was captured is judged`() throws {
     let examination = try CapturedHost.examine("small-vm-captured")
-    #expect(states(examination) == "bccggncggngg")
+    #expect(states(examination) == "bcbgngnggggcggggbnggcgcg")
     #expect(examination[.interruptAffinity]?.found.contains("may come to core 1") == true)
   }
 
@@ -163,7 +165,8 @@ struct CapturedHost: Decodable {
       try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
       try Data(text.utf8).write(to: file)
     }
-    var host = try JSONDecoder().decode(CapturedHost.self, from: Data(contentsOf: URL(fileURLWithPath: "\(root)/probe.json")))
+    var host = try JSONDecoder().decode(
+      CapturedHost.self, from: Data(contentsOf: URL(fileURLWithPath: "\(root)/probe.json")))
     change(&host.probe)
     let examination = HostExaminer(tree: HostTree(root: root), probe: host.probe, core: host.core).examine()
     return try #require(examination[id])
@@ -224,13 +227,14 @@ struct CapturedHost: Decodable {
     #expect(check.state == state)
   }
 
-  @Test(arguments: [
-    (1, 0, 1, "forbidden by kernel.io_uring_disabled=1, for processes outside kernel.io_uring_group"),
-    (1, 0, 2, "forbidden by kernel.io_uring_disabled=2, for all"), (1, 2, 0, "forbidden by a seccomp filter"),
-    (38, 2, 0, "forbidden by a seccomp filter"), (38, 0, 0, "this kernel is built without io_uring"),
-    (1, 0, 0, "refused: Operation not permitted"), (95, 0, 0, "this kernel's io_uring is too old"),
-    (12, 0, 0, "refused for lack of lockable memory"),
-  ] as [(Int32, Int, Int, String)])
+  @Test(
+    arguments: [
+      (1, 0, 1, "forbidden by kernel.io_uring_disabled=1, for processes outside kernel.io_uring_group"),
+      (1, 0, 2, "forbidden by kernel.io_uring_disabled=2, for all"), (1, 2, 0, "forbidden by a seccomp filter"),
+      (38, 2, 0, "forbidden by a seccomp filter"), (38, 0, 0, "this kernel is built without io_uring"),
+      (1, 0, 0, "refused: Operation not permitted"), (95, 0, 0, "this kernel's io_uring is too old"),
+      (12, 0, 0, "refused for lack of lockable memory"),
+    ] as [(Int32, Int, Int, String)])
   func `what forbids io_uring is named`(code: Int32, seccomp: Int, disabled: Int, found: String) throws {
     let check = try verdict(
       .ioUring,
@@ -268,7 +272,8 @@ struct CapturedHost: Decodable {
   }
 
   @Test(arguments: [
-    ("hpet", "tsc hpet", HostCheck.State.bad, "echo tsc > "), ("kvm-clock", "kvm-clock", .couldBeBetter, "choose a type"),
+    ("hpet", "tsc hpet", HostCheck.State.bad, "echo tsc > "),
+    ("kvm-clock", "kvm-clock", .couldBeBetter, "choose a type"),
   ])
   func `a slow clock source is named with the way to the fast one`(
     source: String, available: String, state: HostCheck.State, fix: String
@@ -302,9 +307,10 @@ struct CapturedHost: Decodable {
 }
 
 @Suite struct HostTreeTests {
-  @Test(arguments: [
-    ("0", [0]), ("0-3", [0, 1, 2, 3]), ("2-3,8", [2, 3, 8]), ("", []), ("(null)", []),
-  ] as [(String, [Int])])
+  @Test(
+    arguments: [
+      ("0", [0]), ("0-3", [0, 1, 2, 3]), ("2-3,8", [2, 3, 8]), ("", []), ("(null)", []),
+    ] as [(String, [Int])])
   func `a kernel list is read`(text: String, cores: [Int]) throws {
     #expect(CoreList(text)?.cores == cores)
   }
@@ -343,8 +349,8 @@ struct CapturedHost: Decodable {
     let root = NSTemporaryDirectory() + "/apus-build-\(UUID().uuidString)"
     defer { try? FileManager.default.removeItem(atPath: root) }
     let (a, b) = (String(repeating: "a1", count: 20), String(repeating: "b2", count: 20))
-    try write(a + "\n", "\(root)/usr/share/apus/revision")
-    #expect(BuildRevision.find(program: "\(root)/usr/bin/apus") == (a, "installed"))
+    try write(a + "\n", "\(root)/usr/lib/apus/revision")
+    #expect(BuildRevision.find(program: "\(root)/usr/lib/apus/apus") == (a, "installed"))
 
     try write("ref: refs/heads/main\n", "\(root)/copy/.git/HEAD")
     let program = "\(root)/copy/.build/x86_64-unknown-linux-gnu/release/apus"

@@ -7,10 +7,10 @@ import Testing
 @Suite struct JitterTests {
   @Test func `a core's jitter is measured, and the thread has its cores back`() throws {
     var cores = [UInt32](repeating: 0, count: 1024)
-    let before = unsafe apus_cpu_allowed(&cores, 1024)
+    let before = apus_cpu_allowed(&cores, 1024)
     let core = Int(cores[Int(before) - 1])
     let jitter = try JitterMeasurement.measure(core: core, seconds: 0.05)
-    #expect(unsafe apus_cpu_allowed(nil, 0) == before)
+    #expect(apus_cpu_allowed(nil, 0) == before)
     #expect(jitter.core == core)
     #expect(abs(jitter.seconds - 0.05) < 0.05)
     #expect(jitter.rounds > 1000)
@@ -26,7 +26,7 @@ import Testing
   /// Stops this thread's core for some milliseconds, which must be seen as one long gap.
   @Test func `a gap is seen, counted and timed`() throws {
     var cores = [UInt32](repeating: 0, count: 1024)
-    let count = unsafe apus_cpu_allowed(&cores, 1024)
+    let count = apus_cpu_allowed(&cores, 1024)
     let core = Int(cores[Int(count) - 1])
     let target = pthread_self()
     // A handler that sleeps takes the time from the loop, wherever it stands.
@@ -57,17 +57,18 @@ import Testing
 }
 
 @Suite struct VenueClockTests {
-  @Test(arguments: [
-    ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777), ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
-    ("Fri, 29 Feb 2028 23:59:60 GMT", 1_835_481_600),
-  ] as [(String, Int64)])
-  func `a date of HTTP is read`(text: String, seconds: Int64) { #expect(unsafe apus_host_parse_date(text) == seconds) }
+  @Test(
+    arguments: [
+      ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777), ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+      ("Fri, 29 Feb 2028 23:59:60 GMT", 1_835_481_600),
+    ] as [(String, Int64)])
+  func `a date of HTTP is read`(text: String, seconds: Int64) { #expect(apus_host_parse_date(text) == seconds) }
 
   @Test(arguments: [
     "", "now", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 GMT!", "Sun, 06 Xyz 1994 08:49:37 GMT",
     "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 25:49:37 GMT", "Sun, 00 Nov 1994 08:49:37 GMT",
   ])
-  func `what is no date of HTTP is refused`(text: String) { #expect(unsafe apus_host_parse_date(text) == -1) }
+  func `what is no date of HTTP is refused`(text: String) { #expect(apus_host_parse_date(text) == -1) }
 
   @Test func `several answers narrow the bounds to their common part`() {
     // The venue is 0.4 s ahead; half a second passes between question and answer each time.
@@ -86,7 +87,8 @@ import Testing
     private let listener: Int32
 
     init(_ answer: @escaping @Sendable () -> String) throws {
-      listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+      let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+      self.listener = listener
       var address = sockaddr_in()
       address.sin_family = sa_family_t(AF_INET)
       address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
@@ -98,7 +100,6 @@ import Testing
       }
       try #require(bound)
       port = UInt16(bigEndian: address.sin_port)
-      let listener = listener
       Thread.detachNewThread {
         while case let connection = accept(listener, nil, nil), connection >= 0 {
           var request = [UInt8](repeating: 0, count: 2048)
