@@ -74,8 +74,8 @@ struct RunManifest: Codable, Sendable {
       guard mkdir(runs, 0o700) == 0 || errno == EEXIST else {
         throw SystemError("make the directory \(runs)", result: -errno)
       }
-      try WholeFile.write(bytes, to: "\(runs)/\(bootEpoch).json")
-      try WholeFile.write(bytes, to: "\(directory)/run.json")
+      try WholeFile.write(bytes, to: "\(runs)/\(bootEpoch).json", mode: 0o600)
+      try WholeFile.write(bytes, to: "\(directory)/run.json", mode: 0o600)
       Self.removeOld(in: runs)
       return nil
     } catch {
@@ -121,31 +121,6 @@ enum SHA256 {
     return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 65) { buffer in
       guard let out = buffer.baseAddress, apus_sha256_text(bytes, bytes.count, out) == 0 else { return "" }
       return String(cString: out)
-    }
-  }
-}
-
-/// Writes a file as a whole: readers see the old content or the new, and nobody but the owner sees either.
-enum WholeFile {
-  static func write(_ bytes: [UInt8], to path: String) throws(SystemError) {
-    let temporary = "\(path).\(getpid()).tmp"
-    unlink(temporary)
-    let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-    guard file >= 0 else { throw SystemError("write \(path)", result: -errno) }
-    var code: CInt = 0
-    bytes.withUnsafeBytes { bytes in
-      var offset = 0
-      while offset < bytes.count, code == 0 {
-        let written = Glibc.write(file, bytes.baseAddress.map { $0 + offset }, bytes.count - offset)
-        if written >= 0 { offset += written } else if errno != EINTR { code = errno }
-      }
-    }
-    if code == 0, fsync(file) != 0 { code = errno }
-    if close(file) != 0, code == 0 { code = errno }
-    if code == 0, rename(temporary, path) != 0 { code = errno }
-    guard code == 0 else {
-      unlink(temporary)
-      throw SystemError("write \(path)", result: -code)
     }
   }
 }
