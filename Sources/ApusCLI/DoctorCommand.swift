@@ -120,7 +120,8 @@ struct DoctorReport: Encodable {
   var jitterText: String {
     guard let jitter else { return "jitter: not measured: \(jitterProblem ?? "unknown reason")" }
     func text(_ value: Double) -> String {
-      value >= 1000 ? "\((value / 1000).rounded(1)) µs" : "\(value.rounded(1)) ns"
+      if value >= 1_000_000 { return "\((value / 1_000_000).rounded(1)) ms" }
+      return value >= 1000 ? "\((value / 1000).rounded(1)) µs" : "\(value.rounded(1)) ns"
     }
     return """
       jitter of core \(jitter.core) over \(jitter.seconds.rounded(1)) s, \(jitter.rounds) readings of the counter:

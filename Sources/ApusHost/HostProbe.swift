@@ -16,24 +16,12 @@ public struct HostProbe: Codable, Equatable, Sendable {
     /// Of adjtimex(2): 0 … 4 synchronised, 5 not.
     public var state: Int32
     public var maximumErrorMicroseconds: Int64
-
-    public init(error: Int32, state: Int32, maximumErrorMicroseconds: Int64) {
-      self.error = error
-      self.state = state
-      self.maximumErrorMicroseconds = maximumErrorMicroseconds
-    }
   }
 
   /// The venue's clock less ours, between two bounds; or why it is not known.
   public enum Venue: Codable, Equatable, Sendable {
     case offset(address: String, fromMilliseconds: Double, toMilliseconds: Double)
     case notKnown(address: String, reason: String)
-  }
-
-  public init(ioUring: Int32? = nil, clock: Clock? = nil, venue: Venue? = nil) {
-    self.ioUring = ioUring
-    self.clock = clock
-    self.venue = venue
   }
 
   /// Asks this host, without the venue. A few milliseconds at most.

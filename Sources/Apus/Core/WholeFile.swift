@@ -1,4 +1,4 @@
-public import Glibc
+import Glibc
 
 /// Writes a file as a whole: readers see the old content or the new, and nobody else's eyes see it on the way.
 public enum WholeFile {
