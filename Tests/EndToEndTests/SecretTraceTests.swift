@@ -34,10 +34,18 @@ import Testing
     }
   }
 
+  /// Most of what is searched is zeros, which `memchr` passes over fast.
   static func contains(_ bytes: Data, _ needle: [UInt8]) -> Bool {
     bytes.withUnsafeBytes { text in
       guard let start = text.baseAddress else { return false }
-      return memmem(start, text.count, needle, needle.count) != nil
+      var offset = 0
+      while text.count - offset >= needle.count,
+        let found = memchr(start + offset, Int32(needle[0]), text.count - offset - needle.count + 1)
+      {
+        if memcmp(found, needle, needle.count) == 0 { return true }
+        offset = UnsafeRawPointer(found) - start + 1
+      }
+      return false
     }
   }
 

@@ -111,13 +111,12 @@ import Testing
           }
           close(connection)
         }
+        close(listener)
       }
     }
 
-    deinit {
-      shutdown(listener, Int32(SHUT_RDWR))
-      close(listener)
-    }
+    // The thread closes it: a number that is free is another socket's at once.
+    deinit { shutdown(listener, Int32(SHUT_RDWR)) }
   }
 
   private static func date(_ secondsAhead: Double) -> String {
@@ -135,6 +134,7 @@ import Testing
       "HTTP/1.1 101 Switching Protocols\r\nServer: test\r\ndate:  \(Self.date(ahead))\r\nUpgrade: websocket\r\n\r\n"
     }
     let answer = VenueClockQuestion.ask(host: "127.0.0.1", port: server.port, path: "/ws", isEncrypted: false)
+    withExtendedLifetime(server) {}
     guard case .offset(let address, let from, let to) = answer else {
       Issue.record("\(answer)")
       return
@@ -153,6 +153,7 @@ import Testing
   func `a venue that does not tell its time is named with the reason`(text: String, reason: String) throws {
     let server = try Answering { text }
     let answer = VenueClockQuestion.ask(host: "127.0.0.1", port: server.port, path: "/ws", isEncrypted: false)
+    withExtendedLifetime(server) {}
     #expect(answer == .notKnown(address: "127.0.0.1:\(server.port)", reason: reason))
   }
 
