@@ -188,7 +188,10 @@ int apus_host_measure_jitter(uint32_t core, int64_t duration_ns, apus_host_jitte
 static int wait_for(int fd, short events, int64_t timeout_ns)
 {
     struct pollfd entry = {.fd = fd, .events = events};
-    const int count = poll(&entry, 1, (int)(timeout_ns / 1000000));
+    int count;
+    do {
+        count = poll(&entry, 1, (int)(timeout_ns / 1000000));
+    } while (count < 0 && errno == EINTR);
     return count > 0 ? 0 : count == 0 ? -ETIMEDOUT : -errno;
 }
 
@@ -246,8 +249,16 @@ static SSL *start_tls(SSL_CTX *context, int fd, const char *host, int *result)
     if (tls == NULL || SSL_set_fd(tls, fd) != 1 || SSL_set1_host(tls, host) != 1 ||
         SSL_set_tlsext_host_name(tls, host) != 1) {
         *result = -ENOMEM;
-    } else if (SSL_connect(tls) != 1) {
-        *result = SSL_get_verify_result(tls) != X509_V_OK ? -EKEYREJECTED : -EPROTO;
+        ERR_clear_error();
+        return tls;
+    }
+    int outcome;
+    do {
+        errno = 0;
+        outcome = SSL_connect(tls);
+    } while (outcome != 1 && errno == EINTR);
+    if (outcome != 1) {
+        *result = SSL_get_verify_result(tls) != X509_V_OK ? -EKEYREJECTED : errno == EAGAIN ? -ETIMEDOUT : -EPROTO;
     }
     ERR_clear_error();
     return tls;
@@ -285,7 +296,14 @@ static int exchange(int fd, SSL *tls, const char *request, int length, apus_host
         if (got <= 0) {
             const int error = errno;
             ERR_clear_error();
-            return got < 0 && (error == EAGAIN || error == EWOULDBLOCK) ? -ETIMEDOUT : -EPROTO;
+            /* The runtime's own signals do interrupt a read that has a limit. */
+            if (got < 0 && error == EINTR) {
+                continue;
+            }
+            if (got == 0 || (tls != NULL && error != EAGAIN)) {
+                return -EPROTO;
+            }
+            return error == EAGAIN ? -ETIMEDOUT : -error;
         }
         count += (size_t)got;
         head[count] = 0;
