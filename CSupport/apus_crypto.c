@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <malloc.h>
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
 #include <openssl/decoder.h>
@@ -17,7 +16,6 @@
 #include <openssl/rsa.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -359,48 +357,8 @@ int apus_sha256_text(const uint8_t *bytes, size_t count, char *out)
 static pthread_once_t guard_once = PTHREAD_ONCE_INIT;
 static int guard_result;
 
-/* OpenSSL's readers of keys free buffers that hold the whole key as they are (3.0: pem2der and der2key). So what it frees
- * is wiped; nothing on a lane's path is freed once a session is up. */
-static void *take(size_t bytes, const char *file, int line)
-{
-    (void)file, (void)line;
-    return malloc(bytes);
-}
-
-static void give_back(void *block, const char *file, int line)
-{
-    (void)file, (void)line;
-    if (block != NULL) {
-        explicit_bzero(block, malloc_usable_size(block));
-        free(block);
-    }
-}
-
-static void *take_more(void *block, size_t bytes, const char *file, int line)
-{
-    if (block == NULL) {
-        return take(bytes, file, line);
-    }
-    if (bytes == 0) {
-        give_back(block, file, line);
-        return NULL;
-    }
-    const size_t had = malloc_usable_size(block);
-    if (bytes <= had) {
-        return block;
-    }
-    void *larger = malloc(bytes);
-    if (larger != NULL) {
-        memcpy(larger, block, had);
-        give_back(block, file, line);
-    }
-    return larger;
-}
-
 static void guard_keys(void)
 {
-    /* Refused once OpenSSL has allocated anything: then its blocks are freed as they are. */
-    (void)CRYPTO_set_mem_functions(take, take_more, give_back);
     /* 1: done; 2: done, but something of it (the locking) was refused. */
     const int result = CRYPTO_secure_malloc_init(GUARDED_BYTES, GUARDED_UNIT);
     ERR_clear_error();
