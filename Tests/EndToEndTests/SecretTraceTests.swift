@@ -161,7 +161,9 @@ import Testing
     #expect(regions.contains { Self.contains($0.bytes, traces.exponentInMemory) })
   }
 
-  @Test func `R57 another process of its user cannot look into the engine, and a crash ends it without a core dump`() throws {
+  @Test func `R57 another process of its user cannot look into the engine, and a crash ends it without a core dump`()
+    throws
+  {
     let stage = try RunTests.Stage()
     let engine = try Program("apus", ["run", "--config", try stage.configuration()], shell: "ulimit -c unlimited")
     #expect(engine.waitFor("live state in", seconds: 30), "\(engine.err)")
