@@ -62,8 +62,8 @@ int apus_random(uint8_t *APUS_NONNULL out, size_t count);
 int apus_sha256_text(const uint8_t *APUS_NULLABLE bytes, size_t count, char *APUS_NONNULL out /* 65 */);
 
 /* From here on the numbers of private keys that are read lie in pages of their own: locked, left out of core dumps,
- * between guard pages, wiped when freed (OPENSSL_secure_malloc(3)); and if OpenSSL has not been used before in this
- * process, whatever else it frees is wiped as well. Once in a process; later calls only report.
+ * between guard pages, wiped when freed (OPENSSL_secure_malloc(3)). What else OpenSSL frees, but for the
+ * smallest blocks, is wiped by apus_tls_memory.c. Once in a process; later calls only report.
  * 1: locked; 0: the limit on locked memory does not allow it, all else holds; or -ENOMEM: as without this call. */
 int apus_crypto_guard_keys(void);
 /* Bytes of private keys in those pages now. */
