@@ -40,10 +40,12 @@ let package = Package(
         .linkedLibrary("crypto"),
       ]
     ),
+    // What a host is like, judged for a lane; all cold.
+    .target(name: "ApusHost", dependencies: ["CSupport"], swiftSettings: swiftSettings),
     // The engine library: one module, so that the optimiser sees every hot call.
     .target(
       name: "Apus",
-      dependencies: ["CSupport", .product(name: "Yams", package: "Yams")],
+      dependencies: ["ApusHost", "CSupport", .product(name: "Yams", package: "Yams")],
       swiftSettings: swiftSettings
     ),
     // The other side: matching engine, simulated venues, market flow.
@@ -62,7 +64,7 @@ let package = Package(
     .executableTarget(
       name: "ApusCLI",
       dependencies: [
-        "Apus", "ApusExchange", "ApusMonitor", "CSQLite",
+        "Apus", "ApusExchange", "ApusHost", "ApusMonitor", "CSQLite",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings
@@ -89,6 +91,7 @@ let package = Package(
     .testTarget(
       name: "LaneTests", dependencies: ["Apus", "ApusExchange", "CSupport", "TestSupport"], swiftSettings: swiftSettings
     ),
+    .testTarget(name: "HostTests", dependencies: ["ApusHost", "Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "MonitorTests", dependencies: ["ApusMonitor", "Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(
       name: "EndToEndTests", dependencies: ["Apus", "ApusExchange", "ApusCLI", "CSupport", "OwnStrategy"],

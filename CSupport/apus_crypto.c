@@ -14,6 +14,8 @@
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -331,6 +333,45 @@ int apus_random(uint8_t *out, size_t count)
     }
     return 0;
 }
+
+int apus_sha256_text(const uint8_t *bytes, size_t count, char *out)
+{
+    unsigned char digest[32];
+    unsigned length = 0;
+    out[0] = 0;
+    if (EVP_Digest(count != 0 ? (const void *)bytes : "", count, digest, &length, EVP_sha256(), NULL) != 1) {
+        ERR_clear_error();
+        return -EIO;
+    }
+    for (unsigned i = 0; i < length; i++) {
+        snprintf(out + (size_t)2 * i, 3, "%02x", digest[i]);
+    }
+    return 0;
+}
+
+/* Room for several keys of the largest size and what a signature needs meanwhile; within the usual limit of locked
+ * memory of 8 MiB. A full pool makes signing fail, so it is ample. */
+#define GUARDED_BYTES ((size_t)1 << 20)
+#define GUARDED_UNIT 64
+
+static pthread_once_t guard_once = PTHREAD_ONCE_INIT;
+static int guard_result;
+
+static void guard_keys(void)
+{
+    /* 1: done; 2: done, but something of it (the locking) was refused. */
+    const int result = CRYPTO_secure_malloc_init(GUARDED_BYTES, GUARDED_UNIT);
+    ERR_clear_error();
+    guard_result = result == 1 ? 1 : result == 2 ? 0 : -ENOMEM;
+}
+
+int apus_crypto_guard_keys(void)
+{
+    pthread_once(&guard_once, guard_keys);
+    return guard_result;
+}
+
+size_t apus_crypto_guarded_bytes(void) { return CRYPTO_secure_malloc_initialized() ? CRYPTO_secure_used() : 0; }
 
 void apus_wipe(void *bytes, size_t count)
 {

@@ -3,7 +3,8 @@
  * OpenSSL 3.0 allocates and frees a block of some 40 bytes for each record that it reads and three for each that
  * it writes (seen with RealtimeSanitizer: CRYPTO_zalloc below SSL_read and SSL_write). Its small blocks are
  * therefore kept by the thread that frees them and given out again there: after the handshake no call of
- * malloc is left, and no lock. Larger blocks go straight to malloc.
+ * malloc is left, and no lock. Larger blocks go straight to malloc, and are wiped when they are freed: OpenSSL's readers of
+ * keys let go of buffers that hold a whole key as they are (3.0: pem2der and der2key).
  */
 #define _GNU_SOURCE
 #include <openssl/crypto.h>
@@ -76,7 +77,12 @@ static void tls_free(void *memory, const char *file, int line)
         return;
     }
     header *block = (header *)memory - 1;
-    if (block->size != SMALL_BYTES || kept.count == KEPT_BLOCKS) {
+    if (block->size != SMALL_BYTES) {
+        explicit_bzero(memory, block->size);
+        free(block);
+        return;
+    }
+    if (kept.count == KEPT_BLOCKS) {
         free(block);
         return;
     }
@@ -104,14 +110,6 @@ static void *tls_realloc(void *memory, size_t size, const char *file, int line)
     header *block = (header *)memory - 1;
     if (size <= block->size) {
         return memory;
-    }
-    if (block->size != SMALL_BYTES) {
-        block = size > SIZE_MAX / 2 ? NULL : realloc(block, sizeof *block + size);
-        if (block == NULL) {
-            return NULL;
-        }
-        block->size = size;
-        return block + 1;
     }
     void *larger = tls_malloc(size, file, line);
     if (larger != NULL) {

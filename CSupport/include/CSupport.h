@@ -4,6 +4,7 @@
 
 #include "apus_base.h"
 #include "apus_fill.h"
+#include "apus_host.h"
 #include "apus_book.h"
 #include "apus_crc32c.h"
 #include "apus_journal.h"

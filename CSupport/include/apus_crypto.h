@@ -58,6 +58,17 @@ int apus_base64url_decode(const uint8_t *APUS_NULLABLE text, size_t count, uint8
 /* Cryptographically secure. 0, or -EIO if the system has no entropy. */
 int apus_random(uint8_t *APUS_NONNULL out, size_t count);
 
+/* SHA-256 (FIPS 180-4) of `bytes` as 64 hexadecimal digits and a NUL. 0 or -EIO. */
+int apus_sha256_text(const uint8_t *APUS_NULLABLE bytes, size_t count, char *APUS_NONNULL out /* 65 */);
+
+/* From here on the numbers of private keys that are read lie in pages of their own: locked, left out of core dumps,
+ * between guard pages, wiped when freed (OPENSSL_secure_malloc(3)). What else OpenSSL frees, but for the
+ * smallest blocks, is wiped by apus_tls_memory.c. Once in a process; later calls only report.
+ * 1: locked; 0: the limit on locked memory does not allow it, all else holds; or -ENOMEM: as without this call. */
+int apus_crypto_guard_keys(void);
+/* Bytes of private keys in those pages now. */
+size_t apus_crypto_guarded_bytes(void);
+
 /* Overwrites secrets; not optimised away. */
 void apus_wipe(void *APUS_NULLABLE bytes, size_t count);
 

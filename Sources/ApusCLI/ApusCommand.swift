@@ -1,3 +1,4 @@
+import ApusHost
 import ArgumentParser
 
 @main
@@ -6,10 +7,10 @@ struct ApusCommand: AsyncParsableCommand {
     commandName: "apus",
     abstract: "A lock-free market-making engine for derivatives venues.",
     discussion: "Start with `apus demo`: it needs no account, no key and no network.",
-    version: "0.1.0",
+    version: Build.version,
     subcommands: [
       DemoCommand.self, ChaosCommand.self, RunCommand.self, VenueCommand.self, ConfigCommand.self, MonitorCommand.self,
       TopCommand.self, ReplayCommand.self, BacktestCommand.self, ExportCommand.self, RecordCommand.self, BenchCommand.self,
-      HaltCommand.self, ResumeCommand.self, DrillCommand.self,
+      HaltCommand.self, ResumeCommand.self, DrillCommand.self, DoctorCommand.self,
     ])
 }

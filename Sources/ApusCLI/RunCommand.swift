@@ -1,4 +1,5 @@
 import Apus
+import ApusHost
 import ArgumentParser
 import CSupport
 import Foundation
@@ -52,7 +53,7 @@ struct RunCommand: AsyncParsableCommand {
       let more = names.count > 4 ? " and \(names.count - 3) more" : ""
       let shown = names.prefix(more.isEmpty ? 4 : 3).joined(separator: ", ") + more
       say("apus: quoting \(shown) on \(configuration.venue.url) as \(configuration.engine.name); Ctrl-C stops")
-      for line in hostFindings() { say("apus: \(line)") }
+      for line in hostFindings(core: configuration.engine.core) { say("apus: \(line)") }
       say("apus: live state in \(engine.telemetryPath)")
     }
     let result: EngineReport
@@ -85,10 +86,13 @@ struct SlowTickArgument: ExpressibleByArgument {
   }
 }
 
-/// What of this machine costs latency; errors are met later, where they matter.
-private func hostFindings() -> [String] {
-  guard let core = (try? CPU.allowedCores())?.last else { return [] }
-  return HostReport.current(core: core, realTime: false).findings.filter { $0.severity == .warning }.map(\.text)
+/// What of this machine costs latency most; errors are met later, where they matter.
+private func hostFindings(core: CoreChoice) -> [String] {
+  var lane = (try? CPU.allowedCores())?.last ?? 0
+  if case .core(let core) = core { lane = core }
+  let bad = HostExaminer.current(core: lane).checks.filter { $0.state == .bad }
+  guard !bad.isEmpty else { return [] }
+  return bad.map { "\($0.title): \($0.found)" } + ["`apus doctor` says why that matters, and how to change it"]
 }
 
 extension EngineReport {

@@ -1,3 +1,4 @@
+import Apus
 import Glibc
 
 /// A file that the command line could not read or write.
@@ -32,23 +33,9 @@ private func write(_ text: String, to file: Int32) {
 
 /// Writes a file as a whole: readers see the old content or the new, and nobody else's eyes see it on the way.
 func writeFile(_ bytes: [UInt8], to path: String, mode: mode_t) throws(FileFailure) {
-  let temporary = "\(path).\(getpid()).tmp"
-  unlink(temporary)
-  let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
-  guard file >= 0 else { throw .unwritable(path: path, code: errno) }
-  var code: Int32 = 0
-  bytes.withUnsafeBytes { bytes in
-    var offset = 0
-    while offset < bytes.count, code == 0 {
-      let written = Glibc.write(file, bytes.baseAddress.map { $0 + offset }, bytes.count - offset)
-      if written >= 0 { offset += written } else if errno != EINTR { code = errno }
-    }
-  }
-  if code == 0, fsync(file) != 0 { code = errno }
-  if Glibc.close(file) != 0, code == 0 { code = errno }
-  if code == 0, rename(temporary, path) != 0 { code = errno }
-  guard code == 0 else {
-    unlink(temporary)
-    throw .unwritable(path: path, code: code)
+  do {
+    try WholeFile.write(bytes, to: path, mode: mode)
+  } catch {
+    throw .unwritable(path: path, code: error.code)
   }
 }

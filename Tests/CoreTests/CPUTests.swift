@@ -110,59 +110,15 @@ import Testing
   }
 }
 
-@Suite struct HostReportTests {
-  private func facts(
-    kernel: (Int32, Int32) = (6, 12), runtime: Int64 = -1, governor: String = "performance", isolated: String = "2-3"
-  ) -> HostFacts {
-    var facts = HostFacts()
-    facts.kernel_major = kernel.0
-    facts.kernel_minor = kernel.1
-    facts.rt_known = true
-    facts.rt_period_us = 1_000_000
-    facts.rt_runtime_us = runtime
-    facts.numa = true
-    unsafe withUnsafeMutableBytes(of: &facts.release) { unsafe $0.copyBytes(from: "\(kernel.0).\(kernel.1).1".utf8) }
-    unsafe withUnsafeMutableBytes(of: &facts.governor) { unsafe $0.copyBytes(from: governor.utf8) }
-    unsafe withUnsafeMutableBytes(of: &facts.isolated) { unsafe $0.copyBytes(from: isolated.utf8) }
-    unsafe withUnsafeMutableBytes(of: &facts.nohz_full) { unsafe $0.copyBytes(from: isolated.utf8) }
-    unsafe withUnsafeMutableBytes(of: &facts.clock_source) { unsafe $0.copyBytes(from: "tsc".utf8) }
-    return facts
-  }
-
-  @Test func `a machine that is set up gives no findings`() {
-    #expect(HostReport(facts(), core: 2, realTime: true).findings.isEmpty)
-  }
-
-  @Test(arguments: [((6, 0), true), ((5, 19), true), ((6, 1), false), ((7, 0), false)] as [((Int32, Int32), Bool)])
-  func `a kernel before 6_1 is an error`(kernel: (Int32, Int32), isTooOld: Bool) {
-    let report = HostReport(facts(kernel: kernel), core: 2, realTime: false)
-    #expect(report.findings.contains { $0.severity == .error && $0.text.contains("too old") } == isTooOld)
-  }
-
-  @Test func `the real-time throttle is an error for a real-time lane only`() {
-    let throttled = HostReport(facts(runtime: 950_000), core: 2, realTime: true)
-    #expect(
-      throttled.findings == [
-        .init(
-          severity: .error,
-          text: "a spinning SCHED_FIFO thread is stopped for 50 ms in every 1000 ms: "
-            + "set kernel.sched_rt_runtime_us to -1")
-      ])
-    #expect(HostReport(facts(runtime: 950_000), core: 2, realTime: false).findings.isEmpty)
-  }
-
-  @Test func `a shared core and a saving governor are pointed out`() {
-    let report = HostReport(facts(governor: "powersave"), core: 5, realTime: false)
-    #expect(report.findings.map(\.severity) == [.warning, .warning, .note])
-    #expect(report.findings[0].text.contains("powersave"))
-  }
-
-  @Test func `this machine can be reported on`() {
+@Suite struct HostFactsTests {
+  @Test func `this machine's facts can be read`() {
     var facts = HostFacts()
     unsafe apus_host_read(0, &facts)
+    let release = unsafe withUnsafeBytes(of: facts.release) { bytes in
+      unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
     #expect(facts.kernel_major > 0)
-    #expect(HostReport.text(facts.release).hasPrefix("\(facts.kernel_major).\(facts.kernel_minor)"))
-    _ = HostReport.current(core: 0, realTime: true)
+    #expect(release.hasPrefix("\(facts.kernel_major).\(facts.kernel_minor)"))
   }
 
   @Test(arguments: [

@@ -54,6 +54,7 @@ final class Program: @unchecked Sendable {
   var out: String { lock.withLock { outText } }
   var err: String { lock.withLock { errText } }
   var isRunning: Bool { process.isRunning }
+  var identifier: Int32 { process.processIdentifier }
 
   func signal(_ number: Int32) { kill(process.processIdentifier, number) }
 

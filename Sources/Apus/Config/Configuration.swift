@@ -78,6 +78,8 @@ public struct EngineSection: Codable, Equatable, Sendable {
   public var journal: Bool
   /// Whether a run whose predecessor was killed goes on with its account.
   public var continues: Bool
+  /// Whether the system may write a core dump of the process, and others of its user may look into it.
+  public var coreDumps: Bool
 
   enum CodingKeys: String, CodingKey, CaseIterable {
     case name, core, idle
@@ -87,12 +89,13 @@ public struct EngineSection: Codable, Equatable, Sendable {
     case dataDirectory = "data_directory"
     case journal
     case continues = "continue_after_crash"
+    case coreDumps = "core_dumps"
   }
 
   public init(
     name: String, core: CoreChoice = .automatic, idle: IdleStrategy = .spin, idleSpinUs: Int = 50,
     idleYieldUs: Int = 0, driver: DriverChoice = .automatic, rehearsal: Bool = true, dataDirectory: String,
-    journal: Bool = true, continues: Bool = true
+    journal: Bool = true, continues: Bool = true, coreDumps: Bool = false
   ) {
     self.name = name
     self.core = core
@@ -104,6 +107,23 @@ public struct EngineSection: Codable, Equatable, Sendable {
     self.dataDirectory = dataDirectory
     self.journal = journal
     self.continues = continues
+    self.coreDumps = coreDumps
+  }
+
+  /// Of a journal, which may be older than a key.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    name = try values.decode(String.self, forKey: .name)
+    core = try values.decode(CoreChoice.self, forKey: .core)
+    idle = try values.decode(IdleStrategy.self, forKey: .idle)
+    rehearsal = try values.decode(Bool.self, forKey: .rehearsal)
+    idleSpinUs = try values.decode(Int.self, forKey: .idleSpinUs)
+    idleYieldUs = try values.decode(Int.self, forKey: .idleYieldUs)
+    driver = try values.decode(DriverChoice.self, forKey: .driver)
+    dataDirectory = try values.decode(String.self, forKey: .dataDirectory)
+    journal = try values.decode(Bool.self, forKey: .journal)
+    continues = try values.decodeIfPresent(Bool.self, forKey: .continues) ?? true
+    coreDumps = try values.decodeIfPresent(Bool.self, forKey: .coreDumps) ?? false
   }
 }
 

@@ -212,6 +212,10 @@ public final class Engine: Sendable {
     } else if configuration.engine.driver == .automatic, driver.kind == .epoll {
       notice("using epoll: a lane that spins reads its one connection soonest through it; engine.driver names another")
     }
+    let manifest = RunManifest(
+      configuration, bootEpoch: bootEpoch, startedAt: wallStart, core: core, driver: driver.kind,
+      driverRefusal: driver.refusal)
+    if let problem = manifest.write(to: configuration.engine.dataDirectory) { notice(problem) }
     let idle = IdleWait(
       configuration.engine.idle, spinTime: Nanoseconds(configuration.engine.idleSpinUs) * 1000,
       yieldTime: Nanoseconds(configuration.engine.idleYieldUs) * 1000)
@@ -339,6 +343,10 @@ public final class Engine: Sendable {
   }
 
   private func loadKey() throws -> SigningKey {
+    // Before the key comes in: no dump of it, and its numbers in guarded pages. What the system refuses of this is no
+    // reason not to trade; the run's manifest tells.
+    if !configuration.engine.coreDumps { _ = apus_forbid_core_dumps() }
+    _ = apus_crypto_guard_keys()
     let secret: Secret
     do {
       secret = try Secret.load(privateKeyOf: configuration.venue)

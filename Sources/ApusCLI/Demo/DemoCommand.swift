@@ -159,7 +159,8 @@ struct DemoCommand: AsyncParsableCommand {
     return Configuration(
       engine: EngineSection(
         name: "demo", core: .automatic, idle: coreCount >= 2 ? .spin : .park, driver: driver,
-        dataDirectory: "\(room)/data"),
+        // A profiler attaches to the engine; its key is good for this demonstration only.
+        dataDirectory: "\(room)/data", coreDumps: slowTicksAbove != nil),
       venue: VenueSection(
         url: url, keyID: "demo", privateKeyFile: "\(room)/key.pem", caFile: tls ? "\(room)/certificate.pem" : nil),
       instruments: [instrument], safety: safety)
