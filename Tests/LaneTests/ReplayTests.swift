@@ -12,9 +12,7 @@ import Testing
     let path = NSTemporaryDirectory() + "/apus-replay-\(UUID().uuidString)"
     init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
     deinit { try? FileManager.default.removeItem(atPath: path) }
-    var lives: [String] {
-      (try? FileManager.default.contentsOfDirectory(atPath: path))?.sorted().map { "\(path)/\($0)" } ?? []
-    }
+    var journal: String { path + "/journal" }
   }
 
   /// The runs of a journal, repeated.
@@ -30,18 +28,21 @@ import Testing
   /// Runs a plan with a journal and repeats each life of its engine.
   private func prove(_ plan: FaultPlan, _ name: String) throws {
     let room = try Room()
-    let verdict = try ChaosRun.run(plan, journal: room.path)
-    #expect(!room.lives.isEmpty)
+    let verdict = try ChaosRun.run(plan, journal: room.journal)
+    let lives = try runs(room.journal)
+    #expect(lives.count == verdict.lives, "\(name)")
+    let losesPower = plan.faults.contains { $0.fault == .powerCut }
     var counts = ReplayCounts()
-    for path in room.lives {
-      let run = try #require(try runs(path).first, "\(name): \(path) holds no run")
-      #expect(run.difference == nil, "\(name), \(path): \(String(describing: run.difference))")
-      #expect(run.refusal == nil && run.gap == nil, "\(name): \(run.refusal ?? "") \(run.gap ?? "")")
+    for run in lives {
+      #expect(run.difference == nil, "\(name): \(String(describing: run.difference))")
+      // What a power cut has torn ends the repetition of that life.
+      let isWhole = run.refusal == nil && run.gap == nil
+      #expect(isWhole || losesPower, "\(name): \(run.refusal ?? "") \(run.gap ?? "")")
       counts.framesOut += run.counts.framesOut
       counts.fills += run.counts.fills
     }
     #expect(counts.framesOut > 10, "\(name)")
-    #expect(counts.fills >= verdict.fills, "\(name): \(counts.fills) of \(verdict.fills)")
+    if !losesPower { #expect(counts.fills >= verdict.fills, "\(name): \(counts.fills) of \(verdict.fills)") }
   }
 
   @Test(arguments: FaultScenario.all.map(\.name))
@@ -78,8 +79,8 @@ import Testing
   }
 
   private func journal(in room: Room) throws -> String {
-    _ = try ChaosRun.run(try #require(FaultScenario.named("lost-acknowledgements")).plan, journal: room.path)
-    return try #require(room.lives.first)
+    _ = try ChaosRun.run(try #require(FaultScenario.named("lost-acknowledgements")).plan, journal: room.journal)
+    return room.journal
   }
 
   @Test func `a changed byte of a frame out is named with its record, place and both texts`() throws {

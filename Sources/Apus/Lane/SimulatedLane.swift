@@ -104,6 +104,51 @@ public struct SimulatedLane: ~Copyable {
 
   // MARK: - Looking
 
+  /// A halt is latched that cancels everything, by the manager or otherwise.
+  public var isHalted: Bool { lane.safety.ladder.latchedLevel >= .cancelAll }
+
+  /// The lane says that nothing of ours rests at the venue, and that nothing will until it is re-armed.
+  public var isHaltVerified: Bool {
+    switch lane.haltOutcome {
+    case .verified, .closing, .flat: true
+    default: false
+    }
+  }
+
+  /// Inserts, amends and mass quotes that have left.
+  public var ordersSent: Int { lane.ordersSent }
+
+  /// What the lane believes about its risk in one instrument, quantities in lots; as cheap as it can be.
+  public struct Risk: Equatable, Sendable {
+    /// `nil`: not known.
+    public var position: Int64?
+    /// All that may still be bought, and sold: what is not proven dead counts.
+    public var openBuys: Int64
+    public var openSells: Int64
+    public var fills: Int
+    public var bought: Int64
+    public var sold: Int64
+    public var adjustments: Int
+  }
+
+  public func risk(_ instrument: InstrumentIndex) -> Risk {
+    let state = lane.core.tracker.state(instrument)
+    return Risk(
+      position: state.pointee.position?.rawValue, openBuys: state.pointee.openBuyLots.rawValue,
+      openSells: state.pointee.openSellLots.rawValue, fills: state.pointee.fills,
+      bought: state.pointee.boughtLots.rawValue, sold: state.pointee.soldLots.rawValue,
+      adjustments: state.pointee.positionAdjustments)
+  }
+
+  /// Profit of one instrument since its opening balance at the last mark that the lane has seen, fees taken off; and that
+  /// mark. 10⁻⁸ USD.
+  public func profit(_ instrument: InstrumentIndex) -> (profitE8: MoneyE8, markE8: Int64) {
+    let market = lane.core.markets + Int(instrument)
+    let mark = market.pointee.lastMarkE8
+    let tick = market.pointee.info?.grid.tickE8 ?? 0
+    return (lane.core.tracker.state(instrument).pointee.profitE8(markE8: mark, tickE8: tick), mark)
+  }
+
   public var isReady: Bool { lane.adapter.phase == .ready }
   public var isStopped: Bool { lane.isStopped }
   public var isStopVerified: Bool { lane.stop.isVerified }
@@ -142,6 +187,36 @@ public struct SimulatedLane: ~Copyable {
         adjustments: $0.positionAdjustments, restingBids: $0.bids.restingCount, restingAsks: $0.asks.restingCount,
         block: block)
     }
+  }
+
+  /// An order that rests by the venue's word, as far as the lane knows.
+  public struct Resting: Equatable, Sendable {
+    public var side: Side
+    public var priceTicks: Int64
+    /// What is left of it.
+    public var lots: Int64
+  }
+
+  /// The orders that rest, both sides. Cold.
+  public func orders(_ instrument: InstrumentIndex) -> [Resting] {
+    lane.core.tracker.with(instrument) { state in
+      var list: [Resting] = []
+      func add(_ order: OrderPointer) {
+        guard order.pointee.phaseValue != .dead else { return }
+        list.append(
+          Resting(
+            side: order.pointee.sideValue, priceTicks: order.pointee.price_ticks.rawValue,
+            lots: (order.pointee.qty_lots - order.pointee.filled_lots).rawValue))
+      }
+      for index in 0..<state.bids.count { add(state.bids[index]) }
+      for index in 0..<state.asks.count { add(state.asks[index]) }
+      return list
+    }
+  }
+
+  /// Requests about orders that have no answer yet, and orders whose state is not known.
+  public var openQuestions: Int {
+    lane.core.tracker.inFlightCount + lane.core.tracker.unknownCount + lane.core.tracker.missingFillOrders
   }
 
   /// One line for each order that may still trade, as the lane sees it. Cold.

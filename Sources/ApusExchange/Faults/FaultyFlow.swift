@@ -16,7 +16,10 @@ final class FaultyFlow: MarketFlow {
 
   func refine(_ instrument: Int, _ factor: Int) { factors[Int32(instrument), default: 1] *= Int64(factor) }
 
-  var nextTime: Nanoseconds? { inner.nextTime }
+  /// Nothing happens at all; what should have happens when it goes on.
+  var isPaused = false
+
+  var nextTime: Nanoseconds? { isPaused ? nil : inner.nextTime }
 
   func next(into events: inout [FlowEvent]) {
     guard !halted.isEmpty || !factors.isEmpty else {
