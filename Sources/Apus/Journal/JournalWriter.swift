@@ -66,7 +66,12 @@ public struct JournalService: ~Copyable, @unchecked Sendable {
 
   /// Leaves the files as a killed process does: when both ends are gone nothing is sealed and nothing synced. For
   /// simulations. While the writer is not in use.
-  public mutating func abandon() { storage.isAbandoned = true }
+  ///
+  /// - Returns: the number of the last record that is on the disk; 0: none yet, or policy none.
+  public mutating func abandon() -> UInt64 {
+    storage.isAbandoned = true
+    return unsafe apus_journal_status(storage.journal).synced_number
+  }
 }
 
 /// Both ends of a journal that is open for writing. It is closed when both are gone.

@@ -252,8 +252,10 @@ extension Lane where Adapter: ~Copyable {
     session.isFrozen = false
     session.hasBeenReady = true
     session.readyAt = now
-    // The positions agree or were taken over: nothing that ended unseen is still to be counted.
-    if !session.isUnbroken { core.tracker.tradesAnswered(askedAt: now, lag: 0) }
+    // The positions agree or were taken over: what ended unseen long enough before they were asked for is part of them.
+    if !session.isUnbroken {
+      core.tracker.tradesAnswered(askedAt: session.positionsAskedAt, lag: LaneSession.tradeLag)
+    }
     output.records.note("ready", now: now)
     core.markAllDirty()
   }

@@ -125,7 +125,7 @@ public struct ChaosVerdict: Sendable {
       let isAll = isTold && world.isAccountWhole
       add(.money, "cash, 10⁻⁸ USD", "\(ours.cashE8)", "\(cash / 100_000_000)", isAll)
       // The venue's own account, at the mark that the engine saw last.
-      let (profit, markE8) = world.lane.profit(InstrumentIndex(index))
+      guard let (profit, markE8) = world.lane.profit(InstrumentIndex(index)) else { continue }
       let value = Int128(theirs.lots) * Int128(lotE8) * Int128(markE8) / 100_000_000
       add(.money, "profit, 10⁻⁸ USD", "\(profit)", "\(Int128(theirs.cash) + value - Int128(theirs.feesE8))", isAll)
     }
@@ -174,6 +174,17 @@ public struct ChaosVerdict: Sendable {
 }
 
 extension FaultPlan {
+  /// What the venue tells of an order may be lost, and be asked for only when the order is to be changed.
+  var losesReports: Bool {
+    faults.contains {
+      switch $0.fault {
+      case .drop(let kinds), .corrupt(let kinds): !kinds.isDisjoint(with: [.orders, .replies])
+      case .mask, .reset, .abandon, .silence, .restart, .crash, .powerCut: true
+      default: false
+      }
+    }
+  }
+
   /// What was sent at an allowed rate may reach the venue faster than that.
   var bunchesRequests: Bool {
     faults.contains {

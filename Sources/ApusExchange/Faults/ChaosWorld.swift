@@ -5,29 +5,37 @@ import CSupport
 ///
 /// Real bytes through real WebSocket framing on both sides. Deterministic: the same plan gives the same run, byte for
 /// byte, and so the plan's line replays it. One thread.
+///
+/// What is looked at in every step is not checked for overlapping accesses at run time (`@exclusivity(unchecked)`): the
+/// checks were a fifth of the time of a run, and no step is entered from within another.
 public final class ChaosWorld {
   public let plan: FaultPlan
   public let injector: FaultInjector
   let venue: SimulatedVenue
   private let flow: FaultyFlow
-  private(set) var lane: SimulatedLane
+  /// The lane, in memory of its own: as a stored property it would be copied to the stack whenever it is looked at.
+  private let place = UnsafeMutablePointer<SimulatedLane>.allocate(capacity: 1)
+  var lane: SimulatedLane {
+    unsafeAddress { UnsafePointer(place) }
+    unsafeMutableAddress { place }
+  }
   private let clock: TokenClock
   /// Where the lane's run is recorded, and the helper's end of that.
   private let journalPath: String?
-  private var journal: JournalService?
+  @exclusivity(unchecked) private var journal: JournalService?
   private var random: SplitMix
   /// Decides what the network and the disk do.
-  private var weather: SplitMix
-  private var manager: SimulatedManager?
-  private var nextTell: Nanoseconds = 0
-  private var nextManagerTurn: Nanoseconds = 0
+  @exclusivity(unchecked) private var weather: SplitMix
+  @exclusivity(unchecked) private var manager: SimulatedManager?
+  @exclusivity(unchecked) private var nextTell: Nanoseconds = 0
+  @exclusivity(unchecked) private var nextManagerTurn: Nanoseconds = 0
   /// When a person re-arms what the manager has halted; `nil`: nothing is halted, or it is not verified yet.
-  private var rearmAt: Nanoseconds?
-  private var isStopping = false
+  @exclusivity(unchecked) private var rearmAt: Nanoseconds?
+  @exclusivity(unchecked) private var isStopping = false
   /// Halts by the manager that were verified.
   private(set) var haltCount = 0
   /// Lives of the engine so far; a crash begins another.
-  private(set) var life = 1
+  @exclusivity(unchecked) private(set) var life = 1
   /// Labels of the lives whose orders the lane answers for: its own, and those whose account was handed over to it.
   private var knownLabels: Set<String> = []
   /// The lane knows the executions of every life.
@@ -49,25 +57,25 @@ public final class ChaosWorld {
     }
   }
   /// The lane's connection, and the one that it has made beside it, if it has.
-  private var main: Wire?
-  private var spare: Wire?
+  @exclusivity(unchecked) private var main: Wire?
+  @exclusivity(unchecked) private var spare: Wire?
   private var connectionCount: UInt64 = 0
   public var isUp: Bool { main != nil }
 
-  public private(set) var now: Nanoseconds = 0
+  @exclusivity(unchecked) public private(set) var now: Nanoseconds = 0
   /// When the plan began; `nil` before.
-  private(set) var planBegan: Nanoseconds?
+  @exclusivity(unchecked) private(set) var planBegan: Nanoseconds?
   private var halted: Set<String> = []
   private(set) var expired: Set<String> = []
   /// Invariants that did not hold, each once, in the order of time.
-  public internal(set) var violations: [Violation] = []
+  @exclusivity(unchecked) public internal(set) var violations: [Violation] = []
   /// What the invariants remember.
-  var memory: InvariantMemory
+  @exclusivity(unchecked) var memory: InvariantMemory
   /// Takes a line for each thing worth knowing; nothing is formatted without one.
-  public var trace: ((Nanoseconds, String) -> Void)?
+  @exclusivity(unchecked) public var trace: ((Nanoseconds, String) -> Void)?
 
   private static let key = "K1"
-  private var account: Account?
+  @exclusivity(unchecked) private var account: Account?
   static let account = "A1"
 
   /// Where the journal lies if nobody asked for it. Declared behind what holds its files open: it goes last.
@@ -111,16 +119,25 @@ public final class ChaosWorld {
       writer = .some(ends.writer)
     }
     memory = InvariantMemory(
-      instruments: plan.instruments.count, gate: RateGate(rate: configuration.sessionMessageRate))
+      instruments: plan.instruments.count, gate: Self.gate(configuration, settings))
     knownLabels = [settings.label]
-    lane = try Self.makeLane(settings, plan, clock, writer.take())
+    do {
+      place.initialize(to: try Self.makeLane(settings, plan, clock, writer.take()))
+    } catch {
+      place.deallocate()
+      throw error
+    }
     manager = try Self.makeManager(plan)
     injector.note = { [unowned self] _, fault, kinds in
       if let trace = self.trace { trace(self.now, "fault: \(fault.text) strikes a frame of \(kinds.text)") }
     }
   }
 
-  deinit { venue.letGo() }
+  deinit {
+    place.deinitialize(count: 1)
+    place.deallocate()
+    venue.letGo()
+  }
 
   private static func spec(_ name: String) -> InstrumentSpec? {
     switch name {
@@ -169,6 +186,11 @@ public final class ChaosWorld {
         syncInterval: [100, 500, 2000][Int(plan.seed % 3)] * 1_000_000), now: now)
   }
 
+  /// What the engine may send: the venue's rate less its own reserve, a full bucket for each session.
+  private static func gate(_ venue: VenueConfiguration, _ settings: LaneSettings) -> RateGate {
+    RateGate(rate: venue.sessionMessageRate - settings.reserveMessages)
+  }
+
   private static func makeManager(_ plan: FaultPlan) throws -> SimulatedManager? {
     guard plan.managerTurn > 0 else { return nil }
     let cent: MoneyE8 = 1_000_000
@@ -215,14 +237,17 @@ public final class ChaosWorld {
   private func step(until end: Nanoseconds) throws {
     // Everything that can happen next; the lane's timers at least every ten milliseconds.
     var next = min(end, lane.nextDueAt, venue.nextWake)
-    if let main { next = min(next, nextTime(main)) }
-    if let spare { next = min(next, nextTime(spare)) }
-    if !isUp { next = min(next, lane.retryAt) }
+    // What cannot happen before a stall or a silence is over is no reason to look: their ends are.
+    if !injector.isSilent(planTime) {
+      if let main { next = min(next, nextTime(main)) }
+      if let spare { next = min(next, nextTime(spare)) }
+      if !isUp, !injector.isUnreachable(planTime) { next = min(next, lane.retryAt) }
+    }
     if let planBegan {
       let planned = injector.nextTime(after: planTime)
       if planned != .max { next = min(next, planBegan + planned) }
     }
-    // What waits for a stall to end must not make time stand still.
+    // Time never stands still.
     let before = now
     now = min(end, max(next, now + 50_000))
     if let planBegan, before < planBegan + max(plan.length, injector.end), let ledger, ledger.orders.isEmpty {
@@ -260,7 +285,9 @@ public final class ChaosWorld {
   }
 
   private func nextTime(_ wire: Wire) -> Nanoseconds {
-    var next = min(wire.toVenue.nextTime ?? .max, wire.toLane.nextTime ?? .max)
+    var next = Nanoseconds.max
+    if !injector.isWriteStalled(planTime) { next = wire.toVenue.nextTime ?? .max }
+    if !injector.isReadStalled(planTime) { next = min(next, wire.toLane.nextTime ?? .max) }
     if wire.writableAt > now { next = min(next, wire.writableAt) }
     return next
   }
@@ -307,7 +334,7 @@ public final class ChaosWorld {
     }
   }
 
-  private var tracedFills = 0
+  @exclusivity(unchecked) private var tracedFills = 0
   private var tracedAccounts: [SimulatedLane.Account] = []
 
   /// For the trace: executions as the venue makes them and as the engine learns of them.
@@ -382,8 +409,8 @@ public final class ChaosWorld {
     spare = nil
     if !losesPower { venue.drain { _, _ in } }
     trace?(now, losesPower ? "the machine loses power" : "the engine is killed")
-    let synced = journal != nil ? journal!.status.synced_number : 0
-    if journal != nil { journal!.abandon() }
+    var synced: UInt64 = 0
+    if journal != nil { synced = journal!.abandon() }
     // The dead life lets go of its files before the next one opens them.
     lane = try Self.makeLane(settings, plan, clock)
     journal = nil
@@ -407,7 +434,7 @@ public final class ChaosWorld {
     manager = try Self.makeManager(plan)
     rearmAt = nil
     memory = InvariantMemory(
-      instruments: plan.instruments.count, gate: RateGate(rate: venue.configuration.sessionMessageRate))
+      instruments: plan.instruments.count, gate: Self.gate(venue.configuration, settings))
   }
 
   /// THE PLACE OF CRASH RECOVERY: the account that the lives before have left in the journal at `journalPath` is handed
@@ -423,7 +450,7 @@ public final class ChaosWorld {
   private func connectIfDue() throws {
     guard now >= lane.retryAt, !injector.isUnreachable(planTime), !injector.isSilent(planTime) else { return }
     main = try makeWire()
-    memory.gate = RateGate(rate: venue.configuration.sessionMessageRate)
+    memory.gate = Self.gate(venue.configuration, settings)
     try lane.connected(key: makeKey(), maskSeed: random.next(), now: now)
     trace?(now, "connected")
     collectLane()
@@ -470,7 +497,7 @@ public final class ChaosWorld {
     venue.disconnected(old.id, now: now)
     main = new
     spare = nil
-    memory.gate = RateGate(rate: venue.configuration.sessionMessageRate)
+    memory.gate = Self.gate(venue.configuration, settings)
     lane.moveOver(now: now)
     collectLane()
   }
@@ -542,7 +569,7 @@ public final class ChaosWorld {
       var end = bytes.count
       if conditions.piece > 0 { end = min(end, start + Int(weather.within(1...Int64(conditions.piece)))) }
       // Some pieces come right behind the one before, others after a while.
-      if start > 0, weather.below(2) == 0 { at += weather.within(1...200_000) }
+      if start > 0, weather.below(4) == 0 { at += weather.within(1...100_000) }
       let arrival = conditions.gather > 0 ? (at / conditions.gather + 1) * conditions.gather : at
       queue.append(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), at: arrival)
       start = end
@@ -567,11 +594,11 @@ public final class ChaosWorld {
     }
   }
 
-  private var hasRequests = false
+  @exclusivity(unchecked) private var hasRequests = false
   /// Requests of the engine while the plan went on, by kind.
   private(set) var sent: [FrameKinds: Int] = [:]
   /// How long none of our orders rested at the venue, while the plan went on.
-  private(set) var timeWithoutOrders: Nanoseconds = 0
+  @exclusivity(unchecked) private(set) var timeWithoutOrders: Nanoseconds = 0
 
   private func request(_ text: UnsafeRawBufferPointer, _ wire: Wire) {
     hasRequests = true

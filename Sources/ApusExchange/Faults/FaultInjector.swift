@@ -35,7 +35,7 @@ public final class FaultInjector {
     var bytes: [UInt8]
   }
 
-  private var list: [Active]
+  @exclusivity(unchecked) private var list: [Active]
   /// What strikes frames, in the order of the plan: without what would have to be retained to be looked at.
   private struct FrameFault {
     var at: Nanoseconds
@@ -52,11 +52,11 @@ public final class FaultInjector {
   private let remembersRate: Bool
   private let answersRequests: Bool
   let haltsMarkets: Bool
-  private var random: SplitMix
-  private var held: [Held] = []
+  @exclusivity(unchecked) private var random: SplitMix
+  @exclusivity(unchecked) private var held: [Held] = []
   private var sequence: UInt64 = 0
   /// Frames that wait for the next one of their direction to pass.
-  private var swapping: [(direction: FrameDirection, link: UInt64, since: Nanoseconds, bytes: [UInt8])] = []
+  @exclusivity(unchecked) private var swapping: [(direction: FrameDirection, link: UInt64, since: Nanoseconds, bytes: [UInt8])] = []
   /// The instrument of each order, by client id: amends do not name it.
   private var instruments: [UInt64: String] = [:]
   /// Times of the last order messages, for `throttle`.
@@ -68,7 +68,7 @@ public final class FaultInjector {
   /// Order messages about instruments that have expired.
   public private(set) var aboutExpired = 0
   /// Frames struck so far.
-  public private(set) var struck = 0
+  @exclusivity(unchecked) public private(set) var struck = 0
 
   /// A frame waits this long for another to change places with.
   private static let longestSwap: Nanoseconds = 100_000_000
@@ -116,8 +116,11 @@ public final class FaultInjector {
   /// When something begins, ends or is to be sent next; `.max` if never.
   public func nextTime(after now: Nanoseconds) -> Nanoseconds {
     var next = now < conditions.until && now >= conditions.since ? conditions.until : boundary(after: now)
-    for frame in held { next = min(next, frame.at) }
-    for frame in swapping { next = min(next, frame.since + Self.longestSwap) }
+    // What is due and still here waits for a silence to end.
+    for frame in held where frame.at > now { next = min(next, frame.at) }
+    for frame in swapping where frame.since + Self.longestSwap > now {
+      next = min(next, frame.since + Self.longestSwap)
+    }
     return next
   }
 
@@ -142,7 +145,7 @@ public final class FaultInjector {
     var clockError: Nanoseconds = 0
     var network = NetworkConditions()
   }
-  private var conditions = Conditions()
+  @exclusivity(unchecked) private var conditions = Conditions()
 
   private func boundary(after now: Nanoseconds) -> Nanoseconds { boundaries.first { $0 > now } ?? .max }
 
@@ -191,7 +194,7 @@ public final class FaultInjector {
 
   /// Whether something begins at `now` or before that has not been asked for by `begin`.
   func hasDue(_ now: Nanoseconds) -> Bool { now >= nextBegin }
-  private var nextBegin: Nanoseconds = .min
+  @exclusivity(unchecked) private var nextBegin: Nanoseconds = .min
 
   // MARK: - Frames
 
@@ -257,12 +260,18 @@ public final class FaultInjector {
 
   private func hasWork(_ now: Nanoseconds) -> Bool { look(now).isAnyOn }
 
+  private func isAnyDue(_ now: Nanoseconds) -> Bool {
+    for frame in held where frame.at <= now { return true }
+    for frame in swapping where frame.since + Self.longestSwap <= now { return true }
+    return false
+  }
+
   /// Whether frames are held back.
   var holdsAny: Bool { !held.isEmpty || !swapping.isEmpty }
 
   /// Frames that were held back and are due now, in order. To be asked at `nextTime`.
   public func release(_ direction: FrameDirection, now: Nanoseconds, link: UInt64 = 0) -> [[UInt8]] {
-    guard !held.isEmpty || !swapping.isEmpty else { return [] }
+    guard isAnyDue(now) else { return [] }
     var due = held.filter { $0.direction == direction && $0.link == link && $0.at <= now }
     due.sort { ($0.at, $0.sequence) < ($1.at, $1.sequence) }
     held.removeAll { $0.direction == direction && $0.link == link && $0.at <= now }

@@ -14,11 +14,15 @@ struct ParcelQueue {
   /// When the next one arrives; `nil` if nothing is under way.
   var nextTime: Nanoseconds? { first < parcels.count ? parcels[first].at : nil }
 
-  /// A parcel that would overtake the one before arrives together with it.
+  /// A parcel that would overtake the one before arrives together with it, as one.
   mutating func append(_ piece: UnsafeRawBufferPointer, at: Nanoseconds) {
-    lastTime = max(lastTime, at)
     bytes.append(contentsOf: piece)
-    parcels.append((lastTime, bytes.count))
+    if at < lastTime, first < parcels.count {
+      parcels[parcels.count - 1].end = bytes.count
+    } else {
+      lastTime = max(lastTime, at)
+      parcels.append((lastTime, bytes.count))
+    }
   }
 
   /// Hands over the next parcel that has arrived by `now`, if there is one.
