@@ -20,7 +20,8 @@ public struct SimulatedManager: ~Copyable {
     work = ManagerWork(
       manager: StrategyManager(settings: settings, instrumentsPerLane: [instrumentNames.count]),
       updates: updates.consumer, directives: directives.producer, waker: nil, control: control)
-    self.updates = LaneTelemetry(file: .none, lane: .none, instrumentNames: instrumentNames, updates: .some(updates.producer))
+    self.updates = LaneTelemetry(
+      file: .none, lane: .none, instrumentNames: instrumentNames, updates: .some(updates.producer))
   }
 
   /// On the lane's thread, every 50 ms: how its instruments stand.

@@ -51,7 +51,8 @@ struct ChaosCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "On virtual time, one run: keep the engine's journal in this directory, for `apus replay`.", valueName: "directory"),
+      "On virtual time, one run: keep the engine's journal in this directory, for `apus replay`.",
+      valueName: "directory"),
     completion: .directory)
   var journal: String?
 
@@ -72,7 +73,8 @@ struct ChaosCommand: AsyncParsableCommand {
   func validate() throws {
     if let minutes, !(minutes > 0) { throw ValidationError("--minutes must be above 0") }
     if journal != nil, !isVirtual || seeds != nil {
-      throw ValidationError("--journal keeps the journal of one run on virtual time: add --seed, --plan, or --scenario with --virtual")
+      throw ValidationError(
+        "--journal keeps the journal of one run on virtual time: add --seed, --plan, or --scenario with --virtual")
     }
     if let jobs, jobs < 1 { throw ValidationError("--jobs must be at least 1") }
     if let scenario, FaultScenario.named(scenario) == nil {
@@ -103,7 +105,8 @@ struct ChaosCommand: AsyncParsableCommand {
 
   private func runVirtually() throws {
     if let seeds {
-      let failed = SeedRuns.run(seeds.range, jobs: jobs ?? (try? CPU.allowedCores().count) ?? 1, untilFailure: untilFailure)
+      let failed = SeedRuns.run(
+        seeds.range, jobs: jobs ?? (try? CPU.allowedCores().count) ?? 1, untilFailure: untilFailure)
       for seed in failed { say("replay: tools/seeds \(seed)") }
       if !failed.isEmpty { throw ExitCode(1) }
       return

@@ -63,7 +63,8 @@ enum SeedRuns {
           if Date() >= $0.nextLine {
             $0.nextLine = Date().addingTimeInterval(10)
             say(
-              "\($0.runs) of \(seeds.count) seeds, \($0.failed.count) failed, \($0.speed) simulated seconds a second of a core")
+              "\($0.runs) of \(seeds.count) seeds, \($0.failed.count) failed, \($0.speed) simulated seconds a second of a core"
+            )
           }
         }
       }

@@ -95,7 +95,8 @@ public struct ChaosVerdict: Sendable {
       Item(invariant: .orders, name: "orders of unknown state", engine: "\(world.lane.unknownOrders)", venue: "0"))
     items.append(
       Item(
-        invariant: .rate, name: "rate violations", engine: "0", venue: "\(ledger.violations)", isDemanded: !plan.bunchesRequests))
+        invariant: .rate, name: "rate violations", engine: "0", venue: "\(ledger.violations)",
+        isDemanded: !plan.bunchesRequests))
     for (index, name) in plan.instruments.enumerated() {
       let ours = world.lane.account(InstrumentIndex(index))
       let theirs = ledger.positions[index]
@@ -157,7 +158,8 @@ public struct ChaosVerdict: Sendable {
     var lines = [line]
     for violation in violations {
       lines.append(
-        "  \(violation.invariant.rawValue): does not hold at \(TimeText.text(violation.at / 1000 * 1000)): \(violation.text)")
+        "  \(violation.invariant.rawValue): does not hold at \(TimeText.text(violation.at / 1000 * 1000)): \(violation.text)"
+      )
       if !violation.engineView.isEmpty {
         lines.append("  as the engine saw it then:")
         for row in violation.engineView { lines.append("    \(row)") }

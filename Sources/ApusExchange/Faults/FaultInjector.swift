@@ -56,7 +56,8 @@ public final class FaultInjector {
   @exclusivity(unchecked) private var held: [Held] = []
   private var sequence: UInt64 = 0
   /// Frames that wait for the next one of their direction to pass.
-  @exclusivity(unchecked) private var swapping: [(direction: FrameDirection, link: UInt64, since: Nanoseconds, bytes: [UInt8])] = []
+  @exclusivity(unchecked) private var swapping:
+    [(direction: FrameDirection, link: UInt64, since: Nanoseconds, bytes: [UInt8])] = []
   /// The instrument of each order, by client id: amends do not name it.
   private var instruments: [UInt64: String] = [:]
   /// Times of the last order messages, for `throttle`.
@@ -80,6 +81,7 @@ public final class FaultInjector {
         at: $0.element.at, end: $0.element.end, kinds: $0.element.fault.kinds, permille: $0.element.permille,
         index: $0.offset)
     }
+    end = faults.reduce(0) { max($0, $1.end) }
     boundaries = Array(Set(faults.flatMap { [$0.at, $0.end] })).sorted()
     remembersInstruments = faults.contains {
       switch $0.fault {
@@ -125,7 +127,7 @@ public final class FaultInjector {
   }
 
   /// When the last fault of the plan is over.
-  public var end: Nanoseconds { list.reduce(0) { max($0, $1.timed.end) } }
+  public let end: Nanoseconds
 
   /// Whether a lasting fault is on.
   private func has(_ now: Nanoseconds, _ fits: (Fault) -> Bool) -> Bool {
@@ -217,7 +219,9 @@ public final class FaultInjector {
     guard hasWork(now) || !swapping.isEmpty || direction == .toVenue || !expired.isEmpty else { return .unchanged }
     let facts = FrameFacts(text, direction)
     if direction == .toVenue, answersRequests, let answer = answerInstead(text, facts, now) { return .answered(answer) }
-    if direction == .toEngine, haltsMarkets || !expired.isEmpty, isFromHaltedMarket(text, facts, now) { return .instead([]) }
+    if direction == .toEngine, haltsMarkets || !expired.isEmpty, isFromHaltedMarket(text, facts, now) {
+      return .instead([])
+    }
     if direction == .toEngine, !expired.isEmpty, let rest = withoutExpired(text, facts) { return .instead([rest]) }
     var frames: [[UInt8]]?
     for entry in frameFaults {
