@@ -190,7 +190,7 @@ extension Lane where Adapter: ~Copyable {
       case .snapshotEnded(.instruments):
         dropUnlisted()
       case .snapshotEnded(.portfolio):
-        if core.compareAnswer() { confirmPositions() }
+        if core.compareAnswer() { confirmPositions(isAgreement: true) }
       case .refused(.openOrders, _):
         session.orderQueryAt = nil
       case .refused(.tradeHistory, _):
@@ -377,9 +377,14 @@ extension Lane where Adapter: ~Copyable {
   }
 
   /// The positions stated since the last question are ours: what is told later of the time before is part of them.
-  private mutating func confirmPositions() {
+  ///
+  /// - Parameter isAgreement: They were not taken over, but found to be the same. Where we know of executions that the
+  ///   venue's statement may not contain yet, that proves nothing: it may contain another of the same size instead.
+  private mutating func confirmPositions(isAgreement: Bool = false) {
     guard session.positionsAskedVenueTime > 0, core.answeredAt > session.positionsAskedAt else { return }
     for index in 0..<core.instrumentCount {
+      let state = core.tracker.state(InstrumentIndex(index))
+      if isAgreement, state.pointee.bought.sum != .zero || state.pointee.sold.sum != .zero { continue }
       guard let mark = mark(of: InstrumentIndex(index)) else { continue }
       core.tracker.confirmPosition(InstrumentIndex(index), askedAt: session.positionsAskedVenueTime, mark: mark)
     }

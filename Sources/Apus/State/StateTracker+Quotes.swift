@@ -122,7 +122,8 @@ extension StateTracker {
       if order.pointee.target_lots == lots, exact == nil || !isEnding { exact = order }
       if let executed, exact == nil, order.pointee.filled_lots + executed <= order.pointee.target_lots { exact = order }
     }
-    return exact ?? found
+    // A report of another size is about an earlier quote, and late.
+    return exact ?? (lots == nil ? found : nil)
   }
 
   /// Announced, and nothing heard of it.
