@@ -106,18 +106,6 @@ import Testing
        | 8900ms power-cut | 0s+20s jitter 2ms | 9200ms+6400ms fragment 7
       """),
     Find(
-      "after a death the opening balance was that of a moment before the last execution",
-      """
-      seed=4226 instruments=BTC-PERPETUAL levels=3 size=5 limit=10 latency=1ms lag=50ms..600ms for=22s \
-      back=65ms manager=10ms widen=500 drawdown=100 notifies-first\
-       | 0s+22s delay replies,refusals,orders,trades,positions 1ms..500ms 50/1000\
-       | 0s+22s delay replies,refusals,orders,trades,positions 4s..8s 10/1000\
-       | 0s+22s duplicate orders,trades,positions 1ms..2s 100/1000\
-       | 0s+22s drop inserts,amends,cancels 10/1000 | 0s+22s reorder replies,orders 300/1000 | 16s abandon\
-       | 12800ms+4700ms unreachable | 9200ms reset | 19500ms power-cut | 0s+22s jitter 20ms\
-       | 6600ms+1400ms merge 100ms | 2400ms+5500ms short-writes 1000
-      """),
-    Find(
       "a position that lacked one execution agreed with ours, which lacked another of the same size",
       """
       seed=5340 instruments=BTC-PERPETUAL levels=8 size=20 limit=160 latency=100us lag=5ms..50ms for=22s\

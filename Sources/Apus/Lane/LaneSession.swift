@@ -331,10 +331,10 @@ extension Lane where Adapter: ~Copyable {
     return true
   }
 
-  /// Orders of an earlier life may have traded until a moment ago, whether any is left or not, and nobody here books those
-  /// trades: the opening balance has to be asked for when the venue's records have them (R13, R56).
+  /// Orders of an earlier life have traded until they were gone, and nobody here books those trades: the opening balance
+  /// has to be asked for when the venue's records have them (R13, R56).
   private mutating func isOpeningBalanceFresh(_ now: Nanoseconds) -> Bool {
-    guard !session.hasBeenReady else { return true }
+    guard !session.hasBeenReady, core.tracker.counters.orphans > 0 else { return true }
     let from = session.ordersSettledAt + LaneSession.tradeLag
     if session.positionsAskedAt >= from, core.answeredAt > session.positionsAskedAt { return true }
     if now >= from, session.positionsAskedAt < max(from, now - settings.requestTimeout) { askForPositions(now) }
