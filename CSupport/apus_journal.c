@@ -683,3 +683,10 @@ void apus_journal_close(apus_journal *journal)
     }
     release_all(journal);
 }
+
+void apus_journal_abandon(apus_journal *journal)
+{
+    if (journal != NULL) {
+        release_all(journal);
+    }
+}

@@ -266,6 +266,10 @@ int apus_journal_open(const char *APUS_NONNULL directory, const char *APUS_NONNU
 /* Seals, syncs unless the policy is none, gives unused blocks back, frees. After both threads let go. */
 void apus_journal_close(apus_journal *APUS_NULLABLE journal);
 
+/* Lets go of the files as they are, as a killed process does: nothing is sealed, synced or given back. After both
+ * threads let go. For simulations and tests. */
+void apus_journal_abandon(apus_journal *APUS_NULLABLE journal);
+
 /* Helper: prepares the next segment if there is none, keeps the pages ahead of the lane writable,
  * syncs by policy, lets go of the segment that the lane left. Call it every millisecond or so, at least
  * once in the time in which the lane fills a segment. 0 or -errno of what failed (-ENOSPC …); the

@@ -226,7 +226,7 @@ import Testing
     ledger.violations = 0
 
     ledger.positions[0].worstLong = 101
-    _ = try world.run(limit: 100_000_000, until: { $0.breach != nil })
+    _ = try world.run(limit: 100_000_000, until: { !$0.violations.isEmpty })
     let breached = ChaosVerdict(world)
     #expect(!breached.isPassed && breached.account.contains("worst long 101"))
   }

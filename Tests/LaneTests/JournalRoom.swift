@@ -6,5 +6,8 @@ final class JournalRoom {
 
   init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
 
+  /// For the one journal of a world.
+  var journal: String { path + "/journal" }
+
   deinit { try? FileManager.default.removeItem(atPath: path) }
 }

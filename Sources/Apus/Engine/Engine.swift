@@ -494,7 +494,7 @@ private final class HelperWork: @unchecked Sendable {
 }
 
 /// The strategy manager with its rings.
-private final class ManagerWork {
+final class ManagerWork {
   private var manager: StrategyManager
   private var updates: RingConsumer
   private var directives: RingProducer

@@ -77,6 +77,15 @@ public struct JournalService: ~Copyable, @unchecked Sendable {
   }
 
   public var status: JournalStatus { unsafe apus_journal_status(storage.journal) }
+
+  /// Leaves the files as a killed process does: when both ends are gone nothing is sealed and nothing synced. For
+  /// simulations. While the writer is not in use.
+  ///
+  /// - Returns: the number of the last record that is on the disk; 0: none yet, or policy none.
+  public mutating func abandon() -> UInt64 {
+    storage.isAbandoned = true
+    return unsafe apus_journal_status(storage.journal).synced_number
+  }
 }
 
 /// Both ends of a journal that is open for writing. It is closed when both are gone.
@@ -149,11 +158,19 @@ extension JournalConfiguration {
 private final class JournalStorage {
   let journal: OpaquePointer
   let path: String
+  /// Written by the helper's end alone, and read when both ends are gone.
+  var isAbandoned = false
 
   init(journal: OpaquePointer, path: String) {
     unsafe self.journal = journal
     self.path = path
   }
 
-  deinit { unsafe apus_journal_close(journal) }
+  deinit {
+    if isAbandoned {
+      unsafe apus_journal_abandon(journal)
+    } else {
+      unsafe apus_journal_close(journal)
+    }
+  }
 }

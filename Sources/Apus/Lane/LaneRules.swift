@@ -26,6 +26,13 @@ extension Lane where Adapter: ~Copyable {
     halt(HaltCause(rawValue: message.haltCause) ?? .overallLoss, at: level, now: now)
   }
 
+  /// What the manager asks, a halt first.
+  @inline(never)
+  mutating func take(_ message: DirectiveMessage, now: Nanoseconds) {
+    if message.haltLevel != 0 { obey(message, now: now) }
+    direct(message.directive, instrument: message.instrument, now: now)
+  }
+
   /// Lets go of every latch, by hand only. Loss and drawdown count anew from here; a cause that still holds latches
   /// again.
   @inline(never)

@@ -228,8 +228,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     }
     if directives != nil {
       while let message = directives!.pop(as: DirectiveMessage.self) {
-        if message.haltLevel != 0 { lane.obey(message, now: now) }
-        lane.direct(message.directive, instrument: message.instrument, now: now)
+        lane.take(message, now: now)
       }
     }
     if telemetry.controlWord != seenOrder { obeyOrder(now) }

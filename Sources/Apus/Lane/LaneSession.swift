@@ -190,7 +190,7 @@ extension Lane where Adapter: ~Copyable {
       case .snapshotEnded(.instruments):
         dropUnlisted()
       case .snapshotEnded(.portfolio):
-        if core.compareAnswer() { confirmPositions() }
+        if core.compareAnswer() { confirmPositions(isAgreement: true) }
       case .refused(.openOrders, _):
         session.orderQueryAt = nil
       case .refused(.tradeHistory, _):
@@ -252,8 +252,10 @@ extension Lane where Adapter: ~Copyable {
     session.isFrozen = false
     session.hasBeenReady = true
     session.readyAt = now
-    // The positions agree or were taken over: nothing that ended unseen is still to be counted.
-    if !session.isUnbroken { core.tracker.tradesAnswered(askedAt: now, lag: 0) }
+    // The positions agree or were taken over: what ended unseen long enough before they were asked for is part of them.
+    if !session.isUnbroken {
+      core.tracker.tradesAnswered(askedAt: session.positionsAskedAt, lag: LaneSession.tradeLag)
+    }
     output.records.note("ready", now: now)
     core.markAllDirty()
   }
@@ -381,9 +383,14 @@ extension Lane where Adapter: ~Copyable {
   }
 
   /// The positions stated since the last question are ours: what is told later of the time before is part of them.
-  private mutating func confirmPositions() {
+  ///
+  /// - Parameter isAgreement: They were not taken over, but found to be the same. Where we know of executions that the
+  ///   venue's statement may not contain yet, that proves nothing: it may contain another of the same size instead.
+  private mutating func confirmPositions(isAgreement: Bool = false) {
     guard session.positionsAskedVenueTime > 0, core.answeredAt > session.positionsAskedAt else { return }
     for index in 0..<core.instrumentCount {
+      let state = core.tracker.state(InstrumentIndex(index))
+      if isAgreement, state.pointee.bought.sum != .zero || state.pointee.sold.sum != .zero { continue }
       guard let mark = mark(of: InstrumentIndex(index)) else { continue }
       core.tracker.confirmPosition(InstrumentIndex(index), askedAt: session.positionsAskedVenueTime, mark: mark)
       recordAccount(InstrumentIndex(index), core.now)

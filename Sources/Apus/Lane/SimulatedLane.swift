@@ -4,6 +4,9 @@ import CSupport
 ///
 /// The caller is the network: it opens and breaks connections, carries bytes both ways and passes the time. All
 /// that is decided is the lane's own. One thread. Deterministic: the same calls give the same bytes.
+///
+/// What is asked in every step is mutating although it changes nothing: a borrowed lane of this size would be copied to the
+/// stack for each question.
 public struct SimulatedLane: ~Copyable {
   var lane: Lane<ThalexAdapter>
 
@@ -42,24 +45,26 @@ public struct SimulatedLane: ~Copyable {
   public mutating func tick(now: Nanoseconds) { lane.tick(now: now) }
 
   /// When `tick` next has something to do.
-  public var nextDueAt: Nanoseconds { lane.nextDueAt }
+  public var nextDueAt: Nanoseconds { mutating get { lane.nextDueAt } }
 
   /// What the lane has written; stays where it is until the next call.
-  public var output: UnsafeRawBufferPointer { lane.output.endpoint.output }
+  public var output: UnsafeRawBufferPointer { mutating get { lane.output.endpoint.output } }
 
   /// Takes the first `count` bytes off `output`.
   public mutating func consumeOutput(_ count: Int) { lane.output.endpoint.consumeOutput(count) }
 
   /// Not before this time does the lane want a new connection.
-  public var retryAt: Nanoseconds { lane.session.retryAt }
+  public var retryAt: Nanoseconds { mutating get { lane.session.retryAt } }
 
   /// Why the lane wants its connection closed; `nil` if it does not.
-  public var closeReason: String? { lane.session.closeReason == .none ? nil : "\(lane.session.closeReason)" }
+  public var closeReason: String? {
+    mutating get { lane.session.closeReason == .none ? nil : "\(lane.session.closeReason)" }
+  }
 
   // MARK: - The network's part, for a second connection
 
   /// Whether the lane wants a second connection made beside the first one now.
-  public func wantsStandby(now: Nanoseconds) -> Bool { lane.wantsStandby(now) }
+  public mutating func wantsStandby(now: Nanoseconds) -> Bool { lane.wantsStandby(now) }
 
   /// The second connection is up. As `connected`.
   public mutating func standbyConnected(key: [UInt8], maskSeed: UInt64, now: Nanoseconds) throws(WebSocketSetupError) {
@@ -72,7 +77,7 @@ public struct SimulatedLane: ~Copyable {
   }
 
   /// What the lane has written for the second connection; stays where it is until the next call.
-  public var standbyOutput: UnsafeRawBufferPointer { lane.standby.endpoint.output }
+  public var standbyOutput: UnsafeRawBufferPointer { mutating get { lane.standby.endpoint.output } }
 
   /// Takes the first `count` bytes off `standbyOutput`.
   public mutating func consumeStandbyOutput(_ count: Int) { lane.standby.endpoint.consumeOutput(count) }
@@ -81,13 +86,13 @@ public struct SimulatedLane: ~Copyable {
   public mutating func standbyLost(now: Nanoseconds) { lane.standbyLost(now: now) }
 
   /// Whether a second connection is still wanted: if not, it is to be dropped.
-  public var keepsStandby: Bool { lane.keepsStandby }
+  public var keepsStandby: Bool { mutating get { lane.keepsStandby } }
 
   /// Whether the first connection is to be closed now and the second one to take its place.
-  public var isMoveDue: Bool { lane.isMoveDue }
+  public var isMoveDue: Bool { mutating get { lane.isMoveDue } }
 
   /// Whether the second connection takes the place of the first one if that is lost now.
-  public var takesOver: Bool { lane.takesOver }
+  public var takesOver: Bool { mutating get { lane.takesOver } }
 
   /// The second connection has taken the place of the first one, which is closed.
   public mutating func moveOver(now: Nanoseconds) { lane.moveOver(now: now) }
@@ -104,8 +109,55 @@ public struct SimulatedLane: ~Copyable {
 
   // MARK: - Looking
 
-  public var isReady: Bool { lane.adapter.phase == .ready }
-  public var isStopped: Bool { lane.isStopped }
+  /// A halt is latched that cancels everything, by the manager or otherwise.
+  public var isHalted: Bool { mutating get { lane.safety.ladder.latchedLevel >= .cancelAll } }
+
+  /// The lane says that nothing of ours rests at the venue, and that nothing will until it is re-armed.
+  public var isHaltVerified: Bool {
+    mutating get {
+      switch lane.haltOutcome {
+      case .verified, .closing, .flat: true
+      default: false
+      }
+    }
+  }
+
+  /// Inserts, amends and mass quotes that have left.
+  public var ordersSent: Int { mutating get { lane.ordersSent } }
+
+  /// What the lane believes about its risk in one instrument, quantities in lots; as cheap as it can be.
+  public struct Risk: Equatable, Sendable {
+    public var isPositionKnown: Bool
+    /// The position if everything is bought that may still be bought, and as a short if everything is sold, as the risk
+    /// gate counts it: what is not proven dead counts, and the worse of our count and the venue's.
+    public var worstLong: Int64
+    public var worstShort: Int64
+    public var fills: Int
+    public var bought: Int64
+    public var sold: Int64
+    public var adjustments: Int
+  }
+
+  public mutating func risk(_ instrument: InstrumentIndex) -> Risk {
+    let state = lane.core.tracker.state(instrument)
+    return Risk(
+      isPositionKnown: state.pointee.position != nil, worstLong: -state.pointee.room(for: .buy, limit: .zero).rawValue,
+      worstShort: -state.pointee.room(for: .sell, limit: .zero).rawValue, fills: state.pointee.fills,
+      bought: state.pointee.boughtLots.rawValue, sold: state.pointee.soldLots.rawValue,
+      adjustments: state.pointee.positionAdjustments)
+  }
+
+  /// Profit of one instrument since its opening balance at the last mark that the lane has seen, fees taken off; and that
+  /// mark. 10⁻⁸ USD. `nil` if it is not listed.
+  public func profit(_ instrument: InstrumentIndex) -> (profitE8: MoneyE8, markE8: Int64)? {
+    let market = lane.core.markets + Int(instrument)
+    let mark = market.pointee.lastMarkE8
+    guard let tick = market.pointee.info?.grid.tickE8 else { return nil }
+    return (lane.core.tracker.state(instrument).pointee.profitE8(markE8: mark, tickE8: tick), mark)
+  }
+
+  public var isReady: Bool { mutating get { lane.adapter.phase == .ready } }
+  public var isStopped: Bool { mutating get { lane.isStopped } }
   public var isStopVerified: Bool { lane.stop.isVerified }
   public var statusText: String { lane.adapter.statusText }
   public var counters: LaneCounters { lane.core.counters }
@@ -142,6 +194,36 @@ public struct SimulatedLane: ~Copyable {
         adjustments: $0.positionAdjustments, restingBids: $0.bids.restingCount, restingAsks: $0.asks.restingCount,
         block: block)
     }
+  }
+
+  /// An order that rests by the venue's word, as far as the lane knows.
+  public struct Resting: Equatable, Sendable {
+    public var side: Side
+    public var priceTicks: Int64
+    /// What is left of it.
+    public var lots: Int64
+  }
+
+  /// The orders that rest, both sides. Cold.
+  public func orders(_ instrument: InstrumentIndex) -> [Resting] {
+    lane.core.tracker.with(instrument) { state in
+      var list: [Resting] = []
+      func add(_ order: OrderPointer) {
+        guard order.pointee.phaseValue != .dead else { return }
+        list.append(
+          Resting(
+            side: order.pointee.sideValue, priceTicks: order.pointee.price_ticks.rawValue,
+            lots: (order.pointee.qty_lots - order.pointee.filled_lots).rawValue))
+      }
+      for index in 0..<state.bids.count { add(state.bids[index]) }
+      for index in 0..<state.asks.count { add(state.asks[index]) }
+      return list
+    }
+  }
+
+  /// Requests about orders that have no answer yet, and orders whose state is not known.
+  public var openQuestions: Int {
+    lane.core.tracker.inFlightCount + lane.core.tracker.unknownCount + lane.core.tracker.missingFillOrders
   }
 
   /// One line for each order that may still trade, as the lane sees it. Cold.

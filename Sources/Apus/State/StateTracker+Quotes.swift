@@ -104,16 +104,26 @@ extension StateTracker {
   }
 
   /// An announced quote whose venue id is not known yet, by its side and price.
-  func findQuote(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks) -> OrderPointer? {
+  ///
+  /// Where the report about an earlier one was lost or is late there are two at a price: the size tells which is meant, of
+  /// two of one size the earlier one is the one that ends, and the earliest that has room is the one that trades.
+  func findQuote(
+    _ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks, lots: QtyLots? = nil, isEnding: Bool = false,
+    executed: QtyLots? = nil
+  ) -> OrderPointer? {
     guard Int(instrument) < instrumentCapacity else { return nil }
     var found: OrderPointer?
+    var exact: OrderPointer?
     forEachOrder(instrument, side) { order in
-      if order.pointee.flags & Self.isQuote != 0, order.pointee.venue_id.count == 0, order.pointee.target_ticks == price
-      {
-        found = order
-      }
+      guard order.pointee.flags & Self.isQuote != 0, order.pointee.venue_id.count == 0,
+        order.pointee.target_ticks == price
+      else { return }
+      found = order
+      if order.pointee.target_lots == lots, exact == nil || !isEnding { exact = order }
+      if let executed, exact == nil, order.pointee.filled_lots + executed <= order.pointee.target_lots { exact = order }
     }
-    return found
+    // A report of another size is about an earlier quote, and late.
+    return exact ?? (lots == nil ? found : nil)
   }
 
   /// Announced, and nothing heard of it.

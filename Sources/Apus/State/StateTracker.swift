@@ -313,11 +313,13 @@ public struct StateTracker: ~Copyable {
       // may tell of an amend before this one. What repeats the known state is no answer either.
       let isRepeat = report.price == known.price_ticks && report.qty == known.qty_lots && !isTarget
       // A query is no request to the matching engine, and may be answered before the amend has been dealt with: only what
-      // the amend asked for settles it, or time, as with an absence.
+      // the amend asked for settles it, or time, as with an absence. While the order is unknown, a reply with anything else
+      // may be that of an amend before: of two late ones the first has made it unknown, and the second proves no more.
       let isLate = known.sent_ns + LaneSession.absenceGrace <= querySentAt
       let isAnswer =
         isQuery && !isBehind && (isTarget || isLate || report.source == .snapshot)
         || report.source == .reply && report.change == .amend && !isRepeat
+          && (isTarget || known.phaseValue != .unknown)
       guard isAnswer else {
         noteExecuted(order, report)
         return stale()
@@ -343,8 +345,10 @@ public struct StateTracker: ~Copyable {
         markUnknown(order, now: now)
         return .changed
       }
-      // Resting and settled. Feed items may be late; a query is not (checked above), so it rules.
-      let rules = !isBehind && (isQuery || known.phaseValue == .unknown && report.qty <= known.qty_lots)
+      // Resting and settled. Feed items may be late; a query is not (checked above), so it rules. What is unknown is known
+      // again by a repetition of all that it may be: a smaller size may be that of long ago.
+      let rules =
+        !isBehind && (isQuery || known.phaseValue == .unknown && !differs && report.qty >= known.target_lots)
       guard rules else {
         noteExecuted(order, report)
         let isNew = report.filled > max(known.reported_lots, known.filled_lots)
@@ -704,7 +708,8 @@ public struct StateTracker: ~Copyable {
   private func find(_ report: OrderReport) -> OrderPointer? {
     if report.venueID.count > 0, let order = slab.find(venueID: report.venueID) { return order }
     if report.isOurQuote, report.hasPrice {
-      return findQuote(report.instrument, report.side, report.price)
+      return findQuote(
+        report.instrument, report.side, report.price, lots: report.qty, isEnding: report.status.isTerminal)
     }
     guard report.clientID != 0, let order = slab.find(clientID: report.clientID),
       order.pointee.instrument_index == report.instrument, order.pointee.sideValue == report.side
@@ -720,7 +725,7 @@ public struct StateTracker: ~Copyable {
     if fill.venueID.count > 0, let order = slab.find(venueID: fill.venueID) { return order }
     // A quote never takes, so its own price is the one that it trades at.
     if fill.isOurQuote {
-      return findQuote(fill.instrument, fill.side, fill.price) ?? findAbsentQuote(fill)
+      return findQuote(fill.instrument, fill.side, fill.price, executed: fill.qty) ?? findAbsentQuote(fill)
     }
     // Trade feeds tell the whole account: by our own number only what bears our label.
     guard fill.clientID != 0, fill.isLabelledOurs || fill.source != .query && fill.source != .tradeFeed,

@@ -46,6 +46,16 @@ struct ChaosCommand: AsyncParsableCommand {
   @Flag(help: "On virtual time: print every frame, not only those around a breach.")
   var whole = false
 
+  @Flag(help: "With --seeds: end with the first seed that fails.")
+  var untilFailure = false
+
+  @Option(
+    help: ArgumentHelp(
+      "On virtual time, one run: keep the engine's journal in this directory, for `apus replay`.",
+      valueName: "directory"),
+    completion: .directory)
+  var journal: String?
+
   @Flag(help: "On virtual time: if it fails, look for the smallest plan that still does.")
   var shrink = false
 
@@ -62,6 +72,10 @@ struct ChaosCommand: AsyncParsableCommand {
 
   func validate() throws {
     if let minutes, !(minutes > 0) { throw ValidationError("--minutes must be above 0") }
+    if journal != nil, !isVirtual || seeds != nil {
+      throw ValidationError(
+        "--journal keeps the journal of one run on virtual time: add --seed, --plan, or --scenario with --virtual")
+    }
     if let jobs, jobs < 1 { throw ValidationError("--jobs must be at least 1") }
     if let scenario, FaultScenario.named(scenario) == nil {
       throw ValidationError("there is no scenario \(scenario); --list names them")
@@ -91,7 +105,8 @@ struct ChaosCommand: AsyncParsableCommand {
 
   private func runVirtually() throws {
     if let seeds {
-      let failed = SeedRuns.run(seeds.range, jobs: jobs ?? (try? CPU.allowedCores().count) ?? 1)
+      let failed = SeedRuns.run(
+        seeds.range, jobs: jobs ?? (try? CPU.allowedCores().count) ?? 1, untilFailure: untilFailure)
       for seed in failed { say("replay: tools/seeds \(seed)") }
       if !failed.isEmpty { throw ExitCode(1) }
       return
@@ -108,9 +123,10 @@ struct ChaosCommand: AsyncParsableCommand {
       }
       if shrink {
         chosen = SeedRuns.shrink(chosen)
-        say("smallest plan: \(chosen.text)")
+        say("the smallest plan that fails of the same:")
+        for line in chosen.story { say("  \(line)") }
       }
-      guard try SeedRuns.replay(chosen, whole: whole) else { throw ExitCode(1) }
+      guard try SeedRuns.replay(chosen, whole: whole, journal: journal) else { throw ExitCode(1) }
     } catch let error as PlanError {
       throw ValidationError("\(error)")
     }

@@ -7,7 +7,9 @@ import Synchronization
 /// Runs of plans on virtual time: many seeds on several threads, or one plan with a trace.
 enum SeedRuns {
   /// Runs every seed of a range and reports; returns the seeds that failed.
-  static func run(_ seeds: ClosedRange<UInt64>, jobs: Int) -> [UInt64] {
+  ///
+  /// - Parameter untilFailure: ends with the first seed that fails.
+  static func run(_ seeds: ClosedRange<UInt64>, jobs: Int, untilFailure: Bool = false) -> [UInt64] {
     struct State {
       var next: UInt64
       var failed: [UInt64] = []
@@ -16,6 +18,13 @@ enum SeedRuns {
       var fills = 0
       var struck = 0
       var virtualTime: Nanoseconds = 0
+      /// Seconds of processor time that the runs took, all threads together.
+      var processorTime = 0.0
+      var lives = 0
+      var halts = 0
+      var runs: Int { passed + failed.count }
+      /// Simulated seconds in a second of one core.
+      var speed: Int { processorTime > 0 ? Int(Double(virtualTime) / 1e9 / processorTime) : 0 }
       var nextLine = Date().addingTimeInterval(10)
     }
     let state = Mutex(State(next: seeds.lowerBound))
@@ -23,15 +32,20 @@ enum SeedRuns {
     DispatchQueue.concurrentPerform(iterations: jobs) { _ in
       while true {
         let seed: UInt64? = state.withLock {
-          guard $0.next <= seeds.upperBound else { return nil }
+          guard $0.next <= seeds.upperBound, !untilFailure || $0.failed.isEmpty else { return nil }
           $0.next += 1
           return $0.next - 1
         }
         guard let seed else { return }
+        let begin = processorTime()
         let verdict = judge(FaultPlan.random(seed: seed))
+        let took = processorTime() - begin
         state.withLock {
+          $0.processorTime += took
           switch verdict {
           case .success(let verdict):
+            $0.lives += verdict.lives
+            $0.halts += verdict.halts
             $0.fills += verdict.fills
             $0.struck += verdict.struck
             $0.virtualTime += verdict.virtualTime
@@ -48,7 +62,9 @@ enum SeedRuns {
           }
           if Date() >= $0.nextLine {
             $0.nextLine = Date().addingTimeInterval(10)
-            say("\($0.passed + $0.failed.count) of \(seeds.count) seeds, \($0.failed.count) failed")
+            say(
+              "\($0.runs) of \(seeds.count) seeds, \($0.failed.count) failed, \($0.speed) simulated seconds a second of a core"
+            )
           }
         }
       }
@@ -56,13 +72,20 @@ enum SeedRuns {
     let seconds = Date().timeIntervalSince(start)
     let failed = state.withLock { $0.failed.sorted() }
     state.withLock {
-      let perThousand = Int((seconds * 1000 / Double(seeds.count)).rounded())
       say(
-        "\($0.passed) of \(seeds.count) seeds passed, \(failed.count) failed; \($0.fills) fills, \($0.struck) frames struck, "
-          + "positions taken over in \($0.takenOver) seeds; \(Int($0.virtualTime / 1_000_000_000)) s of virtual time in "
-          + "\(Int(seconds)) s (\(perThousand) s for 1,000 seeds)")
+        "\($0.passed) of \($0.runs) seeds passed, \(failed.count) failed; \($0.fills) fills, \($0.struck) frames struck, "
+          + "positions taken over in \($0.takenOver) seeds, \($0.lives - $0.runs) deaths of the engine, "
+          + "\($0.halts) halts by the manager; \(Int($0.virtualTime / 1_000_000_000)) s of virtual time in "
+          + "\(Int(seconds.rounded())) s on \(jobs) threads: \($0.speed) simulated seconds a second of a core")
     }
     return failed
+  }
+
+  /// Of this thread, seconds.
+  private static func processorTime() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
 
   struct RunError: Error, CustomStringConvertible { let description: String }
@@ -77,11 +100,13 @@ enum SeedRuns {
 
   /// Runs one plan and prints what happened around the first breach, or all of the end, and the verdict.
   ///
-  /// - Parameter whole: print every line.
-  static func replay(_ plan: FaultPlan, whole: Bool) throws -> Bool {
+  /// - Parameters:
+  ///   - whole: print every line.
+  ///   - journal: where the engine's lives leave their journal.
+  static func replay(_ plan: FaultPlan, whole: Bool, journal: String? = nil) throws -> Bool {
     var lines: [(at: Nanoseconds, text: String)] = []
-    let verdict = try ChaosRun.run(plan) { lines.append(($0, $1)) }
-    let around = verdict.breach?.at
+    let verdict = try ChaosRun.run(plan, journal: journal) { lines.append(($0, $1)) }
+    let around = verdict.violations.first?.at
     var skipped = 0
     for line in lines {
       let isMilestone = !line.text.hasPrefix("→") && !line.text.hasPrefix("←") && !line.text.hasPrefix("fault: d")
@@ -115,50 +140,69 @@ enum SeedRuns {
       + String(repeating: "0", count: 6 - micros.count) + micros
   }
 
-  /// Leaves faults out of a failing plan, and makes it shorter, as long as it still fails.
+  /// Leaves faults out of a failing plan, and makes what is left simpler and shorter, as long as it fails of the same
+  /// invariant.
   static func shrink(_ plan: FaultPlan) -> FaultPlan {
-    func fails(_ plan: FaultPlan) -> Bool {
+    func failure(_ plan: FaultPlan) -> String? {
       switch judge(plan) {
-      case .success(let verdict): !verdict.isPassed
-      case .failure: true
+      case .success(let verdict): verdict.failures.first?.rawValue
+      case .failure(let error): "\(error)"
       }
     }
     var best = plan
-    guard fails(best) else { return best }
+    guard let wanted = failure(best) else { return best }
+    var tries = 0
+    /// Takes a change over if the plan then still fails of the same.
+    func attempt(_ change: (inout FaultPlan) -> Void) -> Bool {
+      var smaller = best
+      change(&smaller)
+      guard smaller != best, tries < 600 else { return false }
+      tries += 1
+      guard failure(smaller) == wanted else { return false }
+      best = smaller
+      return true
+    }
     var hasChanged = true
     while hasChanged {
       hasChanged = false
-      for index in best.faults.indices.reversed() {
-        var smaller = best
-        smaller.faults.remove(at: index)
-        if fails(smaller) {
-          best = smaller
-          hasChanged = true
-        }
-      }
+      for index in best.faults.indices.reversed() where attempt({ $0.faults.remove(at: index) }) { hasChanged = true }
       for instrument in best.instruments where best.instruments.count > 1 {
-        var smaller = best
-        smaller.instruments.removeAll { $0 == instrument }
-        let isNeeded = smaller.faults.contains {
+        let isNeeded = best.faults.contains {
           switch $0.fault {
           case .halt(let name), .expire(let name), .tick(let name, _): name == instrument
           default: false
           }
         }
-        if !isNeeded, fails(smaller) {
-          best = smaller
+        if !isNeeded, attempt({ $0.instruments.removeAll { $0 == instrument } }) { hasChanged = true }
+      }
+      let plain = FaultPlan()
+      let changes: [(inout FaultPlan) -> Void] = [
+        { $0.back = nil }, { $0.latency = plain.latency }, { $0.feedDelay = plain.feedDelay }, { $0.pace = plain.pace },
+        { $0.notifiesBeforeReply = false }, { $0.usesMassQuotes = false }, { $0.drawdownCents = 0 },
+        { $0.widenCents = 0 },
+        {
+          $0.managerTurn = 0
+          $0.widenCents = 0
+          $0.drawdownCents = 0
+        },
+        { $0.levels = 1 }, { $0.levels = min($0.levels, 3) },
+      ]
+      for change in changes where attempt(change) { hasChanged = true }
+      for index in best.faults.indices where best.faults[index].lasting > 0 {
+        // The second half, and then the first, is left out.
+        let half = best.faults[index].lasting / 2 / 1_000_000 * 1_000_000
+        guard half >= 50_000_000 else { continue }
+        if attempt({ $0.faults[index].lasting = half }) {
+          hasChanged = true
+        } else if attempt({
+          $0.faults[index].at += half
+          $0.faults[index].lasting = half
+        }) {
           hasChanged = true
         }
       }
-      for levels in [1, 3] where levels < best.levels {
-        var smaller = best
-        smaller.levels = levels
-        if fails(smaller) {
-          best = smaller
-          hasChanged = true
-          break
-        }
-      }
+      let end = best.faults.reduce(1_000_000_000) { max($0, $1.end) }
+      if end < best.length, attempt({ $0.length = end }) { hasChanged = true }
     }
     return best
   }

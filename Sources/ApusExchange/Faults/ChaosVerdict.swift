@@ -1,10 +1,12 @@
 public import Apus
 import CSupport
 
-/// The question at the end of every scenario: does the engine's account of orders, fills, position and fees equal the
-/// venue's, and did exposure ever pass the limit?
+/// The question at the end of every scenario: has every invariant held, and does the engine's account of orders, fills,
+/// position, fees and cash equal the venue's?
 public struct ChaosVerdict: Sendable {
+  /// A number that both sides know.
   public struct Item: Sendable {
+    public var invariant: Invariant
     public var name: String
     public var engine: String
     public var venue: String
@@ -15,9 +17,8 @@ public struct ChaosVerdict: Sendable {
 
   public var plan: FaultPlan
   public var items: [Item] = []
-  /// What else went wrong; sentences.
-  public var problems: [String] = []
-  public var breach: ChaosWorld.Breach?
+  /// What went wrong on the way, in the order of time, and then what was found at the end.
+  public var violations: [Violation] = []
   /// The largest worst case of either side of any instrument, by the venue's books, and its limit.
   public var worstLots: Int64 = 0
   public var limitLots: Int64 = 0
@@ -40,19 +41,32 @@ public struct ChaosVerdict: Sendable {
   public var deadMen = 0
   /// How long none of our orders rested at the venue, while the plan went on.
   public var timeWithoutOrders: Nanoseconds = 0
+  /// Lives of the engine, and halts of the manager that were verified.
+  public var lives = 1
+  public var halts = 0
   /// How long the run was, on virtual time.
   public var virtualTime: Nanoseconds = 0
 
   public var differences: [Item] { items.filter { $0.isDemanded && !$0.isEqual } }
-  public var isPassed: Bool { differences.isEmpty && problems.isEmpty && breach == nil }
+  public var isPassed: Bool { differences.isEmpty && violations.isEmpty }
+  /// The invariants that did not hold, each once; the first is what the run failed of.
+  public var failures: [Invariant] {
+    var list: [Invariant] = []
+    for invariant in violations.map(\.invariant) + differences.map(\.invariant) where !list.contains(invariant) {
+      list.append(invariant)
+    }
+    return list
+  }
 
   /// Asks the question about a world whose engine has been asked to stop.
   public init(_ world: ChaosWorld) {
     plan = world.plan
-    breach = world.breach
+    violations = world.violations
     limitLots = plan.limitLots
     struck = world.injector.struck
     virtualTime = world.now
+    lives = world.life
+    halts = world.haltCount
     counters = world.lane.counters
     tracker = world.lane.trackerCounters
     reconnects = counters.reconnects
@@ -61,50 +75,65 @@ public struct ChaosVerdict: Sendable {
     deadMen = Int(world.venue.statistics.timeouts)
     timeWithoutOrders = world.timeWithoutOrders
     if !world.lane.isStopped {
-      problems.append("the engine did not come to a stop: \(world.lane.statusText)")
+      note(.stop, world, "the engine did not come to a stop: \(world.lane.statusText)")
     } else if !world.lane.isStopVerified {
-      problems.append("the stop was not verified at the venue")
+      note(.stop, world, "the stop was not verified at the venue")
     }
-    if let stray = world.stray { problems.append("an order far from the market: \(stray)") }
     // Price, size, grid and collar are known before an order is sent.
     for code in [13, 14, 15, 43, 45, 50] as [UInt64] {
-      if let count = world.refusals[code] { problems.append("the venue refused \(count) orders with error \(code)") }
+      if let count = world.refusals[code] {
+        note(.session, world, "the venue refused \(count) orders with error \(code)")
+      }
     }
+    if let broken = world.brokenLedger() { note(.venue, world, broken) }
     guard let ledger = world.ledger else {
-      problems.append("the engine never logged in")
+      note(.session, world, "the engine never logged in")
       return
     }
-    items.append(Item(name: "orders that rest", engine: "0", venue: "\(ledger.orders.count)"))
-    items.append(Item(name: "orders of unknown state", engine: "\(world.lane.unknownOrders)", venue: "0"))
+    items.append(Item(invariant: .orders, name: "orders that rest", engine: "0", venue: "\(ledger.orders.count)"))
+    items.append(
+      Item(invariant: .orders, name: "orders of unknown state", engine: "\(world.lane.unknownOrders)", venue: "0"))
     items.append(
       Item(
-        name: "rate violations", engine: "0", venue: "\(ledger.violations)", isDemanded: !plan.bunchesRequests))
+        invariant: .rate, name: "rate violations", engine: "0", venue: "\(ledger.violations)",
+        isDemanded: !plan.bunchesRequests))
     for (index, name) in plan.instruments.enumerated() {
       let ours = world.lane.account(InstrumentIndex(index))
       let theirs = ledger.positions[index]
       adjustments += ours.adjustments
       worstLots = max(worstLots, theirs.worstLong, theirs.worstShort)
-      // Of a life that it does not continue the engine knows the position only.
-      let fills = ledger.fills.filter { $0.market == index && world.isContinued($0.label) }
+      // Of a life whose account was not handed over the engine knows the position only.
+      let fills = ledger.fills.filter { $0.market == index && world.isKnownToLane($0.label) }
       self.fills += fills.count
       func sum(_ side: Side) -> Int64 { fills.reduce(0) { $0 + ($1.side == side ? $1.lots.rawValue : 0) } }
       let isTold = ours.adjustments == 0
-      func add(_ what: String, _ engine: String, _ venue: String, _ isDemanded: Bool) {
-        items.append(Item(name: "\(name) \(what)", engine: engine, venue: venue, isDemanded: isDemanded))
+      func add(_ invariant: Invariant, _ what: String, _ engine: String, _ venue: String, _ isDemanded: Bool) {
+        items.append(
+          Item(invariant: invariant, name: "\(name) \(what)", engine: engine, venue: venue, isDemanded: isDemanded))
       }
-      add("position", ours.position.map { "\($0)" } ?? "unknown", "\(theirs.lots)", true)
-      add("open buys", "\(ours.openBuys)", "\(theirs.openBuys)", true)
-      add("open sells", "\(ours.openSells)", "\(theirs.openSells)", true)
-      add("fills", "\(ours.fills)", "\(fills.count)", isTold)
-      add("bought", "\(ours.bought)", "\(sum(.buy))", isTold)
-      add("sold", "\(ours.sold)", "\(sum(.sell))", isTold)
-      add("fees, 10⁻⁸ USD", "\(ours.feesE8)", "\(fills.reduce(0) { $0 + $1.feeE8 })", isTold)
+      add(.books, "position", ours.position.map { "\($0)" } ?? "unknown", "\(theirs.lots)", true)
+      add(.books, "open buys", "\(ours.openBuys)", "\(theirs.openBuys)", true)
+      add(.books, "open sells", "\(ours.openSells)", "\(theirs.openSells)", true)
+      add(.booking, "fills", "\(ours.fills)", "\(fills.count)", isTold)
+      add(.booking, "bought", "\(ours.bought)", "\(sum(.buy))", isTold)
+      add(.booking, "sold", "\(ours.sold)", "\(sum(.sell))", isTold)
+      let fees = fills.reduce(0) { $0 + $1.feeE8 }
+      add(.money, "fees, 10⁻⁸ USD", "\(ours.feesE8)", "\(fees)", isTold)
       let lotE8 = world.venue.markets[index].spec.grid.lotE8
       let cash = fills.reduce(Int128(0)) { sum, fill in
         sum - Int128(fill.side.sign * fill.lots.rawValue) * Int128(world.venue.priceE8(of: fill)) * Int128(lotE8)
       }
-      add("cash, 10⁻⁸ USD", "\(ours.cashE8)", "\(cash / 100_000_000)", isTold && world.knowsBeginning)
+      let isAll = isTold && world.isAccountWhole
+      add(.money, "cash, 10⁻⁸ USD", "\(ours.cashE8)", "\(cash / 100_000_000)", isAll)
+      // The venue's own account, at the mark that the engine saw last.
+      guard let (profit, markE8) = world.lane.profit(InstrumentIndex(index)) else { continue }
+      let value = Int128(theirs.lots) * Int128(lotE8) * Int128(markE8) / 100_000_000
+      add(.money, "profit, 10⁻⁸ USD", "\(profit)", "\(Int128(theirs.cash) + value - Int128(theirs.feesE8))", isAll)
     }
+  }
+
+  mutating func note(_ invariant: Invariant, _ world: ChaosWorld, _ text: String) {
+    violations.append(Violation(invariant: invariant, at: world.now, text: text))
   }
 
   /// How many requests of these kinds the engine sent while the plan went on.
@@ -114,7 +143,10 @@ public struct ChaosVerdict: Sendable {
 
   /// A line for a list of runs.
   public var line: String {
-    let state = isPassed ? (adjustments > 0 ? "passed, \(adjustments) taken over" : "passed") : "FAILED"
+    let state =
+      isPassed
+      ? (adjustments > 0 ? "passed, \(adjustments) taken over" : "passed")
+      : "FAILED (\(failures.map(\.rawValue).joined(separator: "; ")))"
     return
       "seed \(plan.seed): \(state); worst case \(worstLots) of \(limitLots), \(fills) fills, \(reconnects) reconnects, "
       + (moves > 0 ? "\(moves) moved over, " : "")
@@ -124,16 +156,19 @@ public struct ChaosVerdict: Sendable {
   /// All that differs, for people; ends with the way to replay.
   public var account: String {
     var lines = [line]
-    for problem in problems { lines.append("  \(problem)") }
-    for item in differences { lines.append("  \(item.name): engine \(item.engine), venue \(item.venue)") }
-    if let breach {
+    for violation in violations {
       lines.append(
-        "  \(breach.instrument) passed its limit of \(limitLots) at \(TimeText.text(breach.at / 1000 * 1000)): worst long "
-          + "\(breach.worstLong), worst short \(breach.worstShort)")
-      lines.append("  as the engine saw it then:")
-      for row in breach.engineView { lines.append("    \(row)") }
-      lines.append("  as the venue had it:")
-      for row in breach.venueView { lines.append("    \(row)") }
+        "  \(violation.invariant.rawValue): does not hold at \(TimeText.text(violation.at / 1000 * 1000)): \(violation.text)"
+      )
+      if !violation.engineView.isEmpty {
+        lines.append("  as the engine saw it then:")
+        for row in violation.engineView { lines.append("    \(row)") }
+        lines.append("  as the venue had it:")
+        for row in violation.venueView { lines.append("    \(row)") }
+      }
+    }
+    for item in differences {
+      lines.append("  \(item.invariant.rawValue): \(item.name): engine \(item.engine), venue \(item.venue)")
     }
     lines.append("  plan: \(plan.text)")
     return lines.joined(separator: "\n")
@@ -141,11 +176,23 @@ public struct ChaosVerdict: Sendable {
 }
 
 extension FaultPlan {
+  /// What the venue tells of an order may be lost, and be asked for only when the order is to be changed.
+  var losesReports: Bool {
+    faults.contains {
+      switch $0.fault {
+      case .drop(let kinds), .corrupt(let kinds): !kinds.isDisjoint(with: [.orders, .replies])
+      case .mask, .reset, .abandon, .silence, .restart, .crash, .powerCut: true
+      default: false
+      }
+    }
+  }
+
   /// What was sent at an allowed rate may reach the venue faster than that.
   var bunchesRequests: Bool {
     faults.contains {
       switch $0.fault {
-      case .stallWrites, .silence: true
+      case .stallWrites, .silence, .shortWrites, .merge: true
+      case .jitter(let time): time > 2_000_000
       case .delay(let kinds, _): !kinds.isDisjoint(with: .changes)
       default: false
       }
@@ -158,9 +205,11 @@ public enum ChaosRun {
   /// Virtual times: how long to wait for the first quotes, for recovery, and for the stop.
   private static let patience: Nanoseconds = 60_000_000_000
   private static let settling: Nanoseconds = 8_000_000_000
+  /// And how long for a moment in which nothing is under way.
+  private static let quiet: Nanoseconds = 3_000_000_000
 
   /// - Parameters:
-  ///   - journal: a directory for the journals of the engine's lives, see ``ChaosWorld``.
+  ///   - journal: a directory for the journal of the engine's lives, see ``ChaosWorld``.
   ///   - trace: takes a line for each thing worth knowing.
   public static func run(
     _ plan: FaultPlan, journal: String? = nil, trace: ((Nanoseconds, String) -> Void)? = nil
@@ -169,7 +218,8 @@ public enum ChaosRun {
     world.trace = trace
     guard try world.run(limit: patience, until: { $0.isQuoting }) else {
       var verdict = ChaosVerdict(world)
-      verdict.problems.append("the engine did not begin to quote: \(world.engineView(0).joined(separator: "; "))")
+      verdict.note(
+        .recovery, world, "the engine did not begin to quote: \(world.engineView(0).joined(separator: "; "))")
       return verdict
     }
     world.beginPlan()
@@ -183,6 +233,12 @@ public enum ChaosRun {
     trace?(world.now, hasRecovered ? "quoting again" : "NOT quoting again")
     try world.run(for: settling)
     let blocks = hasRecovered ? "" : plan.instruments.indices.map { world.engineView($0)[0] }.joined(separator: "; ")
+    trace?(world.now, "the market is paused")
+    world.pauseMarket()
+    if try world.run(limit: quiet, until: { $0.isQuiet }) {
+      trace?(world.now, "nothing is under way")
+      world.compareOrders()
+    }
     trace?(world.now, "stop")
     world.requestStop()
     _ = try world.run(limit: patience, until: { $0.isStopped })
@@ -195,7 +251,7 @@ public enum ChaosRun {
     var verdict = ChaosVerdict(world)
     verdict.recovery = recovery
     if !hasRecovered {
-      verdict.problems.append("no quotes again within 60 s after the last fault: \(blocks)")
+      verdict.note(.recovery, world, "no quotes again within 60 s after the last fault: \(blocks)")
     }
     return verdict
   }

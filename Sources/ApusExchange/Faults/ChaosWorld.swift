@@ -5,19 +5,41 @@ import CSupport
 ///
 /// Real bytes through real WebSocket framing on both sides. Deterministic: the same plan gives the same run, byte for
 /// byte, and so the plan's line replays it. One thread.
+///
+/// What is looked at in every step is not checked for overlapping accesses at run time (`@exclusivity(unchecked)`): the
+/// checks were a fifth of the time of a run, and no step is entered from within another.
 public final class ChaosWorld {
   public let plan: FaultPlan
   public let injector: FaultInjector
   let venue: SimulatedVenue
   private let flow: FaultyFlow
-  private(set) var lane: SimulatedLane
+  /// The lane, in memory of its own: as a stored property it would be copied to the stack whenever it is looked at.
+  private let place = UnsafeMutablePointer<SimulatedLane>.allocate(capacity: 1)
+  var lane: SimulatedLane {
+    unsafeAddress { UnsafePointer(place) }
+    unsafeMutableAddress { place }
+  }
   private let clock: TokenClock
   /// Where the lane's run is recorded, and the helper's end of that.
   private let journalPath: String?
-  private var journal: JournalService?
+  @exclusivity(unchecked) private var journal: JournalService?
   private var random: SplitMix
+  /// Decides what the network and the disk do.
+  @exclusivity(unchecked) private var weather: SplitMix
+  @exclusivity(unchecked) private var manager: SimulatedManager?
+  @exclusivity(unchecked) private var nextTell: Nanoseconds = 0
+  @exclusivity(unchecked) private var nextManagerTurn: Nanoseconds = 0
+  /// When a person re-arms what the manager has halted; `nil`: nothing is halted, or it is not verified yet.
+  @exclusivity(unchecked) private var rearmAt: Nanoseconds?
+  @exclusivity(unchecked) private var isStopping = false
+  /// Halts by the manager that were verified.
+  private(set) var haltCount = 0
   /// Lives of the engine so far; a crash begins another.
-  private(set) var life = 1
+  @exclusivity(unchecked) private(set) var life = 1
+  /// Labels of the lives whose orders the lane answers for: its own, and those whose account was handed over to it.
+  private var knownLabels: Set<String> = []
+  /// The lane knows the executions of every life.
+  var isAccountWhole: Bool { life == knownLabels.count }
   var settings: LaneSettings
 
   /// A connection: the venue's end of its WebSocket, and what is under way.
@@ -26,6 +48,8 @@ public final class ChaosWorld {
     var endpoint: WebSocketEndpoint
     var toVenue = ParcelQueue()
     var toLane = ParcelQueue()
+    /// When the engine's socket takes bytes again; only where it takes few at a time.
+    var writableAt: Nanoseconds = .min
 
     init(_ id: ConnectionID) throws {
       self.id = id
@@ -33,49 +57,42 @@ public final class ChaosWorld {
     }
   }
   /// The lane's connection, and the one that it has made beside it, if it has.
-  private var main: Wire?
-  private var spare: Wire?
+  @exclusivity(unchecked) private var main: Wire?
+  @exclusivity(unchecked) private var spare: Wire?
   private var connectionCount: UInt64 = 0
   public var isUp: Bool { main != nil }
 
-  public private(set) var now: Nanoseconds = 0
+  @exclusivity(unchecked) public private(set) var now: Nanoseconds = 0
   /// When the plan began; `nil` before.
-  private(set) var planBegan: Nanoseconds?
+  @exclusivity(unchecked) private(set) var planBegan: Nanoseconds?
   private var halted: Set<String> = []
   private(set) var expired: Set<String> = []
-  /// The first time that the venue's worst case passed the limit.
-  public private(set) var breach: Breach?
+  /// Invariants that did not hold, each once, in the order of time.
+  @exclusivity(unchecked) public internal(set) var violations: [Violation] = []
+  /// What the invariants remember.
+  @exclusivity(unchecked) var memory: InvariantMemory
   /// Takes a line for each thing worth knowing; nothing is formatted without one.
-  public var trace: ((Nanoseconds, String) -> Void)?
-
-  /// Exposure beyond the limit, as both sides saw it at that moment.
-  public struct Breach: Sendable {
-    public var at: Nanoseconds
-    public var instrument: String
-    public var worstLong: Int64
-    public var worstShort: Int64
-    public var engineView: [String]
-    public var venueView: [String]
-  }
-
-  /// Whether the engine's account is that of this life of it as well.
-  func isContinued(_ label: String?) -> Bool {
-    label == settings.label || settings.carried?.runs.contains { Self.label($0) == label } == true
-  }
-  /// The engine's account begins with that of its first life.
-  var knowsBeginning: Bool { settings.carried.map { $0.runs.first == 1 } ?? (life == 1) }
+  @exclusivity(unchecked) public var trace: ((Nanoseconds, String) -> Void)?
 
   private static func label(_ life: UInt64) -> String { "apus-chaos-\(life)" }
 
   private static let key = "K1"
+  @exclusivity(unchecked) private var account: Account?
   static let account = "A1"
 
-  /// - Parameter journal: a directory for the journal, a run for each life of the engine; `nil`: nothing is recorded.
+  /// Where the journal lies if nobody asked for it. Declared behind what holds its files open: it goes last.
+  private let directory: MemoryDirectory?
+
+  /// - Parameter journal: a directory in which all lives of the engine leave their journal; `nil`: one in memory if the
+  ///   plan has the engine die, and none otherwise.
   public init(_ plan: FaultPlan, journal journalPath: String? = nil) throws {
     self.plan = plan
+    directory = journalPath == nil && plan.hasCrash ? try MemoryDirectory() : nil
+    let journalPath = journalPath ?? directory?.path
     self.journalPath = journalPath
     injector = FaultInjector(plan.faults, seed: plan.seed)
     random = SplitMix(seed: plan.seed ^ 0xC4A0_5000)
+    weather = SplitMix(seed: plan.seed ^ 0x7EA7_4E12)
     var configuration = VenueConfiguration()
     configuration.seed = plan.seed
     configuration.instruments = try plan.instruments.map { name in
@@ -93,23 +110,36 @@ public final class ChaosWorld {
           SyntheticFlow.Stream(
             instrument: FlowInstrument(index: index, grid: spec.grid), startE8: spec.initialIndexE8,
             levelLots: spec.premiumLots.rawValue / 2)
-        }))
+        }, speedThousandths: plan.pace))
     venue = try SimulatedVenue(configuration, flow: flow)
     settings = Self.settings(plan, configuration.instruments)
     clock = TokenClock(base: configuration.wallClockBase)
     var writer: JournalWriter?
     if let journalPath {
-      let ends = try Self.openJournal(journalPath, life: 1, now: 0)
+      let ends = try Self.openJournal(journalPath, plan, life: 1, now: 0)
       journal = .some(ends.service)
       writer = .some(ends.writer)
     }
-    lane = try Self.makeLane(settings, plan, clock, writer.take())
+    memory = InvariantMemory(
+      instruments: plan.instruments.count, gate: Self.gate(configuration, settings))
+    knownLabels = [settings.label]
+    do {
+      place.initialize(to: try Self.makeLane(settings, plan, clock, writer.take()))
+    } catch {
+      place.deallocate()
+      throw error
+    }
+    manager = try Self.makeManager(plan)
     injector.note = { [unowned self] _, fault, kinds in
       if let trace = self.trace { trace(self.now, "fault: \(fault.text) strikes a frame of \(kinds.text)") }
     }
   }
 
-  deinit { venue.letGo() }
+  deinit {
+    place.deinitialize(count: 1)
+    place.deallocate()
+    venue.letGo()
+  }
 
   private static func spec(_ name: String) -> InstrumentSpec? {
     switch name {
@@ -147,10 +177,29 @@ public final class ChaosWorld {
     return settings
   }
 
-  private static func openJournal(_ path: String, life: Int, now: Nanoseconds) throws -> JournalEnds {
-    try JournalEnds(
+  private static func openJournal(
+    _ path: String, _ plan: FaultPlan, life: Int, now: Nanoseconds
+  ) throws -> JournalEnds {
+    let losesPower = plan.faults.contains { $0.fault == .powerCut }
+    return try JournalEnds(
       path: path, name: "chaos",
-      configuration: JournalConfiguration(segmentBytes: 4 << 20, bootEpoch: UInt64(life), sync: .none), now: now)
+      configuration: JournalConfiguration(
+        segmentBytes: 1 << 20, bootEpoch: UInt64(life), sync: losesPower ? .interval : .none,
+        syncInterval: [100, 500, 2000][Int(plan.seed % 3)] * 1_000_000), now: now)
+  }
+
+  /// What the engine may send: the venue's rate less its own reserve, a full bucket for each session.
+  private static func gate(_ venue: VenueConfiguration, _ settings: LaneSettings) -> RateGate {
+    RateGate(rate: venue.sessionMessageRate - settings.reserveMessages)
+  }
+
+  private static func makeManager(_ plan: FaultPlan) throws -> SimulatedManager? {
+    guard plan.managerTurn > 0 else { return nil }
+    let cent: MoneyE8 = 1_000_000
+    return try SimulatedManager(
+      settings: ManagerSettings(
+        widenAtLossE8: plan.widenCents * cent, maximumDrawdownE8: plan.drawdownCents * cent),
+      instrumentNames: plan.instruments)
   }
 
   private static func makeLane(
@@ -190,16 +239,17 @@ public final class ChaosWorld {
   private func step(until end: Nanoseconds) throws {
     // Everything that can happen next; the lane's timers at least every ten milliseconds.
     var next = min(end, lane.nextDueAt, venue.nextWake)
-    for wire in [main, spare] {
-      if let time = wire?.toVenue.nextTime { next = min(next, time) }
-      if let time = wire?.toLane.nextTime { next = min(next, time) }
+    // What cannot happen before a stall or a silence is over is no reason to look: their ends are.
+    if !injector.isSilent(planTime) {
+      if let main { next = min(next, nextTime(main)) }
+      if let spare { next = min(next, nextTime(spare)) }
+      if !isUp, !injector.isUnreachable(planTime) { next = min(next, lane.retryAt) }
     }
-    if !isUp { next = min(next, lane.retryAt) }
     if let planBegan {
       let planned = injector.nextTime(after: planTime)
       if planned != .max { next = min(next, planBegan + planned) }
     }
-    // What waits for a stall to end must not make time stand still.
+    // Time never stands still.
     let before = now
     now = min(end, max(next, now + 50_000))
     if let planBegan, before < planBegan + max(plan.length, injector.end), let ledger, ledger.orders.isEmpty {
@@ -213,29 +263,80 @@ public final class ChaosWorld {
     if !isUp { try connectIfDue() }
     if isUp, spare == nil, lane.wantsStandby(now: now) { try connectSpare() }
     venue.advance(to: now)
-    if !injector.isSilent(planTime) {
-      for wire in [main, spare] {
-        guard let wire else { continue }
-        releaseToVenue(wire)
-        if !injector.isWriteStalled(planTime) { deliverToVenue(wire) }
-      }
+    let isSilent = injector.isSilent(planTime)
+    if !isSilent {
+      let isStalled = injector.isWriteStalled(planTime)
+      if let main { exchangeToVenue(main, isStalled) }
+      if let spare { exchangeToVenue(spare, isStalled) }
     }
     drainVenue()
-    if !injector.isSilent(planTime), !injector.isReadStalled(planTime) {
+    if !isSilent, !injector.isReadStalled(planTime) {
       deliverToLane()
       deliverToStandby()
     }
+    if manager != nil { takeDirectives() }
     lane.tick(now: now)
     if journal != nil { try journal!.service(now: now) }
     collectLane()
     mindConnections()
-    watchExposure()
+    if manager != nil { runManager() }
+    checkInvariants()
     if hasRequests { lookForStrays() }
     hasRequests = false
     if trace != nil { watchFills() }
   }
 
-  private var tracedFills = 0
+  private func nextTime(_ wire: Wire) -> Nanoseconds {
+    var next = Nanoseconds.max
+    if !injector.isWriteStalled(planTime) { next = wire.toVenue.nextTime ?? .max }
+    if !injector.isReadStalled(planTime) { next = min(next, wire.toLane.nextTime ?? .max) }
+    if wire.writableAt > now { next = min(next, wire.writableAt) }
+    return next
+  }
+
+  private func exchangeToVenue(_ wire: Wire, _ isStalled: Bool) {
+    releaseToVenue(wire)
+    if !isStalled { deliverToVenue(wire) }
+  }
+
+  // MARK: - The manager
+
+  private static let tellInterval: Nanoseconds = 50_000_000
+  /// A person who has been called looks, and re-arms.
+  private static let rearmAfter: Nanoseconds = 1_500_000_000
+
+  private func takeDirectives() {
+    guard manager!.direct(&lane, now: now) else { return }
+    trace?(now, "the lane obeys the manager\(lane.isHalted ? ", and is halted" : "")")
+  }
+
+  private func runManager() {
+    if now >= nextTell {
+      nextTell = now + Self.tellInterval
+      manager!.tell(&lane, now: now)
+    }
+    if now >= nextManagerTurn {
+      nextManagerTurn = now + plan.managerTurn
+      manager!.turn()
+    }
+    guard lane.isHalted, !isStopping else {
+      rearmAt = nil
+      return
+    }
+    if let rearmAt {
+      guard now >= rearmAt else { return }
+      self.rearmAt = nil
+      trace?(now, "a person re-arms")
+      manager!.rearm(&lane, now: now)
+      collectLane()
+    } else if lane.isHaltVerified {
+      trace?(now, "the halt is verified")
+      haltCount += 1
+      rearmAt = now + Self.rearmAfter
+    }
+  }
+
+  @exclusivity(unchecked) private var tracedFills = 0
   private var tracedAccounts: [SimulatedLane.Account] = []
 
   /// For the trace: executions as the venue makes them and as the engine learns of them.
@@ -269,6 +370,7 @@ public final class ChaosWorld {
   }
 
   private func carryOut() throws {
+    guard injector.hasDue(planTime) || injector.haltsMarkets else { return }
     for timed in injector.begin(now: planTime) {
       trace?(now, "fault: \(timed.text)")
       switch timed.fault {
@@ -284,12 +386,8 @@ public final class ChaosWorld {
       case .expire(let name):
         expired.insert(name)
         venue.expireForFault(name, now: now)
-      case .crash:
-        drop()
-        life += 1
-        settings.label = Self.label(UInt64(life))
-        settings.firstGeneration += 1000
-        try beginLife()
+      case .crash: try die(losesPower: false)
+      case .powerCut: try die(losesPower: true)
       default: break
       }
     }
@@ -301,21 +399,59 @@ public final class ChaosWorld {
     }
   }
 
-  /// The engine starts again, and goes on with the account that its last life has left.
-  private func beginLife() throws {
-    // The last life lets go of its journal.
-    journal = nil
+  /// The engine is gone at this moment, and another life begins.
+  private func die(losesPower: Bool) throws {
+    // The kernel closes a killed process's connections; those of a machine without power end nowhere.
+    for wire in [main, spare] {
+      guard let wire else { continue }
+      injector.connectionLost(link: wire.id.rawValue)
+      if !losesPower { venue.disconnected(wire.id, now: now) }
+    }
+    main = nil
+    spare = nil
+    if !losesPower { venue.drain { _, _ in } }
+    trace?(now, losesPower ? "the machine loses power" : "the engine is killed")
+    var synced: UInt64 = 0
+    if journal != nil { synced = journal!.abandon() }
+    // The dead life lets go of its files before the next one opens them.
     lane = try Self.makeLane(settings, plan, clock)
-    guard let journalPath else { return }
-    settings.carried = CarriedAccount.read(journal: journalPath, for: settings)
-    let ends = try Self.openJournal(journalPath, life: life, now: now)
-    journal = .some(ends.service)
-    lane = try Self.makeLane(settings, plan, clock, .some(ends.writer))
+    journal = nil
+    if losesPower, let journalPath {
+      let lost = try JournalDamage.cutPower(
+        journalPath, epoch: UInt64(life), synced: synced, random: &weather)
+      trace?(now, "\(lost) bytes of the journal were not synced")
+    }
+    life += 1
+    settings.label = Self.label(UInt64(life))
+    settings.firstGeneration += 1000
+    recoverAccount()
+    var writer: JournalWriter?
+    if let journalPath {
+      let ends = try Self.openJournal(journalPath, plan, life: life, now: now)
+      journal = .some(ends.service)
+      writer = .some(ends.writer)
+    }
+    lane = try Self.makeLane(settings, plan, clock, writer.take())
+    manager = try Self.makeManager(plan)
+    rearmAt = nil
+    memory = InvariantMemory(
+      instruments: plan.instruments.count, gate: Self.gate(venue.configuration, settings))
   }
+
+  /// The account that the lives before have left in the journal is handed to the next one, which then knows their executions.
+  private func recoverAccount() {
+    settings.carried = journalPath.flatMap { CarriedAccount.read(journal: $0, for: settings) }
+    knownLabels = Set((settings.carried?.runs ?? []).map { Self.label($0) })
+    knownLabels.insert(settings.label)
+  }
+
+  /// Whether the lane answers for orders and executions with this label.
+  func isKnownToLane(_ label: String?) -> Bool { label.map { knownLabels.contains($0) } ?? false }
 
   private func connectIfDue() throws {
     guard now >= lane.retryAt, !injector.isUnreachable(planTime), !injector.isSilent(planTime) else { return }
     main = try makeWire()
+    memory.gate = Self.gate(venue.configuration, settings)
     try lane.connected(key: makeKey(), maskSeed: random.next(), now: now)
     trace?(now, "connected")
     collectLane()
@@ -362,6 +498,7 @@ public final class ChaosWorld {
     venue.disconnected(old.id, now: now)
     main = new
     spare = nil
+    memory.gate = Self.gate(venue.configuration, settings)
     lane.moveOver(now: now)
     collectLane()
   }
@@ -401,21 +538,50 @@ public final class ChaosWorld {
   // MARK: - The network
 
   private func collectLane() {
-    let output = lane.output
-    if output.count > 0, let main {
-      main.toVenue.append(output, at: now + plan.latency)
-      lane.consumeOutput(output.count)
+    let most = injector.network(planTime).write
+    if let main {
+      let count = send(lane.output, main, most)
+      if count > 0 { lane.consumeOutput(count) }
     }
-    guard let spare else { return }
-    let second = lane.standbyOutput
-    guard second.count > 0 else { return }
-    spare.toVenue.append(second, at: now + plan.latency)
-    lane.consumeStandbyOutput(second.count)
+    if let spare {
+      let count = send(lane.standbyOutput, spare, most)
+      if count > 0 { lane.consumeStandbyOutput(count) }
+    }
+  }
+
+  /// What the engine has written goes into its socket; returns how much of it.
+  private func send(_ output: UnsafeRawBufferPointer, _ wire: Wire, _ most: Int) -> Int {
+    guard output.count > 0, now >= wire.writableAt else { return 0 }
+    var count = output.count
+    if most > 0 {
+      count = min(count, Int(weather.within(1...Int64(most))))
+      wire.writableAt = now + weather.within(20_000...500_000)
+    }
+    ship(UnsafeRawBufferPointer(rebasing: output.prefix(count)), &wire.toVenue, plan.latency)
+    return count
+  }
+
+  private func ship(_ bytes: UnsafeRawBufferPointer, _ queue: inout ParcelQueue, _ latency: Nanoseconds) {
+    let conditions = injector.network(planTime)
+    guard !conditions.isCalm else { return queue.append(bytes, at: now + latency) }
+    var start = 0
+    var at = now + latency + (conditions.jitter > 0 ? weather.within(0...conditions.jitter) : 0)
+    while start < bytes.count {
+      var end = bytes.count
+      if conditions.piece > 0 { end = min(end, start + Int(weather.within(1...Int64(conditions.piece)))) }
+      // Some pieces come right behind the one before, others after a while.
+      if start > 0, weather.below(4) == 0 { at += weather.within(1...100_000) }
+      let arrival = conditions.gather > 0 ? (at / conditions.gather + 1) * conditions.gather : at
+      queue.append(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), at: arrival)
+      start = end
+    }
   }
 
   private func deliverToVenue(_ wire: Wire) {
-    while let parcel = wire.toVenue.take(by: now) {
-      parcel.withUnsafeBytes { bytes in
+    let merges = injector.network(planTime).gather > 0
+    var isAny = true
+    while isAny {
+      isAny = wire.toVenue.take(by: now, merges: merges) { bytes in
         wire.endpoint.receive(bytes)
         while true {
           switch wire.endpoint.next() {
@@ -429,11 +595,11 @@ public final class ChaosWorld {
     }
   }
 
-  private var hasRequests = false
+  @exclusivity(unchecked) private var hasRequests = false
   /// Requests of the engine while the plan went on, by kind.
   private(set) var sent: [FrameKinds: Int] = [:]
   /// How long none of our orders rested at the venue, while the plan went on.
-  private(set) var timeWithoutOrders: Nanoseconds = 0
+  @exclusivity(unchecked) private(set) var timeWithoutOrders: Nanoseconds = 0
 
   private func request(_ text: UnsafeRawBufferPointer, _ wire: Wire) {
     hasRequests = true
@@ -452,7 +618,7 @@ public final class ChaosWorld {
   }
 
   private func releaseToVenue(_ wire: Wire) {
-    guard planBegan != nil else { return }
+    guard planBegan != nil, injector.holdsAny else { return }
     for frame in injector.release(.toVenue, now: planTime, link: wire.id.rawValue) {
       frame.withUnsafeBytes { bytes in
         if let trace { trace(now, "→ (late) " + FrameText.describe(bytes, .toVenue)) }
@@ -499,13 +665,15 @@ public final class ChaosWorld {
         venue.disconnected(wire.id, now: now)
       }
     }
-    for wire in [main, spare] {
-      guard let wire else { continue }
-      if planBegan != nil {
-        for frame in injector.release(.toEngine, now: planTime, link: wire.id.rawValue) { send(frame, wire) }
-      }
-      flush(wire)
+    if let main { releaseToLane(main) }
+    if let spare { releaseToLane(spare) }
+  }
+
+  private func releaseToLane(_ wire: Wire) {
+    if planBegan != nil, injector.holdsAny {
+      for frame in injector.release(.toEngine, now: planTime, link: wire.id.rawValue) { send(frame, wire) }
     }
+    flush(wire)
   }
 
   /// Orders that the venue itself refused, by error code.
@@ -530,7 +698,7 @@ public final class ChaosWorld {
       stray =
         "#\(order.clientID.map { "\($0)" } ?? "?") \(order.side == .buy ? "buys" : "sells") \(order.market.spec.name) at "
         + "\(Double(priceE8) / 1e8) while the mark is \(Double(markE8) / 1e8)"
-      trace?(now, "STRAY: \(stray ?? "")")
+      violate(.prices, instrument: order.market.index, stray ?? "")
       return
     }
   }
@@ -538,37 +706,37 @@ public final class ChaosWorld {
   private func flush(_ wire: Wire) {
     let output = wire.endpoint.output
     guard output.count > 0 else { return }
-    wire.toLane.append(output, at: now + plan.latency)
+    ship(output, &wire.toLane, plan.back ?? plan.latency)
     wire.endpoint.consumeOutput(output.count)
   }
 
   private func deliverToLane() {
     guard let main else { return }
-    while let parcel = main.toLane.take(by: now) { parcel.withUnsafeBytes { lane.receive($0, now: now) } }
+    let merges = injector.network(planTime).gather > 0
+    while main.toLane.take(by: now, merges: merges, { lane.receive($0, now: now) }) {}
   }
 
   private func deliverToStandby() {
     guard let spare else { return }
-    while let parcel = spare.toLane.take(by: now) { parcel.withUnsafeBytes { lane.standbyReceive($0, now: now) } }
+    let merges = injector.network(planTime).gather > 0
+    while spare.toLane.take(by: now, merges: merges, { lane.standbyReceive($0, now: now) }) {}
   }
 
   // MARK: - Looking
 
   /// The account's books at the venue; `nil` before the first login.
-  var ledger: Account? { venue.accounts[Self.account] }
+  var ledger: Account? {
+    if let account { return account }
+    account = venue.accounts[Self.account]
+    return account
+  }
 
-  private func watchExposure() {
-    guard breach == nil, let ledger else { return }
-    for (index, name) in plan.instruments.enumerated() {
-      let position = ledger.positions[index]
-      guard position.worstLong > plan.limitLots || position.worstShort > plan.limitLots else { continue }
-      breach = Breach(
-        at: now, instrument: name, worstLong: position.worstLong, worstShort: position.worstShort,
-        engineView: engineView(index), venueView: venueView(index))
-      trace?(
-        now, "BREACH: \(name) worst long \(position.worstLong), short \(position.worstShort), limit \(plan.limitLots)")
-      return
+  /// Nothing is under way, and no answer is waited for.
+  var isQuiet: Bool {
+    guard let main, spare == nil, lane.isReady, lane.openQuestions == 0, !injector.holdsAny, !venue.hasOutput else {
+      return false
     }
+    return main.toVenue.nextTime == nil && main.toLane.nextTime == nil && lane.output.count == 0
   }
 
   /// What the engine believes about one instrument, one line each.
@@ -609,6 +777,13 @@ public final class ChaosWorld {
   }
 
   public var isStopped: Bool { lane.isStopped }
-  public func requestStop() { lane.requestStop(now: now) }
+  public func requestStop() {
+    isStopping = true
+    flow.isPaused = false
+    lane.requestStop(now: now)
+  }
+
+  /// The market holds its breath: no trades and no changes of the book.
+  func pauseMarket() { flow.isPaused = true }
   var isReady: Bool { lane.isReady }
 }

@@ -32,6 +32,16 @@ public enum Fault: Equatable, Sendable {
   /// New connections are refused.
   case unreachable
 
+  // Bytes under way, as TCP allows it: nothing is lost, and each connection keeps its order.
+  /// They arrive in pieces of at most so many bytes, cut anywhere.
+  case fragment(Int)
+  /// What arrives within so much time arrives at once, in one piece.
+  case merge(Nanoseconds)
+  /// They are late by up to this much, those of each connection for itself.
+  case jitter(Nanoseconds)
+  /// The engine's socket takes at most so many bytes at a time.
+  case shortWrites(Int)
+
   // The venue.
   /// The tick becomes smaller by this factor: orders are cancelled, the instrument is listed anew.
   case tick(String, finer: Int)
@@ -53,11 +63,13 @@ public enum Fault: Equatable, Sendable {
   // The engine.
   /// `kill -9` and a new life.
   case crash
+  /// The engine's machine loses power: what its journal had not synced is lost or torn, and nobody tells the venue.
+  case powerCut
 
   /// Happens at one moment; the others last for a time.
   public var isMomentary: Bool {
     switch self {
-    case .reset, .abandon, .tick, .expire, .restart, .crash: true
+    case .reset, .abandon, .tick, .expire, .restart, .crash, .powerCut: true
     default: false
     }
   }
@@ -105,6 +117,11 @@ public enum Fault: Equatable, Sendable {
     case .restart(let keepsBook): keepsBook ? "restart with-book" : "restart without-book"
     case .closure: "closure"
     case .crash: "crash"
+    case .powerCut: "power-cut"
+    case .fragment(let bytes): "fragment \(bytes)"
+    case .merge(let time): "merge \(TimeText.text(time))"
+    case .jitter(let time): "jitter \(TimeText.text(time))"
+    case .shortWrites(let bytes): "short-writes \(bytes)"
     }
   }
 
@@ -112,6 +129,7 @@ public enum Fault: Equatable, Sendable {
     func kinds() -> FrameKinds? { words.count > 1 ? FrameKinds(text: words[1]) : nil }
     func number(_ place: Int) -> Int? { words.count > place ? Int(words[place]) : nil }
     func range() -> ClosedRange<Nanoseconds>? { words.count > 2 ? TimeText.range(words[2]) : nil }
+    func time() -> Nanoseconds? { words.count > 1 ? TimeText.time(words[1]) : nil }
     func name() -> String? { words.count > 1 ? String(words[1]) : nil }
     var fault: Fault?
     switch words.first ?? "" {
@@ -142,6 +160,11 @@ public enum Fault: Equatable, Sendable {
       }
     case "closure": fault = .closure
     case "crash": fault = .crash
+    case "power-cut": fault = .powerCut
+    case "fragment": if let bytes = number(1), bytes > 0 { fault = .fragment(bytes) }
+    case "short-writes": if let bytes = number(1), bytes > 0 { fault = .shortWrites(bytes) }
+    case "merge": if let time = time(), time > 0 { fault = .merge(time) }
+    case "jitter": if let time = time(), time > 0 { fault = .jitter(time) }
     default: break
     }
     // Nothing may be left over.

@@ -1,6 +1,19 @@
 public import Apus
 import CSupport
 
+/// What the network does to bytes, as TCP allows it; zeroes stand for nothing.
+struct NetworkConditions: Equatable {
+  /// The largest piece in which bytes arrive.
+  var piece = 0
+  /// What arrives within this time arrives together.
+  var gather: Nanoseconds = 0
+  var jitter: Nanoseconds = 0
+  /// The most that the engine's socket takes at once.
+  var write = 0
+
+  var isCalm: Bool { piece == 0 && gather == 0 && jitter == 0 }
+}
+
 /// Does to frames what a list of timed faults says.
 ///
 /// Free of I/O and of clocks: it serves a simulated network on virtual time and a proxy between sockets. Times count
@@ -22,12 +35,29 @@ public final class FaultInjector {
     var bytes: [UInt8]
   }
 
-  private var list: [Active]
-  private var random: SplitMix
-  private var held: [Held] = []
+  @exclusivity(unchecked) private var list: [Active]
+  /// What strikes frames, in the order of the plan: without what would have to be retained to be looked at.
+  private struct FrameFault {
+    var at: Nanoseconds
+    var end: Nanoseconds
+    var kinds: FrameKinds
+    var permille: Int
+    var index: Int
+  }
+  private let frameFaults: [FrameFault]
+  /// All begins and ends, in order.
+  private let boundaries: [Nanoseconds]
+  /// Whether the plan has faults for which requests, or the instruments that they name, are to be remembered.
+  private let remembersInstruments: Bool
+  private let remembersRate: Bool
+  private let answersRequests: Bool
+  let haltsMarkets: Bool
+  @exclusivity(unchecked) private var random: SplitMix
+  @exclusivity(unchecked) private var held: [Held] = []
   private var sequence: UInt64 = 0
   /// Frames that wait for the next one of their direction to pass.
-  private var swapping: [(direction: FrameDirection, link: UInt64, since: Nanoseconds, bytes: [UInt8])] = []
+  @exclusivity(unchecked) private var swapping:
+    [(direction: FrameDirection, link: UInt64, since: Nanoseconds, bytes: [UInt8])] = []
   /// The instrument of each order, by client id: amends do not name it.
   private var instruments: [UInt64: String] = [:]
   /// Times of the last order messages, for `throttle`.
@@ -39,13 +69,34 @@ public final class FaultInjector {
   /// Order messages about instruments that have expired.
   public private(set) var aboutExpired = 0
   /// Frames struck so far.
-  public private(set) var struck = 0
+  @exclusivity(unchecked) public private(set) var struck = 0
 
   /// A frame waits this long for another to change places with.
   private static let longestSwap: Nanoseconds = 100_000_000
 
   public init(_ faults: [TimedFault], seed: UInt64) {
     list = faults.map { Active(timed: $0) }
+    frameFaults = faults.enumerated().filter(\.element.fault.isAboutFrames).map {
+      FrameFault(
+        at: $0.element.at, end: $0.element.end, kinds: $0.element.fault.kinds, permille: $0.element.permille,
+        index: $0.offset)
+    }
+    end = faults.reduce(0) { max($0, $1.end) }
+    boundaries = Array(Set(faults.flatMap { [$0.at, $0.end] })).sorted()
+    remembersInstruments = faults.contains {
+      switch $0.fault {
+      case .halt, .expire: true
+      default: false
+      }
+    }
+    haltsMarkets = faults.contains { if case .halt = $0.fault { true } else { false } }
+    remembersRate = faults.contains { if case .throttle = $0.fault { true } else { false } }
+    answersRequests = faults.contains {
+      switch $0.fault {
+      case .refuse, .throttle, .refuseLogins, .halt, .expire: true
+      default: false
+      }
+    }
     random = SplitMix(seed: seed ^ 0xFA_17)
   }
 
@@ -60,23 +111,23 @@ public final class FaultInjector {
       if case .expire(let name) = list[index].timed.fault { expired.insert(name) }
       due.append(list[index].timed)
     }
+    nextBegin = list.reduce(.max) { $1.hasBegun ? $0 : min($0, $1.timed.at) }
     return due
   }
 
   /// When something begins, ends or is to be sent next; `.max` if never.
   public func nextTime(after now: Nanoseconds) -> Nanoseconds {
-    var next = Nanoseconds.max
-    for entry in list {
-      if entry.timed.at > now { next = min(next, entry.timed.at) }
-      if entry.timed.end > now { next = min(next, entry.timed.end) }
+    var next = now < conditions.until && now >= conditions.since ? conditions.until : boundary(after: now)
+    // What is due and still here waits for a silence to end.
+    for frame in held where frame.at > now { next = min(next, frame.at) }
+    for frame in swapping where frame.since + Self.longestSwap > now {
+      next = min(next, frame.since + Self.longestSwap)
     }
-    for frame in held { next = min(next, frame.at) }
-    for frame in swapping { next = min(next, frame.since + Self.longestSwap) }
     return next
   }
 
   /// When the last fault of the plan is over.
-  public var end: Nanoseconds { list.reduce(0) { max($0, $1.timed.end) } }
+  public let end: Nanoseconds
 
   /// Whether a lasting fault is on.
   private func has(_ now: Nanoseconds, _ fits: (Fault) -> Bool) -> Bool {
@@ -84,20 +135,68 @@ public final class FaultInjector {
     return false
   }
 
-  public func isSilent(_ now: Nanoseconds) -> Bool { has(now) { $0 == .silence } }
-  public func isReadStalled(_ now: Nanoseconds) -> Bool { has(now) { $0 == .stallReads } }
-  public func isWriteStalled(_ now: Nanoseconds) -> Bool { has(now) { $0 == .stallWrites } }
-  public func isUnreachable(_ now: Nanoseconds) -> Bool { has(now) { $0 == .unreachable } }
-  public func isHalted(_ instrument: String, _ now: Nanoseconds) -> Bool { has(now) { $0 == .halt(instrument) } }
+  /// What holds between two boundaries.
+  private struct Conditions {
+    var since: Nanoseconds = .max
+    var until: Nanoseconds = .min
+    var isAnyOn = false
+    var isSilent = false
+    var isReadStalled = false
+    var isWriteStalled = false
+    var isUnreachable = false
+    var clockError: Nanoseconds = 0
+    var network = NetworkConditions()
+  }
+  @exclusivity(unchecked) private var conditions = Conditions()
+
+  private func boundary(after now: Nanoseconds) -> Nanoseconds { boundaries.first { $0 > now } ?? .max }
+
+  /// What holds now; looked up anew only when something begins or ends.
+  private func look(_ now: Nanoseconds) -> Conditions {
+    if now < conditions.since || now >= conditions.until { lookAnew(now) }
+    return conditions
+  }
+
+  @inline(never)
+  private func lookAnew(_ now: Nanoseconds) {
+    var found = Conditions()
+    found.since = boundaries.last { $0 <= now } ?? .min
+    found.until = boundary(after: now)
+    for entry in list where entry.timed.at <= now && now < entry.timed.end {
+      found.isAnyOn = true
+      switch entry.timed.fault {
+      case .silence: found.isSilent = true
+      case .stallReads: found.isReadStalled = true
+      case .stallWrites: found.isWriteStalled = true
+      case .unreachable: found.isUnreachable = true
+      case .clockStep(let by): found.clockError += by
+      case .fragment(let bytes): found.network.piece = bytes
+      case .merge(let time): found.network.gather = time
+      case .jitter(let time): found.network.jitter = time
+      case .shortWrites(let bytes): found.network.write = bytes
+      default: break
+      }
+    }
+    conditions = found
+  }
+
+  public func isSilent(_ now: Nanoseconds) -> Bool { look(now).isSilent }
+  public func isReadStalled(_ now: Nanoseconds) -> Bool { look(now).isReadStalled }
+  public func isWriteStalled(_ now: Nanoseconds) -> Bool { look(now).isWriteStalled }
+  public func isUnreachable(_ now: Nanoseconds) -> Bool { look(now).isUnreachable }
+  public func isHalted(_ instrument: String, _ now: Nanoseconds) -> Bool {
+    haltsMarkets && has(now) { $0 == .halt(instrument) }
+  }
 
   /// By how much our wall clock is wrong.
-  public func clockError(_ now: Nanoseconds) -> Nanoseconds {
-    var error: Nanoseconds = 0
-    for entry in list where entry.timed.at <= now && now < entry.timed.end {
-      if case .clockStep(let by) = entry.timed.fault { error += by }
-    }
-    return error
-  }
+  public func clockError(_ now: Nanoseconds) -> Nanoseconds { look(now).clockError }
+
+  /// What the network does to bytes.
+  func network(_ now: Nanoseconds) -> NetworkConditions { look(now).network }
+
+  /// Whether something begins at `now` or before that has not been asked for by `begin`.
+  func hasDue(_ now: Nanoseconds) -> Bool { now >= nextBegin }
+  @exclusivity(unchecked) private var nextBegin: Nanoseconds = .min
 
   // MARK: - Frames
 
@@ -119,15 +218,18 @@ public final class FaultInjector {
   ) -> Passage {
     guard hasWork(now) || !swapping.isEmpty || direction == .toVenue || !expired.isEmpty else { return .unchanged }
     let facts = FrameFacts(text, direction)
-    if direction == .toVenue, let answer = answerInstead(text, facts, now) { return .answered(answer) }
-    if direction == .toEngine, isFromHaltedMarket(text, facts, now) { return .instead([]) }
+    if direction == .toVenue, answersRequests, let answer = answerInstead(text, facts, now) { return .answered(answer) }
+    if direction == .toEngine, haltsMarkets || !expired.isEmpty, isFromHaltedMarket(text, facts, now) {
+      return .instead([])
+    }
     if direction == .toEngine, !expired.isEmpty, let rest = withoutExpired(text, facts) { return .instead([rest]) }
     var frames: [[UInt8]]?
-    for index in list.indices {
-      let timed = list[index].timed
-      guard timed.fault.isAboutFrames, timed.at <= now, now < timed.end, !list[index].isDone,
-        !timed.fault.kinds.isDisjoint(with: facts.kind), timed.permille >= 1000 || random.below(1000) < timed.permille
+    for entry in frameFaults {
+      guard !entry.kinds.isDisjoint(with: facts.kind), entry.at <= now, now < entry.end, !list[entry.index].isDone,
+        entry.permille >= 1000 || random.below(1000) < entry.permille
       else { continue }
+      let index = entry.index
+      let timed = list[index].timed
       list[index].struck += 1
       struck += 1
       if timed.count > 0, list[index].struck >= timed.count { list[index].isDone = true }
@@ -160,14 +262,20 @@ public final class FaultInjector {
     return .instead(list)
   }
 
-  private func hasWork(_ now: Nanoseconds) -> Bool {
-    for entry in list where entry.timed.at <= now && now < entry.timed.end { return true }
+  private func hasWork(_ now: Nanoseconds) -> Bool { look(now).isAnyOn }
+
+  private func isAnyDue(_ now: Nanoseconds) -> Bool {
+    for frame in held where frame.at <= now { return true }
+    for frame in swapping where frame.since + Self.longestSwap <= now { return true }
     return false
   }
 
+  /// Whether frames are held back.
+  var holdsAny: Bool { !held.isEmpty || !swapping.isEmpty }
+
   /// Frames that were held back and are due now, in order. To be asked at `nextTime`.
   public func release(_ direction: FrameDirection, now: Nanoseconds, link: UInt64 = 0) -> [[UInt8]] {
-    guard !held.isEmpty || !swapping.isEmpty else { return [] }
+    guard isAnyDue(now) else { return [] }
     var due = held.filter { $0.direction == direction && $0.link == link && $0.at <= now }
     due.sort { ($0.at, $0.sequence) < ($1.at, $1.sequence) }
     held.removeAll { $0.direction == direction && $0.link == link && $0.at <= now }
@@ -201,7 +309,7 @@ public final class FaultInjector {
     guard let id = facts.id else { return nil }
     let isChange = !facts.kind.isDisjoint(with: .changes)
     var instrument: String?
-    if isChange, let client = text.number(after: "\"client_order_id\":") {
+    if isChange, remembersInstruments, let client = text.number(after: "\"client_order_id\":") {
       if let name = text.word(after: "\"instrument_name\":\"") { instruments[client] = name }
       instrument = instruments[client]
     }
@@ -209,7 +317,7 @@ public final class FaultInjector {
       aboutExpired += 1
       return Self.refusal(id, code: 5)
     }
-    if isChange {
+    if isChange, remembersRate {
       recent.removeAll { $0 + 1_000_000_000 <= now }
       recent.append(now)
     }

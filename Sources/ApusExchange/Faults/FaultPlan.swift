@@ -10,8 +10,16 @@ public struct FaultPlan: Equatable, Sendable {
   public var sizeLots: Int64 = 20
   /// The largest position of each instrument, lots.
   public var limitLots: Int64 = 100
-  /// One way.
+  /// One way, to the venue; and back, where that differs.
   public var latency: Nanoseconds = 1_000_000
+  public var back: Nanoseconds?
+  /// How fast the market moves, thousandths of its usual pace.
+  public var pace: Int64 = 1000
+  /// How often the strategy manager has its turn; 0: there is none.
+  public var managerTurn: Nanoseconds = 0
+  /// The loss at which it widens, and the fall from the best profit at which it halts, US cents; 0: never.
+  public var widenCents: Int64 = 0
+  public var drawdownCents: Int64 = 0
   /// The venue sends notifications before the reply.
   public var notifiesBeforeReply = false
   /// The engine quotes with mass quotes instead of order by order.
@@ -28,10 +36,25 @@ public struct FaultPlan: Equatable, Sendable {
     var head =
       "seed=\(seed) instruments=\(instruments.joined(separator: ",")) levels=\(levels) size=\(sizeLots) "
       + "limit=\(limitLots) latency=\(TimeText.text(latency)) lag=\(TimeText.text(feedDelay)) for=\(TimeText.text(length))"
+    if let back { head += " back=\(TimeText.text(back))" }
+    if pace != 1000 { head += " pace=\(pace)" }
+    if managerTurn > 0 { head += " manager=\(TimeText.text(managerTurn))" }
+    if widenCents > 0 { head += " widen=\(widenCents)" }
+    if drawdownCents > 0 { head += " drawdown=\(drawdownCents)" }
     if notifiesBeforeReply { head += " notifies-first" }
     if usesMassQuotes { head += " mass-quotes" }
     return ([head] + faults.map(\.text)).joined(separator: " | ")
   }
+
+  /// The same for people: the world in the first line, then a line for each thing that goes wrong, in the order of time.
+  public var story: [String] {
+    let head = text.split(separator: "|", maxSplits: 1).first.map { String($0).trimmingSpaces } ?? ""
+    let lines = faults.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }
+    return [head] + lines.map { "  at " + $0.element.text }
+  }
+
+  /// Whether the engine dies on the way: then its lives write a journal.
+  public var hasCrash: Bool { faults.contains { $0.fault == .crash || $0.fault == .powerCut } }
 
   /// - Throws: a sentence that names the piece that cannot be read.
   public init(text: String) throws(PlanError) {
@@ -70,6 +93,11 @@ public struct FaultPlan: Equatable, Sendable {
     case "size": return take(Int64(value).flatMap { $0 > 0 ? $0 : nil }, \.sizeLots)
     case "limit": return take(Int64(value).flatMap { $0 > 0 ? $0 : nil }, \.limitLots)
     case "latency": return take(TimeText.time(value).flatMap { $0 >= 0 ? $0 : nil }, \.latency)
+    case "back": return take(TimeText.time(value).flatMap { $0 >= 0 ? .some($0) : nil }, \.back)
+    case "pace": return take(Int64(value).flatMap { (1...1_000_000).contains($0) ? $0 : nil }, \.pace)
+    case "manager": return take(TimeText.time(value).flatMap { $0 > 0 ? $0 : nil }, \.managerTurn)
+    case "widen": return take(Int64(value).flatMap { $0 > 0 ? $0 : nil }, \.widenCents)
+    case "drawdown": return take(Int64(value).flatMap { $0 > 0 ? $0 : nil }, \.drawdownCents)
     case "lag": return take(TimeText.range(value), \.feedDelay)
     case "for": return take(TimeText.time(value).flatMap { $0 > 0 ? $0 : nil }, \.length)
     default: return false
@@ -82,5 +110,13 @@ public struct PlanError: Error, CustomStringConvertible {
   public let piece: String
   public var description: String {
     "the plan has a piece that cannot be read: \"\(piece)\"; pieces look like \"seed=7\" or \"2s+10s drop orders 20/1000\""
+  }
+}
+
+extension String {
+  fileprivate var trimmingSpaces: String {
+    var text = self[...]
+    while text.last == " " { text.removeLast() }
+    return String(text)
   }
 }

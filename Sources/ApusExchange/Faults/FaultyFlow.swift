@@ -3,9 +3,9 @@ import Apus
 /// A market flow that stands still where trading is halted, and follows a finer tick.
 final class FaultyFlow: MarketFlow {
   private let inner: any MarketFlow
-  private var halted: Set<Int32> = []
+  @exclusivity(unchecked) private var halted: Set<Int32> = []
   /// How many new ticks one tick of the flow is worth now.
-  private var factors: [Int32: Int64] = [:]
+  @exclusivity(unchecked) private var factors: [Int32: Int64] = [:]
   private var scratch: [FlowEvent] = []
 
   init(_ inner: any MarketFlow) { self.inner = inner }
@@ -16,7 +16,10 @@ final class FaultyFlow: MarketFlow {
 
   func refine(_ instrument: Int, _ factor: Int) { factors[Int32(instrument), default: 1] *= Int64(factor) }
 
-  var nextTime: Nanoseconds? { inner.nextTime }
+  /// Nothing happens at all; what should have happens when it goes on.
+  @exclusivity(unchecked) var isPaused = false
+
+  var nextTime: Nanoseconds? { isPaused ? nil : inner.nextTime }
 
   func next(into events: inout [FlowEvent]) {
     guard !halted.isEmpty || !factors.isEmpty else {

@@ -24,6 +24,7 @@ extension FaultPlan {
     for _ in 0..<random.within(1...5) { plan.faults.append(event(&random, plan)) }
     rare(&random, &plan)
     closure(&plan)
+    surroundings(&plan)
     return plan
   }
 
@@ -35,6 +36,51 @@ extension FaultPlan {
     // The venue keeps its word three times out of four.
     let notice = random.below(4) > 0 ? 10 * second : random.within(1...90) * 100 * milli
     plan.faults.append(TimedFault(at: at, lasting: notice, .closure))
+  }
+
+  /// The network, the pace of the market, the strategy manager, and how the engine dies: drawn by themselves, so that the
+  /// other faults of a seed stay what they are.
+  private static func surroundings(_ plan: inout FaultPlan) {
+    var random = SplitMix(seed: plan.seed &* 0x9E6C_63D0 ^ 0x0E7A_0000)
+    func oneIn(_ count: Int64) -> Bool { random.below(count) == 0 }
+    func lasting() -> (at: Nanoseconds, lasting: Nanoseconds) {
+      let at = random.within(0...plan.length / (200 * milli)) * 100 * milli
+      return (at, random.within(5...100) * 100 * milli)
+    }
+    // Two ways of the same length are the exception. From 50 µs to 100 ms, each order of magnitude as likely.
+    func latency() -> Nanoseconds { [50, 500, 5000][Int(random.below(3))] * 1000 * random.within(1...20) }
+    if !oneIn(3) { plan.latency = latency() }
+    if oneIn(2) { plan.back = latency() }
+    if oneIn(2) {
+      plan.faults.append(
+        TimedFault(at: 0, lasting: plan.length, .jitter([200, 2000, 20_000, 150_000][Int(random.below(4))] * 1000)))
+    }
+    if oneIn(3) {
+      let (at, time) = lasting()
+      plan.faults.append(TimedFault(at: at, lasting: time, .fragment([7, 60, 500, 1400][Int(random.below(4))])))
+    }
+    if oneIn(4) {
+      let (at, time) = lasting()
+      plan.faults.append(TimedFault(at: at, lasting: time, .merge([1, 10, 100][Int(random.below(3))] * milli)))
+    }
+    if oneIn(4) {
+      let (at, time) = lasting()
+      plan.faults.append(TimedFault(at: at, lasting: time, .shortWrites([20, 150, 1000][Int(random.below(3))])))
+    }
+    plan.pace = [1000, 1000, 500, 250][Int(random.below(4))]
+    if !oneIn(3) {
+      plan.managerTurn = [10, 10, 60, 400][Int(random.below(4))] * milli
+      plan.widenCents = [0, 5, 50, 500][Int(random.below(4))]
+      plan.drawdownCents = oneIn(4) ? [20, 100, 400][Int(random.below(3))] : 0
+    }
+    // Two deaths out of five are those of the machine; and one life in six dies a second time.
+    for index in plan.faults.indices where plan.faults[index].fault == .crash {
+      if random.below(5) < 2 { plan.faults[index].fault = .powerCut }
+    }
+    if plan.hasCrash, oneIn(3) {
+      let at = random.within(0...plan.length / (100 * milli)) * 100 * milli
+      plan.faults.append(TimedFault(at: at, oneIn(2) ? .crash : .powerCut))
+    }
   }
 
   /// What changes the world for good, now and then.

@@ -16,7 +16,8 @@ public final class SimulatedVenue {
   let configuration: VenueConfiguration
   let verifier: (any TokenVerifier)?
   let flow: (any MarketFlow)?
-  public internal(set) var now: Nanoseconds = 0
+  // Looked at in every step of a simulation, and by one thread: not checked for overlapping accesses at run time.
+  @exclusivity(unchecked) public internal(set) var now: Nanoseconds = 0
 
   let clock: VenueClock
   let outbox = Outbox()
@@ -25,13 +26,13 @@ public final class SimulatedVenue {
   let message = TextBuffer()
   let items = TextBuffer()
   var sessions: [ConnectionID: Session] = [:]
-  var markets: [Market] = []
+  @exclusivity(unchecked) var markets: [Market] = []
   var marketsByName: [String: Market] = [:]
   /// Also those that have expired.
   var allByName: [String: Market] = [:]
   var underlyings: [Underlying] = []
   var accounts: [String: Account] = [:]
-  var accountList: [Account] = []
+  @exclusivity(unchecked) var accountList: [Account] = []
   /// Live orders by slot; slot 0 stays empty.
   var orders: [VenueOrder?] = [nil]
   var freeSlots: [Int] = []
@@ -39,8 +40,8 @@ public final class SimulatedVenue {
   var nextOrderNumber: UInt64 = VenueOrder.numberBase
   var nextFillNumber: UInt64 = 0
   var channels: [String: Channel] = [:]
-  var underlyingChannels: [Channel] = []
-  var timers = TimerQueue()
+  @exclusivity(unchecked) var underlyingChannels: [Channel] = []
+  @exclusivity(unchecked) var timers = TimerQueue()
   var settlementAt: Nanoseconds = 0
   var tokenTimes: [String: Nanoseconds] = [:]
   var delays: SplitMix
@@ -58,21 +59,21 @@ public final class SimulatedVenue {
     var length: Int
     var isPersistent: Bool
   }
-  var pending: [PendingItem] = []
-  var tradedAccounts: [Account] = []
+  @exclusivity(unchecked) var pending: [PendingItem] = []
+  @exclusivity(unchecked) var tradedAccounts: [Account] = []
   /// Sessions whose quotes traded since the last look at their protection.
-  var touchedSessions: [Session] = []
-  var pendingProtection: [ProtectionItem] = []
+  @exclusivity(unchecked) var touchedSessions: [Session] = []
+  @exclusivity(unchecked) var pendingProtection: [ProtectionItem] = []
   /// Accounts with orders that ended in this transaction.
-  var finishedAccounts: [Account] = []
-  var conditionalAccounts: [Account] = []
+  @exclusivity(unchecked) var finishedAccounts: [Account] = []
+  @exclusivity(unchecked) var conditionalAccounts: [Account] = []
   var nextConditional: UInt64 = 0x0001_1E57_0000_0000
   var requests: [RequestForQuote] = []
   var nextRequest: UInt64 = 0x0000_0000_00A1_0000
-  var requestNews: [RequestNews] = []
+  @exclusivity(unchecked) var requestNews: [RequestNews] = []
   /// Every login is refused with error 19 (fault injection).
   public var refusesLogins = false
-  var newSubscriptions: [Subscription] = []
+  @exclusivity(unchecked) var newSubscriptions: [Subscription] = []
   var closeAfterReply: UInt16?
 
   public internal(set) var statistics = VenueStatistics()
