@@ -29,6 +29,7 @@ typedef struct APUS_NAME(AccountRecord) apus_account_record {
     apus_qty_lots bought_lots;
     apus_qty_lots sold_lots;
     int64_t traded_e8;                    /* value of all executions */
+    int64_t opened_ns;                    /* venue's clock: the account begins there; 0: not known */
     int64_t included_until_ns;            /* venue's clock: executions until then are part of the position */
     apus_price_ticks included_mark_ticks; /* what a lot of them was valued at */
     int64_t venue_time_ns;                /* newest execution of any instrument that was booked, venue's clock */
@@ -39,13 +40,13 @@ typedef struct APUS_NAME(AccountRecord) apus_account_record {
     uint8_t is_position_known;
     uint8_t reserved;
 } apus_account_record;
-static_assert(sizeof(apus_account_record) == 96, "no padding");
+static_assert(sizeof(apus_account_record) == 104, "no padding");
 
 /* An execution, and how the account stands with it: one record, so that no death of the process comes between. */
 typedef struct APUS_NAME(BookedFillRecord) apus_booked_fill_record {
     apus_fill_record fill;
     apus_account_record account;
 } apus_booked_fill_record;
-static_assert(sizeof(apus_booked_fill_record) == 216, "no padding");
+static_assert(sizeof(apus_booked_fill_record) == 224, "no padding");
 
 #endif

@@ -39,7 +39,7 @@ import Testing
     for seed in block * 10..<block * 10 + 10 {
       let room = try JournalRoom()
       let verdict = try ChaosRun.run(plan(seed: seed, crashes: 1 + Int(seed % 7)), journal: room.path)
-      #expect(verdict.isPassed, "seed \(seed): \(verdict.problems) \(verdict.differences)")
+      #expect(verdict.isPassed, "seed \(seed): \(verdict.violations)")
       inherited += verdict.tracker.inheritedFills
       fills += verdict.fills
       adjustments += verdict.adjustments

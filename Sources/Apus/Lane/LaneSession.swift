@@ -373,6 +373,7 @@ extension Lane where Adapter: ~Copyable {
       output.records.note("position taken over from the venue", now: now)
       core.markDirty(instrument)
     }
+    core.tracker.open(instrument, at: core.venueTime)
     recordAccount(instrument, now)
   }
 

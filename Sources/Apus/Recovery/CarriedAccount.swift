@@ -19,6 +19,8 @@ public struct CarriedAccount: Codable, Equatable, Sendable {
     public var tradedE8: MoneyE8
     public var fills: Int
     public var fillsWithoutFee: Int
+    /// When the account began, by the venue's clock: what was executed before belongs to nobody here. 0: not known.
+    public var openedAt: Nanoseconds
     /// Executions until then, by the venue's clock, are part of the position, valued at `includedMarkTicks`.
     public var includedUntil: Nanoseconds
     public var includedMarkTicks: Int64
@@ -67,7 +69,7 @@ extension CarriedAccount.Instrument {
       name: name, lotE8: record.lot_e8, positionLots: record.position_lots.rawValue, cashE8: record.cash_e8,
       feesE8: record.fees_e8, boughtLots: record.bought_lots.rawValue, soldLots: record.sold_lots.rawValue,
       tradedE8: record.traded_e8, fills: Int(record.fill_count), fillsWithoutFee: Int(record.fills_without_fee),
-      includedUntil: record.included_until_ns, includedMarkTicks: record.included_mark_ticks.rawValue,
+      openedAt: record.opened_ns, includedUntil: record.included_until_ns, includedMarkTicks: record.included_mark_ticks.rawValue,
       adjustments: Int(record.adjustment_count))
   }
 }
@@ -109,6 +111,7 @@ extension InstrumentState {
     tradedE8 = account.tradedE8
     fills = account.fills
     fillsWithoutFee = account.fillsWithoutFee
+    openedAt = account.openedAt
     includedUntil = account.includedUntil
     includedMark = PriceTicks(rawValue: account.includedMarkTicks)
     positionAdjustments = account.adjustments
@@ -124,6 +127,7 @@ extension InstrumentState {
     record.bought_lots = boughtLots
     record.sold_lots = soldLots
     record.traded_e8 = tradedE8
+    record.opened_ns = openedAt
     record.included_until_ns = includedUntil
     record.included_mark_ticks = includedMark
     record.adjustment_count = UInt32(clamping: positionAdjustments)

@@ -19,6 +19,8 @@ public struct InstrumentState: ~Copyable {
   /// Executions booked lately, in two steps of `StateTracker.statementLag` each: a statement may not contain them yet.
   var bought = RecentLots()
   var sold = RecentLots()
+  /// When the account began, by the venue's clock: the position was taken over as it was. 0: not known.
+  var openedAt: Nanoseconds = 0
   /// Executions until this time, by the venue's clock, are part of the position: it was compared with the venue's
   /// own, or taken over from it, later.
   var includedUntil: Nanoseconds = 0

@@ -387,7 +387,7 @@ public struct StateTracker: ~Copyable {
   mutating func apply(_ fill: FillReport, now: Nanoseconds) -> FillOutcome {
     let order = find(fill)
     // An execution of an order of the run that is continued: nothing else is left of the order.
-    let isInherited = order == nil && carriesAccount && fill.isLabelledOurs
+    let isInherited = order == nil && carriesAccount && isOfAccount(fill)
     if order == nil, !isInherited, !trades.contains(fill.tradeID) {
       counters.foreignFills += 1
       return .foreign
@@ -479,6 +479,19 @@ public struct StateTracker: ~Copyable {
       return nil
     }
     return order
+  }
+
+  /// Labelled as ours, and made since the account began: of a run that is continued, then.
+  private func isOfAccount(_ fill: FillReport) -> Bool {
+    guard fill.isLabelledOurs, Int(fill.instrument) < instrumentCapacity else { return false }
+    let openedAt = state(fill.instrument).pointee.openedAt
+    return openedAt > 0 && fill.time > openedAt
+  }
+
+  /// The account of an instrument begins, by the venue's clock, unless it has begun before.
+  mutating func open(_ instrument: InstrumentIndex, at time: Nanoseconds) {
+    let state = state(instrument)
+    if state.pointee.openedAt == 0 { state.pointee.openedAt = time }
   }
 
   /// The position as the venue states it. The first statement is the opening balance (R56).
