@@ -441,8 +441,9 @@ public final class ChaosWorld {
   /// The account that the lives before have left in the journal is handed to the next one, which then knows their executions.
   private func recoverAccount() {
     settings.carried = journalPath.flatMap { CarriedAccount.read(journal: $0, for: settings) }
-    knownLabels = Set((settings.carried?.runs ?? []).map { Self.label($0) })
-    knownLabels.insert(settings.label)
+    // A life whose journal a power cut has taken whole is told by the venue: its executions bear our label.
+    let first = settings.carried?.runs.first ?? UInt64(life)
+    knownLabels = Set((first...UInt64(life)).map { Self.label($0) })
   }
 
   /// Whether the lane answers for orders and executions with this label.
