@@ -62,7 +62,8 @@ struct MonitorCommand: AsyncParsableCommand {
     guard token.utf8.count >= 16, token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else {
       throw Exit.fail(
         Exit.configuration,
-        "the token in \(path) must be at least 16 printable ASCII characters without blanks: openssl rand -hex 32 makes one")
+        "the token in \(path) must be at least 16 printable ASCII characters without blanks: openssl rand -hex 32 makes one"
+      )
     }
     return token
   }

@@ -137,7 +137,9 @@ public struct PrometheusText {
           "apus_halt_outcome", .gauge, "1 for how far the lane has come with what the kill ladder asks of it",
           [label, ("outcome", name)], halt.outcome == outcome ? "1" : "0")
       }
-      add("apus_halt_orders_left", .gauge, "Orders of ours that may still rest after a halt", [label], "\(halt.ordersLeft)")
+      add(
+        "apus_halt_orders_left", .gauge, "Orders of ours that may still rest after a halt", [label],
+        "\(halt.ordersLeft)")
     }
     if let watchdog = lane.watchdog {
       add(

@@ -89,7 +89,8 @@ struct MonitorHistory {
       sample[prefix + "errors"] = rate(
         "gaps", "reconnects", "limit_breaches", "rate_violations", "journal_lost", "ring_full")
       for name in ["orders_live", "orders_unknown", "budget_left", "message_budget", "cancels_left"] {
-        sample[prefix + name] = lane.counters[name].map(Double.init)
+        // Not Double.init by itself: that can mean the bit pattern.
+        if let value = lane.counters[name] { sample[prefix + name] = Double(value) }
       }
       sample[prefix + "pnl"] = lane.pnl
       sample[prefix + "traded"] = lane.instruments.reduce(0) { $0 + $1.traded }

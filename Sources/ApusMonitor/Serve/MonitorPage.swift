@@ -49,7 +49,7 @@ enum MonitorPage {
     .wide{grid-column:1/-1}.third{grid-column:span 4}
     @media (max-width:1100px){.third{grid-column:span 6}}
     @media (max-width:760px){section,.third{grid-column:1/-1}.tools{margin-left:0}header,main,footer{padding-left:.6rem;padding-right:.6rem}}
-    .tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.2rem,1fr));gap:.5rem .9rem;margin:0}
+    .tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(8rem,1fr));gap:.5rem .9rem;margin:0}
     .tiles div{min-width:0}
     .tiles dt{color:var(--soft);font-size:.8rem}
     .tiles dd{margin:0;font-size:1.25rem;font-weight:650;white-space:nowrap;overflow:hidden;text-overflow:ellipsis;line-height:1.3}
@@ -105,7 +105,8 @@ enum MonitorPage {
       <section aria-labelledby="h-ladder"><h2 id="h-ladder">Kill ladder</h2>
         <div class="tall"><ol id="ladder" aria-label="Levels of the kill ladder"></ol><p id="halt"></p></div></section>
       <section class="wide" aria-labelledby="h-market"><h2 id="h-market">Quotes against the market</h2>
-        <label>Instrument <select id="instrument"></select></label><div id="c-market"></div></section>
+        <label>Instrument <select id="instrument"></select></label><div class="split"><div id="c-market"></div>
+        <div><h3>Distance from the middle of the market</h3><div id="c-distance"></div></div></div></section>
       <section class="wide" aria-labelledby="h-instruments"><h2 id="h-instruments">Instruments</h2>
         <div class="scroll" tabindex="0" role="region" aria-labelledby="h-instruments"><table id="instruments"></table></div></section>
       <section aria-labelledby="h-position"><h2 id="h-position">Position</h2><div id="c-position"></div></section>
@@ -290,7 +291,8 @@ enum MonitorPage {
       }
       bounds() {
         const end = times.at(-1) ?? 0;
-        return [end - Number($("range").value), end];
+        /* Not much empty room before the first figure. */
+        return [Math.max(end - Number($("range").value), Math.min(times[0] ?? 0, end - 60)), end];
       }
       point(event) {
         const box = this.svg.getBoundingClientRect(), [from, to] = this.bounds();
@@ -330,7 +332,7 @@ enum MonitorPage {
         const width = this.svg.clientWidth || 300, [from, to] = this.bounds();
         const first = Math.max(0, times.findIndex(time => time >= from));
         const list = this.series().map((line, place) => ({
-          ink: INKS[place % 4], dash: DASHES[place % 4], width: 1.8, ...line, values: column(line.column)}));
+          ink: INKS[place % 4], dash: DASHES[place % 4], width: 1.8, ...line, values: line.values ?? column(line.column)}));
         let at = times.length - 1;
         if (this.cursor != null) for (at = first; at < times.length - 1 && times[at] < this.cursor;) at++;
         this.legend(list, at);
@@ -434,6 +436,19 @@ enum MonitorPage {
         }
         return marks;
       }});
+    /* Beside a market that moves by hundreds, quotes that differ by ticks can only be told apart from its middle. */
+    new Plot($("c-distance"), "Distance from the middle of the market", {
+      format: value => value == null ? DASH : value.toFixed(Math.min(8, (chosen()?.price_decimals ?? 1) + 1)),
+      series: () => {
+        const [bids, asks] = ["bid", "ask"].map(name => column(ofInstrument(name)));
+        const from = name => column(ofInstrument(name)).map((value, i) =>
+          value == null || bids[i] == null || asks[i] == null ? null : value - (bids[i] + asks[i]) / 2);
+        return [
+          {name: "our ask", values: from("own_ask"), ink: "var(--b)", dash: "", width: 1.8, stepped: true},
+          {name: "market ask", values: from("ask"), ink: "var(--a)", dash: "2 2", width: 1.2, stepped: true},
+          {name: "market bid", values: from("bid"), ink: "var(--a)", dash: "", width: 1.2, stepped: true},
+          {name: "our bid", values: from("own_bid"), ink: "var(--c)", dash: "", width: 1.8, stepped: true}];
+      }});
     new Plot($("c-position"), "Position", {
       format: value => value == null ? DASH : value.toFixed(chosen()?.quantity_decimals ?? 3), zero: true,
       series: () => [{name: `${chosen()?.name ?? ""}, contracts`, column: ofInstrument("position"), stepped: true}]});
@@ -465,7 +480,7 @@ enum MonitorPage {
     const showThreads = table($("threads"), "Threads of the engine", ["Thread", "CPU", "CPU time", "Waits/s", "Preempted/s",
       "Minor faults/s", "Major faults"]);
     const ERRORS = ["rejects", "risk_refusals", "edge_refusals", "gaps", "reconnects", "limit_breaches", "rate_violations",
-      "messages_throttled", "fills_repeated", "positions_adjusted", "ring_full", "journal_lost", "watchdog_trips"];
+      "messages_throttled", "positions_adjusted", "ring_full", "journal_lost", "watchdog_trips"];
     const LEVELS = ["none", "widen", "no new orders", "cancel all", "flatten", "disconnect"];
 
     function cell(text, of, value, more) { return {text, of, value, ...more}; }
@@ -475,7 +490,7 @@ enum MonitorPage {
         const p = value => number(value, one.price_decimals), q = value => number(value, one.quantity_decimals);
         const quote = (side, name) => [
           cell(p(side?.price), metric("apus_own_price", own(name)), side?.price),
-          side?.distance_bps == null ? DASH : side.distance_bps.toFixed(2) + " bp", side ? ago(side.age) : DASH];
+          side?.distance_bps == null ? DASH : (side.distance_bps || 0).toFixed(2) + " bp", side ? ago(side.age) : DASH];
         return [one.name,
           cell(p(one.bid), metric("apus_market_price", own("bid")), one.bid),
           cell(p(one.ask), metric("apus_market_price", own("ask")), one.ask),
