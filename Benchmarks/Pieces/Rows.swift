@@ -94,7 +94,8 @@ public struct Row: Sendable {
       "tick.unchanged.look", "tick with a new mark that moves no quote",
       note: "no early exit: strategy, reconciler and risk run; 3 x 2 quotes stand"),
     percentiles(
-      "tick.shown", "tick to order, shown in the telemetry file", note: "ticker, one order; span and counter are written"),
+      "tick.shown", "tick to order, shown in the telemetry file",
+      note: "ticker, one order; span and counter are written"),
     percentiles(
       "tick.shown.100", "tick to order, shown, read 100 times a second",
       note: "the same; another core reads the whole file with a pause of 10 ms after each time"),

@@ -83,6 +83,7 @@ enum MonitorPage {
     .split{display:grid;grid-template-columns:1fr;gap:.7rem}
     footer{color:var(--soft);font-size:.82rem;padding-bottom:1.5rem}
     dialog{border:1px solid var(--line);border-radius:10px;background:var(--card);color:inherit;max-width:24rem}
+    @media (max-width:760px){.tall{height:9rem}}
     dialog label{display:block;margin-bottom:.6rem}dialog input{width:100%}
     </style>
     </head>
@@ -103,7 +104,7 @@ enum MonitorPage {
       <section aria-labelledby="h-alerts"><h2 id="h-alerts">Alerts</h2>
         <div class="scroll tall" tabindex="0" role="region" aria-label="Alerts that fire"><ul id="alerts" aria-live="polite"><li class="soft">No alert fires.</li></ul></div></section>
       <section aria-labelledby="h-ladder"><h2 id="h-ladder">Kill ladder</h2>
-        <div class="tall"><ol id="ladder" aria-label="Levels of the kill ladder"></ol><p id="halt"></p></div></section>
+        <div class="tall scroll" tabindex="0" role="region" aria-labelledby="h-ladder"><ol id="ladder" aria-label="Levels of the kill ladder"></ol><p id="halt"></p></div></section>
       <section class="wide" aria-labelledby="h-market"><h2 id="h-market">Quotes against the market</h2>
         <label>Instrument <select id="instrument"></select></label><div class="split"><div id="c-market"></div>
         <div><h3>Distance from the middle of the market</h3><div id="c-distance"></div></div></div></section>
@@ -545,7 +546,7 @@ enum MonitorPage {
         ["Orders live", cell(number(count("orders_live")), metric("apus_orders_live", labels), count("orders_live")), `${count("orders_unknown")} unknown, ${count("orders_in_flight")} in flight`],
         ["Order messages", perSecond(sum(["inserts", "amends", "cancels", "mass_quotes"])), `of ${count("message_budget")}/s, ${count("budget_left")} left now`],
         ["Quoted both sides", isFinite(share) ? (100 * share).toFixed(1) + " %" : DASH, `${count("instruments_quoted")} of ${now.instruments.length} now`],
-        ["Errors", perSecond(sum(ERRORS.slice(0, 7))), `${number(count("rejects"))} rejects in all`]]);
+        ["Errors", number(ERRORS.slice(0, 7).reduce((total, name) => total + (count(name) ?? 0), 0)), `${perSecond(sum(ERRORS.slice(0, 7)))} now`]]);
       showLadder(engine, now);
       showInstrumentRows(now);
       showSpans(now.spans.map(span => [title(span.name),
