@@ -58,7 +58,7 @@ enum MonitorPage {
     .tall{height:8.2rem}
     .log{height:12.6rem}
     table{border-collapse:collapse;width:100%;font-size:.83rem}
-    th,td{padding:.22rem .5rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--grid)}
+    th,td{padding:.22rem .38rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--grid)}
     thead th{color:var(--soft);font-weight:600;position:sticky;top:0;background:var(--card)}
     tbody th,thead th:first-child{text-align:left;font-weight:600;position:sticky;left:0;background:var(--card)}
     td.left{text-align:left}
@@ -474,12 +474,12 @@ enum MonitorPage {
         .sort((a, b) => a.name < b.name ? -1 : 1)});
 
     const showInstruments = table($("instruments"), "Instruments: market, our quotes, position and result", ["Instrument", "Bid",
-      "Ask", "Our bid", "Behind", "Age", "Our ask", "Behind", "Age", "Position", "Limit", "Worst", "Unproven", "PnL", "Fees",
+      "Ask", "Our bid", "Behind, age", "Our ask", "Behind, age", "Position", "Worst", "Limit", "Unproven", "PnL", "Fees",
       "Fills", "Traded", "Quoted", "Tick age", "State"]);
     const showSpans = table($("spans"), "Latency of each span", ["Span", "Values", "p50", "p99", "p99.9", "Max"]);
     const showErrors = table($("errors"), "Errors since the start, and a second", ["Kind", "Count", "A second"]);
     const showThreads = table($("threads"), "Threads of the engine", ["Thread", "CPU", "CPU time", "Waits/s", "Preempted/s",
-      "Minor faults/s", "Major faults"]);
+      "Faults/s", "From disk"]);
     const ERRORS = ["rejects", "risk_refusals", "edge_refusals", "gaps", "reconnects", "limit_breaches", "rate_violations",
       "messages_throttled", "positions_adjusted", "ring_full", "journal_lost", "watchdog_trips"];
     const LEVELS = ["none", "widen", "no new orders", "cancel all", "flatten", "disconnect"];
@@ -491,14 +491,14 @@ enum MonitorPage {
         const p = value => number(value, one.price_decimals), q = value => number(value, one.quantity_decimals);
         const quote = (side, name) => [
           cell(p(side?.price), metric("apus_own_price", own(name)), side?.price),
-          side?.distance_bps == null ? DASH : (side.distance_bps || 0).toFixed(2) + " bp", side ? ago(side.age) : DASH];
+          side ? `${side.distance_bps == null ? DASH : (side.distance_bps || 0).toFixed(2) + " bp"}, ${ago(side.age)}` : DASH];
         return [one.name,
           cell(p(one.bid), metric("apus_market_price", own("bid")), one.bid),
           cell(p(one.ask), metric("apus_market_price", own("ask")), one.ask),
           ...quote(one.own_bid, "bid"), ...quote(one.own_ask, "ask"),
           cell(one.position == null ? "unknown" : signed(one.position, one.quantity_decimals),
             metric("apus_position_contracts", labels), one.position),
-          cell(q(one.limit), metric("apus_exposure_limit_contracts", labels), one.limit || null), q(one.worst),
+          q(one.worst), cell(q(one.limit), metric("apus_exposure_limit_contracts", labels), one.limit || null),
           {text: q(one.unproven), on: one.unproven > 0},
           cell(signed(one.pnl, 2), metric("apus_pnl", labels), one.pnl, {less: metric("apus_fees", labels)}),
           cell(number(one.fees, 2), metric("apus_fees", labels), one.fees),
@@ -568,7 +568,7 @@ enum MonitorPage {
           ["Memory", cell(bytes(process.resident_bytes), "apus_process_resident_memory_bytes", process.resident_bytes), ""],
           ["Open files", cell(number(process.open_files), "apus_process_open_fds", process.open_files), `of ${number(process.file_limit)}`],
           ["Disk free", bytes(process.data_free_bytes), share(process.data_free_bytes, process.data_size_bytes)],
-          ["Machine's memory free", bytes(process.memory_available_bytes), share(process.memory_available_bytes, process.memory_size_bytes)]]);
+          ["Host memory free", bytes(process.memory_available_bytes), share(process.memory_available_bytes, process.memory_size_bytes)]]);
       }
       showEvents(engine.lanes);
     }
