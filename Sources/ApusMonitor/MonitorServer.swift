@@ -259,7 +259,8 @@ public final class MonitorServer: Sendable {
       }
       state.process = process.map { (time, engine.processID, $0) }
       let wall = Date().timeIntervalSince1970
-      let sample = MonitorHistory.sample(engine, process)
+      // What an engine left that is gone is no history.
+      let sample = engine.isAlive ? MonitorHistory.sample(engine, process) : [:]
       let json = try Self.encoder.encode(
         Look(at: wall, engine: engine, process: process, alerts: firing, sample: sample))
       state.sample = (time, wall, sample)
@@ -272,7 +273,7 @@ public final class MonitorServer: Sendable {
   private func sample() {
     guard (try? look()) != nil else { return }
     state.withLock { state in
-      guard let sample = state.sample else { return }
+      guard let sample = state.sample, !sample.values.isEmpty else { return }
       state.history.append(sample.values, at: sample.wall)
     }
   }

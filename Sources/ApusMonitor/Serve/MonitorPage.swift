@@ -61,7 +61,7 @@ enum MonitorPage {
     th,td{padding:.22rem .38rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--grid)}
     thead th{color:var(--soft);font-weight:600;position:sticky;top:0;background:var(--card)}
     tbody th,thead th:first-child{text-align:left;font-weight:600;position:sticky;left:0;background:var(--card)}
-    td.left{text-align:left}
+    td.left{text-align:left;max-width:20rem;white-space:normal}
     td.on{color:var(--bad);font-weight:650}
     ul,ol{margin:0;padding:0;list-style:none}
     #alerts li{padding:.35rem .1rem;border-bottom:1px solid var(--grid)}
@@ -91,13 +91,13 @@ enum MonitorPage {
     <a class="hidden skip" href="#main">Skip to the figures</a>
     <header>
       <h1 id="name">apus</h1>
-      <span id="state" class="chip">waiting for the first figures</span>
+      <span id="state" class="chip" role="status">waiting for the first figures</span>
       <div class="tools">
         <label id="lanebox" hidden>Lane <select id="lane"></select></label>
         <label>Time shown <select id="range"><option value="60">1 min</option><option value="300" selected>5 min</option><option value="900">15 min</option></select></label>
         <button id="hold" type="button" aria-pressed="false">Hold</button>
       </div>
-      <div id="facts" role="status"></div>
+      <div id="facts"></div><div id="told" class="hidden" aria-live="polite"></div>
     </header>
     <main id="main" tabindex="-1">
       <section class="wide" aria-labelledby="h-now"><h2 id="h-now" class="hidden">Now</h2><dl class="tiles" id="tiles"></dl></section>
@@ -308,7 +308,8 @@ enum MonitorPage {
         else return;
         event.preventDefault();
         this.draw();
-        if (this.cursor != null) $("facts").textContent = this.keys.innerText.replaceAll("\n", " ");
+        /* For who cannot see the keys above the chart. */
+        if (this.cursor != null) put($("told"), this.keys.innerText.replaceAll("\n", " "));
       }
       legend(list, place) {
         if (this.keys.children.length !== list.length) {
@@ -464,7 +465,7 @@ enum MonitorPage {
     new Plot($("c-orders"), "Order messages", {format: perSecond, zero: true,
       series: lines([["inserts", "inserts"], ["amends", "amends"], ["cancels", "cancels"], ["mass quotes", "mass_quotes"]])});
     new Plot($("c-budget"), "Message budget", {format: brief, zero: true,
-      series: lines([["messages left", "budget_left"], ["cancels left", "cancels_left"], ["used per second", "messages_used"]])});
+      series: lines([["messages left", "budget_left"], ["used a second", "messages_used"], ["budget a second", "message_budget"]])});
     new Plot($("c-volume"), "Value traded", {format: brief, series: lines([["value traded", "traded"]])});
     new Plot($("c-errors"), "Errors", {format: perSecond, zero: true,
       series: lines([["venue rejects", "rejects"], ["our refusals", "refusals"], ["other errors", "errors"]])});
@@ -473,13 +474,13 @@ enum MonitorPage {
         .sort((a, b) => (column(b.column).at(-1) ?? 0) - (column(a.column).at(-1) ?? 0)).slice(0, 4)
         .sort((a, b) => a.name < b.name ? -1 : 1)});
 
-    const showInstruments = table($("instruments"), "Instruments: market, our quotes, position and result", ["Instrument", "Bid",
+    const showInstruments = table($("instruments"), "Instruments: market, our quotes, position and result", ["Instrument", "State", "Bid",
       "Ask", "Our bid", "Behind, age", "Our ask", "Behind, age", "Position", "Worst", "Limit", "Unproven", "PnL", "Fees",
-      "Fills", "Traded", "Quoted", "Tick age", "State"]);
+      "Fills", "Traded", "Quoted", "Tick age"]);
     const showSpans = table($("spans"), "Latency of each span", ["Span", "Values", "p50", "p99", "p99.9", "Max"]);
     const showErrors = table($("errors"), "Errors since the start, and a second", ["Kind", "Count", "A second"]);
     const showThreads = table($("threads"), "Threads of the engine", ["Thread", "CPU", "CPU time", "Waits/s", "Preempted/s",
-      "Faults/s", "From disk"]);
+      "Faults/s", "Major"]);
     const ERRORS = ["rejects", "risk_refusals", "edge_refusals", "gaps", "reconnects", "limit_breaches", "rate_violations",
       "messages_throttled", "positions_adjusted", "ring_full", "journal_lost", "watchdog_trips"];
     const LEVELS = ["none", "widen", "no new orders", "cancel all", "flatten", "disconnect"];
@@ -492,7 +493,7 @@ enum MonitorPage {
         const quote = (side, name) => [
           cell(p(side?.price), metric("apus_own_price", own(name)), side?.price),
           side ? `${side.distance_bps == null ? DASH : (side.distance_bps || 0).toFixed(2) + " bp"}, ${ago(side.age)}` : DASH];
-        return [one.name,
+        return [one.name, {text: one.block ?? "quoted", left: true, on: !!one.block},
           cell(p(one.bid), metric("apus_market_price", own("bid")), one.bid),
           cell(p(one.ask), metric("apus_market_price", own("ask")), one.ask),
           ...quote(one.own_bid, "bid"), ...quote(one.own_ask, "ask"),
@@ -504,8 +505,7 @@ enum MonitorPage {
           cell(number(one.fees, 2), metric("apus_fees", labels), one.fees),
           cell(number(one.fills), metric("apus_instrument_fills_total", labels), one.fills),
           cell(number(one.traded, 2), metric("apus_traded_value_total", labels), one.traded),
-          one.quoted_share == null ? DASH : (100 * one.quoted_share).toFixed(1) + " %", ago(one.market_age),
-          {text: one.block ?? "quoted", left: true, on: !!one.block}];
+          one.quoted_share == null ? DASH : (100 * one.quoted_share).toFixed(1) + " %", ago(one.market_age)];
       }));
     }
     function stateOf() {
@@ -646,7 +646,7 @@ enum MonitorPage {
       times = body.at;
       columns = new Map(Object.entries(body.columns));
     }
-    function facts(text) { if (!document.activeElement?.classList.contains("plot")) put($("facts"), text); }
+    function facts(text) { put($("facts"), text); }
     async function poll() {
       try {
         const {status, body} = await get("/api/view");

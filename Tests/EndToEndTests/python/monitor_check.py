@@ -52,14 +52,17 @@ def look_at_page(shown, room, pictures):
         browser.call("Network.enable")
         for width, height in [(1280, 900), (800, 1000), (390, 844)]:
             for dark in [False, True]:
+                name = f"{width}x{height} {'dark' if dark else 'light'}"
                 browser.look(width, height, dark, phone=width < 500)
                 browser.open(shown.address + "/")
                 browser.wait_for("document.body?.dataset.shown")
+                # After a reload the past is there at once: the monitor keeps it.
+                rows = browser.evaluate("times.length")
+                expect(rows >= 4, f"{name}: only {rows} rows of history after loading")
                 browser.evaluate("""window.shifts = 0; new PerformanceObserver(list => { for (const entry of list.getEntries())
                   if (!entry.hadRecentInput) window.shifts += entry.value; }).observe({type: "layout-shift"})""")
                 tall = browser.evaluate("document.documentElement.scrollHeight")
                 time.sleep(2.5)
-                name = f"{width}x{height} {'dark' if dark else 'light'}"
                 expect(browser.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name}: wider than the window")
                 expect(abs(browser.evaluate("document.documentElement.scrollHeight") - tall) < 60, f"{name}: the page jumps")
                 expect(browser.evaluate("shifts") < 0.1, f"{name}: layout shift {browser.evaluate('shifts')}")
@@ -80,11 +83,32 @@ def look_at_page(shown, room, pictures):
 
         shown.stop()
         compare_page(shown, browser)
-        foreign = [address for address in browser.addresses if not address.startswith((shown.address + "/", "data:"))]
+        shown.go_on()
+        ask_for_token(shown, browser, room)
+        foreign = [address for address in browser.addresses if not address.startswith(("http://127.0.0.1:", "data:"))]
         expect(not foreign, f"the page fetched from elsewhere: {foreign[:3]}")
         expect(not browser.errors, f"errors of the page: {browser.errors[:3]}")
     finally:
         browser.close()
+
+
+def ask_for_token(shown, browser, room):
+    """A monitor with a token: its page asks for it, and shows figures once it has it."""
+    path, token = os.path.join(room, "token"), "correct-horse-battery-staple"
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
+        file.write(token + "\n")
+    monitor, address = shown.start_monitor("--token-file", path)
+    try:
+        browser.open(address + "/")
+        browser.wait_for("document.getElementById('ask')?.open")
+        expect(not browser.evaluate("document.body.dataset.shown"), "figures without a token")
+        browser.evaluate(f"document.getElementById('token').value = '{token}'; document.getElementById('enter').click()")
+        browser.wait_for("document.body.dataset.shown")
+        expect(not browser.evaluate("document.getElementById('ask').open"), "the question for the token stays")
+    finally:
+        monitor.kill()
+        monitor.wait()
+    print("page: asks for the token and then shows figures")
 
 
 def compare_page(shown, browser):
@@ -182,12 +206,13 @@ def main():
     os.makedirs(pictures, exist_ok=True)
     with Monitored(apus, room) as shown:
         shown.wait_for_fills(5)
+        time.sleep(4)
         if shutil.which("chromium"):
             look_at_page(shown, room, pictures)
         else:
             print("page: not looked at, chromium is missing: tools/setup --browser installs it")
             time.sleep(3)
-            shown.stop()
+        shown.stop()
         compare_view(shown)
         compare_reader(shown)
     return 0

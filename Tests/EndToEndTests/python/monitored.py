@@ -21,10 +21,14 @@ class Monitored:
             self.demo = subprocess.Popen(
                 [apus, "demo", "--seconds", "300", "--directory", self.directory], stdout=log, stderr=log)
         self.wait_for(lambda: os.path.exists(self.telemetry), 60, "the demo's telemetry file")
-        self.monitor = subprocess.Popen(
-            [apus, "monitor", "--telemetry", self.telemetry, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
-        line = self.monitor.stdout.readline()
-        self.address = re.search(r"http://[0-9.:]+", line).group(0)
+        self.monitor, self.address = self.start_monitor()
+
+    def start_monitor(self, *options):
+        """A monitor on a free port: its process, and its address."""
+        monitor = subprocess.Popen(
+            [self.apus, "monitor", "--telemetry", self.telemetry, "--listen", "127.0.0.1:0", *options],
+            stdout=subprocess.PIPE, text=True)
+        return monitor, re.search(r"http://[0-9.:]+", monitor.stdout.readline()).group(0)
 
     def __enter__(self):
         return self
