@@ -13,6 +13,7 @@ import Testing
     lane.add(12, to: .framesIn)
     lane.set(.ordersLive, to: 4)
     lane.show(.quoting, cause: "", since: 0)
+    for text in ["connected", "quoting"] { lane.add(event: text, at: 0) }
     var value = InstrumentTelemetry(
       name: "BTC-PERPETUAL",
       grid: InstrumentGrid(tickE8: 50_000_000, lotE8: 100_000, minimumLots: QtyLots(rawValue: 1)))
@@ -249,7 +250,7 @@ import Testing
     apus_orders_live{lane="thalex"} 4
     # HELP apus_events_total Events that the lane told people about, such as a lost connection
     # TYPE apus_events_total counter
-    apus_events_total{lane="thalex"} 0
+    apus_events_total{lane="thalex"} 2
     # HELP apus_market_price Best price of the market without our own orders
     # TYPE apus_market_price gauge
     apus_market_price{lane="thalex",instrument="BTC-PERPETUAL",side="bid"} 60000.5

@@ -56,6 +56,7 @@ enum MonitorPage {
     .tiles small{display:block;font-size:.78rem;font-weight:400;color:var(--soft);overflow:hidden;text-overflow:ellipsis;min-height:1.3em}
     .scroll{overflow:auto;position:relative}
     .tall{height:8.2rem}
+    .many{max-height:26rem}
     .log{height:12.6rem}
     table{border-collapse:collapse;width:100%;font-size:.83rem}
     th,td{padding:.22rem .38rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--grid)}
@@ -109,7 +110,7 @@ enum MonitorPage {
         <label>Instrument <select id="instrument"></select></label><div class="split"><div id="c-market"></div>
         <div><h3>Distance from the middle of the market</h3><div id="c-distance"></div></div></div></section>
       <section class="wide" aria-labelledby="h-instruments"><h2 id="h-instruments">Instruments</h2>
-        <div class="scroll" tabindex="0" role="region" aria-labelledby="h-instruments"><table id="instruments"></table></div></section>
+        <div class="scroll many" tabindex="0" role="region" aria-labelledby="h-instruments"><table id="instruments"></table></div></section>
       <section aria-labelledby="h-position"><h2 id="h-position">Position</h2><div id="c-position"></div></section>
       <section aria-labelledby="h-pnl"><h2 id="h-pnl">Result after fees</h2><div id="c-pnl"></div></section>
       <section aria-labelledby="h-latency"><h2 id="h-latency">Latency</h2>
@@ -570,6 +571,7 @@ enum MonitorPage {
           ["Disk free", bytes(process.data_free_bytes), share(process.data_free_bytes, process.data_size_bytes)],
           ["Host memory free", bytes(process.memory_available_bytes), share(process.memory_available_bytes, process.memory_size_bytes)]]);
       }
+      if (!process) { showThreads([]); tiles($("process"), []); }
       showEvents(engine.lanes);
     }
     function showAlerts(alerts) {
@@ -660,7 +662,8 @@ enum MonitorPage {
           }
           document.body.dataset.shown = String(body.at);
           const engine = body.engine;
-          facts(`Process ${engine.process_id}, up ${ago(engine.uptime)}; figures of ${new Date(body.at * 1000).toTimeString().slice(0, 8)}${held ? "; held" : ""}`);
+          if (!engine.is_alive) facts(`Process ${engine.process_id} has ended: these are its last figures.`);
+          else facts(`Process ${engine.process_id}, up ${ago(engine.uptime)}; figures of ${new Date(body.at * 1000).toTimeString().slice(0, 8)}${held ? "; held" : ""}`);
         } else if (status === 401) facts("This monitor wants its token.");
         else { facts(body?.error ?? `The monitor answers with ${status}.`); put($("state"), "no engine"); $("state").className = "chip bad"; showAlerts(body?.alerts ?? []); }
       } catch (error) {
