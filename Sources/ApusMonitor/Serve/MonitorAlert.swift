@@ -1,7 +1,7 @@
 /// An alert that is firing, as pages show it.
 public struct MonitorAlert: Codable, Equatable, Sendable {
   public var name: String
-  /// "critical", "warning" or "info".
+  /// "page" or "critical" is shown in red; "warn", "warning" and others are not.
   public var severity: String
   /// Seconds since 1970 UTC.
   public var since: Double

@@ -583,7 +583,7 @@ enum MonitorPage {
         if (!alerts.length) { list.innerHTML = '<li class="soft">No alert fires.</li>'; return; }
         for (const alert of alerts) {
           const item = document.createElement("li"), chip = document.createElement("span"), since = document.createElement("time");
-          chip.className = `chip ${alert.severity === "critical" ? "bad" : "warn"}`;
+          chip.className = `chip ${["critical", "page"].includes(alert.severity) ? "bad" : "warn"}`;
           chip.textContent = `${alert.severity}: ${alert.name}`;
           const when = new Date(alert.since * 1000);
           since.dateTime = when.toISOString();
