@@ -537,6 +537,11 @@ size_t apus_telemetry_read_events(const apus_telemetry_lane *lane, apus_telemetr
     return 0;
 }
 
+uint64_t apus_telemetry_event_count(const apus_telemetry_lane *lane)
+{
+    return atomic_load_explicit(&lane->event_count, memory_order_relaxed);
+}
+
 bool apus_telemetry_read_watchdog(const apus_telemetry_lane *lane, apus_telemetry_watchdog_view *out)
 {
     return read_locked(&lane->watchdog_sequence, lane->watchdog, out, APUS_TELEMETRY_WATCHDOG_WORDS);

@@ -93,6 +93,15 @@ public struct Row: Sendable {
     percentiles(
       "tick.unchanged.look", "tick with a new mark that moves no quote",
       note: "no early exit: strategy, reconciler and risk run; 3 x 2 quotes stand"),
+    percentiles(
+      "tick.shown", "tick to order, shown in the telemetry file",
+      note: "ticker, one order; span and counter are written"),
+    percentiles(
+      "tick.shown.100", "tick to order, shown, read 100 times a second",
+      note: "the same; another core reads the whole file with a pause of 10 ms after each time"),
+    percentiles(
+      "tick.shown.always", "tick to order, shown, read without a pause",
+      note: "the same; another core does nothing but read the file"),
     [
       Row(
         "decode.ticker", "decode ticker, ≈ 690 B", .atMost(135),

@@ -1,5 +1,7 @@
 import Apus
 import CSupport
+import Glibc
+import Synchronization
 
 /// From the bytes of a market-data frame to the masked bytes of the order frames that it leads to, in memory:
 /// WebSocket, decoding, book, strategy, reconciler, risk, encoding, WebSocket. No TLS, no sockets; the journal's hook
@@ -20,10 +22,93 @@ let tickPieces: [Piece] = [
   piece("tick.unchanged.look") {
     try .standing { ThalexSamples.ticker(mark: "10010\($0 % 2).0", last: 99_000, number: $0) }
   },
+  shownPiece("tick.shown", looksPerSecond: 0),
+  shownPiece("tick.shown.100", looksPerSecond: 100),
+  shownPiece("tick.shown.always", looksPerSecond: .max),
 ]
 
 private func piece(_ key: String, _ script: @escaping @Sendable () throws -> TickScript) -> Piece {
   Piece(key, .samples) { _ in Sampled(TickOperation(script: try script())) }
+}
+
+/// The tick of tick.ticker.one, and with it what a lane writes for others into its telemetry file.
+private func shownPiece(_ key: String, looksPerSecond: Int) -> Piece {
+  Piece(key, .samples) { cores in
+    Sampled(ShownTickOperation(script: try .walking(byMark: true), looksPerSecond: looksPerSecond, cores: cores))
+  }
+}
+
+/// While it runs, a thread on the other core reads the whole file through a mapping of its own, as `apus monitor` does.
+private struct ShownTickOperation: SampledOperation, ~Copyable {
+  let script: TickScript
+  let looksPerSecond: Int
+  let cores: Cores
+
+  mutating func run(into samples: inout [Nanoseconds]) throws {
+    let path = "/tmp/apus-bench-telemetry-\(getpid())"
+    defer { unlink(path) }
+    var file = try TelemetryWriter(path: path, name: "bench", bootEpoch: 1, now: 0)
+    guard var lane = file.openLane(0, name: "bench", now: 0), let memory = lane.span(.tickToFrame).baseAddress else {
+      throw PieceError("the telemetry file has no lane")
+    }
+    let span = memory.assumingMemoryBound(to: apus_histogram.self)
+    var instrument = InstrumentTelemetry(
+      name: "BTC-PERPETUAL", grid: InstrumentGrid(tickE8: 1, lotE8: 1, minimumLots: QtyLots(rawValue: 1)))
+    var probe = try script.makeProbe()
+    samples.reserveCapacity(samples.count + script.steps.count)
+
+    let looker = Looker(path: path, looksPerSecond: looksPerSecond)
+    let partner = looksPerSecond > 0 ? try Partner(cores) { looker.run() } : nil
+    var isAsRecorded = true
+    for (number, step) in script.steps.enumerated() {
+      step.bytes.withUnsafeBytes { bytes in
+        let start = EngineClock.now()
+        probe.receive(bytes, now: step.now)
+        let framed = EngineClock.now()
+        LatencyHistogram.record(framed - start, in: span)
+        lane.add(1, to: .framesIn)
+        // A lane shows its instruments a few times a second; here it is a few times among these ticks.
+        if number % 64 == 0 { _ = lane.show(&instrument, at: 0) }
+        let end = EngineClock.now()
+        if step.isTimed { samples.append(end - start) }
+      }
+      isAsRecorded = isAsRecorded && probe.outputCount == step.outputCount
+      probe.discardOutput()
+    }
+    looker.isDone.store(true, ordering: .relaxed)
+    partner?.join()
+    guard isAsRecorded else { throw PieceError("the lane wrote something else than when the script was recorded") }
+    guard looksPerSecond == 0 || looker.looks.load(ordering: .relaxed) > 0 else {
+      throw PieceError("nobody could read the telemetry file")
+    }
+  }
+}
+
+private final class Looker: Sendable {
+  let isDone = Atomic(false)
+  let looks = Atomic(0)
+  private let path: String
+  private let looksPerSecond: Int
+
+  init(path: String, looksPerSecond: Int) {
+    self.path = path
+    self.looksPerSecond = looksPerSecond
+  }
+
+  func run() {
+    guard let reader = try? TelemetryReader(path: path) else { return }
+    repeat {
+      let snapshot = reader.snapshot()
+      for number in 0..<UInt32(APUS_TELEMETRY_SPANS_NAMED) {
+        guard let span = TelemetrySpan(rawValue: number) else { continue }
+        _ = reader.withSpan(lane: 0, span) { memory in
+          LatencyHistogram.percentile(99, of: memory.baseAddress!.assumingMemoryBound(to: apus_histogram.self))
+        }
+      }
+      looks.add(snapshot.lanes.count, ordering: .relaxed)
+      if looksPerSecond < .max { usleep(UInt32(1_000_000 / looksPerSecond)) }
+    } while !isDone.load(ordering: .relaxed)
+  }
 }
 
 private struct TickOperation: SampledOperation, ~Copyable {

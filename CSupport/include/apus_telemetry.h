@@ -552,6 +552,8 @@ bool apus_telemetry_read_watchdog(const apus_telemetry_lane *APUS_NONNULL lane,
                                   apus_telemetry_watchdog_view *APUS_NONNULL out);
 /* The last events, oldest first; how many, at most 8. */
 size_t apus_telemetry_read_events(const apus_telemetry_lane *APUS_NONNULL lane, apus_telemetry_event *APUS_NONNULL out);
+/* Events ever. */
+uint64_t apus_telemetry_event_count(const apus_telemetry_lane *APUS_NONNULL lane);
 /* The stop word; its cause is empty while a requester writes it, or after one died writing it. */
 apus_telemetry_stop_view apus_telemetry_read_stop(const apus_telemetry_file *APUS_NONNULL file);
 

@@ -1,40 +1,74 @@
 import Apus
 import ApusMonitor
 import ArgumentParser
-import CSupport
 
 struct MonitorCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "monitor",
-    abstract: "Serve an engine's telemetry to Prometheus on this machine.",
-    discussion: "GET /metrics is Prometheus text; GET /healthz is 200 while the engine and its lanes beat, else 503.")
+    abstract: "Serve an engine's telemetry: a dashboard for people, and metrics for Prometheus.",
+    discussion: """
+      A process of its own that reads the engine's telemetry file, which costs the engine nothing. GET / is the \
+      dashboard, /metrics Prometheus text, /healthz 200 while the engine and its lanes beat, else 503; nothing can be \
+      changed through it. It listens on this machine alone unless --listen says otherwise, and then it wants a token.
+      """)
 
-  @Option(help: "The engine's telemetry file: DATA_DIRECTORY/telemetry.", completion: .file())
-  var telemetry: String
+  @OptionGroup var engine: EngineChoice
 
   @Option(help: "Port on 127.0.0.1.")
   var port: UInt16 = 9464
 
-  func run() async throws {
-    do {
-      let server = try MonitorServer(path: telemetry, port: port, summarize: Self.summary)
-      say("apus: serving http://127.0.0.1:\(port)/metrics; Ctrl-C ends")
-      try await server.run()
-    } catch {
-      throw Exit.fail(Exit.system, "\(error)")
+  @Option(
+    help: ArgumentHelp(
+      "Listen there instead, such as 0.0.0.0:9464. Needs --token-file unless it is this machine's loopback.",
+      valueName: "address:port"))
+  var listen: ListenAddress?
+
+  @Option(
+    help: "Answer only requests with the token in this file (mode 0600), sent as Authorization: Bearer.",
+    completion: .file())
+  var tokenFile: String?
+
+  private var address: ListenAddress { listen ?? ListenAddress(port: port) }
+
+  func validate() throws {
+    if !address.isLoopback, tokenFile == nil {
+      throw ValidationError("\(address) can be reached from elsewhere: --listen there needs --token-file")
     }
   }
 
-  /// Quantiles of one mapped histogram.
-  @Sendable static func summary(_ memory: UnsafeRawBufferPointer) -> PrometheusText.SpanSummary? {
-    guard memory.count >= LatencyHistogram.byteCount, let start = memory.baseAddress else { return nil }
-    let histogram = start.assumingMemoryBound(to: apus_histogram.self)
-    let count = LatencyHistogram.count(of: histogram)
-    guard count > 0 else { return nil }
-    let quantiles = [("0.5", 50.0), ("0.99", 99.0), ("0.999", 99.9)].map { label, percent in
-      PrometheusText.SpanSummary.Quantile(label: label, value: LatencyHistogram.percentile(percent, of: histogram))
+  func run() async throws {
+    let path = try engine.path()
+    let token = try tokenFile.map(Self.token)
+    do {
+      let server = try MonitorServer(path: path, address: address, token: token)
+      async let serving: Void = server.run()
+      let port = try await server.waitUntilListening()
+      say("apus: serving http://\(ListenAddress(host: address.host, port: port))/ and /metrics; Ctrl-C ends")
+      try await serving
+    } catch {
+      throw Exit.fail(Exit.system, "could not serve on \(address): \(error)")
     }
-    return PrometheusText.SpanSummary(
-      count: count, sum: Nanoseconds(clamping: LatencyHistogram.sum(of: histogram)), quantiles: quantiles)
   }
+
+  /// The token in a file that nobody else may read.
+  static func token(file path: String) throws -> String {
+    let text: String
+    do {
+      text = try Secret.load(file: path).withBytes { String(decoding: $0, as: UTF8.self) }
+    } catch {
+      throw Exit.fail(Exit.configuration, "\(error)")
+    }
+    let token = text.filter { !$0.isNewline }
+    guard token.utf8.count >= 16, token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else {
+      throw Exit.fail(
+        Exit.configuration,
+        "the token in \(path) must be at least 16 printable ASCII characters without blanks: openssl rand -hex 32 makes one"
+      )
+    }
+    return token
+  }
+}
+
+extension ListenAddress: ExpressibleByArgument {
+  public init?(argument: String) { self.init(argument) }
 }

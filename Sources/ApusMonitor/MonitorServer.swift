@@ -3,70 +3,184 @@ import CSupport
 import FlyingFox
 import FlyingSocks
 import Foundation
+import Synchronization
 
-/// Serves an engine's telemetry file over HTTP, from a process of its own.
+/// Serves an engine's telemetry file over HTTP, from a process of its own. Read-only: GET and HEAD are all it knows.
 ///
 /// - `/metrics`: Prometheus text; 503 and the reason if the file cannot be read.
 /// - `/healthz`: 200 while the engine and its lanes give signs of life, else 503 and the reason.
-/// - `/`: a page that points to the two.
+/// - `/`: the dashboard, one page without anything from elsewhere.
+/// - `/api/view`: what the dashboard shows now, as JSON; `/api/history`: its last fifteen minutes, a row a second.
 ///
 /// The file is opened for each request, so that a restarted engine's new file is found at once.
 public final class MonitorServer: Sendable {
-  /// Sums up the memory of one histogram; `nil` if there is nothing in it.
-  public typealias SpanSummarizer = @Sendable (UnsafeRawBufferPointer) -> PrometheusText.SpanSummary?
-
   private let path: String
+  private let address: ListenAddress
+  private let token: [UInt8]?
   private let staleAfter: Nanoseconds
   private let now: @Sendable () -> Nanoseconds
-  private let summarize: SpanSummarizer?
+  private let alerts: @Sendable () -> [MonitorAlert]
+  private let state = Mutex(State())
   private let server: HTTPServer
+
+  private struct State: ~Copyable {
+    var observer = EngineObserver()
+    var process: (at: Nanoseconds, processID: Int64, use: ProcessUse)?
+    var look: (at: Nanoseconds, json: Data)?
+    var sample: (at: Nanoseconds, wall: Double, values: [String: Double])?
+    var history = MonitorHistory()
+  }
 
   /// - Parameters:
   ///   - path: Of the telemetry file; it need not exist yet.
-  ///   - port: On 127.0.0.1; 0 lets the system choose.
+  ///   - address: Port 0 lets the system choose.
+  ///   - token: What every request but that of the empty page must bring as `Authorization: Bearer`. Needed where
+  ///     others can reach the address; the caller sees to that.
   ///   - staleAfter: The age at which a heartbeat counts as missing.
   ///   - now: CLOCK_MONOTONIC.
-  ///   - summarize: Knows the layout of the spans; without it they are not shown.
+  ///   - alerts: Those that fire now; called from any thread.
   public init(
-    path: String, port: UInt16, staleAfter: Nanoseconds = 5_000_000_000,
+    path: String, address: ListenAddress, token: String? = nil, staleAfter: Nanoseconds = 5_000_000_000,
     now: @escaping @Sendable () -> Nanoseconds = { TelemetrySnapshot.monotonicNow },
-    summarize: SpanSummarizer? = nil
+    alerts: @escaping @Sendable () -> [MonitorAlert] = { [] }
   ) throws {
     self.path = path
+    self.address = address
+    self.token = token.map { Array($0.utf8) }
     self.staleAfter = staleAfter
     self.now = now
-    self.summarize = summarize
-    // A scrape is one short exchange; nobody else is on this address.
-    server = HTTPServer(address: try .inet(ip4: "127.0.0.1", port: port), timeout: 5, logger: .disabled)
+    self.alerts = alerts
+    // A request is one short exchange. A connection that sends nothing is closed.
+    if address.isIPv6 {
+      server = HTTPServer(
+        address: try .inet6(ip6: address.host, port: address.port), timeout: 5, logger: .disabled)
+    } else {
+      server = HTTPServer(address: try .inet(ip4: address.host, port: address.port), timeout: 5, logger: .disabled)
+    }
   }
 
   /// Serves until it is cancelled or ``stop()`` is called.
   public func run() async throws {
-    await server.appendRoute("GET /metrics") { [self] _ in metrics() }
-    await server.appendRoute("GET /healthz") { [self] _ in health() }
-    await server.appendRoute("GET /") { [self] _ in
-      answer(.ok, "apus monitor of \(path)\n\n/metrics  Prometheus text\n/healthz  200 while the engine is well\n")
+    // "/*" does not match the root.
+    for route in ["/", "/*"] as [HTTPRoute] { await server.appendRoute(route) { [self] in respond(to: $0) } }
+    try await withThrowingTaskGroup { [self] group in
+      group.addTask { try await self.server.run() }
+      group.addTask {
+        while true {
+          self.sample()
+          try await Task.sleep(for: .seconds(1))
+        }
+      }
+      try await group.next()
+      group.cancelAll()
     }
-    try await server.run()
   }
 
   /// Waits, at most five seconds, and returns the port it listens on.
   public func waitUntilListening() async throws -> UInt16 {
     try await server.waitUntilListening(timeout: 5)
-    guard case .ip4(_, let port) = await server.listeningAddress else { throw SocketError.disconnected }
-    return port
+    switch await server.listeningAddress {
+    case .ip4(_, let port), .ip6(_, let port): return port
+    default: throw SocketError.disconnected
+    }
   }
 
   public func stop() async {
     await server.stop(timeout: 1)
   }
 
+  // MARK: - Who may ask what
+
+  private func respond(to request: HTTPRequest) -> HTTPResponse {
+    guard request.method == .GET || request.method == .HEAD else {
+      var refusal = answer(.methodNotAllowed, "only GET and HEAD: this server changes nothing\n")
+      refusal.headers[HTTPHeader("Allow")] = "GET, HEAD"
+      return finished(refusal, request)
+    }
+    if let token {
+      // The page by itself says nothing of the engine; it asks for the token and sends it along.
+      if request.path != "/", !Self.isBearer(request.headers[.authorization], of: token) {
+        var refusal = answer(.unauthorized, "a token is needed: send Authorization: Bearer TOKEN\n")
+        refusal.headers[HTTPHeader("WWW-Authenticate")] = "Bearer"
+        return finished(refusal, request)
+      }
+    } else if let host = request.headers[.host], !Self.isOfThisMachine(host) {
+      // A page elsewhere could give its own name this machine's address and then read the answers.
+      return finished(
+        answer(.misdirectedRequest, "this address is for requests to 127.0.0.1 or localhost\n"), request)
+    }
+    let response =
+      switch request.path {
+      case "/": answer(.ok, MonitorPage.html, type: "text/html; charset=utf-8")
+      case "/metrics": metrics()
+      case "/healthz": health()
+      case "/api/view": view()
+      case "/api/history": answer(.ok, history(), type: "application/json")
+      default: answer(.notFound, "there are /, /metrics, /healthz, /api/view and /api/history\n")
+      }
+    return finished(response, request)
+  }
+
+  /// In a time that does not depend on how much of it is right.
+  static func isBearer(_ header: String?, of token: [UInt8]) -> Bool {
+    let scheme = "bearer "
+    guard let header, header.lowercased().hasPrefix(scheme) else { return false }
+    let given = Array(header.utf8.dropFirst(scheme.utf8.count))
+    var difference = given.count ^ token.count
+    for place in token.indices { difference |= Int(token[place] ^ (place < given.count ? given[place] : 0)) }
+    return difference == 0
+  }
+
+  static func isOfThisMachine(_ host: String) -> Bool {
+    var name = host[...]
+    if let colon = name.lastIndex(of: ":"), name[name.index(after: colon)...].allSatisfy(\.isNumber) {
+      name = name[..<colon]
+    }
+    return name == "localhost" || name == "[::1]" || (name.hasPrefix("127.") && ListenAddress("\(name):1") != nil)
+  }
+
+  private func answer(
+    _ status: HTTPStatusCode, _ text: String, type: String = "text/plain; charset=utf-8"
+  ) -> HTTPResponse {
+    answer(status, Data(text.utf8), type: type)
+  }
+
+  private func answer(_ status: HTTPStatusCode, _ body: Data, type: String) -> HTTPResponse {
+    HTTPResponse(
+      statusCode: status,
+      headers: [
+        .contentType: type, .contentLength: "\(body.count)",
+        // What is shown is of this moment.
+        .cacheControl: "no-store",
+        HTTPHeader("Content-Security-Policy"):
+          "default-src 'self' 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        HTTPHeader("X-Content-Type-Options"): "nosniff",
+        HTTPHeader("Referrer-Policy"): "no-referrer",
+      ],
+      body: body)
+  }
+
+  /// The answer to HEAD is that to GET without its body.
+  private func finished(_ response: HTTPResponse, _ request: HTTPRequest) -> HTTPResponse {
+    guard request.method == .HEAD else { return response }
+    return HTTPResponse(statusCode: response.statusCode, headers: response.headers, body: Data())
+  }
+
+  // MARK: - Answers
+
+  private var dataDirectory: String {
+    let folder = (path as NSString).deletingLastPathComponent
+    return folder.isEmpty ? "." : folder
+  }
+
   private func metrics() -> HTTPResponse {
     do {
       let reader = try TelemetryReader(path: path)
-      let text = PrometheusText.render(reader.snapshot(), isAlive: reader.isWriterAlive, now: now()) { lane, span in
-        guard let summarize else { return nil }
-        return unsafe reader.withSpan(lane: lane, span) { unsafe summarize($0) } ?? nil
+      let snapshot = reader.snapshot()
+      let isAlive = reader.isWriterAlive
+      let process = isAlive ? ProcessUse(of: snapshot.processID, dataDirectory: dataDirectory) : nil
+      let text = PrometheusText.render(snapshot, isAlive: isAlive, process: process, now: now()) { lane, span in
+        unsafe reader.withSpan(lane: lane, span) { unsafe PrometheusText.SpanHistogram($0) } ?? nil
       }
       return answer(.ok, text, type: PrometheusText.contentType)
     } catch {
@@ -103,9 +217,72 @@ public final class MonitorServer: Sendable {
     return nil
   }
 
-  private func answer(
-    _ status: HTTPStatusCode, _ text: String, type: String = "text/plain; charset=utf-8"
-  ) -> HTTPResponse {
-    HTTPResponse(statusCode: status, headers: [.contentType: type], body: Data(text.utf8))
+  // MARK: - The dashboard's data
+
+  /// What the dashboard gets with every look.
+  private struct Look: Encodable {
+    /// Seconds since 1970 UTC.
+    var at: Double
+    var engine: EngineView
+    var process: ProcessUse?
+    var alerts: [MonitorAlert]
+    /// A row of the history.
+    var sample: [String: Double]
+  }
+
+  private struct Problem: Encodable {
+    var error: String
+    var alerts: [MonitorAlert]
+  }
+
+  private func view() -> HTTPResponse {
+    do {
+      return answer(.ok, try look().json, type: "application/json")
+    } catch {
+      let problem = Problem(error: "\(error)", alerts: alerts())
+      return answer(.serviceUnavailable, (try? Self.encoder.encode(problem)) ?? Data(), type: "application/json")
+    }
+  }
+
+  /// Looks at the engine, or takes the last look if that is younger than a quarter of a second: however many pages are
+  /// open, rates are over a sensible time, and the work is bounded.
+  private func look() throws -> (at: Nanoseconds, json: Data) {
+    let firing = alerts()
+    return try state.withLock { state in
+      let time = now()
+      if let last = state.look, time - last.at < 250_000_000 { return last }
+      let reader = try TelemetryReader(path: path)
+      let engine = state.observer.look(reader, now: time)
+      var process = engine.isAlive ? ProcessUse(of: engine.processID, dataDirectory: dataDirectory) : nil
+      if let last = state.process, last.processID == engine.processID {
+        process?.rate(since: last.use, seconds: Double(time - last.at) / 1e9)
+      }
+      state.process = process.map { (time, engine.processID, $0) }
+      let wall = Date().timeIntervalSince1970
+      // What an engine left that is gone is no history.
+      let sample = engine.isAlive ? MonitorHistory.sample(engine, process) : [:]
+      let json = try Self.encoder.encode(
+        Look(at: wall, engine: engine, process: process, alerts: firing, sample: sample))
+      state.sample = (time, wall, sample)
+      state.look = (time, json)
+      return (time, json)
+    }
+  }
+
+  /// Once a second: adds a row to the history, if there is an engine to look at.
+  private func sample() {
+    guard (try? look()) != nil else { return }
+    state.withLock { state in
+      guard let sample = state.sample, !sample.values.isEmpty else { return }
+      state.history.append(sample.values, at: sample.wall)
+    }
+  }
+
+  private func history() -> Data { state.withLock { $0.history.json() } }
+
+  private static var encoder: JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    return encoder
   }
 }

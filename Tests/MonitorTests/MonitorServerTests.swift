@@ -12,24 +12,50 @@ import Testing
     var writer = try TelemetryWriter(path: file, name: "mm", bootEpoch: 7, now: TelemetrySnapshot.monotonicNow)
     guard var lane = writer.openLane(0, name: "thalex", now: TelemetrySnapshot.monotonicNow) else { throw NoLane() }
     lane.add(3, to: .fills)
-    lane.span(.turn)[0] = 5
+    LatencyHistogram.record(5_000, in: lane.span(.turn).baseAddress!.assumingMemoryBound(to: apus_histogram.self))
+    let alert = MonitorAlert(name: "ApusHalted", severity: "critical", since: 5, text: "level 3", runbook: "here")
     let server = try MonitorServer(
-      path: file, port: 0, staleAfter: 600_000_000_000,
-      summarize: { memory in
-        memory[0] == 0 ? nil : PrometheusText.SpanSummary(count: UInt64(memory[0]), sum: 0, quantiles: [])
-      })
+      path: file, address: ListenAddress(port: 0), staleAfter: 600_000_000_000, alerts: { [alert] })
     try await serving(server) { port in
       let metrics = try await get("/metrics", port: port)
       #expect(metrics.status == 200)
       #expect(metrics.head.lowercased().contains("content-type: \(PrometheusText.contentType)"))
       #expect(metrics.body.contains("apus_fills_total{lane=\"thalex\"} 3\n"))
       #expect(metrics.body.contains("apus_engine_alive 1\n"))
-      #expect(metrics.body.contains("apus_span_seconds_count{lane=\"thalex\",span=\"turn\"} 5\n"))
-      #expect(!metrics.body.contains("span=\"book\""))
+      #expect(metrics.body.contains("apus_span_seconds_count{lane=\"thalex\",span=\"turn\"} 1\n"))
+      #expect(metrics.body.contains("apus_thread_cpu_seconds_total{"))
       let health = try await get("/healthz", port: port)
       #expect(health.status == 200 && health.body == "ok\n")
       let index = try await get("/", port: port)
-      #expect(index.status == 200 && index.body.contains("/metrics") && index.body.contains("/healthz"))
+      #expect(index.status == 200 && index.body.contains("<!doctype html>"))
+      for address in index.body.matches(of: /(?:src|href)="([^"]*)"/).map(\.1) {
+        #expect(
+          address.hasPrefix("/") || address.hasPrefix("#") || address == "data:,", "fetched from elsewhere: \(address)")
+      }
+      #expect(!index.body.contains("http://") && !index.body.contains("https://"))
+      struct View: Decodable {
+        struct Engine: Decodable { var name: String }
+        var engine: Engine
+        var alerts: [MonitorAlert]
+        var sample: [String: Double]
+      }
+      let view = try await get("/api/view", port: port)
+      let shown = try JSONDecoder().decode(View.self, from: Data(view.body.utf8))
+      #expect(view.status == 200 && shown.engine.name == "mm" && shown.alerts == [alert])
+      #expect(shown.sample["thalex/fills"] == 0 && shown.sample["process/resident"] != nil)
+      let history = try await get("/api/history", port: port)
+      #expect(history.status == 200 && history.body.contains("\"thalex\\/orders_live\":[0"), "\(history.body)")
+      for page in ["/", "/metrics", "/api/view", "/api/history", "/healthz"] {
+        let answer = try await get(page, port: port, method: "HEAD")
+        #expect(answer.status == 200 && answer.body.isEmpty && answer.head.lowercased().contains("content-length: "))
+        for header in [
+          "Cache-Control: no-store", "X-Content-Type-Options: nosniff", "default-src 'self' 'unsafe-inline'",
+        ] {
+          #expect(answer.head.contains(header))
+        }
+        let post = try await get(page, port: port, method: "POST")
+        #expect(post.status == 405 && post.head.contains("Allow: GET, HEAD"))
+      }
       #expect(try await get("/other", port: port).status == 404)
     }
   }
@@ -39,7 +65,10 @@ import Testing
   {
     let directory = try MonitorDirectory()
     let file = directory.file
-    try await serving(try MonitorServer(path: file, port: 0, staleAfter: 600_000_000_000)) { port in
+    try await serving(try MonitorServer(path: file, address: ListenAddress(port: 0), staleAfter: 600_000_000_000)) {
+      port in
+      let view = try await get("/api/view", port: port)
+      #expect(view.status == 503 && view.body.contains("could not read the telemetry file"))
       for page in ["/metrics", "/healthz"] {
         let answer = try await get(page, port: port)
         #expect(answer.status == 503)
@@ -55,6 +84,60 @@ import Testing
       #expect(try await get("/metrics", port: port).body.contains("name=\"two\""))
       let level = second.requestedStop
       #expect(level == .none)
+    }
+  }
+
+  @Test func `R57 with a token nothing is told without it, and without one only to requests for this machine`()
+    async throws
+  {
+    let directory = try MonitorDirectory()
+    let file = directory.file
+    let writer = try TelemetryWriter(path: file, name: "mm", bootEpoch: 7, now: TelemetrySnapshot.monotonicNow)
+    let secret = "0123456789abcdef"
+    try await serving(
+      try MonitorServer(
+        path: file, address: ListenAddress(port: 0), token: secret, staleAfter: 600_000_000_000)
+    ) { port in
+      for page in ["/metrics", "/api/view", "/api/history", "/healthz", "/other"] {
+        for header in [
+          "", "Authorization: Bearer \(secret)0", "Authorization: Bearer ", "Authorization: Basic \(secret)",
+        ] {
+          let answer = try await get(page, port: port, header: header)
+          #expect(answer.status == 401 && answer.head.contains("WWW-Authenticate: Bearer"), "\(page) \(header)")
+          #expect(!answer.body.contains("mm") && !answer.body.contains(secret))
+        }
+        let answer = try await get(page, port: port, header: "Authorization: Bearer \(secret)")
+        #expect(answer.status == (page == "/other" ? 404 : 200))
+      }
+      // The page itself holds nothing of the engine; it asks for the token.
+      let page = try await get("/", port: port)
+      #expect(page.status == 200 && !page.body.contains(secret))
+    }
+    try await serving(try MonitorServer(path: file, address: ListenAddress(port: 0), staleAfter: 600_000_000_000)) {
+      port in
+      for host in ["127.0.0.1", "127.0.0.1:\(port)", "localhost:9464", "[::1]:80", "[::1]"] {
+        let answer = try await get("/metrics", port: port, host: host)
+        #expect(answer.status == 200, "\(host)")
+      }
+      for host in ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "127.evil.example:80", "localhost.x"] {
+        let answer = try await get("/metrics", port: port, host: host)
+        #expect(answer.status == 421, "\(host)")
+      }
+    }
+    let level = writer.requestedStop
+    #expect(level == .none)
+  }
+
+  @Test func `addresses to listen on are read whole or not at all`() throws {
+    #expect(ListenAddress("127.0.0.1:9464") == ListenAddress(port: 9464))
+    #expect(ListenAddress("localhost:1")?.isLoopback == true)
+    let six = try #require(ListenAddress("[::1]:80"))
+    #expect(six.isIPv6 && six.isLoopback && "\(six)" == "[::1]:80")
+    let open = try #require(ListenAddress("0.0.0.0:9464"))
+    #expect(!open.isLoopback && !open.isIPv6)
+    #expect(ListenAddress("[::]:80")?.isLoopback == false)
+    for wrong in ["", "9464", ":9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000", "host:80", "127.0.0.1:80x"] {
+      #expect(ListenAddress(wrong) == nil, "\(wrong)")
     }
   }
 
@@ -97,10 +180,13 @@ import Testing
 }
 
 /// One GET over a plain socket, off the cooperative threads; five seconds at most for each step.
-private func get(_ page: String, port: UInt16) async throws -> (status: Int, head: String, body: String) {
+private func get(
+  _ page: String, port: UInt16, method: String = "GET", host: String = "localhost", header: String = ""
+) async throws -> (status: Int, head: String, body: String) {
   let answer = try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<String, any Error>) in
     Thread.detachNewThread {
-      let request = "GET \(page) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+      let request =
+        "\(method) \(page) HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\(header.isEmpty ? "" : header + "\r\n")\r\n"
       continuation.resume(with: Result { try exchange(request, port: port) })
     }
   }

@@ -34,6 +34,9 @@ public struct LatencyHistogram: ~Copyable, @unchecked Sendable {
   /// never above `max`. 0 if there are no values.
   public func percentile(_ percent: Double) -> Nanoseconds { unsafe Self.percentile(percent, of: histogram) }
 
+  /// How many values lie in buckets wholly at or below `value`: a cumulative Prometheus bucket.
+  public func count(upTo value: Nanoseconds) -> UInt64 { unsafe Self.count(upTo: value, of: histogram) }
+
   /// Adds what `other` holds.
   public mutating func merge(_ other: borrowing LatencyHistogram) {
     unsafe apus_histogram_merge(histogram, other.histogram)

@@ -90,7 +90,8 @@ public struct TelemetryReader: ~Copyable, @unchecked Sendable {
       heartbeat: unsafe apus_telemetry_lane_heartbeat(lane),
       state: isKnown ? LaneState(rawValue: view.state) : nil, stateSince: view.since_ns,
       cause: hasState ? text(of: &view.cause) : "", counters: counters, instruments: instruments,
-      halt: unsafe haltSnapshot(lane), watchdog: unsafe watchdogSnapshot(lane), events: unsafe events(lane))
+      halt: unsafe haltSnapshot(lane), watchdog: unsafe watchdogSnapshot(lane), events: unsafe events(lane),
+      eventCount: unsafe apus_telemetry_event_count(lane))
   }
 
   private func haltSnapshot(_ lane: OpaquePointer) -> HaltSnapshot? {

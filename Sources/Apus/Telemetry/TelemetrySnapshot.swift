@@ -98,11 +98,13 @@ public struct LaneSnapshot: Equatable, Sendable {
   public var watchdog: WatchdogSnapshot?
   /// The last ones, oldest first.
   public var events: [EventSnapshot]
+  /// Events ever.
+  public var eventCount: UInt64
 
   public init(
     index: Int, name: String, heartbeat: Nanoseconds, state: LaneState?, stateSince: Nanoseconds, cause: String,
     counters: [CounterSnapshot], instruments: [InstrumentSnapshot], halt: HaltSnapshot? = nil,
-    watchdog: WatchdogSnapshot? = nil, events: [EventSnapshot] = []
+    watchdog: WatchdogSnapshot? = nil, events: [EventSnapshot] = [], eventCount: UInt64 = 0
   ) {
     self.index = index
     self.name = name
@@ -115,6 +117,7 @@ public struct LaneSnapshot: Equatable, Sendable {
     self.halt = halt
     self.watchdog = watchdog
     self.events = events
+    self.eventCount = eventCount
   }
 
   /// The value of a counter that this program knows; 0 in a file that lacks it.
