@@ -7,6 +7,7 @@ import Foundation
 /// Serves an engine's telemetry file over HTTP, from a process of its own.
 ///
 /// - `/metrics`: Prometheus text; 503 and the reason if the file cannot be read.
+/// - `/alerts`: the alerts that hold, as JSON.
 /// - `/healthz`: 200 while the engine and its lanes give signs of life, else 503 and the reason.
 /// - `/`: a page that points to the two.
 ///
@@ -19,6 +20,7 @@ public final class MonitorServer: Sendable {
   private let staleAfter: Nanoseconds
   private let now: @Sendable () -> Nanoseconds
   private let summarize: SpanSummarizer?
+  private let alerts: @Sendable () -> [AlertView]
   private let server: HTTPServer
 
   /// - Parameters:
@@ -27,15 +29,17 @@ public final class MonitorServer: Sendable {
   ///   - staleAfter: The age at which a heartbeat counts as missing.
   ///   - now: CLOCK_MONOTONIC.
   ///   - summarize: Knows the layout of the spans; without it they are not shown.
+  ///   - alerts: Those that hold now.
   public init(
     path: String, port: UInt16, staleAfter: Nanoseconds = 5_000_000_000,
     now: @escaping @Sendable () -> Nanoseconds = { TelemetrySnapshot.monotonicNow },
-    summarize: SpanSummarizer? = nil
+    summarize: SpanSummarizer? = nil, alerts: @escaping @Sendable () -> [AlertView] = { [] }
   ) throws {
     self.path = path
     self.staleAfter = staleAfter
     self.now = now
     self.summarize = summarize
+    self.alerts = alerts
     // A scrape is one short exchange; nobody else is on this address.
     server = HTTPServer(address: try .inet(ip4: "127.0.0.1", port: port), timeout: 5, logger: .disabled)
   }
@@ -43,6 +47,9 @@ public final class MonitorServer: Sendable {
   /// Serves until it is cancelled or ``stop()`` is called.
   public func run() async throws {
     await server.appendRoute("GET /metrics") { [self] _ in metrics() }
+    await server.appendRoute("GET /alerts") { [self] _ in
+      answer(.ok, AlertText.json(alerts()) + "\n", type: "application/json")
+    }
     await server.appendRoute("GET /healthz") { [self] _ in health() }
     await server.appendRoute("GET /") { [self] _ in
       answer(.ok, "apus monitor of \(path)\n\n/metrics  Prometheus text\n/healthz  200 while the engine is well\n")
@@ -68,7 +75,7 @@ public final class MonitorServer: Sendable {
         guard let summarize else { return nil }
         return unsafe reader.withSpan(lane: lane, span) { unsafe summarize($0) } ?? nil
       }
-      return answer(.ok, text, type: PrometheusText.contentType)
+      return answer(.ok, text + AlertText.metrics(alerts()), type: PrometheusText.contentType)
     } catch {
       return answer(.serviceUnavailable, "\(error)\n")
     }

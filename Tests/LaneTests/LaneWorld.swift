@@ -78,7 +78,7 @@ final class LaneWorld {
 
   init(
     seed: UInt64 = 1, settings: LaneSettings = LaneWorld.settings(), venue configuration: VenueConfiguration? = nil,
-    strategy: (any Strategy)? = nil
+    strategy: (any Strategy)? = nil, journal: consuming JournalWriter? = nil
   ) throws {
     random = TestSupport.SplitMix(seed: seed)
     var configuration = configuration ?? VenueConfiguration()
@@ -91,7 +91,7 @@ final class LaneWorld {
       labelPrefix: settings.labelPrefix, label: settings.label,
       deadManSeconds: settings.cancelOnDisconnectSeconds)
     let clock = Clock()
-    let output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: nil))
+    let output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: journal))
     lane = try Lane(
       settings: settings, adapter: adapter, output: output,
       makeToken: { clock.token(base: configuration.wallClockBase) },
@@ -407,6 +407,17 @@ final class LaneWorld {
       toLane.removeFirst()
       parcel.bytes.withUnsafeBytes { lane.receive($0, now: now) }
     }
+  }
+
+  /// Shows the lane in a telemetry file, as its runner does a few times a second.
+  func show(in telemetry: inout LaneTelemetry) {
+    lane.core.acks.span = telemetry.acknowledgeSpan
+    while !telemetry.publish(&lane, error: "", now: now) {}
+  }
+
+  /// The venue grants so many order messages a second.
+  func grant(messages: Int64) throws {
+    lane.orderBudget = TokenBucket(try BucketRate(capacity: messages, tokensPerSecond: messages))
   }
 
   // MARK: - Looking

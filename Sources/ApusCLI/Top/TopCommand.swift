@@ -64,7 +64,7 @@ struct TopCommand: ParsableCommand {
     _ = observer.look(reader)
     // Rates need two looks.
     usleep(useconds_t(min(interval, 1000)) * 1000)
-    let view = observer.look(reader)
+    let view = AlertWatch(path: path).look(observer.look(reader))
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
