@@ -91,7 +91,10 @@ let package = Package(
       swiftSettings: swiftSettings),
     .testTarget(
       name: "MonitorTests",
-      dependencies: ["ApusMonitor", "Apus", "CSupport", .product(name: "FlyingFox", package: "FlyingFox")],
+      dependencies: [
+        "ApusMonitor", "Apus", "CSupport", .product(name: "FlyingFox", package: "FlyingFox"),
+        .product(name: "FlyingSocks", package: "FlyingFox"),
+      ],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "EndToEndTests", dependencies: ["Apus", "ApusExchange", "ApusCLI", "CSupport", "OwnStrategy"],

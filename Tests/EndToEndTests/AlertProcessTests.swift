@@ -1,4 +1,5 @@
 import Apus
+import CSupport
 import Foundation
 import Testing
 

@@ -416,7 +416,7 @@ final class LaneWorld {
   }
 
   /// The venue grants so many order messages a second.
-  func grant(messages: Int64) throws {
+  func grant(messages: Int) throws {
     lane.orderBudget = TokenBucket(try BucketRate(capacity: messages, tokensPerSecond: messages))
   }
 

@@ -232,14 +232,14 @@ import Testing
   @Test func `the host's memory, disk and descriptors are judged, and missing facts are no alert`() throws {
     var engine = AlertEngine()
     var now: Nanoseconds = 0
-    func look(_ host: HostFacts, seconds: Int = 10) -> Set<String> {
+    func look(_ host: HostHeadroom, seconds: Int = 10) -> Set<String> {
       for _ in 0..<seconds {
         now += 1_000_000_000
         _ = engine.step(AlertInputs(now: now, wall: now, view: Self.view([Self.lane("a")]), host: host))
       }
       return Set(engine.active(now: now).map { "\($0.name) \($0.subject ?? "-")" })
     }
-    var host = HostFacts()
+    var host = HostHeadroom()
     #expect(look(host) == [])
     host.residentBytes = 95
     host.memoryLimitBytes = 100

@@ -1,5 +1,6 @@
 import Apus
 import FlyingFox
+import FlyingSocks
 import Foundation
 import Testing
 
@@ -125,10 +126,10 @@ import Testing
   @Test func `what the receiver refuses, and redirects, are not tried again`() async throws {
     let directory = try MonitorDirectory()
     let key = try keyFile(directory)
-    let answers = { (count: Int) in
+    let answers = { @Sendable (count: Int) -> HTTPResponse in
       count == 1
         ? HTTPResponse(statusCode: .unauthorized)
-        : HTTPResponse(statusCode: .temporaryRedirect, headers: [.location: "/hook/other"])
+        : HTTPResponse(statusCode: .temporaryRedirect, headers: HTTPHeaders([.location: "/hook/other"]))
     }
     try await receiving(answers) { url, received in
       let dispatcher = AlertDispatcher([try WebhookRoute(url: url, keyFile: key)], retry: .init(first: 5))

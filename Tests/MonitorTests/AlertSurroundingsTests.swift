@@ -1,4 +1,5 @@
 import Apus
+import CSupport
 import Foundation
 import Testing
 
@@ -9,7 +10,6 @@ import Testing
   /// Looks of a service on a clock of the test's own, which begins now.
   private final class Watch {
     let service: AlertService
-    let log = ToldLines()
     private var now = TelemetrySnapshot.monotonicNow
 
     init(_ path: String, rules: String = "") throws {
@@ -56,7 +56,7 @@ import Testing
 
   /// An alert of the host on the facts of this very process.
   private func expectFires(
-    _ name: String, bound: String, facts: () -> HostFacts, cause: () throws -> Void, end: () throws -> Void
+    _ name: String, bound: String, facts: () -> HostHeadroom, cause: () throws -> Void, end: () throws -> Void
   ) throws {
     let file = try AlertFile.parse(
       "rules: {\(name): {bound: \(bound), for_s: 0, clear: \(bound), clear_for_s: 0}}", shapes: AlertRule.shapes)
@@ -78,13 +78,13 @@ import Testing
   @Test func `ApusFilesLow: descriptors are opened and closed`() throws {
     let directory = try MonitorDirectory()
     let id = Int64(getpid())
-    let before = HostFacts.read(processID: id, directory: directory.path)
+    let before = HostHeadroom.read(processID: id, directory: directory.path)
     let (open, limit) = (try #require(before.filesOpen), try #require(before.filesLimit))
     try #require(open + 300 < limit)
     var files: [Int32] = []
     try expectFires(
       "ApusFilesLow", bound: decimal(Double(open + 150) / Double(limit)),
-      facts: { HostFacts.read(processID: id, directory: directory.path) },
+      facts: { HostHeadroom.read(processID: id, directory: directory.path) },
       cause: { files = (0..<300).map { _ in Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC) } },
       end: { files.forEach { close($0) } })
   }
@@ -92,34 +92,36 @@ import Testing
   @Test func `ApusMemoryHigh: memory is used and given back`() throws {
     let directory = try MonitorDirectory()
     let id = Int64(getpid())
-    let before = HostFacts.read(processID: id, directory: directory.path)
+    let before = HostHeadroom.read(processID: id, directory: directory.path)
     let (used, limit) = (try #require(before.residentBytes), try #require(before.memoryLimitBytes))
     let size = 512 << 20
     var memory: UnsafeMutableRawPointer?
     try expectFires(
       "ApusMemoryHigh", bound: decimal(Double(Int(used) + size / 2) / Double(limit)),
       facts: {
-        var facts = HostFacts.read(processID: id, directory: directory.path)
+        var facts = HostHeadroom.read(processID: id, directory: directory.path)
         facts.availableBytes = nil
         return facts
       },
       cause: {
-        memory = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        memset(memory, 1, size)
+        let mapped = try #require(mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
+        try #require(mapped != MAP_FAILED)
+        memset(mapped, 1, size)
+        memory = mapped
       },
       end: { munmap(memory, size) })
   }
 
   @Test func `ApusDiskLow: a file takes the space and is removed`() throws {
     let directory = try MonitorDirectory()
-    let before = HostFacts.read(processID: 0, directory: directory.path)
+    let before = HostHeadroom.read(processID: 0, directory: directory.path)
     let free = try #require(before.diskFreeBytes)
     let size = 768 << 20
     try #require(free > 2 * UInt64(size), "this test needs 1.5 GiB of disk")
     let path = directory.path + "/ballast"
     try expectFires(
       "ApusDiskLow", bound: "\(Int(free) - size / 2)",
-      facts: { HostFacts.read(processID: 0, directory: directory.path) },
+      facts: { HostHeadroom.read(processID: 0, directory: directory.path) },
       cause: {
         let file = Glibc.open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
         #expect(posix_fallocate(file, 0, off_t(size)) == 0)

@@ -116,7 +116,7 @@ public struct AlertRule: Sendable {
       advice: "Look for what took its core (pidstat -w, dmesg); apus resume lets go of the watchdog's latch."),
     AlertRule(
       name: "ApusBudgetLow", severity: .warn, unit: .share, measure: "order messages left, of those of one second",
-      firesAbove: false, bound: 0.05, clear: 0.2, hold: 30, repeatAfter: 1800, summary: "the message budget is used up",
+      firesAbove: false, bound: 0.02, clear: 0.1, hold: 30, repeatAfter: 1800, summary: "the message budget is used up",
       advice: "Quotes wait meanwhile; see in apus top what it is spent on, and quote fewer levels or wider tolerances."),
     AlertRule(
       name: "ApusLoss", severity: .page, unit: .money, measure: "loss of a lane since the engine's start, after fees",

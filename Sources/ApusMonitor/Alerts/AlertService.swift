@@ -85,7 +85,7 @@ public final class AlertService: Sendable {
     return work.engine.step(
       AlertInputs(
         now: now, wall: wallNow, view: view, problem: problem,
-        host: HostFacts.read(processID: view.map { $0.isAlive ? $0.processID : 0 } ?? 0, directory: directory),
+        host: HostHeadroom.read(processID: view.map { $0.isAlive ? $0.processID : 0 } ?? 0, directory: directory),
         routeFaults: faults))
   }
 }

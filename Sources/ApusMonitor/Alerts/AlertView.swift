@@ -87,11 +87,11 @@ public struct AlertInputs: Sendable {
   /// `nil`: it could not be read, and `problem` says why.
   public var view: EngineView?
   public var problem: String
-  public var host: HostFacts
+  public var host: HostHeadroom
   public var routeFaults: [AlertRouteFault]
 
   public init(
-    now: Nanoseconds, wall: Int64, view: EngineView?, problem: String = "", host: HostFacts = HostFacts(),
+    now: Nanoseconds, wall: Int64, view: EngineView?, problem: String = "", host: HostHeadroom = HostHeadroom(),
     routeFaults: [AlertRouteFault] = []
   ) {
     self.now = now
@@ -115,7 +115,7 @@ public struct AlertRouteFault: Equatable, Sendable {
 }
 
 /// What the host has left for an engine; what is not known is absent.
-public struct HostFacts: Equatable, Sendable {
+public struct HostHeadroom: Equatable, Sendable {
   /// Of the engine's process, and what it may have by its control group or else the machine.
   public var residentBytes: UInt64?
   public var memoryLimitBytes: UInt64?

@@ -15,7 +15,7 @@ public final class AlertWatch {
   /// The view with the alerts that hold.
   public func look(_ view: EngineView, now: Nanoseconds = TelemetrySnapshot.monotonicNow) -> EngineView {
     var view = view
-    let host = HostFacts.read(processID: view.isAlive ? view.processID : 0, directory: directory)
+    let host = HostHeadroom.read(processID: view.isAlive ? view.processID : 0, directory: directory)
     _ = engine.step(AlertInputs(now: now, wall: AlertService.wallNow, view: view, host: host))
     view.alerts = engine.active(now: now)
     return view

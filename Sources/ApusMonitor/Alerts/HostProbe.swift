@@ -1,9 +1,9 @@
 import Foundation
 
-extension HostFacts {
+extension HostHeadroom {
   /// What the host has left for the engine `processID` whose files are in `directory`. Cold; some dozen system calls.
-  public static func read(processID: Int64, directory: String) -> HostFacts {
-    var facts = HostFacts()
+  public static func read(processID: Int64, directory: String) -> HostHeadroom {
+    var facts = HostHeadroom()
     facts.dataDirectory = directory
     var space = statvfs()
     if statvfs(directory, &space) == 0 { facts.diskFreeBytes = UInt64(space.f_bavail) * UInt64(space.f_frsize) }
