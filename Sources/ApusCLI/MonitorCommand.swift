@@ -31,7 +31,7 @@ struct MonitorCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let file = try alertFile()
+    let file = try alertFile(alerts)
     let rules = AlertRule.rules(file)
     guard !explainAlerts, let telemetry else { return say(AlertRule.table(rules).joined(separator: "\n")) }
     do {
@@ -47,15 +47,6 @@ struct MonitorCommand: AsyncParsableCommand {
     }
   }
 
-  private func alertFile() throws -> AlertFile {
-    guard let alerts else { return AlertFile() }
-    do {
-      return try AlertFile.load(path: alerts, shapes: AlertRule.shapes)
-    } catch {
-      throw Exit.fail(Exit.configuration, "\(error)")
-    }
-  }
-
   /// Quantiles of one mapped histogram.
   @Sendable static func summary(_ memory: UnsafeRawBufferPointer) -> PrometheusText.SpanSummary? {
     guard memory.count >= LatencyHistogram.byteCount, let start = memory.baseAddress else { return nil }
@@ -67,5 +58,15 @@ struct MonitorCommand: AsyncParsableCommand {
     }
     return PrometheusText.SpanSummary(
       count: count, sum: Nanoseconds(clamping: LatencyHistogram.sum(of: histogram)), quantiles: quantiles)
+  }
+}
+
+/// What a file says of alerts; without one, what holds without a file.
+func alertFile(_ path: String?) throws -> AlertFile {
+  guard let path else { return AlertFile() }
+  do {
+    return try AlertFile.load(path: path, shapes: AlertRule.shapes)
+  } catch {
+    throw Exit.fail(Exit.configuration, "\(error)")
   }
 }

@@ -173,8 +173,8 @@ import Testing
     }
     #expect(told([(10, 7, 1000, 1)]) == [], "what was before the first look of an old engine is not told")
     #expect(told([(2, 7, 10, 1)]) == ["fired at 2"], "a young one's is")
-    // The gap at 12 leaves the window of 60 s, and five seconds later it clears.
-    #expect(told([(10, 7, 1000, 1), (100, 8, 1010, 1)]) == ["fired at 12", "cleared at 76"])
+    // The gap at 12 leaves the window of 60 s at 72, and five seconds later it clears.
+    #expect(told([(10, 7, 1000, 1), (100, 8, 1010, 1)]) == ["fired at 12", "cleared at 77"])
     #expect(told([(10, 7, 1000, 1), (10, 0, 1, 2)]) == [])
   }
 

@@ -27,6 +27,10 @@ struct TopCommand: ParsableCommand {
   @Option(help: "Milliseconds between two pictures, 50 to 10000.")
   var interval = 500
 
+  @Option(
+    help: ArgumentHelp("Bounds of alerts, as apus monitor takes them.", valueName: "file"), completion: .file())
+  var alerts: String?
+
   func validate() throws {
     if json, !once { throw ValidationError("--json goes with --once") }
     if !(50...10_000).contains(interval) { throw ValidationError("--interval must be from 50 to 10000") }
@@ -38,7 +42,7 @@ struct TopCommand: ParsableCommand {
     guard var terminal = RawTerminal() else {
       throw Exit.fail(Exit.system, "apus top needs a terminal; use --once, or --once --json, in a script")
     }
-    var session = TopSession(path: path)
+    var session = TopSession(path: path, rules: try AlertRule.rules(alertFile(alerts)))
     let environment = ProcessInfo.processInfo.environment
     let inColour = environment["NO_COLOR"] == nil && environment["TERM"] != "dumb"
     while !terminal.isEnding {
@@ -64,7 +68,7 @@ struct TopCommand: ParsableCommand {
     _ = observer.look(reader)
     // Rates need two looks.
     usleep(useconds_t(min(interval, 1000)) * 1000)
-    let view = AlertWatch(path: path).look(observer.look(reader))
+    let view = AlertWatch(path: path, rules: try AlertRule.rules(alertFile(alerts))).look(observer.look(reader))
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys]

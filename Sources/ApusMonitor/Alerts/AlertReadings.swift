@@ -294,7 +294,9 @@ struct AlertMeasurement {
   }
 
   private func unprotected(_ shown: EngineView.Instrument) -> (value: Double, found: String)? {
-    let isHit = shown.fills > 0 && shown.block == QuotingBlock.protection.text
-    return (isHit ? 1 : 0, shown.block ?? "")
+    // The file keeps the beginning of the text.
+    let block = shown.block ?? ""
+    let isHit = shown.fills > 0 && block.count > 20 && QuotingBlock.protection.text.hasPrefix(block)
+    return (isHit ? 1 : 0, block)
   }
 }
