@@ -42,6 +42,8 @@ struct MonitorCommand: AsyncParsableCommand {
       let watching = Task { await service.run() }
       defer { watching.cancel() }
       try await server.run()
+    } catch let error as AlertRouteError {
+      throw Exit.fail(Exit.configuration, "\(error)")
     } catch {
       throw Exit.fail(Exit.system, "\(error)")
     }

@@ -70,6 +70,13 @@ import Testing
     try TelemetryControl.requestStop(path: desk.telemetry, level: .cancelAll, cause: "a test")
     let halted = try #require(desk.wait("fired ApusHalted", seconds: 10))
     #expect(halted < 2, "from the request to the receipt")
+    let top = try Program("apus", ["top", "--telemetry", desk.telemetry, "--once"])
+    #expect(top.wait() == 0 && top.out.contains("alerts  ") && top.out.contains("ApusHalted (page)"), "\(top.out)")
+    let json = try Program("apus", ["top", "--telemetry", desk.telemetry, "--once", "--json"])
+    #expect(json.wait() == 0)
+    let view = try JSONSerialization.jsonObject(with: Data(json.out.utf8)) as? [String: Any]
+    let names = (view?["alerts"] as? [[String: Any]])?.compactMap { $0["name"] as? String } ?? []
+    #expect(names.contains("ApusHalted"))
     try TelemetryControl.clearStop(path: desk.telemetry)
     _ = desk.wait("cleared ApusHalted", seconds: 10)
 
@@ -133,6 +140,14 @@ import Testing
       "apus", ["monitor", "--telemetry", room.file("t"), "--alerts", room.file("bad.yaml"), "--port", "0"])
     #expect(bad.wait() == 78)
     #expect(bad.err.contains("bad.yaml:1:9: rules.ApusLos is not a key") && bad.err.contains("did you mean ApusLoss?"))
+    // Nor does a key that others may read.
+    try room.write("0123456789abcdef0123456789abcdef", to: "webhook.key", mode: 0o644)
+    try room.write(
+      "routes: {webhook_url: 'http://127.0.0.1:1/', webhook_key_file: '\(room.file("webhook.key"))'}", to: "open.yaml")
+    let open = try Program(
+      "apus", ["monitor", "--telemetry", room.file("t"), "--alerts", room.file("open.yaml"), "--port", "0"])
+    #expect(open.wait() == 78)
+    #expect(open.err.contains("chmod 600") && !open.err.contains("0123456789abcdef"))
   }
 
   @Test func `the article shows the code that the receiver runs`() throws {

@@ -153,6 +153,21 @@ import Testing
     #expect(engine.active(now: now).isEmpty)
   }
 
+  @Test func `a lane that still prepares itself is not silent, unless it takes too long`() throws {
+    var engine = AlertEngine()
+    var told: [String] = []
+    for second in 1...20 as ClosedRange<Int64> {
+      var lane = Self.lane("a")
+      lane.state = "connecting"
+      lane.heartbeatAge = Double(second)
+      let view = Self.view([lane], uptime: Double(second) + 0.1)
+      told += engine.step(AlertInputs(now: second * 1_000_000_000, wall: 0, view: view)).map {
+        "\($0.alert.name) at \(second)"
+      }
+    }
+    #expect(told == ["ApusLaneSilent at 16"])
+  }
+
   @Test func `increases count over their window, from zero in a young engine, and not across a restart`() throws {
     let rules = AlertRule.standard.filter { $0.name == "ApusStreamGap" }
     func told(_ looks: [(seconds: Int, gaps: UInt64, uptime: Double, epoch: UInt64)]) -> [String] {

@@ -105,6 +105,18 @@ import Testing
     }
   }
 
+  @Test func `the condition of every rule is caused by a test`() throws {
+    let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    let text = try [
+      "LaneTests/AlertConditionTests", "MonitorTests/AlertSurroundingsTests", "MonitorTests/AlertRouteTests",
+      "EndToEndTests/AlertProcessTests",
+    ].map { try String(contentsOf: tests.appendingPathComponent("\($0).swift"), encoding: .utf8) }.joined()
+    let titles = text.split(separator: "\n").filter { $0.contains("@Test func `") }.joined(separator: "\n")
+    for rule in AlertRule.standard {
+      #expect(titles.contains("\(rule.name)") && text.components(separatedBy: rule.name).count > 2, "\(rule.name)")
+    }
+  }
+
   @Test func `the article's table is that of the rules`() throws {
     let lines = try Self.article("Alerts").split(separator: "\n").map(String.init)
     let table = AlertRule.table(AlertRule.standard)

@@ -87,6 +87,8 @@ struct AlertMeasurement {
 
   /// A heartbeat this old says that the rest of the lane is old too.
   static let silence = 2.0
+  /// So long a lane may take from the engine's start to its first turn.
+  static let preparation = 15.0
   /// Frames a second below which a lane is too quiet to tell that it got quieter.
   static let leastFrames = 1.0
   /// A lane with more instruments than these is judged as one.
@@ -127,10 +129,12 @@ struct AlertMeasurement {
       ]
     case "ApusLaneSilent":
       guard view.isAlive else { return nil }
-      return view.lanes.filter { $0.state != "stopped" }.map {
-        AlertReading(
-          lane: $0.name, value: $0.heartbeatAge,
-          found: "nothing for \(TopScreen.time($0.heartbeatAge)), process \(view.processID) exists")
+      return view.lanes.filter { $0.state != "stopped" }.map { lane in
+        // One that has not turned yet still prepares itself.
+        let hasBegun = view.uptime - lane.heartbeatAge > 1
+        return AlertReading(
+          lane: lane.name, value: lane.heartbeatAge, bound: hasBegun ? nil : max(rule.bound, Self.preparation),
+          found: "nothing for \(TopScreen.time(lane.heartbeatAge)), process \(view.processID) exists")
       }
     default:
       return view.lanes.filter { isTold($0) && $0.state != "stopped" }.flatMap { readings(rule, $0, view) }
