@@ -22,6 +22,8 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     // The monitor's HTTP server: small, and without a tree of dependencies of its own.
     .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.0"),
+    // The log that alerts go to: what other Swift programs log through, so that their handlers fit.
+    .package(url: "https://github.com/apple/swift-log", from: "1.12.0"),
   ],
   targets: [
     // The hot path in C: rings, buckets, slab, books, sockets, framing, scanning, mapped files.
@@ -55,7 +57,7 @@ let package = Package(
       name: "ApusMonitor",
       dependencies: [
         "Apus", "CSupport", .product(name: "FlyingFox", package: "FlyingFox"),
-        .product(name: "FlyingSocks", package: "FlyingFox"),
+        .product(name: "FlyingSocks", package: "FlyingFox"), .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: swiftSettings
     ),
@@ -89,10 +91,16 @@ let package = Package(
     .testTarget(
       name: "ExchangeTests", dependencies: ["ApusExchange", "Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(
-      name: "LaneTests", dependencies: ["Apus", "ApusExchange", "CSupport", "TestSupport"], swiftSettings: swiftSettings
-    ),
+      name: "LaneTests", dependencies: ["Apus", "ApusExchange", "ApusMonitor", "CSupport", "TestSupport"],
+      swiftSettings: swiftSettings),
     .testTarget(name: "HostTests", dependencies: ["ApusHost", "Apus", "CSupport"], swiftSettings: swiftSettings),
-    .testTarget(name: "MonitorTests", dependencies: ["ApusMonitor", "Apus", "CSupport"], swiftSettings: swiftSettings),
+    .testTarget(
+      name: "MonitorTests",
+      dependencies: [
+        "ApusMonitor", "Apus", "CSupport", .product(name: "FlyingFox", package: "FlyingFox"),
+        .product(name: "FlyingSocks", package: "FlyingFox"),
+      ],
+      swiftSettings: swiftSettings),
     .testTarget(
       name: "EndToEndTests", dependencies: ["Apus", "ApusExchange", "ApusCLI", "CSupport", "OwnStrategy"],
       exclude: ["python"],

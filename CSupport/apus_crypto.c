@@ -11,6 +11,7 @@
 #include <openssl/encoder.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
@@ -318,6 +319,17 @@ int apus_base64url_decode(const uint8_t *text, size_t count, uint8_t *out, size_
         }
     }
     return (bits & ((1u << held) - 1)) != 0 ? -EINVAL : (int)written;
+}
+
+int apus_hmac_sha256(const uint8_t *key, size_t key_count, const uint8_t *bytes, size_t count, uint8_t *out)
+{
+    if (key_count > INT_MAX) {
+        return -EINVAL;
+    }
+    unsigned int written = 0;
+    const bool done = HMAC(EVP_sha256(), key, (int)key_count, bytes, count, out, &written) != NULL;
+    ERR_clear_error();
+    return done && written == APUS_HMAC_SHA256_BYTES ? 0 : -EIO;
 }
 
 int apus_random(uint8_t *out, size_t count)

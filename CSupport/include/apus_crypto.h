@@ -55,6 +55,11 @@ bool apus_verifying_key_accepts(const apus_verifying_key *APUS_NONNULL key, apus
 int apus_base64url_encode(const uint8_t *APUS_NULLABLE bytes, size_t count, uint8_t *APUS_NONNULL out, size_t capacity);
 int apus_base64url_decode(const uint8_t *APUS_NULLABLE text, size_t count, uint8_t *APUS_NONNULL out, size_t capacity);
 
+/* HMAC (RFC 2104) with SHA-256. 0, or -EIO if the library failed, or -EINVAL for a key of more than INT_MAX bytes. */
+#define APUS_HMAC_SHA256_BYTES 32
+int apus_hmac_sha256(const uint8_t *APUS_NONNULL key, size_t key_count, const uint8_t *APUS_NONNULL bytes,
+                     size_t count, uint8_t *APUS_NONNULL out);
+
 /* Cryptographically secure. 0, or -EIO if the system has no entropy. */
 int apus_random(uint8_t *APUS_NONNULL out, size_t count);
 

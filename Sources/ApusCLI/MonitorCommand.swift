@@ -5,14 +5,21 @@ import ArgumentParser
 struct MonitorCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "monitor",
-    abstract: "Serve an engine's telemetry: a dashboard for people, and metrics for Prometheus.",
+    abstract: "Serve an engine's telemetry: a dashboard for people, metrics for Prometheus, and alerts.",
     discussion: """
       A process of its own that reads the engine's telemetry file, which costs the engine nothing. GET / is the \
-      dashboard, /metrics Prometheus text, /healthz 200 while the engine and its lanes beat, else 503; nothing can be \
-      changed through it. It listens on this machine alone unless --listen says otherwise, and then it wants a token.
+      dashboard, /metrics Prometheus text, /healthz 200 while the engine and its lanes beat, else 503; /alerts is what the \
+      alert engine has found, which also goes to the routes of --alerts. Nothing can be changed through it. It listens on \
+      this machine alone unless --listen says otherwise, and then it wants a token.
       """)
 
-  @OptionGroup var engine: EngineChoice
+  @Option(
+    help: "The engine's telemetry file: DATA_DIRECTORY/telemetry. Default: the one of --config.", completion: .file())
+  var telemetry: String?
+
+  @Option(
+    name: .customLong("config"), help: "The configuration file that the engine runs with.", completion: .file())
+  var configPath: String?
 
   @Option(help: "Port on 127.0.0.1.")
   var port: UInt16 = 9464
@@ -28,23 +35,48 @@ struct MonitorCommand: AsyncParsableCommand {
     completion: .file())
   var tokenFile: String?
 
+  @Option(
+    help: ArgumentHelp("Bounds of alerts, and where they go (see the article Alerts).", valueName: "file"),
+    completion: .file())
+  var alerts: String?
+
+  @Flag(help: "List the alerts with their bounds and end.")
+  var explainAlerts = false
+
   private var address: ListenAddress { listen ?? ListenAddress(port: port) }
 
   func validate() throws {
+    if !explainAlerts { try engine.validate() }
     if !address.isLoopback, tokenFile == nil {
       throw ValidationError("\(address) can be reached from elsewhere: --listen there needs --token-file")
     }
   }
 
+  private var engine: EngineChoice {
+    var engine = EngineChoice()
+    engine.telemetry = telemetry
+    engine.configPath = configPath
+    return engine
+  }
+
   func run() async throws {
+    let file = try alertFile(alerts)
+    let rules = AlertRule.rules(file)
+    guard !explainAlerts else { return say(AlertRule.table(rules).joined(separator: "\n")) }
     let path = try engine.path()
     let token = try tokenFile.map(Self.token)
     do {
-      let server = try MonitorServer(path: path, address: address, token: token)
+      let routes = try file.routes.routes { say("apus: alert \($0)") }
+      let service = AlertService(path: path, rules: rules, dispatcher: AlertDispatcher(routes))
+      let server = try MonitorServer(path: path, address: address, token: token, alerts: { service.active })
       async let serving: Void = server.run()
       let port = try await server.waitUntilListening()
       say("apus: serving http://\(ListenAddress(host: address.host, port: port))/ and /metrics; Ctrl-C ends")
+      let watching = Task { await service.run() }
+      defer { watching.cancel() }
       try await serving
+    } catch let error as AlertRouteError {
+      throw Exit.fail(Exit.configuration, "\(error)")
     } catch {
       throw Exit.fail(Exit.system, "could not serve on \(address): \(error)")
     }
@@ -71,4 +103,14 @@ struct MonitorCommand: AsyncParsableCommand {
 
 extension ListenAddress: ExpressibleByArgument {
   public init?(argument: String) { self.init(argument) }
+}
+
+/// What a file says of alerts; without one, what holds without a file.
+func alertFile(_ path: String?) throws -> AlertFile {
+  guard let path else { return AlertFile() }
+  do {
+    return try AlertFile.load(path: path, shapes: AlertRule.shapes)
+  } catch {
+    throw Exit.fail(Exit.configuration, "\(error)")
+  }
 }

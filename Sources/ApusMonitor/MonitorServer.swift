@@ -8,6 +8,7 @@ import Synchronization
 /// Serves an engine's telemetry file over HTTP, from a process of its own. Read-only: GET and HEAD are all it knows.
 ///
 /// - `/metrics`: Prometheus text; 503 and the reason if the file cannot be read.
+/// - `/alerts`: the alerts that hold, as JSON.
 /// - `/healthz`: 200 while the engine and its lanes give signs of life, else 503 and the reason.
 /// - `/`: the dashboard, one page without anything from elsewhere.
 /// - `/api/view`: what the dashboard shows now, as JSON; `/api/history`: its last fifteen minutes, a row a second.
@@ -19,7 +20,7 @@ public final class MonitorServer: Sendable {
   private let token: [UInt8]?
   private let staleAfter: Nanoseconds
   private let now: @Sendable () -> Nanoseconds
-  private let alerts: @Sendable () -> [MonitorAlert]
+  private let alerts: @Sendable () -> [AlertView]
   private let state = Mutex(State())
   private let server: HTTPServer
 
@@ -38,11 +39,11 @@ public final class MonitorServer: Sendable {
   ///     others can reach the address; the caller sees to that.
   ///   - staleAfter: The age at which a heartbeat counts as missing.
   ///   - now: CLOCK_MONOTONIC.
-  ///   - alerts: Those that fire now; called from any thread.
+  ///   - alerts: Those that hold now; called from any thread.
   public init(
     path: String, address: ListenAddress, token: String? = nil, staleAfter: Nanoseconds = 5_000_000_000,
     now: @escaping @Sendable () -> Nanoseconds = { TelemetrySnapshot.monotonicNow },
-    alerts: @escaping @Sendable () -> [MonitorAlert] = { [] }
+    alerts: @escaping @Sendable () -> [AlertView] = { [] }
   ) throws {
     self.path = path
     self.address = address
@@ -113,10 +114,11 @@ public final class MonitorServer: Sendable {
       switch request.path {
       case "/": answer(.ok, MonitorPage.html, type: "text/html; charset=utf-8")
       case "/metrics": metrics()
+      case "/alerts": answer(.ok, AlertText.json(alerts()) + "\n", type: "application/json")
       case "/healthz": health()
       case "/api/view": view()
       case "/api/history": answer(.ok, history(), type: "application/json")
-      default: answer(.notFound, "there are /, /metrics, /healthz, /api/view and /api/history\n")
+      default: answer(.notFound, "there are /, /metrics, /alerts, /healthz, /api/view and /api/history\n")
       }
     return finished(response, request)
   }
@@ -182,10 +184,16 @@ public final class MonitorServer: Sendable {
       let text = PrometheusText.render(snapshot, isAlive: isAlive, process: process, now: now()) { lane, span in
         unsafe reader.withSpan(lane: lane, span) { unsafe PrometheusText.SpanHistogram($0) } ?? nil
       }
-      return answer(.ok, text, type: PrometheusText.contentType)
+      return answer(.ok, text + AlertText.metrics(alerts()), type: PrometheusText.contentType)
     } catch {
       return answer(.serviceUnavailable, "\(error)\n")
     }
+  }
+
+  /// As the page shows them.
+  private func shownAlerts() -> [MonitorAlert] {
+    let wall = Date().timeIntervalSince1970
+    return alerts().map { MonitorAlert($0, at: wall) }
   }
 
   private func health() -> HTTPResponse {
@@ -239,7 +247,7 @@ public final class MonitorServer: Sendable {
     do {
       return answer(.ok, try look().json, type: "application/json")
     } catch {
-      let problem = Problem(error: "\(error)", alerts: alerts())
+      let problem = Problem(error: "\(error)", alerts: shownAlerts())
       return answer(.serviceUnavailable, (try? Self.encoder.encode(problem)) ?? Data(), type: "application/json")
     }
   }
@@ -247,7 +255,7 @@ public final class MonitorServer: Sendable {
   /// Looks at the engine, or takes the last look if that is younger than a quarter of a second: however many pages are
   /// open, rates are over a sensible time, and the work is bounded.
   private func look() throws -> (at: Nanoseconds, json: Data) {
-    let firing = alerts()
+    let firing = shownAlerts()
     return try state.withLock { state in
       let time = now()
       if let last = state.look, time - last.at < 250_000_000 { return last }

@@ -410,6 +410,17 @@ final class LaneWorld {
     }
   }
 
+  /// Shows the lane in a telemetry file, as its runner does a few times a second.
+  func show(in telemetry: inout LaneTelemetry) {
+    lane.core.acks.span = telemetry.acknowledgeSpan
+    while !telemetry.publish(&lane, error: "", now: now) {}
+  }
+
+  /// The venue grants so many order messages a second.
+  func grant(messages: Int) throws {
+    lane.orderBudget = TokenBucket(try BucketRate(capacity: messages, tokensPerSecond: messages))
+  }
+
   // MARK: - Looking
 
   var books: AccountBooks? { venue.books(venue.accountNames.first ?? "") }

@@ -13,7 +13,9 @@ import Testing
     guard var lane = writer.openLane(0, name: "thalex", now: TelemetrySnapshot.monotonicNow) else { throw NoLane() }
     lane.add(3, to: .fills)
     LatencyHistogram.record(5_000, in: lane.span(.turn).baseAddress!.assumingMemoryBound(to: apus_histogram.self))
-    let alert = MonitorAlert(name: "ApusHalted", severity: "critical", since: 5, text: "level 3", runbook: "here")
+    let alert = AlertView(
+      name: "ApusHalted", severity: .page, lane: "thalex", age: 5, value: 3, bound: 0, summary: "halted", found: "level 3",
+      allowed: "none", advice: "Look.", runbook: "here")
     let server = try MonitorServer(
       path: file, address: ListenAddress(port: 0), staleAfter: 600_000_000_000, alerts: { [alert] })
     try await serving(server) { port in
@@ -41,7 +43,13 @@ import Testing
       }
       let view = try await get("/api/view", port: port)
       let shown = try JSONDecoder().decode(View.self, from: Data(view.body.utf8))
-      #expect(view.status == 200 && shown.engine.name == "mm" && shown.alerts == [alert])
+      #expect(view.status == 200 && shown.engine.name == "mm")
+      let told = try #require(shown.alerts.first)
+      #expect(shown.alerts.count == 1 && told.name == "ApusHalted" && told.severity == "page" && told.runbook == "here")
+      #expect(told.text == "halted (lane thalex): level 3; allowed is none. Look.")
+      #expect(abs(Date().timeIntervalSince1970 - 5 - told.since) < 30)
+      let alerts = try await get("/alerts", port: port)
+      #expect(alerts.status == 200 && alerts.body.contains("ApusHalted"))
       #expect(shown.sample["thalex/fills"] == 0 && shown.sample["process/resident"] != nil)
       let history = try await get("/api/history", port: port)
       #expect(history.status == 200 && history.body.contains("\"thalex\\/orders_live\":[0"), "\(history.body)")

@@ -9,6 +9,11 @@ public enum ConfigurationFile {
   ///
   /// - Throws: All problems of the file at once, in the order of its lines (R51); nothing is half loaded.
   public static func load(path: String) throws(ConfigurationError) -> Configuration {
+    return try parse(try content(of: path), path: path)
+  }
+
+  /// The text of the file at `path`.
+  static func content(of path: String) throws(ConfigurationError) -> String {
     let bytes: [UInt8]
     switch read(path) {
     case .success(let content): bytes = content
@@ -28,7 +33,7 @@ public enum ConfigurationFile {
             place: place, key: "", sentence: "this is not UTF-8: save the file in that encoding")
         ])
     }
-    return try parse(text, path: path)
+    return text
   }
 
   /// Reads YAML text; `path` is the name that messages give it.
@@ -39,15 +44,18 @@ public enum ConfigurationFile {
     let configuration = reader.read()
     let checks = ConfigurationChecks(configuration, reader)
     let problems = reader.problems + checks.problems
-    guard problems.isEmpty else {
-      let ordered = problems.enumerated().sorted { left, right in
-        let whole = ConfigurationPlace(line: 0, column: 0)
-        let places = (left.element.place ?? whole, right.element.place ?? whole)
-        return places.0 == places.1 ? left.offset < right.offset : places.0 < places.1
-      }
-      throw ConfigurationError(path: path, problems: ordered.map(\.element))
-    }
+    guard problems.isEmpty else { throw error(path, problems) }
     return configuration
+  }
+
+  /// The problems in the order of their lines.
+  static func error(_ path: String, _ problems: [ConfigurationProblem]) -> ConfigurationError {
+    let ordered = problems.enumerated().sorted { left, right in
+      let whole = ConfigurationPlace(line: 0, column: 0)
+      let places = (left.element.place ?? whole, right.element.place ?? whole)
+      return places.0 == places.1 ? left.offset < right.offset : places.0 < places.1
+    }
+    return ConfigurationError(path: path, problems: ordered.map(\.element))
   }
 
   /// The file that says the same with every key written out, defaults included. Without secrets: a

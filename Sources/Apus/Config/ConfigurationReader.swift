@@ -9,13 +9,13 @@ struct ConfigurationReader {
   private(set) var given: [String: ConfigurationPlace] = [:]
   private let yaml: ConfigurationYAML
 
-  private struct Entry {
+  struct Entry {
     let key: String
     let keyPlace: ConfigurationPlace
     let value: Node
   }
   /// A mapping's entries by key, and the place to name when something is missing.
-  private struct Mapping {
+  struct Mapping {
     var entries: [String: Entry]
     let place: ConfigurationPlace
   }
@@ -105,7 +105,7 @@ struct ConfigurationReader {
   // MARK: Pieces
 
   /// The section under `key`, or `nil` after a report.
-  private mutating func section<Section: DescribedSection>(
+  mutating func section<Section: DescribedSection>(
     _ key: some CodingKey, of parent: Mapping, _ parentPath: String, _: Section.Type
   ) -> (mapping: Mapping, path: String)? {
     let path = Self.join(parentPath, key.stringValue)
@@ -121,7 +121,7 @@ struct ConfigurationReader {
   }
 
   /// Stores the values that are good and reports the others, and the required ones that are missing.
-  private mutating func fill<Section: DescribedSection>(_ section: inout Section, _ mapping: Mapping, _ path: String) {
+  mutating func fill<Section: DescribedSection>(_ section: inout Section, _ mapping: Mapping, _ path: String) {
     for key in Section.keys {
       let keyPath = Self.join(path, key.name)
       guard let entry = mapping.entries[key.name] else {
@@ -152,7 +152,7 @@ struct ConfigurationReader {
   }
 
   /// The entries of a mapping that are known, or `nil` after a report. No value at all is an empty mapping.
-  private mutating func mapping<Section: DescribedSection>(
+  mutating func mapping<Section: DescribedSection>(
     _ node: Node?, _ path: String, _: Section.Type, _ place: ConfigurationPlace, sections: [some CodingKey]
   ) -> Mapping? {
     let name = path.isEmpty ? "the file" : path
@@ -218,16 +218,16 @@ struct ConfigurationReader {
 
   static func join(_ path: String, _ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
 
-  private static func place(_ node: Node) -> ConfigurationPlace {
+  static func place(_ node: Node) -> ConfigurationPlace {
     node.mark.map { ConfigurationPlace($0) } ?? ConfigurationPlace(line: 1, column: 1)
   }
 
-  private static func isNull(_ node: Node) -> Bool {
+  static func isNull(_ node: Node) -> Bool {
     guard case .scalar(let scalar) = node else { return false }
     return scalar.style == .plain && node.tag.rawValue == "tag:yaml.org,2002:null"
   }
 
-  private static func kind(_ node: Node) -> String {
+  static func kind(_ node: Node) -> String {
     switch node {
     case .mapping: "a mapping"
     case .sequence: "a list"

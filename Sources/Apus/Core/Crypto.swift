@@ -171,6 +171,13 @@ public enum Base64URL {
   }
 }
 
+/// HMAC with SHA-256 (RFC 2104) of `bytes`, 32 bytes; `nil` if the cryptographic library failed.
+public func hmacSHA256(key: UnsafeBufferPointer<UInt8>, _ bytes: [UInt8]) -> [UInt8]? {
+  guard let start = key.baseAddress else { return nil }
+  var out = [UInt8](repeating: 0, count: Int(APUS_HMAC_SHA256_BYTES))
+  return apus_hmac_sha256(start, key.count, bytes, bytes.count, &out) == 0 ? out : nil
+}
+
 /// Cryptographically secure bytes; `nil` if the system has no entropy.
 public func secureRandomBytes(count: Int) -> [UInt8]? {
   var bytes = [UInt8](repeating: 0, count: count)

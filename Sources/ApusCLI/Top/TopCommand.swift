@@ -27,6 +27,10 @@ struct TopCommand: ParsableCommand {
   @Option(help: "Milliseconds between two pictures, 50 to 10000.")
   var interval = 500
 
+  @Option(
+    help: ArgumentHelp("Bounds of alerts, as apus monitor takes them.", valueName: "file"), completion: .file())
+  var alerts: String?
+
   func validate() throws {
     if json, !once { throw ValidationError("--json goes with --once") }
     if !(50...10_000).contains(interval) { throw ValidationError("--interval must be from 50 to 10000") }
@@ -34,11 +38,12 @@ struct TopCommand: ParsableCommand {
 
   func run() throws {
     let path = try engine.path()
-    if once { return try printOnce(path) }
+    let rules = AlertRule.rules(try alertFile(alerts))
+    if once { return try printOnce(path, rules) }
     guard var terminal = RawTerminal() else {
       throw Exit.fail(Exit.system, "apus top needs a terminal; use --once, or --once --json, in a script")
     }
-    var session = TopSession(path: path)
+    var session = TopSession(path: path, rules: rules)
     let environment = ProcessInfo.processInfo.environment
     let inColour = environment["NO_COLOR"] == nil && environment["TERM"] != "dumb"
     while !terminal.isEnding {
@@ -58,13 +63,13 @@ struct TopCommand: ParsableCommand {
     }
   }
 
-  private func printOnce(_ path: String) throws {
+  private func printOnce(_ path: String, _ rules: [AlertRule]) throws {
     let reader = try engine.reader(path)
     var observer = EngineObserver()
     _ = observer.look(reader)
     // Rates need two looks.
     usleep(useconds_t(min(interval, 1000)) * 1000)
-    let view = observer.look(reader)
+    let view = AlertWatch(path: path, rules: rules).look(observer.look(reader))
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys]

@@ -24,6 +24,8 @@ struct TopSession {
     func look() -> EngineView { observer.look(reader) }
   }
 
+  private let watch: AlertWatch
+
   /// Something that has to be typed.
   private struct Question {
     enum Kind: Equatable {
@@ -42,7 +44,10 @@ struct TopSession {
     }
   }
 
-  init(path: String) { self.path = path }
+  init(path: String, rules: [AlertRule] = AlertRule.standard) {
+    self.path = path
+    watch = AlertWatch(path: path, rules: rules)
+  }
 
   // MARK: - Drawing
 
@@ -53,9 +58,10 @@ struct TopSession {
     do {
       // A restarted engine has another file.
       if reader?.reader.isReplaced ?? true { reader = try ReaderBox(path) }
-      return screen.draw(reader?.look(), columns: columns, rows: rows)
+      return screen.draw(reader.map { watch.look($0.look()) }, columns: columns, rows: rows)
     } catch {
       reader = nil
+      watch.lookFailed("\(error)")
       return screen.draw(nil, problem: "\(error)", columns: columns, rows: rows)
     }
   }

@@ -254,7 +254,7 @@ public final class JournalMarket {
           sink.events.removeAll(keepingCapacity: true)
           decoder.decode(UnsafeRawBufferPointer(start: text, count: record.payload.count), into: &sink)
           return step
-        case .fill where record.payload.count == MemoryLayout<FillRecord>.size:
+        case .fill where record.payload.count >= MemoryLayout<FillRecord>.size:
           step.fill = record.payload.withUnsafeBytes { $0.loadUnaligned(as: FillRecord.self) }
           return step
         case .outbound:

@@ -1,3 +1,5 @@
+import Apus
+
 /// An alert that is firing, as pages show it.
 public struct MonitorAlert: Codable, Equatable, Sendable {
   public var name: String
@@ -10,11 +12,13 @@ public struct MonitorAlert: Codable, Equatable, Sendable {
   /// Where to read what to do.
   public var runbook: String
 
-  public init(name: String, severity: String, since: Double, text: String, runbook: String) {
-    self.name = name
-    self.severity = severity
-    self.since = since
-    self.text = text
-    self.runbook = runbook
+  /// - Parameter wall: Now, seconds since 1970 UTC.
+  init(_ alert: AlertView, at wall: Double) {
+    name = alert.name
+    severity = alert.severity.rawValue
+    since = wall - alert.age
+    let place = alert.place.isEmpty ? "" : " (\(alert.place))"
+    text = "\(alert.summary)\(place): \(alert.found); allowed is \(alert.allowed). \(alert.advice)"
+    runbook = alert.runbook
   }
 }

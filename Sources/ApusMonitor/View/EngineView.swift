@@ -104,6 +104,8 @@ public struct EngineView: Codable, Equatable, Sendable {
   public var stopRequested: String
   public var stopCause: String
   public var lanes: [Lane]
+  /// Of whoever looks and keeps an alert engine; else empty.
+  public var alerts: [AlertView] = []
 
   public var pnl: Double { lanes.reduce(0) { $0 + $1.pnl } }
 }

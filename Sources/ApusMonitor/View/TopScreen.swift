@@ -1,3 +1,5 @@
+import Apus
+
 /// One line of a terminal screen: pieces of text with a style each.
 public struct ScreenLine: Equatable, Sendable {
   public enum Style: Equatable, Sendable {
@@ -78,6 +80,9 @@ public struct TopScreen: Sendable {
     var lines: [ScreenLine] = []
     if let view {
       lines.append(title(view, columns))
+      if let worst = view.alerts.first {
+        lines.append(ScreenLine(AlertText.line(view.alerts), worst.severity == .page ? .bad : .warning))
+      }
       for lane in view.lanes { lines += head(lane) }
       let instruments = view.lanes.flatMap(\.instruments)
       let events = view.lanes.flatMap { lane in lane.events.map { (lane.name, $0) } }.sorted { $0.1.ago > $1.1.ago }
