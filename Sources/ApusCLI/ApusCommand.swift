@@ -10,7 +10,8 @@ struct ApusCommand: AsyncParsableCommand {
     version: Build.version,
     subcommands: [
       DemoCommand.self, ChaosCommand.self, RunCommand.self, VenueCommand.self, ConfigCommand.self, MonitorCommand.self,
-      TopCommand.self, ReplayCommand.self, BacktestCommand.self, ExportCommand.self, RecordCommand.self, BenchCommand.self,
+      TopCommand.self, ReplayCommand.self, BacktestCommand.self, ExportCommand.self, RecordCommand.self,
+      BenchCommand.self,
       HaltCommand.self, ResumeCommand.self, DrillCommand.self, DoctorCommand.self,
     ])
 }

@@ -24,7 +24,8 @@ import Testing
     return false
   }
 
-  @Test func `R13 R56 an engine that is killed again and again ends with the venue's books, each execution once`() throws
+  @Test func `R13 R56 an engine that is killed again and again ends with the venue's books, each execution once`()
+    throws
   {
     let stage = try RunTests.Stage(["--seed", "5"])
     let config = try stage.configuration()

@@ -63,7 +63,9 @@ import Testing
   /// A journal that ends behind its execution number `count`, as a process leaves it that was killed there.
   ///
   /// - Returns: its only segment, and where in it the record of that execution begins.
-  private func journal(of plan: FaultPlan, endingBehindFill count: Int, in path: String) throws -> (file: String, at: Int) {
+  private func journal(of plan: FaultPlan, endingBehindFill count: Int, in path: String) throws -> (
+    file: String, at: Int
+  ) {
     let room = try JournalRoom()
     _ = try ChaosRun.run(plan, journal: room.path)
     var reader = try JournalReader(path: room.path)

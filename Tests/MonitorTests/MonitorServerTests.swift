@@ -14,7 +14,8 @@ import Testing
     lane.add(3, to: .fills)
     LatencyHistogram.record(5_000, in: lane.span(.turn).baseAddress!.assumingMemoryBound(to: apus_histogram.self))
     let alert = AlertView(
-      name: "ApusHalted", severity: .page, lane: "thalex", age: 5, value: 3, bound: 0, summary: "halted", found: "level 3",
+      name: "ApusHalted", severity: .page, lane: "thalex", age: 5, value: 3, bound: 0, summary: "halted",
+      found: "level 3",
       allowed: "none", advice: "Look.", runbook: "here")
     let server = try MonitorServer(
       path: file, address: ListenAddress(port: 0), staleAfter: 600_000_000_000, alerts: { [alert] })

@@ -118,7 +118,8 @@ extension EngineSection: DescribedSection {
     .init(
       CodingKeys.continues, \.continues, .flag, .defaulted,
       "Whether an engine whose last run was killed goes on with the account in that run's journal: positions, profit and "
-        + "fees are counted on, and executions that nobody saw are booked. Otherwise it begins with the venue's positions."),
+        + "fees are counted on, and executions that nobody saw are booked. Otherwise it begins with the venue's positions."
+    ),
     .init(
       CodingKeys.coreDumps, \.coreDumps, .flag, .defaulted,
       "Whether the system may write core dumps of the process, and debuggers and profilers of its user may attach."),

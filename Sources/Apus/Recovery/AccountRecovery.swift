@@ -58,7 +58,8 @@ struct AccountRecovery: ~Copyable {
     epoch = raw.boot_epoch
     let beginning = findBeginning(of: last)
     var index = last
-    while index >= 0, read(index) || accounts.count < (beginning?.settings.instruments.count ?? .max) && isOfRun(index) {
+    while index >= 0, read(index) || accounts.count < (beginning?.settings.instruments.count ?? .max) && isOfRun(index)
+    {
       index -= 1
     }
     if isStopVerified { return .nothing }
@@ -162,7 +163,9 @@ struct AccountRecovery: ~Copyable {
     let same = RunDescription.withoutQuery(settings)
     guard before.host == same.host, before.path == same.path, before.account == same.account,
       before.labelPrefix == same.labelPrefix
-    else { return .lost("it was on another venue, account or under another name: \(before.host), \(before.labelPrefix)") }
+    else {
+      return .lost("it was on another venue, account or under another name: \(before.host), \(before.labelPrefix)")
+    }
     var account = before.carried ?? CarriedAccount()
     account.runs = account.runs.suffix(999) + [epoch]
     account.newestTrade = max(account.newestTrade, newestTrade)

@@ -69,7 +69,8 @@ extension CarriedAccount.Instrument {
       name: name, lotE8: record.lot_e8, positionLots: record.position_lots.rawValue, cashE8: record.cash_e8,
       feesE8: record.fees_e8, boughtLots: record.bought_lots.rawValue, soldLots: record.sold_lots.rawValue,
       tradedE8: record.traded_e8, fills: Int(record.fill_count), fillsWithoutFee: Int(record.fills_without_fee),
-      openedAt: record.opened_ns, includedUntil: record.included_until_ns, includedMarkTicks: record.included_mark_ticks.rawValue,
+      openedAt: record.opened_ns, includedUntil: record.included_until_ns,
+      includedMarkTicks: record.included_mark_ticks.rawValue,
       adjustments: Int(record.adjustment_count))
   }
 }
