@@ -123,6 +123,16 @@ import Testing
     #expect(bench.look(["a": 11], seconds: 20).filter { $0 == "fired a" }.count == 1)
   }
 
+  @Test func `a firing that is held back is told when it may be, if it lasts`() throws {
+    var bench = try Bench(repeatAfter: 50)
+    _ = bench.look(["a": 11])
+    _ = bench.look(["a": 0])
+    #expect(bench.look(["a": 11], seconds: 8) == [])
+    #expect(bench.active == ["a"], "it holds, though it was not told yet")
+    #expect(bench.look(["a": 11]) == ["fired a"])
+    #expect(bench.changes.last?.held == 0 && bench.changes.last?.alert.age == 8)
+  }
+
   @Test func `while nothing can be seen an alert stays as it was`() throws {
     var bench = try Bench(clearHold: 2)
     _ = bench.look(["a": 11])

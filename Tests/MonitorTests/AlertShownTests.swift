@@ -1,6 +1,7 @@
 import Apus
 import CSupport
 import Foundation
+import FoundationNetworking
 import Testing
 
 @testable import ApusMonitor
@@ -51,5 +52,26 @@ import Testing
     let reader = try TelemetryReader(path: directory.file)
     let view = AlertWatch(path: directory.file).look(observer.look(reader))
     #expect(view.alerts.map(\.name) == ["ApusJournalFailed"])
+  }
+
+  @Test(.timeLimit(.minutes(1))) func `the monitor serves what holds as JSON and as a metric`() async throws {
+    let directory = try MonitorDirectory()
+    let writer = try TelemetryWriter(
+      path: directory.file, name: "desk", bootEpoch: 1, now: TelemetrySnapshot.monotonicNow)
+    let alerts = try active(["journal_failed": 1])
+    let server = try MonitorServer(path: directory.file, port: 0, alerts: { alerts })
+    let task = Task { try await server.run() }
+    defer { task.cancel() }
+    let port = try await server.waitUntilListening()
+    func get(_ page: String) async throws -> String {
+      let url = try #require(URL(string: "http://127.0.0.1:\(port)\(page)"))
+      return String(decoding: try await URLSession.shared.data(from: url).0, as: UTF8.self)
+    }
+    let list = try await get("/alerts")
+    #expect(list == AlertText.json(alerts) + "\n" && list.contains("\"runbook\":\"Runbook.md#ApusJournalFailed\""))
+    #expect(try await get("/metrics").contains("apus_alert_active{name=\"ApusJournalFailed\",severity=\"page\"} 2\n"))
+    await server.stop()
+    let level = writer.requestedStop
+    #expect(level == .none)
   }
 }

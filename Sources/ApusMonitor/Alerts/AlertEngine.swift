@@ -126,8 +126,10 @@ public struct AlertEngine: Sendable {
     _ kind: AlertChange.Kind, _ key: Key, _ rule: AlertRule, _ state: inout State, _ inputs: AlertInputs
   ) -> AlertChange {
     number += 1
+    // A firing that is told late was itself held back.
+    let isLate = kind == .fired && state.fired != inputs.now
     let change = AlertChange(
-      kind: kind, at: inputs.wall, number: number, engine: engine, held: state.held,
+      kind: kind, at: inputs.wall, number: number, engine: engine, held: state.held - (isLate ? 1 : 0),
       alert: view(key, rule, state, inputs.now))
     if kind != .cleared {
       state.toldAt = inputs.now
