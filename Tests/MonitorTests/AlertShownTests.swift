@@ -59,7 +59,7 @@ import Testing
     let writer = try TelemetryWriter(
       path: directory.file, name: "desk", bootEpoch: 1, now: TelemetrySnapshot.monotonicNow)
     let alerts = try active(["journal_failed": 1])
-    let server = try MonitorServer(path: directory.file, port: 0, alerts: { alerts })
+    let server = try MonitorServer(path: directory.file, address: ListenAddress(port: 0), alerts: { alerts })
     let task = Task { try await server.run() }
     defer { task.cancel() }
     let port = try await server.waitUntilListening()
