@@ -649,24 +649,30 @@ struct ExportSink: ~Copyable, SelectiveEventSink {
   var touched: Set<InstrumentIndex> = []
   var hasSnapshot = false
 
-  mutating func ticker(_ instrument: InstrumentIndex, _ ticker: Ticker) { touched.insert(instrument) }
-  mutating func bookBegin(_ instrument: InstrumentIndex, isSnapshot: Bool) { touched.insert(instrument) }
+  // Not inlined: the decoder's code is the lane's, whose guards find any allocation in it, and these are passed by there.
+  @inline(never)
+  private mutating func touch(_ instrument: InstrumentIndex) { touched.insert(instrument) }
+  @inline(never)
+  private mutating func keep(_ event: Event) { events.append(event) }
+
+  mutating func ticker(_ instrument: InstrumentIndex, _ ticker: Ticker) { touch(instrument) }
+  mutating func bookBegin(_ instrument: InstrumentIndex, isSnapshot: Bool) { touch(instrument) }
   mutating func snapshotEnd(_ kind: SnapshotKind) { hasSnapshot = true }
   mutating func order(_ report: OrderReport) {
-    touched.insert(report.instrument)
-    events.append(.order(report))
+    touch(report.instrument)
+    keep(.order(report))
   }
-  mutating func fill(_ report: FillReport) { touched.insert(report.instrument) }
+  mutating func fill(_ report: FillReport) { touch(report.instrument) }
   mutating func instrument(_ info: InstrumentInfo, isListed: Bool) {
-    touched.insert(info.index)
-    if isListed { events.append(.listed(info)) }
+    touch(info.index)
+    if isListed { keep(.listed(info)) }
   }
-  mutating func replied(_ request: RequestKind, value: Int64) { events.append(.replied(request)) }
-  mutating func refused(_ request: RequestKind, code: Int64) { events.append(.refused(request, code)) }
+  mutating func replied(_ request: RequestKind, value: Int64) { keep(.replied(request)) }
+  mutating func refused(_ request: RequestKind, code: Int64) { keep(.refused(request, code)) }
   mutating func massQuoted(_ serial: UInt64, succeeded: Int64, failed: Int64) {
-    events.append(.massQuoted(serial, succeeded, failed))
+    keep(.massQuoted(serial, succeeded, failed))
   }
   mutating func massQuoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?) {
-    events.append(.quoteFailed(code, side))
+    keep(.quoteFailed(code, side))
   }
 }
