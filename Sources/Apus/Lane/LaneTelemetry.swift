@@ -340,10 +340,11 @@ struct LaneTelemetry: ~Copyable {
 
   private static func copy(_ block: QuotingBlock, to shown: inout InstrumentTelemetry) {
     guard block != .none else { return }
-    let text = block.staticText
-    withUnsafeMutableBytes(of: &shown.block) { bytes in
-      bytes.copyBytes(
-        from: UnsafeRawBufferPointer(start: text.utf8Start, count: min(text.utf8CodeUnitCount, bytes.count - 1)))
+    var text = block.text
+    text.withUTF8 { text in
+      withUnsafeMutableBytes(of: &shown.block) { bytes in
+        bytes.copyBytes(from: UnsafeRawBufferPointer(text).prefix(bytes.count - 1))
+      }
     }
   }
 }

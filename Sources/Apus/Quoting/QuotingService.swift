@@ -16,10 +16,8 @@ public enum QuotingBlock: UInt8, Sendable, CaseIterable {
   /// Of the kill ladder and the safety rules.
   case halted, noNewOrders, slowVenue, staleBook, staleMark, staleIndex, churn, toxicFlow, clockOff
 
-  /// For people.
-  public var text: String { "\(staticText)" }
-
-  var staticText: StaticString {
+  /// For people. Literals all: the lane shows them, and makes no text for it.
+  public var text: String {
     switch self {
     case .none: "quoting"
     case .sessionNotReady: "the session with the venue is not ready"
