@@ -33,6 +33,12 @@ import Testing
     // A handler that sleeps takes the time from the loop, wherever it stands.
     signal(SIGUSR1) { _ in usleep(8000) }
     defer { signal(SIGUSR1, SIG_DFL) }
+    // A thread of a pool may have all signals blocked.
+    var (wanted, before) = (sigset_t(), sigset_t())
+    sigemptyset(&wanted)
+    sigaddset(&wanted, SIGUSR1)
+    pthread_sigmask(SIG_UNBLOCK, &wanted, &before)
+    defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
     // Several times: on a busy machine the measurement may begin late.
     let ended = DispatchSemaphore(value: 0)
     let thread = Thread {
