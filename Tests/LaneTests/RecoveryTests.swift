@@ -163,4 +163,89 @@ import Testing
     }
     #expect(account.runs == [1] && account.trades.count == 3 && account.instruments.count == 1)
   }
+
+  /// Writes a run anew in segments of 32 KiB, up to its execution number `count`; where the journal is to refuse records, an
+  /// execution is lost.
+  private func copy(
+    _ plan: FaultPlan, to path: String, epoch: UInt64 = 1, endingBehindFill count: Int, refusingFill refused: Int = 0
+  ) throws {
+    let room = try JournalRoom()
+    _ = try ChaosRun.run(plan, journal: room.path)
+    var reader = try JournalReader(path: room.path)
+    var ends = try JournalEnds(
+      path: path, name: "copy",
+      configuration: JournalConfiguration(segmentBytes: 32 << 10, bootEpoch: epoch, sync: .none), now: 0)
+    var fills = 0
+    func append(_ kind: JournalKind, _ record: JournalRecord, _ payload: [UInt8]) -> Bool {
+      payload.withUnsafeBytes {
+        ends.writer.append(kind, connection: record.connection, time: record.time, payload: $0)
+      }
+    }
+    while fills < count, let record = reader.next() {
+      let kind = try #require(record.kind)
+      if Self.isExecution(record) { fills += 1 }
+      if Self.isExecution(record), fills == refused {
+        while append(.note, record, Array(repeating: 32, count: 200)) {}
+        #expect(!append(kind, record, record.payload))
+        try ends.service.service(now: 0)
+        continue
+      }
+      #expect(append(kind, record, record.payload))
+      try ends.service.service(now: 0)
+    }
+  }
+
+  private func segments(_ path: String) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: path).sorted().map { "\(path)/\($0)" }
+  }
+
+  private func plan(_ seed: UInt64) -> FaultPlan {
+    var plan = FaultPlan()
+    plan.seed = seed
+    return plan
+  }
+
+  @Test func `an execution that the journal refused voids what was written after it`() throws {
+    let room = try JournalRoom()
+    try copy(plan(21), to: room.journal, endingBehindFill: 9, refusingFill: 6)
+    let account = try #require(CarriedAccount.read(journal: room.journal, for: try settings(of: plan(21))))
+    #expect(account.trades.count == 5 && account.instruments.first?.fills == 5)
+  }
+
+  @Test(arguments: [true, false])
+  func `a segment that is missing or unreadable leaves what was written before it`(isMissing: Bool) throws {
+    let room = try JournalRoom()
+    try copy(plan(22), to: room.journal, endingBehindFill: 40)
+    let settings = try settings(of: plan(22))
+    #expect(try #require(CarriedAccount.read(journal: room.journal, for: settings)).trades.count == 40)
+    let files = try segments(room.journal)
+    try #require(files.count > 6)
+    let victim = files[files.count / 2]
+    if isMissing {
+      try FileManager.default.removeItem(atPath: victim)
+    } else {
+      var bytes = try Data(contentsOf: URL(fileURLWithPath: victim))
+      bytes[40] ^= 1
+      try bytes.write(to: URL(fileURLWithPath: victim))
+    }
+    let account = try #require(CarriedAccount.read(journal: room.journal, for: settings))
+    let fills = try #require(account.instruments.first?.fills)
+    #expect(fills > 0 && fills < 40 && account.trades.count == fills)
+  }
+
+  @Test func `damage in an earlier run takes nothing from the last one`() throws {
+    let room = try JournalRoom()
+    let settings = try settings(of: plan(23))
+    try copy(plan(23), to: room.journal, endingBehindFill: 5)
+    let before = try segments(room.journal)
+    try copy(plan(24), to: room.journal, epoch: 2, endingBehindFill: 7)
+    let whole = try #require(CarriedAccount.read(journal: room.journal, for: settings))
+    #expect(whole.runs == [2] && whole.trades.count >= 7 && whole.instruments.first?.fills == 7)
+    let victim = before[before.count - 2]
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: victim))
+    bytes[40] ^= 1
+    try bytes.write(to: URL(fileURLWithPath: victim))
+    let account = try #require(CarriedAccount.read(journal: room.journal, for: settings))
+    #expect(account.runs == [2] && account.instruments == whole.instruments && account.trades.count >= 7)
+  }
 }

@@ -23,8 +23,9 @@ struct AccountRecovery: ~Copyable {
   private let reader: OpaquePointer
   private var raw = apus_journal_record()
   private let numbers: [UInt64]
-  /// The run that was killed.
+  /// The run that was killed, and its first segment that can be read.
   private var epoch: UInt64 = 0
+  private var first = 0
   private var accounts: [UInt16: AccountRecord] = [:]
   /// By segment, the newest first.
   private var trades: [[CarriedAccount.Trade]] = []
@@ -57,11 +58,9 @@ struct AccountRecovery: ~Copyable {
     guard let last = numbers.indices.last(where: { hasRecord($0) }) else { return .nothing }
     epoch = raw.boot_epoch
     let beginning = findBeginning(of: last)
+    let instruments = beginning?.settings.instruments.count ?? 0
     var index = last
-    while index >= 0, read(index) || accounts.count < (beginning?.settings.instruments.count ?? .max) && isOfRun(index)
-    {
-      index -= 1
-    }
+    while index >= 0, read(index) || index > first && accounts.count < instruments { index -= 1 }
     if isStopVerified { return .nothing }
     guard let beginning else {
       return .lost("the journal no longer has its beginning, or an older version of this program wrote it")
@@ -77,15 +76,14 @@ struct AccountRecovery: ~Copyable {
       && raw.segment_number == numbers[index]
   }
 
-  private mutating func isOfRun(_ index: Int) -> Bool {
-    index > 0 && numbers[index - 1] + 1 == numbers[index] && hasRecord(index - 1) && raw.boot_epoch == epoch
-  }
-
-  /// The description of the run whose last segment this is.
+  /// The description of the run whose last segment this is. Segments of it that are missing or cannot be read are passed.
   private mutating func findBeginning(of last: Int) -> RunDescription? {
-    var index = last
-    while isOfRun(index) { index -= 1 }
-    guard hasRecord(index), UInt32(raw.kind) == JournalKind.run.rawValue, raw.record_number == 1 else { return nil }
+    first = last
+    for index in stride(from: last - 1, through: 0, by: -1) where hasRecord(index) {
+      guard raw.boot_epoch == epoch else { break }
+      first = index
+    }
+    guard hasRecord(first), UInt32(raw.kind) == JournalKind.run.rawValue, raw.record_number == 1 else { return nil }
     return try? RunDescription(text: UnsafeRawBufferPointer(start: raw.payload, count: Int(raw.payload_bytes)))
   }
 
@@ -119,7 +117,9 @@ struct AccountRecovery: ~Copyable {
       isWhole = apus_journal_reader_position(reader).segment_number != number
     }
     let isGap = index + 1 < numbers.count && numbers[index + 1] != number + 1
-    if !isWhole || isGap, raw.boot_epoch == epoch || segment.began == nil {
+    // Records are refused between two segments: when the next one is not ready.
+    let isRefused = finding == .record && raw.segment_number != number && raw.refused_before > 0
+    if !isWhole || isGap || isRefused, index >= first {
       // What the segments behind this place say does not follow from what comes before it. A beginning is enough.
       accounts = [:]
       trades = []

@@ -42,8 +42,9 @@ public struct CarriedAccount: Codable, Equatable, Sendable {
   /// Time of the newest of them by the venue's clock.
   public var newestTrade: Nanoseconds = 0
 
-  /// Ids that a run begins with: more than a venue executes for us in the time that is asked for again.
-  static let tradeCapacity = 16_384
+  /// Ids that a run begins with: more than a venue executes for us in the time that is asked for again, and few enough that
+  /// the record which holds them fits in the smallest segment that can be configured, 1 MiB.
+  static let tradeCapacity = 8192
 
   /// Adds executions behind those that are there; a later record of the same one brings its fee.
   mutating func add(_ later: some Sequence<Trade>) {
