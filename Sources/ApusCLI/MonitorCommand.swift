@@ -69,12 +69,17 @@ struct MonitorCommand: AsyncParsableCommand {
       let routes = try file.routes.routes { say("apus: alert \($0)") }
       let service = AlertService(path: path, rules: rules, dispatcher: AlertDispatcher(routes))
       let server = try MonitorServer(path: path, address: address, token: token, alerts: { service.active })
-      async let serving: Void = server.run()
-      let port = try await server.waitUntilListening()
-      say("apus: serving http://\(ListenAddress(host: address.host, port: port))/ and /metrics; Ctrl-C ends")
-      let watching = Task { await service.run() }
-      defer { watching.cancel() }
-      try await serving
+      // The first that fails ends all: a server that cannot have its address is not waited for.
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask { try await server.run() }
+        group.addTask { [address] in
+          let port = try await server.waitUntilListening()
+          say("apus: serving http://\(ListenAddress(host: address.host, port: port))/ and /metrics; Ctrl-C ends")
+          await service.run()
+        }
+        try await group.next()
+        group.cancelAll()
+      }
     } catch let error as AlertRouteError {
       throw Exit.fail(Exit.configuration, "\(error)")
     } catch {

@@ -15,6 +15,11 @@ import Synchronization
 ///
 /// The file is opened for each request, so that a restarted engine's new file is found at once.
 public final class MonitorServer: Sendable {
+  /// Somebody else has the address.
+  struct AddressInUse: Error, CustomStringConvertible {
+    var description: String { "another program has this address: end it, or choose another with --port or --listen" }
+  }
+
   private let path: String
   private let address: ListenAddress
   private let token: [UInt8]?
@@ -65,7 +70,14 @@ public final class MonitorServer: Sendable {
     // "/*" does not match the root.
     for route in ["/", "/*"] as [HTTPRoute] { await server.appendRoute(route) { [self] in respond(to: $0) } }
     try await withThrowingTaskGroup { [self] group in
-      group.addTask { try await self.server.run() }
+      group.addTask {
+        do {
+          try await self.server.run()
+        } catch let error as FlyingSocks.SocketError {
+          if case .failed(_, let code, _) = error, code == EADDRINUSE { throw AddressInUse() }
+          throw error
+        }
+      }
       group.addTask {
         while true {
           self.sample()

@@ -49,4 +49,17 @@ import Testing
     try expect(
       71, ["--listen", "203.0.113.1:9464", "--token-file", room.file("good")], "could not serve on 203.0.113.1:9464")
   }
+
+  @Test func `an address that another program has is refused at once, and the way out is told`() throws {
+    let room = try Room()
+    let first = try Program("apus", ["monitor", "--telemetry", room.file("telemetry"), "--port", "0"])
+    #expect(first.waitFor("serving http://127.0.0.1:"), "\(first.err)")
+    let port = try #require(first.out.firstMatch(of: /127\.0\.0\.1:([0-9]+)\//)?.1)
+    let second = try Program("apus", ["monitor", "--telemetry", room.file("telemetry"), "--port", String(port)])
+    #expect(second.wait(seconds: 20) == 71)
+    #expect(
+      second.err.contains("could not serve on 127.0.0.1:\(port): another program has this address"), "\(second.err)")
+    first.signal(SIGINT)
+    _ = first.wait(seconds: 20)
+  }
 }
