@@ -427,7 +427,9 @@ public struct StateTracker: ~Copyable {
     }
     if let order { take(fill, off: order, now: now) } else { counters.inheritedFills += 1 }
     state.pointee.cashE8 = cash
-    state.pointee.tradedE8 = state.pointee.tradedE8.addingReportingOverflow(abs(cost)).partialValue
+    // Only shown: at the end of its range it stays there.
+    let (traded, isFull) = state.pointee.tradedE8.addingReportingOverflow(MoneyE8(clamping: cost.magnitude))
+    state.pointee.tradedE8 = isFull ? .max : traded
     if side == .buy { state.pointee.boughtLots += fill.qty } else { state.pointee.soldLots += fill.qty }
     state.pointee.fills += 1
     state.pointee.feesE8 = fees
