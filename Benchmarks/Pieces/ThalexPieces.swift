@@ -38,7 +38,7 @@ private struct Decode: Operation, ~Copyable {
     try decoder.register(channel: "session.orders", kind: .sessionOrders)
     var sink = FieldSink()
     let listing = Array(
-      ("{\"id\":\(ThalexRequestID.session(.instruments)),\"result\":[{\"instrument_name\":\"BTC-PERPETUAL\","
+      ("{\"id\":\(RequestID.session(.instruments)),\"result\":[{\"instrument_name\":\"BTC-PERPETUAL\","
         + "\"tick_size\":1,\"volume_tick_size\":0.001,\"min_order_amount\":0.001,\"type\":\"perpetual\"}]}").utf8)
     listing.withUnsafeBytes { decoder.decode($0, into: &sink) }
     self.decoder = decoder
@@ -163,7 +163,7 @@ private struct InsertEncode: Operation, ~Copyable {
   static func input() -> [UInt8] {
     var bytes: [UInt8] = []
     for order in OrderNumbers().all {
-      bytes.append(raw: ThalexRequestID.insert(order.clientID))
+      bytes.append(raw: RequestID.insert(order.clientID))
       bytes.append(raw: order.clientID)
       bytes.append(raw: order.price.rawValue)
       bytes.append(raw: order.qty.rawValue)

@@ -36,7 +36,7 @@ import Testing
   }
 
   private static let listing =
-    "{\"id\":\(ThalexRequestID.session(.instruments)),\"result\":[{\"instrument_name\":\"BTC-PERPETUAL\","
+    "{\"id\":\(RequestID.session(.instruments)),\"result\":[{\"instrument_name\":\"BTC-PERPETUAL\","
     + "\"tick_size\":1,\"volume_tick_size\":0.001,\"min_order_amount\":0.001,\"type\":\"perpetual\"}]}"
 
   private func book(_ bids: String, _ asks: String, trades: String = "", snapshot: Bool = false) -> String {

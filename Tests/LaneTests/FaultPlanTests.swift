@@ -42,9 +42,9 @@ import Testing
     (#"{"id":41001,"result":{"order_id":"1"}}"#, .replies),
     (#"{"id":41002,"error":{"code":6,"message":"no"}}"#, .refusals),
     (#"{"id":10,"result":{"account_number":"A1"}}"#, .setupAnswers),
-    ("{\"id\":\(ThalexRequestID.session(.openOrders, serial: 7)),\"result\":[]}", .orderAnswers),
-    ("{\"id\":\(ThalexRequestID.session(.tradeHistory, serial: 8)),\"result\":{}}", .tradeAnswers),
-    ("{\"id\":\(ThalexRequestID.session(.portfolio)),\"result\":[]}", .positionAnswers),
+    ("{\"id\":\(RequestID.session(.openOrders, serial: 7)),\"result\":[]}", .orderAnswers),
+    ("{\"id\":\(RequestID.session(.tradeHistory, serial: 8)),\"result\":{}}", .tradeAnswers),
+    ("{\"id\":\(RequestID.session(.portfolio)),\"result\":[]}", .positionAnswers),
   ])
   func `a frame of the venue is known for what it is`(text: String, kind: FrameKinds) {
     var text = text

@@ -245,7 +245,7 @@ struct Bench: ~Copyable {
     return String(text[start.upperBound...].dropLast())
   }
   static func reply(_ request: SessionRequest, result: String) -> String {
-    #"{"id":\#(ThalexRequestID.session(request, serial: 5)),"result":\#(result)}"#
+    #"{"id":\#(RequestID.session(request, serial: 5)),"result":\#(result)}"#
   }
   static func reply(_ id: UInt64, _ name: String) throws -> String {
     #"{"id":\#(id),"result":\#(try result(of: name))}"#

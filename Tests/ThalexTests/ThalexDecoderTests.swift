@@ -282,28 +282,28 @@ enum Expected {
   /// Results of order requests.
   static let orderResults: [(UInt64, String, [String])] = [
     (
-      ThalexRequestID.insert(1001), "res-insert-open",
+      RequestID.insert(1001), "res-insert-open",
       [
         "order 001F3C2600000019 client 1001 instrument 0 buy 76280 qty 100 filled 0 remaining 100 open insert none reply ours \(created)",
         "replied insert(1001) 0",
       ]
     ),
     (
-      ThalexRequestID.insert(1001), "res-insert-post-only-adjusted",
+      RequestID.insert(1001), "res-insert-post-only-adjusted",
       [
         "order 001F3C2600000019 client 1001 instrument 0 buy 76299 qty 100 filled 0 remaining 100 open insert none reply ours \(created)",
         "replied insert(1001) 0",
       ]
     ),
     (
-      ThalexRequestID.insert(1002), "res-insert-rejected-post-only",
+      RequestID.insert(1002), "res-insert-rejected-post-only",
       [
         "order 001F3C260000001A client 1002 instrument 0 sell 76270 qty 100 filled 0 remaining 0 cancelled insert immediateCancel reply ours \(created)",
         "replied insert(1002) 0",
       ]
     ),
     (
-      ThalexRequestID.insert(1006), "res-insert-crossing-partial",
+      RequestID.insert(1006), "res-insert-crossing-partial",
       [
         "fill 008000000000000D18425435FE7D3004 order 001F3C260000001D client 0 instrument 1 buy 76305x200 taker reply ours time 1776715500300000000",
         "order 001F3C260000001D client 0 instrument 1 buy 76310 qty 500 filled 200 remaining 300 partiallyFilled insert none reply ours created 1776715500300000000",
@@ -311,7 +311,7 @@ enum Expected {
       ]
     ),
     (
-      ThalexRequestID.insert(1003), "res-insert-ioc-partial",
+      RequestID.insert(1003), "res-insert-ioc-partial",
       [
         "fill 008000000000000D18425435FE7D3001 order 001F3C260000001B client 1003 instrument 0 sell 76280x400 taker reply time 1776715500100000000",
         "order 001F3C260000001B client 1003 instrument 0 sell 76270 qty 500 filled 400 remaining 0 cancelledPartiallyFilled insert immediateCancel reply created 1776715500100000000",
@@ -319,7 +319,7 @@ enum Expected {
       ]
     ),
     (
-      ThalexRequestID.insert(1004), "res-insert-market-filled",
+      RequestID.insert(1004), "res-insert-market-filled",
       [
         "fill 008000000000000D18425435FE7D3002 order 001F3C260000001C client 0 instrument 0 buy 76300x30 taker reply time 1776715500200000000",
         "fill 008000000000000D18425435FE7D3003 order 001F3C260000001C client 0 instrument 0 buy 76305x20 taker reply time 1776715500200000000",
@@ -328,37 +328,37 @@ enum Expected {
       ]
     ),
     (
-      ThalexRequestID.insert(1011), "res-insert-stp",
+      RequestID.insert(1011), "res-insert-stp",
       [
         "order 001F3C260000001E client 1011 instrument 0 buy 76300 qty 100 filled 0 remaining 0 cancelled insert selfTradePrevention reply ours created 1776715500400000000",
         "replied insert(1011) 0",
       ]
     ),
     // An order of several legs is none of ours: the reply confirms nothing.
-    (ThalexRequestID.insert(1005), "res-insert-combo", ["edge unknownName"]),
+    (RequestID.insert(1005), "res-insert-combo", ["edge unknownName"]),
     (
-      ThalexRequestID.amend(1001), "res-amend",
+      RequestID.amend(1001), "res-amend",
       [
         "order 001F3C2600000019 client 1001 instrument 0 buy 76285 qty 100 filled 0 remaining 100 open amend none reply ours \(created)",
         "replied amend(1001) 0",
       ]
     ),
     (
-      ThalexRequestID.amend(1001), "res-amend-to-zero",
+      RequestID.amend(1001), "res-amend-to-zero",
       [
         "order 001F3C2600000019 client 1001 instrument 0 buy 76285 qty 0 filled 0 remaining 0 cancelled amend clientCancel reply ours \(created)",
         "replied amend(1001) 0",
       ]
     ),
     (
-      ThalexRequestID.cancel(1001), "res-cancel",
+      RequestID.cancel(1001), "res-cancel",
       [
         "order 001F3C2600000019 client 1001 instrument 0 buy 76285 qty 100 filled 0 remaining 0 cancelled cancel clientCancel reply ours \(created)",
         "replied cancel(1001) 0",
       ]
     ),
     (
-      ThalexRequestID.cancel(1001), "res-cancel-after-partial",
+      RequestID.cancel(1001), "res-cancel-after-partial",
       [
         "order 001F3C2600000019 client 1001 instrument 0 buy 76285 qty 100 filled 40 remaining 0 cancelledPartiallyFilled cancel clientCancel reply ours \(created)",
         "replied cancel(1001) 0",
@@ -368,13 +368,13 @@ enum Expected {
 
   /// Answers to mass quotes and about protection groups.
   static let quoteResults: [(UInt64, String, [String])] = [
-    (ThalexRequestID.massQuote(21), "res-mass-quote", ["quoted 21 good 3 bad 0"]),
+    (RequestID.massQuote(21), "res-mass-quote", ["quoted 21 good 3 bad 0"]),
     (
-      ThalexRequestID.massQuote(22), "res-mass-quote-partial",
+      RequestID.massQuote(22), "res-mass-quote-partial",
       ["quote failed 22 code 15 ask 25050000000", "quoted 22 good 4 bad 1"]
     ),
-    (ThalexRequestID.protection(0), "res-set-mm-protection", ["replied protection(0) 0"]),
-    (ThalexRequestID.cancelMassQuote(0), "res-cancel-mass-quote", ["replied cancelMassQuote(0) 0"]),
+    (RequestID.protection(0), "res-set-mm-protection", ["replied protection(0) 0"]),
+    (RequestID.cancelMassQuote(0), "res-cancel-mass-quote", ["replied cancelMassQuote(0) 0"]),
   ]
 
   /// Answers to requests whose ids are none of ours, or that carry no id: nothing is read from them.
@@ -432,7 +432,7 @@ enum Expected {
 
   @Test func `error replies name the request and the code`() throws {
     var bench = try Bench()
-    let id = ThalexRequestID.amend(7)
+    let id = RequestID.amend(7)
     let codes = [
       "err-authentication-failed": 19, "err-duplicate-order-id": 2, "err-insufficient-margin": 24,
       "err-not-logged-in": 7, "err-order-not-found": 1, "err-price-collar": 43, "err-price-not-aligned": 15,
@@ -457,17 +457,17 @@ enum Expected {
       let lines = bench.decode("{\"id\":\(id),\"result\":null}")
       #expect(lines == ["replied unknown 0"], "\(id)")
     }
-    #expect(ThalexRequestID.kind(of: ThalexRequestID.insert(ThalexRequestID.operandLimit)) == .insert((1 << 49) - 1))
-    #expect(ThalexRequestID.insert(ThalexRequestID.operandLimit) < 1 << 53)
+    #expect(RequestID.kind(of: RequestID.insert(RequestID.operandLimit)) == .insert((1 << 49) - 1))
+    #expect(RequestID.insert(RequestID.operandLimit) < 1 << 53)
     for request in SessionRequest.allCases {
-      let id = ThalexRequestID.session(request, serial: 0xFFFF_FFFF)
-      #expect(ThalexRequestID.kind(of: id) == .session(request))
-      #expect(ThalexRequestID.serial(of: id) == 0xFFFF_FFFF)
+      let id = RequestID.session(request, serial: 0xFFFF_FFFF)
+      #expect(RequestID.kind(of: id) == .session(request))
+      #expect(RequestID.serial(of: id) == 0xFFFF_FFFF)
       #expect(id < 1 << 53)
     }
-    _ = bench.decode("{\"id\":\(ThalexRequestID.session(.login, serial: 9)),\"result\":null}")
+    _ = bench.decode("{\"id\":\(RequestID.session(.login, serial: 9)),\"result\":null}")
     let last = bench.decoder.lastReplyID
-    #expect(ThalexRequestID.serial(of: last) == 9)
+    #expect(RequestID.serial(of: last) == 9)
   }
 
   @Test func `R21_ a subscribe reply confirms exactly the channels that it names`() throws {

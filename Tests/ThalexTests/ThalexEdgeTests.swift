@@ -123,9 +123,9 @@ import Testing
     let query = bench.decode(Bench.reply(.openOrders, result: "[\(broken),\(Self.order)]"))
     #expect(query.first == "begin openOrders" && query.contains("edge impossible"))
     #expect(!query.contains { $0.hasPrefix("end") || $0.hasPrefix("replied") })
-    let reply = bench.decode("{\"id\":\(ThalexRequestID.insert(1001)),\"result\":\(broken)}")
+    let reply = bench.decode("{\"id\":\(RequestID.insert(1001)),\"result\":\(broken)}")
     #expect(reply == ["edge impossible"])
-    let nothing = bench.decode("{\"id\":\(ThalexRequestID.insert(1001)),\"result\":null}")
+    let nothing = bench.decode("{\"id\":\(RequestID.insert(1001)),\"result\":null}")
     #expect(nothing == ["edge missingMember"])
   }
 
@@ -160,7 +160,7 @@ import Testing
     let after = bench.decoder.ignoredItems
     #expect(after == before + 3)
     // As the answer to one of our orders it is none.
-    let reply = bench.decode("{\"id\":\(ThalexRequestID.insert(1001)),\"result\":\(combination)}")
+    let reply = bench.decode("{\"id\":\(RequestID.insert(1001)),\"result\":\(combination)}")
     #expect(reply == ["edge unknownName"])
   }
 
@@ -169,9 +169,9 @@ import Testing
     for name in ["res-ticker", "res-book"] {
       let result = try Bench.result(of: name)
       for id in [
-        ThalexRequestID.insert(1001), ThalexRequestID.amend(1001), ThalexRequestID.cancel(1001),
-        ThalexRequestID.session(.openOrders), ThalexRequestID.session(.portfolio),
-        ThalexRequestID.session(.tradeHistory), ThalexRequestID.massQuote(7),
+        RequestID.insert(1001), RequestID.amend(1001), RequestID.cancel(1001),
+        RequestID.session(.openOrders), RequestID.session(.portfolio),
+        RequestID.session(.tradeHistory), RequestID.massQuote(7),
       ] {
         let lines = bench.decode("{\"id\":\(id),\"result\":\(result)}")
         #expect(lines.count == 1 && lines.first?.hasPrefix("edge") == true, "\(name) \(id): \(lines)")

@@ -102,14 +102,14 @@ import Testing
     _ = apus_id_set(&venueID, "001F3C2600000019", 16)
     let texts: [(String, UInt64, String?)] = [
       (
-        "req-insert-limit-post-only", ThalexRequestID.insert(1001),
+        "req-insert-limit-post-only", RequestID.insert(1001),
         Self.text {
           encoder.insert(
             into: $0, clientID: 1001, instrument: 1, side: .buy, price: price, qty: QtyLots(100), options: .postOnly)
         }
       ),
       (
-        "req-insert-book-or-cancel", ThalexRequestID.insert(1002),
+        "req-insert-book-or-cancel", RequestID.insert(1002),
         Self.text {
           encoder.insert(
             into: $0, clientID: 1002, instrument: 1, side: .sell, price: PriceTicks(rawValue: 76300), qty: QtyLots(100),
@@ -117,7 +117,7 @@ import Testing
         }
       ),
       (
-        "req-insert-ioc", ThalexRequestID.insert(1003),
+        "req-insert-ioc", RequestID.insert(1003),
         Self.text {
           plain.insert(
             into: $0, clientID: 1003, instrument: 1, side: .sell, price: PriceTicks(rawValue: 76270), qty: QtyLots(500),
@@ -125,18 +125,18 @@ import Testing
         }
       ),
       (
-        "req-amend-client-order-id", ThalexRequestID.amend(1001),
+        "req-amend-client-order-id", RequestID.amend(1001),
         Self.text {
           encoder.amend(
             into: $0, clientID: 1001, instrument: 1, price: PriceTicks(rawValue: 76285), qty: QtyLots(100))
         }
       ),
       (
-        "req-cancel-client-order-id", ThalexRequestID.cancel(1001),
+        "req-cancel-client-order-id", RequestID.cancel(1001),
         Self.text { encoder.cancel(into: $0, clientID: 1001) }
       ),
       (
-        "req-cancel-order-id", ThalexRequestID.cancel(77),
+        "req-cancel-order-id", RequestID.cancel(77),
         Self.text { encoder.cancel(into: $0, venueID: venueID, operand: 77) }
       ),
     ]
@@ -145,7 +145,7 @@ import Testing
     }
     let reduce = Self.text {
       encoder.insert(
-        into: $0, clientID: ThalexRequestID.operandLimit, instrument: 1, side: .sell, price: PriceTicks(rawValue: -3),
+        into: $0, clientID: RequestID.operandLimit, instrument: 1, side: .sell, price: PriceTicks(rawValue: -3),
         qty: QtyLots(1), options: .reduceOnly, collar: .reject)
     }
     #expect(

@@ -73,15 +73,15 @@ import Testing
     let set = ThalexEncoderTests.text {
       encoder.setProtection(into: $0, product: 0, trade: QtyLots(1000), quote: QtyLots(2000), serial: 7)
     }
-    let setID = ThalexRequestID.protection(0, serial: 7)
+    let setID = RequestID.protection(0, serial: 7)
     #expect(try ThalexEncoderTests.isSame(set, as: "req-set-mm-protection", id: setID), "\(set ?? "nothing")")
     let cancel = ThalexEncoderTests.text { encoder.cancelMassQuote(into: $0, product: 0) }
-    let cancelID = ThalexRequestID.cancelMassQuote(0)
+    let cancelID = RequestID.cancelMassQuote(0)
     #expect(try ThalexEncoderTests.isSame(cancel, as: "req-cancel-mass-quote", id: cancelID), "\(cancel ?? "nothing")")
     let all = ThalexEncoderTests.text { encoder.cancelMassQuote(into: $0, product: noProduct) }
     #expect(
       all
-        == "{\"method\":\"private/cancel_mass_quote\",\"id\":\(ThalexRequestID.cancelMassQuote(noProduct)),\"params\":{}}"
+        == "{\"method\":\"private/cancel_mass_quote\",\"id\":\(RequestID.cancelMassQuote(noProduct)),\"params\":{}}"
     )
     let last = ThalexEncoderTests.text {
       encoder.setProtection(into: $0, product: 63, trade: QtyLots(1), quote: QtyLots(1))
@@ -99,29 +99,29 @@ import Testing
   }
 
   @Test func `request ids of mass quotes and of groups say what they are about`() {
-    #expect(ThalexRequestID.kind(of: ThalexRequestID.massQuote(1)) == .massQuote(1))
-    let limit = ThalexRequestID.operandLimit
-    #expect(ThalexRequestID.kind(of: ThalexRequestID.massQuote(limit)) == .massQuote(limit))
+    #expect(RequestID.kind(of: RequestID.massQuote(1)) == .massQuote(1))
+    let limit = RequestID.operandLimit
+    #expect(RequestID.kind(of: RequestID.massQuote(limit)) == .massQuote(limit))
     for product in [ProductIndex(0), 1, 63, 254] {
       for serial in [UInt64(0), 1, 0xFFFF_FFFF] {
-        let set = ThalexRequestID.protection(product, serial: serial)
-        let cancel = ThalexRequestID.cancelMassQuote(product, serial: serial)
-        #expect(ThalexRequestID.kind(of: set) == .protection(product))
-        #expect(ThalexRequestID.kind(of: cancel) == .cancelMassQuote(product))
-        #expect(ThalexRequestID.serial(of: set) == serial && ThalexRequestID.serial(of: cancel) == serial)
+        let set = RequestID.protection(product, serial: serial)
+        let cancel = RequestID.cancelMassQuote(product, serial: serial)
+        #expect(RequestID.kind(of: set) == .protection(product))
+        #expect(RequestID.kind(of: cancel) == .cancelMassQuote(product))
+        #expect(RequestID.serial(of: set) == serial && RequestID.serial(of: cancel) == serial)
         #expect(set < 1 << 53 && cancel < 1 << 53)
       }
     }
-    #expect(ThalexRequestID.kind(of: ThalexRequestID.cancelMassQuote(noProduct)) == .cancelMassQuote(noProduct))
+    #expect(RequestID.kind(of: RequestID.cancelMassQuote(noProduct)) == .cancelMassQuote(noProduct))
     let unknown: [UInt64] = [5, 256 * 10 + 5, (1 << 41) * 10 + 15, 16, (1 << 41) * 10 + 6, 7, 8, 9]
     for id in unknown {
-      #expect(ThalexRequestID.kind(of: id) == .unknown, "\(id)")
+      #expect(RequestID.kind(of: id) == .unknown, "\(id)")
     }
   }
 
   @Test func `R20_ the answer to a mass quote: the counts, and each failure by itself`() throws {
     var bench = try Bench()
-    let id = ThalexRequestID.massQuote(9)
+    let id = RequestID.massQuote(9)
     let whole = bench.decode(try Bench.reply(id, "res-mass-quote"))
     #expect(whole == ["quoted 9 good 3 bad 0"])
     let partial = bench.decode(try Bench.reply(id, "res-mass-quote-partial"))
@@ -163,13 +163,13 @@ import Testing
 
   @Test func `answers to a group's set-up and to cancelled mass quotes name the group`() throws {
     var bench = try Bench()
-    let set = bench.decode(try Bench.reply(ThalexRequestID.protection(1), "res-set-mm-protection"))
+    let set = bench.decode(try Bench.reply(RequestID.protection(1), "res-set-mm-protection"))
     #expect(set == ["replied protection(1) 0"])
-    let cancelled = bench.decode(try Bench.reply(ThalexRequestID.cancelMassQuote(0), "res-cancel-mass-quote"))
+    let cancelled = bench.decode(try Bench.reply(RequestID.cancelMassQuote(0), "res-cancel-mass-quote"))
     #expect(cancelled == ["replied cancelMassQuote(0) 0"])
-    let all = bench.decode(#"{"id":\#(ThalexRequestID.cancelMassQuote(noProduct)),"error":{"code":51}}"#)
+    let all = bench.decode(#"{"id":\#(RequestID.cancelMassQuote(noProduct)),"error":{"code":51}}"#)
     #expect(all == ["refused cancelMassQuote(255) 51"])
-    let unknown = bench.decode(#"{"id":\#(ThalexRequestID.protection(0)),"error":{"code":17}}"#)
+    let unknown = bench.decode(#"{"id":\#(RequestID.protection(0)),"error":{"code":17}}"#)
     #expect(unknown == ["refused protection(0) 17"])
   }
 

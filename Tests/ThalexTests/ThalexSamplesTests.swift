@@ -67,7 +67,7 @@ import Testing
       }
     }
     return list.withUnsafeBufferPointer {
-      encoder.massQuote(into: memory, id: ThalexRequestID.massQuote(1), quotes: $0, options: options, form: form)
+      encoder.massQuote(into: memory, id: RequestID.massQuote(1), quotes: $0, options: options, form: form)
     }
   }
 
@@ -232,7 +232,7 @@ import Testing
     order.collar = .clamp
     order.selfTrade = ThalexSelfTrade(level: .customer, action: .partialFill)
     order.options = [.postOnly, .rejectPostOnly, .immediateOrCancel]
-    let full = ThalexEncoderTests.text { encoder.order(into: $0, id: ThalexRequestID.insert(9), order) }
+    let full = ThalexEncoderTests.text { encoder.order(into: $0, id: RequestID.insert(9), order) }
     #expect(
       full
         == #"{"method":"private/insert","id":91,"params":{"direction":"sell","instrument_name":"BTC-PERPETUAL","amount":0.001,"price":2,"client_order_id":9,"post_only":true,"reject_post_only":true,"time_in_force":"immediate_or_cancel","collar":"clamp","stp_level":"customer","stp_action":"cancel_aggressive_partial_fill"}}"#

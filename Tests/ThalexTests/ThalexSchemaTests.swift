@@ -369,7 +369,7 @@ indirect enum SampleValue {
         default: 0
         }
       return result(
-        method, ThalexRequestID.session(request), lines + ["replied session(Apus.SessionRequest.\(request)) \(value)"],
+        method, RequestID.session(request), lines + ["replied session(Apus.SessionRequest.\(request)) \(value)"],
         needed: needed)
     }
     let ofTrade: Set<String> = ["trade_id", "order_id", "instrument_name", "direction", "price", "amount"]
@@ -427,19 +427,19 @@ indirect enum SampleValue {
       channel("account.rfqs", "account.rfqs", []), channel("rfqs", "rfqs", []),
       session("public/login", .login, []), session("private/set_cancel_on_disconnect", .cancelOnDisconnect, []),
       result(
-        "private/insert", ThalexRequestID.insert(1001), order("reply") + ["replied insert(1001) 0"], needed: ofOrder),
-      result("private/buy", ThalexRequestID.insert(1001), order("reply") + ["replied insert(1001) 0"], needed: ofOrder),
+        "private/insert", RequestID.insert(1001), order("reply") + ["replied insert(1001) 0"], needed: ofOrder),
+      result("private/buy", RequestID.insert(1001), order("reply") + ["replied insert(1001) 0"], needed: ofOrder),
       result(
-        "private/sell", ThalexRequestID.insert(1001), order("reply") + ["replied insert(1001) 0"], needed: ofOrder),
-      result("private/amend", ThalexRequestID.amend(1001), order("reply") + ["replied amend(1001) 0"], needed: ofOrder),
+        "private/sell", RequestID.insert(1001), order("reply") + ["replied insert(1001) 0"], needed: ofOrder),
+      result("private/amend", RequestID.amend(1001), order("reply") + ["replied amend(1001) 0"], needed: ofOrder),
       result(
-        "private/cancel", ThalexRequestID.cancel(1001), order("reply") + ["replied cancel(1001) 0"], needed: ofOrder),
+        "private/cancel", RequestID.cancel(1001), order("reply") + ["replied cancel(1001) 0"], needed: ofOrder),
       session("private/cancel_all", .cancelAll, []), session("private/cancel_session", .cancelSession, []),
       result(
-        "private/mass_quote", ThalexRequestID.massQuote(3),
+        "private/mass_quote", RequestID.massQuote(3),
         ["quote failed 3 code 15 ask 7628000000000", "quoted 3 good 4 bad 1"], needed: ["code"]),
-      result("private/cancel_mass_quote", ThalexRequestID.cancelMassQuote(0), ["replied cancelMassQuote(0) 0"]),
-      result("private/set_mm_protection", ThalexRequestID.protection(0), ["replied protection(0) 0"]),
+      result("private/cancel_mass_quote", RequestID.cancelMassQuote(0), ["replied cancelMassQuote(0) 0"]),
+      result("private/set_mm_protection", RequestID.protection(0), ["replied protection(0) 0"]),
       session("private/portfolio", .portfolio, ["begin portfolio", position, "end portfolio"], needed: ofPosition),
       session(
         "private/open_orders", .openOrders, ["begin openOrders"] + order("query") + ["end openOrders"],

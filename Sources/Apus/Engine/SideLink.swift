@@ -84,7 +84,7 @@ struct SideSession: ~Copyable, LinkSession {
     step = .loggingIn
     let token = settings.makeToken()
     _ = link.write {
-      encoder.login(into: $0, id: ThalexRequestID.session(.login), token: token, account: settings.account)
+      encoder.login(into: $0, id: RequestID.session(.login), token: token, account: settings.account)
     }
   }
 
@@ -93,7 +93,7 @@ struct SideSession: ~Copyable, LinkSession {
     if sink.isRefused { return false }
     if step == .loggingIn, sink.isLoggedIn {
       step = .listing
-      _ = link.write { encoder.instruments(into: $0, id: ThalexRequestID.session(.instruments)) }
+      _ = link.write { encoder.instruments(into: $0, id: RequestID.session(.instruments)) }
     }
     if step == .listing, sink.isListed { step = .ready }
     return true
@@ -110,7 +110,7 @@ struct SideSession: ~Copyable, LinkSession {
     if let asked = queryAt, now - asked < 1_000_000_000 { return false }
     guard isReady else { return false }
     serial += 1
-    let id = ThalexRequestID.session(.openOrders, serial: serial)
+    let id = RequestID.session(.openOrders, serial: serial)
     decoder.awaitedOrdersID = id
     sink.beginQuestion()
     guard link.write({ encoder.openOrders(into: $0, id: id) }) else { return false }

@@ -49,7 +49,7 @@ struct LaneQuotes: ~Copyable {
   }
 
   mutating func nextSerial() -> UInt64 {
-    serial = serial % ThalexRequestID.operandLimit + 1
+    serial = serial % RequestID.operandLimit + 1
     return serial
   }
 

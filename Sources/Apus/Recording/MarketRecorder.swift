@@ -183,7 +183,7 @@ struct RecordingSession: ~Copyable, LinkSession {
   mutating func opened(_ link: inout VenueLink, now: Nanoseconds) {
     records.event(.opened, now: now)
     send(&link, now) { encoder, memory in
-      encoder.instruments(into: memory, id: ThalexRequestID.session(.instruments))
+      encoder.instruments(into: memory, id: RequestID.session(.instruments))
     }
   }
 
@@ -238,7 +238,7 @@ struct RecordingSession: ~Copyable, LinkSession {
       sink.groups += 1
       send(&link, now) { encoder, memory in
         encoder.subscribe(
-          into: memory, id: ThalexRequestID.session(.subscribePublic), channels: group, isPrivate: false)
+          into: memory, id: RequestID.session(.subscribePublic), channels: group, isPrivate: false)
       }
     }
   }

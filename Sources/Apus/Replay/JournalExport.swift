@@ -337,7 +337,7 @@ final class RunTables {
       }
     }
     guard let frame = OutboundFrame(payload), let id = frame.id else { return }
-    let kind = ThalexRequestID.kind(of: id)
+    let kind = RequestID.kind(of: id)
     var request = Request(name: frame.method, record: recordNumber, time: laneTime)
     switch kind {
     case .insert(let clientID):
@@ -378,7 +378,7 @@ final class RunTables {
           side: order.map { Self.side($0.side) } ?? .null, price: price, qty: qty))
     case .massQuote:
       for quote in frame.quotes { massQuote(quote) }
-    case .session(let session): requests[ThalexRequestID.session(session)] = request
+    case .session(let session): requests[RequestID.session(session)] = request
     case .protection, .cancelMassQuote, .unknown: break
     }
     if case .session = kind { return }
@@ -454,11 +454,11 @@ final class RunTables {
 
   private static func requestID(_ kind: RequestKind) -> UInt64? {
     switch kind {
-    case .insert(let id): ThalexRequestID.insert(id)
-    case .amend(let id): ThalexRequestID.amend(id)
-    case .cancel(let id): ThalexRequestID.cancel(id)
-    case .massQuote(let serial): ThalexRequestID.massQuote(serial)
-    case .session(let session): ThalexRequestID.session(session)
+    case .insert(let id): RequestID.insert(id)
+    case .amend(let id): RequestID.amend(id)
+    case .cancel(let id): RequestID.cancel(id)
+    case .massQuote(let serial): RequestID.massQuote(serial)
+    case .session(let session): RequestID.session(session)
     case .protection, .cancelMassQuote, .unknown: nil
     }
   }

@@ -218,7 +218,7 @@ public struct Replay: ~Copyable {
     func watch() {
       var needles = clientID == nil ? [name] : []
       if let id = clientID {
-        needles += [id, ThalexRequestID.insert(id), ThalexRequestID.amend(id), ThalexRequestID.cancel(id)].map(
+        needles += [id, RequestID.insert(id), RequestID.amend(id), RequestID.cancel(id)].map(
           String.init)
       }
       if !venueID.isEmpty { needles.append(venueID) }

@@ -36,7 +36,7 @@ public struct OrderProbe: ~Copyable {
     var encoder = try ThalexEncoder(instrumentCapacity: 1, label: Self.label)
     let index = try decoder.want(instrument: Self.instrument)
     let listing =
-      "{\"id\":\(ThalexRequestID.session(.instruments)),\"result\":[{\"instrument_name\":\"\(Self.instrument)\","
+      "{\"id\":\(RequestID.session(.instruments)),\"result\":[{\"instrument_name\":\"\(Self.instrument)\","
       + "\"tick_size\":1,\"volume_tick_size\":0.001,\"min_order_amount\":0.001,\"type\":\"perpetual\"}]}"
     Array(listing.utf8).withUnsafeBytes { decoder.decode($0, into: &desk) }
     guard let info = decoder.info(of: index) else {
@@ -74,7 +74,7 @@ public struct OrderProbe: ~Copyable {
 
   /// In the shape of the venue's samples.
   private static func consent(toAmendOf id: UInt64) -> String {
-    "{\"id\":\(ThalexRequestID.amend(id)),\"result\":{\"order_id\":\"001F3C260000000A\",\"order_type\":\"limit\","
+    "{\"id\":\(RequestID.amend(id)),\"result\":{\"order_id\":\"001F3C260000000A\",\"order_type\":\"limit\","
       + "\"time_in_force\":\"good_till_cancelled\",\"instrument_name\":\"\(instrument)\",\"direction\":\"buy\","
       + "\"price\":100000,\"amount\":1.5,\"filled_amount\":0,\"remaining_amount\":1.5,\"label\":\"\(label)\","
       + "\"client_order_id\":\(id),\"status\":\"open\",\"fills\":[],\"change_reason\":\"amend\","

@@ -5,10 +5,19 @@ public enum InstrumentKind: UInt8, Sendable {
   case perpetual, future, option, combination, other
 }
 
+/// How the size of an instrument becomes money.
+public enum ContractKind: UInt8, Sendable {
+  /// An amount of the underlying, paid in the quote currency: a trade is worth amount × price.
+  case linear
+  /// An amount of the quote currency, paid in the underlying: a trade is worth amount ÷ price.
+  case inverse
+}
+
 /// One instrument as the venue describes it. Text stays with the adapter; the lane uses the index.
 public struct InstrumentInfo: Equatable, Sendable {
   public var index: InstrumentIndex
   public var kind: InstrumentKind
+  public var contract: ContractKind
   /// The protection group that its mass quotes count for; `noProduct` if that group was not asked for.
   public var product: ProductIndex
   public var grid: InstrumentGrid
@@ -17,10 +26,11 @@ public struct InstrumentInfo: Equatable, Sendable {
 
   public init(
     index: InstrumentIndex, kind: InstrumentKind, grid: InstrumentGrid, expirySeconds: Int64,
-    product: ProductIndex = noProduct
+    product: ProductIndex = noProduct, contract: ContractKind = .linear
   ) {
     self.index = index
     self.kind = kind
+    self.contract = contract
     self.grid = grid
     self.expirySeconds = expirySeconds
     self.product = product

@@ -110,7 +110,7 @@ public struct FrameFacts: Equatable, Sendable {
     }
     guard let id = text.number(after: "\"id\":") else { return Self(kind: .others) }
     // Not a switch: whatever is about orders and is not of the session, mass quotes too, is answered alike.
-    let request = ThalexRequestID.kind(of: id)
+    let request = RequestID.kind(of: id)
     if request == .unknown { return Self(kind: .others, id: id) }
     if request == .session(.openOrders) { return Self(kind: .orderAnswers, id: id) }
     if request == .session(.tradeHistory) { return Self(kind: .tradeAnswers, id: id) }

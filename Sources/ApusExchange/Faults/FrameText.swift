@@ -34,11 +34,11 @@ enum FrameText {
   }
 
   private static func label(_ id: UInt64) -> String {
-    let request = ThalexRequestID.kind(of: id)
+    let request = RequestID.kind(of: id)
     if case .insert(let client) = request { return "#\(client) insert" }
     if case .amend(let client) = request { return "#\(client) amend" }
     if case .cancel(let client) = request { return "#\(client) cancel" }
-    if case .session(let request) = request { return "\(request) \(ThalexRequestID.serial(of: id))" }
+    if case .session(let request) = request { return "\(request) \(RequestID.serial(of: id))" }
     return request == .unknown ? "id \(id)" : "\(request)"
   }
 

@@ -142,7 +142,7 @@ struct Oracle {
       deliver(notification, entry.kind, entry.instrument, isSnapshot)
     } else if error != nil || result != nil {
       lastReplyID = id?.whole ?? .max
-      let request = lastReplyID == .max ? RequestKind.unknown : ThalexRequestID.kind(of: lastReplyID)
+      let request = lastReplyID == .max ? RequestKind.unknown : RequestID.kind(of: lastReplyID)
       if let error { failure(request, error) } else if let result { success(request, result) }
     } else {
       sink.refusedAtEdge(channel != nil || hasID ? .missingMember : .malformed)

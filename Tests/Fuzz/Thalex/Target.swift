@@ -148,11 +148,11 @@ struct World: ~Copyable {
       decoder.forgetConfirmations()
       oracle.confirmed = []
     case 1:
-      let id = byte & 4 == 0 ? nil : ThalexRequestID.session(.openOrders, serial: UInt64(byte >> 4))
+      let id = byte & 4 == 0 ? nil : RequestID.session(.openOrders, serial: UInt64(byte >> 4))
       decoder.awaitedOrdersID = id
       oracle.awaitedOrdersID = id
     default:
-      let id = byte & 4 == 0 ? nil : ThalexRequestID.session(.tradeHistory, serial: UInt64(byte >> 4))
+      let id = byte & 4 == 0 ? nil : RequestID.session(.tradeHistory, serial: UInt64(byte >> 4))
       decoder.awaitedTradesID = id
       oracle.awaitedTradesID = id
     }

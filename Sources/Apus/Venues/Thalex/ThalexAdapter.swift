@@ -141,7 +141,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
 
   private func logIn(token: String, _ output: inout LaneOutput) -> Bool {
     guard let buffer = output.begin() else { return false }
-    let id = ThalexRequestID.session(.login)
+    let id = RequestID.session(.login)
     output.noteRedacted(buffer, encoder.login(into: buffer, id: id, token: "not recorded", account: account))
     let count = encoder.login(into: buffer, id: id, token: token, account: account)
     return finish(count, buffer, &output, isSecret: true)
@@ -149,7 +149,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
 
   private func setDeadManTimer(_ output: inout LaneOutput) -> Bool {
     guard let buffer = output.begin() else { return false }
-    let id = ThalexRequestID.session(.cancelOnDisconnect)
+    let id = RequestID.session(.cancelOnDisconnect)
     return finish(encoder.setCancelOnDisconnect(into: buffer, id: id, seconds: UInt64(deadManSeconds)), buffer, &output)
   }
 
@@ -168,7 +168,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
       messageRate = rate
       guard let buffer = output.begin() else { return }
       _ = finish(
-        encoder.instruments(into: buffer, id: ThalexRequestID.session(.instruments)), buffer, &output)
+        encoder.instruments(into: buffer, id: RequestID.session(.instruments)), buffer, &output)
     case .replied(.instruments, _):
       takeGrids()
       guard listingProblem == nil else {
@@ -268,7 +268,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   {
     // What would cross is taken away, not moved: a quote at a price that was not asked for could not be told apart.
     encoder.massQuote(
-      into: buffer, id: ThalexRequestID.massQuote(serial), quotes: batch.approved,
+      into: buffer, id: RequestID.massQuote(serial), quotes: batch.approved,
       options: [.postOnly, .rejectPostOnly])
   }
 
@@ -300,7 +300,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   ) {
     guard let buffer = output.begin() else { return }
     let count = encoder.subscribe(
-      into: buffer, id: ThalexRequestID.session(request), channels: channels, isPrivate: isPrivate)
+      into: buffer, id: RequestID.session(request), channels: channels, isPrivate: isPrivate)
     _ = finish(count, buffer, &output)
   }
 
@@ -335,7 +335,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   mutating func queryOpenOrders(output: inout LaneOutput) -> Bool {
     guard let buffer = output.begin() else { return false }
     serial += 1
-    let id = ThalexRequestID.session(.openOrders, serial: serial)
+    let id = RequestID.session(.openOrders, serial: serial)
     guard finish(encoder.openOrders(into: buffer, id: id), buffer, &output) else { return false }
     decoder.awaitedOrdersID = id
     return true
@@ -344,7 +344,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   mutating func queryPositions(output: inout LaneOutput) -> Bool {
     guard let buffer = output.begin() else { return false }
     serial += 1
-    let id = ThalexRequestID.session(.portfolio, serial: serial)
+    let id = RequestID.session(.portfolio, serial: serial)
     guard finish(encoder.portfolio(into: buffer, id: id), buffer, &output) else { return false }
     decoder.awaitedPositionsID = id
     return true
@@ -357,7 +357,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     if continued { query.bookmark = decoder.tradeHistoryBookmark }
     guard let buffer = output.begin() else { return false }
     serial += 1
-    let id = ThalexRequestID.session(.tradeHistory, serial: serial)
+    let id = RequestID.session(.tradeHistory, serial: serial)
     guard finish(encoder.tradeHistory(into: buffer, id: id, query: query), buffer, &output) else { return false }
     decoder.awaitedTradesID = id
     return true
@@ -365,7 +365,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
 
   mutating func cancelSession(output: inout LaneOutput) -> Bool {
     guard let buffer = output.begin() else { return false }
-    return finish(encoder.cancelSession(into: buffer, id: ThalexRequestID.session(.cancelSession)), buffer, &output)
+    return finish(encoder.cancelSession(into: buffer, id: RequestID.session(.cancelSession)), buffer, &output)
   }
 
   // MARK: - A second connection

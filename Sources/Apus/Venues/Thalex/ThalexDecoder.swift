@@ -33,15 +33,7 @@ public enum ThalexChannel: UInt8, Sendable {
 /// Thread: one owner. Decoding allocates for bookmarks and account numbers, and for nothing else.
 // Sendable: every pointer in it is owned by it alone, and being noncopyable it has one owner.
 public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
-  /// What is known of an instrument that was asked for.
-  struct Listing {
-    var info: InstrumentInfo
-    var tick: DecimalStep
-    var lot: DecimalStep
-    var hasGrid: Bool
-    /// In the last whole list, or added since, and not removed since.
-    var isListed = false
-  }
+  typealias Listing = VenueListing
 
   struct Family {
     var underlying: UnderlyingIndex
@@ -267,11 +259,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     if let known = instrumentNames.value(of: name) { return InstrumentIndex(known) }
     let index = InstrumentIndex(instruments.count)
     try instrumentNames.add(name, value: UInt32(index))
-    let noGrid = InstrumentGrid(tickE8: 0, lotE8: 0, minimumLots: QtyLots(rawValue: 0))
-    (listings + Int(index)).initialize(
-      to: Listing(
-        info: InstrumentInfo(index: index, kind: .other, grid: noGrid, expirySeconds: 0),
-        tick: apus_step_make(0), lot: apus_step_make(0), hasGrid: false))
+    (listings + Int(index)).initialize(to: Listing(wanted: index))
     instruments.append(name)
     return index
   }
@@ -470,7 +458,7 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     var id: UInt64 = 0
     guard apus_decimal_to_u64(&number, &id) else { return .unknown }
     lastReplyID = id
-    return ThalexRequestID.kind(of: id)
+    return RequestID.kind(of: id)
   }
 
   /// A notification whose value is next, inside an envelope that is still open.
@@ -671,36 +659,5 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
   mutating func isOurs(_ label: JSONText) -> Bool {
     guard let bytes = label.bytes, let prefix = labelPrefix.baseAddress, !labelPrefix.isEmpty else { return false }
     return label.count >= labelPrefix.count && memcmp(bytes, prefix, labelPrefix.count) == 0
-  }
-}
-
-extension ThalexDecoder.Listing {
-  /// A price on the grid; positive, except for combinations, which may cost nothing or less.
-  @inline(always)
-  func price(_ number: UnsafePointer<ScannedDecimal>, _ out: inout PriceTicks) -> DecodeProblem? {
-    var tick = tick
-    var ticks: Int64 = 0
-    let outcome = apus_decimal_to_steps(number, &tick, &ticks)
-    if outcome == .offGrid || outcome == .overflow { return .offGrid }
-    if ticks <= 0, info.kind != .combination { return .impossible }
-    out = PriceTicks(rawValue: ticks)
-    return nil
-  }
-
-  /// A size on the grid, 0 or more.
-  @inline(always)
-  func size(_ number: UnsafePointer<ScannedDecimal>, _ out: inout QtyLots) -> DecodeProblem? {
-    let problem = signedSize(number, &out)
-    return problem ?? (out < QtyLots.zero ? .impossible : nil)
-  }
-
-  @inline(always)
-  func signedSize(_ number: UnsafePointer<ScannedDecimal>, _ out: inout QtyLots) -> DecodeProblem? {
-    var lot = lot
-    var lots: Int64 = 0
-    let outcome = apus_decimal_to_steps(number, &lot, &lots)
-    if outcome == .offGrid || outcome == .overflow { return .offGrid }
-    out = QtyLots(rawValue: lots)
-    return nil
   }
 }

@@ -94,7 +94,7 @@ public typealias ThalexMassQuote = MassQuote
 /// Writes requests to Thalex as JSON text into memory of the caller.
 ///
 /// Every function returns the number of bytes written, or 0 if the text, with 32 bytes to spare, does not fit; then
-/// the memory is undefined. Request ids come from `ThalexRequestID`. Prices and sizes are integers on the grid that
+/// the memory is undefined. Request ids come from `RequestID`. Prices and sizes are integers on the grid that
 /// `setInstrument` was given. The order requests allocate nothing: all that does not change from one to the next has
 /// been written once, and is copied in whole vectors round the numbers; they want room for `orderCapacity` bytes.
 ///
@@ -106,12 +106,12 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     var tick: DecimalUnit
     var lot: DecimalUnit
     /// `,"params":{"direction":"buy","instrument_name":"…","amount":`
-    var buy = ThalexPiece()
-    var sell = ThalexPiece()
+    var buy = FramePiece()
+    var sell = FramePiece()
     /// The quoted name.
-    var name = ThalexPiece()
+    var name = FramePiece()
     /// `{"i":"…"` in a mass quote.
-    var quoted = ThalexPiece()
+    var quoted = FramePiece()
 
     func free() {
       buy.free()
@@ -123,7 +123,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
 
   /// A protection group: its name, and what one lot of it is.
   private struct Product {
-    var name = ThalexPiece()
+    var name = FramePiece()
     var lot: DecimalUnit
   }
 
@@ -139,10 +139,10 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
   private let capacity: Int
   private let templates: UnsafeMutablePointer<Template>
   /// `,"label":"…"`, empty without a label; the same with `,"post_only":true}}` behind it.
-  private let label: ThalexPiece
-  private let postOnlyEnd: ThalexPiece
+  private let label: FramePiece
+  private let postOnlyEnd: FramePiece
   /// `],"label":"…","post_only":true}}`
-  private let massQuoteEnd: ThalexPiece
+  private let massQuoteEnd: FramePiece
   private let products: UnsafeMutablePointer<Product>
 
   /// - Parameters:
@@ -158,9 +158,9 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     }
     guard isPlain, label.utf8.count <= 32 else { throw .unusableName(label) }
     let member = label.isEmpty ? "" : ",\"label\":\"\(label)\""
-    self.label = ThalexPiece(member)
-    postOnlyEnd = ThalexPiece(member + ",\"post_only\":true}}")
-    massQuoteEnd = ThalexPiece("]" + member + ",\"post_only\":true}}")
+    self.label = FramePiece(member)
+    postOnlyEnd = FramePiece(member + ",\"post_only\":true}}")
+    massQuoteEnd = FramePiece("]" + member + ",\"post_only\":true}}")
     capacity = instrumentCapacity
     products = .allocate(capacity: ThalexDecoder.productCapacity)
     products.initialize(
@@ -187,16 +187,16 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     // The name with its quotes; escapes make it longer than a frame has room for only if it is no name at all.
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 512, alignment: 1)
     defer { memory.deallocate() }
-    var text = ThalexText(memory)
+    var text = RequestText(memory)
     text.quote(name)
     guard (1...80).contains(text.count) else { throw .unusableName(name) }
     let quoted = String(decoding: memory[..<text.count], as: UTF8.self)
     templates[Int(index)].free()
     templates[Int(index)] = Template(
       tick: apus_decimal_unit_make(grid.tickE8), lot: apus_decimal_unit_make(grid.lotE8),
-      buy: ThalexPiece(",\"params\":{\"direction\":\"buy\",\"instrument_name\":\(quoted),\"amount\":"),
-      sell: ThalexPiece(",\"params\":{\"direction\":\"sell\",\"instrument_name\":\(quoted),\"amount\":"),
-      name: ThalexPiece(quoted), quoted: ThalexPiece("{\"i\":\(quoted)"))
+      buy: FramePiece(",\"params\":{\"direction\":\"buy\",\"instrument_name\":\(quoted),\"amount\":"),
+      sell: FramePiece(",\"params\":{\"direction\":\"sell\",\"instrument_name\":\(quoted),\"amount\":"),
+      name: FramePiece(quoted), quoted: FramePiece("{\"i\":\(quoted)"))
   }
 
   /// Sets or replaces the name of a protection group and the lot in which its amounts are counted, which
@@ -207,24 +207,24 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
       throw .unusableName(name)
     }
     products[Int(index)].name.free()
-    products[Int(index)] = Product(name: ThalexPiece("\"product\":\"\(name)\""), lot: apus_decimal_unit_make(lotE8))
+    products[Int(index)] = Product(name: FramePiece("\"product\":\"\(name)\""), lot: apus_decimal_unit_make(lotE8))
   }
 
   // MARK: Orders
 
-  /// `private/insert` of a limit order, under the id `ThalexRequestID.insert(clientID)`.
+  /// `private/insert` of a limit order, under the id `RequestID.insert(clientID)`.
   ///
-  /// - Parameter clientID: 1 ... `ThalexRequestID.operandLimit`.
+  /// - Parameter clientID: 1 ... `RequestID.operandLimit`.
   public func insert(
     into memory: UnsafeMutableRawBufferPointer, clientID: UInt64, instrument: InstrumentIndex, side: Side,
     price: PriceTicks, qty: QtyLots, options: ThalexInsertOptions = [], collar: ThalexCollar = .venueDefault,
     selfTrade: ThalexSelfTrade = .venueDefault
   ) -> Int {
-    guard Int(instrument) < capacity, var text = ThalexFrame(memory, Self.orderCapacity) else { return 0 }
+    guard Int(instrument) < capacity, var text = OrderFrame(memory, Self.orderCapacity) else { return 0 }
     let template = templates + Int(instrument)
     guard template.pointee.buy.count > 0 else { return 0 }
     text.put("{\"method\":\"private/insert\",\"id\":")
-    let digits = text.id(clientID, ThalexRequestID.insertOperation)
+    let digits = text.id(clientID, RequestID.insertOperation)
     text.put(side == .buy ? template.pointee.buy : template.pointee.sell)
     text.decimal(qty.rawValue, template.pointee.lot)
     text.put(",\"price\":")
@@ -247,16 +247,16 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
   }
 
   /// `private/amend` by client order id; `qty` is the new total, executed part included. Id
-  /// `ThalexRequestID.amend(clientID)`.
+  /// `RequestID.amend(clientID)`.
   public func amend(
     into memory: UnsafeMutableRawBufferPointer, clientID: UInt64, instrument: InstrumentIndex, price: PriceTicks,
     qty: QtyLots, collar: ThalexCollar = .venueDefault
   ) -> Int {
-    guard Int(instrument) < capacity, var text = ThalexFrame(memory, Self.orderCapacity) else { return 0 }
+    guard Int(instrument) < capacity, var text = OrderFrame(memory, Self.orderCapacity) else { return 0 }
     let template = templates + Int(instrument)
     guard template.pointee.buy.count > 0 else { return 0 }
     text.put("{\"method\":\"private/amend\",\"id\":")
-    let digits = text.id(clientID, ThalexRequestID.amendOperation)
+    let digits = text.id(clientID, RequestID.amendOperation)
     text.put(",\"params\":{\"client_order_id\":")
     text.put(digits)
     text.put(",\"price\":")
@@ -268,11 +268,11 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     return text.count
   }
 
-  /// `private/cancel` by client order id, under `ThalexRequestID.cancel(clientID)`.
+  /// `private/cancel` by client order id, under `RequestID.cancel(clientID)`.
   public func cancel(into memory: UnsafeMutableRawBufferPointer, clientID: UInt64) -> Int {
-    guard var text = ThalexFrame(memory, Self.orderCapacity) else { return 0 }
+    guard var text = OrderFrame(memory, Self.orderCapacity) else { return 0 }
     text.put("{\"method\":\"private/cancel\",\"id\":")
-    let digits = text.id(clientID, ThalexRequestID.cancelOperation)
+    let digits = text.id(clientID, RequestID.cancelOperation)
     text.put(",\"params\":{\"client_order_id\":")
     text.put(digits)
     text.put("}}")
@@ -284,7 +284,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - memory: `massQuoteCapacity` says how much is asked for.
-  ///   - id: `ThalexRequestID.massQuote(serial)`.
+  ///   - id: `RequestID.massQuote(serial)`.
   ///   - quotes: At most 100, each of an instrument that is set, with at most 10 levels a side, in the single-level form
   ///     at most 1.
   ///   - form: Which of the venue's two encodings is written.
@@ -305,7 +305,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
       else { return 0 }
       levels += bids + asks
     }
-    guard var text = ThalexFrame(memory, Self.massQuoteCapacity(instruments: quotes.count, levels: levels)) else {
+    guard var text = OrderFrame(memory, Self.massQuoteCapacity(instruments: quotes.count, levels: levels)) else {
       return 0
     }
     text.put("{\"method\":\"private/mass_quote\",\"id\":")
@@ -337,7 +337,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     return text.count
   }
 
-  /// `private/set_mm_protection`, under `ThalexRequestID.protection(product, serial:)`. The last call for a group is in
+  /// `private/set_mm_protection`, under `RequestID.protection(product, serial:)`. The last call for a group is in
   /// force, and fills up what it may trade. Without it the venue refuses mass quotes of the group.
   ///
   /// - Parameters:
@@ -350,10 +350,10 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     serial: UInt64 = 0
   ) -> Int {
     guard Int(product) < ThalexDecoder.productCapacity, products[Int(product)].name.count > 0, trade > QtyLots.zero,
-      trade <= quote, var text = ThalexFrame(memory, Self.orderCapacity)
+      trade <= quote, var text = OrderFrame(memory, Self.orderCapacity)
     else { return 0 }
     text.put("{\"method\":\"private/set_mm_protection\",\"id\":")
-    text.number(ThalexRequestID.protection(product, serial: serial))
+    text.number(RequestID.protection(product, serial: serial))
     text.put(",\"params\":{")
     text.put(products[Int(product)].name)
     text.put(",\"trade_amount\":")
@@ -364,14 +364,14 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
     return text.count
   }
 
-  /// `private/cancel_mass_quote`, under `ThalexRequestID.cancelMassQuote(product, serial:)`: takes the mass quotes of a
+  /// `private/cancel_mass_quote`, under `RequestID.cancelMassQuote(product, serial:)`: takes the mass quotes of a
   /// protection group away, or all with `noProduct`, in every session of the account, and removes the groups.
   public func cancelMassQuote(
     into memory: UnsafeMutableRawBufferPointer, product: ProductIndex, serial: UInt64 = 0
   ) -> Int {
-    guard var text = ThalexFrame(memory, Self.orderCapacity) else { return 0 }
+    guard var text = OrderFrame(memory, Self.orderCapacity) else { return 0 }
     text.put("{\"method\":\"private/cancel_mass_quote\",\"id\":")
-    text.number(ThalexRequestID.cancelMassQuote(product, serial: serial))
+    text.number(RequestID.cancelMassQuote(product, serial: serial))
     text.put(",\"params\":{")
     if product != noProduct {
       guard Int(product) < ThalexDecoder.productCapacity, products[Int(product)].name.count > 0 else { return 0 }
@@ -383,13 +383,13 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
 
   /// `private/cancel` by the venue's order id, for orders of earlier sessions.
   ///
-  /// - Parameter operand: Stands for the order in the request id, `ThalexRequestID.cancel(operand)`.
+  /// - Parameter operand: Stands for the order in the request id, `RequestID.cancel(operand)`.
   public func cancel(into memory: UnsafeMutableRawBufferPointer, venueID: VenueID, operand: UInt64) -> Int {
     var venueID = venueID
     guard venueID.count > 0 else { return 0 }
-    var text = ThalexText(memory)
+    var text = RequestText(memory)
     text.append("{\"method\":\"private/cancel\",\"id\":")
-    text.number(ThalexRequestID.cancel(operand))
+    text.number(RequestID.cancel(operand))
     text.append(",\"params\":{\"order_id\":\"")
     let count = Int(venueID.count)
     let isPlain = withUnsafeBytes(of: &venueID) { bytes in
@@ -473,9 +473,9 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
   }
 
   func request(
-    _ memory: UnsafeMutableRawBufferPointer, _ method: StaticString, _ id: UInt64, _ params: (inout ThalexText) -> Void
+    _ memory: UnsafeMutableRawBufferPointer, _ method: StaticString, _ id: UInt64, _ params: (inout RequestText) -> Void
   ) -> Int {
-    var text = ThalexText(memory)
+    var text = RequestText(memory)
     text.append("{\"method\":\"")
     text.append(method)
     text.append("\",\"id\":")
@@ -487,7 +487,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
   }
 
   /// A member of a cold request that names an instrument; false if it is not set.
-  func instrument(_ index: InstrumentIndex, into text: inout ThalexText) -> Bool {
+  func instrument(_ index: InstrumentIndex, into text: inout RequestText) -> Bool {
     guard Int(index) < capacity, templates[Int(index)].name.count > 0 else { return false }
     text.name("instrument_name")
     templates[Int(index)].name.copy(into: &text)
@@ -501,7 +501,7 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
   }
 
   /// The label of every insert.
-  func label(into text: inout ThalexText) {
+  func label(into text: inout RequestText) {
     label.copy(into: &text)
   }
 }

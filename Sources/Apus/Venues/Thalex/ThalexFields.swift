@@ -2,19 +2,7 @@
 ///
 /// Source: protocol reference 2.2, 2.3, 4.1, 5.3-5.6, 7.1, 7.2, 7.4 and the OpenAPI file of May 2026. Members
 /// that are never used are listed where they are frequent, because a known key is stepped over faster.
-protocol ThalexField: RawRepresentable, CaseIterable where RawValue == Int32 {
-  var key: String { get }
-}
-
-extension ThalexField {
-  static var keys: [String] { allCases.map(\.key) }
-
-  /// The member's place in the sets of a `MemberTable`.
-  @inline(always)
-  var bit: UInt32 { 1 << UInt32(bitPattern: rawValue) }
-}
-
-enum EnvelopeField: Int32, ThalexField {
+enum EnvelopeField: Int32, FrameField {
   case channelName, notification, snapshot, id, result, error
   var key: String {
     switch self {
@@ -28,7 +16,7 @@ enum EnvelopeField: Int32, ThalexField {
   }
 }
 
-enum TickerField: Int32, ThalexField {
+enum TickerField: Int32, FrameField {
   case markPrice, markTimestamp, bidPrice, bidAmount, askPrice, askAmount, lastPrice, impliedVolatility, delta
   case volume, value, low, high, change, index, forward, collarLow, collarHigh, openInterest
   case fundingRate, fundingMark, realisedFunding, averageFunding
@@ -74,7 +62,7 @@ extension TickerField {
   static var ofOptions: UInt32 { impliedVolatility.bit | delta.bit | forward.bit }
 }
 
-enum LightTickerField: Int32, ThalexField {
+enum LightTickerField: Int32, FrameField {
   case bid, ask, mark, last, volatility
   var key: String {
     switch self {
@@ -87,7 +75,7 @@ enum LightTickerField: Int32, ThalexField {
   }
 }
 
-enum BookField: Int32, ThalexField {
+enum BookField: Int32, FrameField {
   case trades, bids, asks, totalBid, totalAsk, time
   var key: String {
     switch self {
@@ -102,7 +90,7 @@ enum BookField: Int32, ThalexField {
 }
 
 /// Orders, fills and trades share their names; one list serves the three kinds of object.
-enum OrderField: Int32, ThalexField {
+enum OrderField: Int32, FrameField {
   case orderID, orderType, timeInForce, instrument, direction, price, amount, filled, remaining, label, clientID
   case status, fills, change, insertReason, createTime, persistent, deletion, closeTime, reduceOnly, legs
   var key: String {
@@ -142,7 +130,7 @@ enum OrderField: Int32, ThalexField {
   }
 }
 
-enum TradeField: Int32, ThalexField {
+enum TradeField: Int32, FrameField {
   case orderID, tradeID, instrument, direction, price, amount, label, time, positionAfter, type, sessionRealised
   case fee, index, feeRate, feeBasis, fundingMark, clientID, makerTaker, legIndex
   var key: String {
@@ -170,7 +158,7 @@ enum TradeField: Int32, ThalexField {
   }
 }
 
-enum PositionField: Int32, ThalexField {
+enum PositionField: Int32, FrameField {
   case instrument, position, mark, averagePrice
   var key: String {
     switch self {
@@ -182,7 +170,7 @@ enum PositionField: Int32, ThalexField {
   }
 }
 
-enum InstrumentField: Int32, ThalexField {
+enum InstrumentField: Int32, FrameField {
   case name, product, tick, lot, minimum, underlying, type, optionType, expiryDate, expiry, strike, currency, createTime
   var key: String {
     switch self {
@@ -203,7 +191,7 @@ enum InstrumentField: Int32, ThalexField {
   }
 }
 
-enum IndexField: Int32, ThalexField {
+enum IndexField: Int32, FrameField {
   case name, price, timestamp, expirationAverage, expirationProgress, expectedExpiration, previousSettlement
   var key: String {
     switch self {
@@ -218,7 +206,7 @@ enum IndexField: Int32, ThalexField {
   }
 }
 
-enum BasePriceField: Int32, ThalexField {
+enum BasePriceField: Int32, FrameField {
   case name, price, index, delta
   var key: String {
     switch self {
@@ -230,7 +218,7 @@ enum BasePriceField: Int32, ThalexField {
   }
 }
 
-enum AccountField: Int32, ThalexField {
+enum AccountField: Int32, FrameField {
   case cash, unrealised, cashCollateral, margin, requiredMargin, remainingMargin, sessionRealised
   var key: String {
     switch self {
@@ -246,7 +234,7 @@ enum AccountField: Int32, ThalexField {
 }
 
 /// The answer to a mass quote, and the items of its `errors`.
-enum MassQuoteField: Int32, ThalexField {
+enum MassQuoteField: Int32, FrameField {
   case succeeded, failed, errors, code, message, side, price
   var key: String {
     switch self {
@@ -261,7 +249,7 @@ enum MassQuoteField: Int32, ThalexField {
   }
 }
 
-enum ProtectionField: Int32, ThalexField {
+enum ProtectionField: Int32, FrameField {
   case product, remaining, reason
   var key: String {
     switch self {
@@ -273,7 +261,7 @@ enum ProtectionField: Int32, ThalexField {
 }
 
 /// Small objects that are read now and then: results, errors, the index, events, wrapped instruments.
-enum DetailField: Int32, ThalexField {
+enum DetailField: Int32, FrameField {
   case code, messageRate, accountNumber, trades, bookmark, event, added, removed, tickers
   var key: String {
     switch self {

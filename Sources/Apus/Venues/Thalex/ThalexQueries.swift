@@ -16,7 +16,7 @@ public struct ThalexOrder {
   public var qty: QtyLots
   /// `nil` for a market order.
   public var price: PriceTicks?
-  /// 1 ... `ThalexRequestID.operandLimit`; `nil` for none.
+  /// 1 ... `RequestID.operandLimit`; `nil` for none.
   public var clientID: UInt64?
   public var isLabelled = false
   public var options: ThalexInsertOptions = []
@@ -72,9 +72,9 @@ public struct ThalexInstrumentFilter: Sendable {
 }
 
 /// Requests outside the way from a tick to an order. All are cold, and return 0 if the text does not fit or an
-/// instrument is not set. Replies to ids that `ThalexRequestID` does not make come as replies to an unknown request.
+/// instrument is not set. Replies to ids that `RequestID` does not make come as replies to an unknown request.
 extension ThalexEncoder {
-  /// `private/insert`, `private/buy` or `private/sell`; with `id` of `ThalexRequestID.insert(clientID)` the reply is
+  /// `private/insert`, `private/buy` or `private/sell`; with `id` of `RequestID.insert(clientID)` the reply is
   /// read as an order's.
   public func order(into memory: UnsafeMutableRawBufferPointer, id: UInt64, _ order: ThalexOrder) -> Int {
     guard let grid = grid(order.legs.first?.instrument ?? order.instrument) else { return 0 }
@@ -111,13 +111,13 @@ extension ThalexEncoder {
 
   /// `private/amend` by the venue's order id; `qty` is the new total, executed part included.
   ///
-  /// - Parameter operand: Stands for the order in the request id, `ThalexRequestID.amend(operand)`.
+  /// - Parameter operand: Stands for the order in the request id, `RequestID.amend(operand)`.
   public func amend(
     into memory: UnsafeMutableRawBufferPointer, venueID: VenueID, operand: UInt64, instrument: InstrumentIndex,
     price: PriceTicks, qty: QtyLots, collar: ThalexCollar = .venueDefault
   ) -> Int {
     guard let grid = grid(instrument), venueID.count > 0 else { return 0 }
-    return request(memory, "private/amend", ThalexRequestID.amend(operand)) { text in
+    return request(memory, "private/amend", RequestID.amend(operand)) { text in
       text.member("order_id", Self.string(venueID))
       text.member("price", price.rawValue, stepE8: grid.tickE8)
       text.member("amount", qty.rawValue, stepE8: grid.lotE8)
@@ -215,7 +215,7 @@ extension ThalexEncoder {
     }
   }
 
-  private func legs(_ legs: [(instrument: InstrumentIndex, quantity: Int64)], into text: inout ThalexText) -> Bool {
+  private func legs(_ legs: [(instrument: InstrumentIndex, quantity: Int64)], into text: inout RequestText) -> Bool {
     var isKnown = true
     text.name("legs")
     text.append("[")
@@ -230,7 +230,7 @@ extension ThalexEncoder {
     return isKnown
   }
 
-  private func collar(_ collar: ThalexCollar, into text: inout ThalexText) {
+  private func collar(_ collar: ThalexCollar, into text: inout RequestText) {
     switch collar {
     case .venueDefault: break
     case .ignore: text.member("collar", "ignore")
@@ -239,7 +239,7 @@ extension ThalexEncoder {
     }
   }
 
-  private func selfTrade(_ selfTrade: ThalexSelfTrade, into text: inout ThalexText) {
+  private func selfTrade(_ selfTrade: ThalexSelfTrade, into text: inout RequestText) {
     switch selfTrade.level {
     case .venueDefault: break
     case .customer: text.member("stp_level", "customer")

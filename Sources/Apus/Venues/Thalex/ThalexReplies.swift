@@ -321,9 +321,9 @@ extension ThalexDecoder {
       }
       let info = InstrumentInfo(
         index: InstrumentIndex(wanted), kind: kind ?? .other, grid: grid, expirySeconds: seconds, product: group)
-      var tickStep = apus_step_make(tickE8)
-      listings[Int(wanted)] = Listing(info: info, tick: tickStep, lot: lotStep, hasGrid: true, isListed: isListed)
-      apus_level_grid_set(grids + Int(wanted), &tickStep, &lotStep)
+      var known = Listing(info, isListed: isListed)
+      listings[Int(wanted)] = known
+      apus_level_grid_set(grids + Int(wanted), &known.tick, &known.lot)
       forgetTickers(of: InstrumentIndex(wanted))
       sink.instrument(info, isListed: isListed)
     }

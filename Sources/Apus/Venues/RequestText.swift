@@ -2,7 +2,7 @@ import CSupport
 import Glibc
 
 /// Text being written into memory of a fixed size. What does not fit makes the count 0, for good.
-struct ThalexText {
+struct RequestText {
   private let start: UnsafeMutablePointer<CChar>?
   private var at: UnsafeMutablePointer<CChar>?
   /// Numbers are stored in whole words, so room for one is kept free at the end.

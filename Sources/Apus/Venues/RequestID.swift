@@ -1,11 +1,11 @@
-/// The `id` of a request to Thalex: what it is about and what it does, so that a reply explains itself.
+/// The id of a request to a venue: what it is about and what it does, so that a reply explains itself.
 ///
 /// `id = operand × 10 + operation`: in decimal the operand's digits and one more, so that a frame with both is
 /// written with one conversion, and a person sees which order a request was about. The operand of an order request is
 /// the client order id, 1 ... 2⁴⁹ − 1; that of a mass quote a serial of the same range; that of a session request is
 /// `SessionRequest.rawValue | serial << 8`, and that of a request about a protection group its index plus 1, in the same
 /// way. Ids stay below 2⁵³, so no JSON library that reads numbers as floating point can change one.
-public enum ThalexRequestID {
+public enum RequestID {
   /// Largest operand.
   public static let operandLimit: UInt64 = (1 << 49) - 1
 
