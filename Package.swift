@@ -72,7 +72,8 @@ let package = Package(
       swiftSettings: swiftSettings
     ),
     // What several test targets share.
-    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
+    .target(
+      name: "TestSupport", dependencies: ["Apus", "CSupport"], path: "Tests/TestSupport", swiftSettings: swiftSettings),
     // Embedding, in the fewest lines; built and run by the tests.
     .executableTarget(
       name: "OwnStrategy", dependencies: ["Apus", "CSupport"], path: "Sources/Examples/OwnStrategy",
@@ -83,7 +84,8 @@ let package = Package(
       exclude: ["instructions.json"], swiftSettings: swiftSettings),
     .testTarget(name: "CoreTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "WireTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
-    .testTarget(name: "ThalexTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
+    .testTarget(name: "ThalexTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
+    .testTarget(name: "DeribitTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "StateTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "QuotingTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "FilesTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),

@@ -245,7 +245,7 @@ import Testing
     }
     let known = try world.run(until: { $0.position == -100 })
     #expect(known)
-    #expect(world.lane.core.tracker.with(0) { $0.profitE8(markE8: 61_800_00000000, tickE8: 100_000_000) } == 0)
+    #expect(world.lane.core.tracker.with(0) { $0.profitE8(markE8: 61_800_00000000) } == 0)
   }
 
   @Test func `R52 R62 a lost connection is no loss: the manager does not halt for want of a mark`() {

@@ -98,7 +98,7 @@ import Testing
 
   @Test func `an instrument whose grid gives no whole value of a tick and lot is not traded`() throws {
     var desk = try Desk()
-    desk.tracker.state(0).pointee.tickLotE8 = 0
+    desk.tracker.state(0).pointee.value = ContractValue()
     #expect(desk.judgeInsert(.buy, 99, 5) == .notional)
   }
 

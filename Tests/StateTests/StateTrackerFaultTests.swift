@@ -278,7 +278,7 @@ import Testing
     #expect(order.pointee.qty_lots.rawValue == 20)
     #expect(order.pointee.filled_lots.rawValue == 8)
     #expect(tracker.buys == 12)
-    let cost = tracker.with(0) { $0.tickLotE8 }
+    let cost = tracker.with(0) { $0.value.worth(QtyLots(rawValue: 1), at: PriceTicks(rawValue: 1)) ?? 0 }
     #expect(cost == 50_000)
   }
 

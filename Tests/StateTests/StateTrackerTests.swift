@@ -311,7 +311,7 @@ import Testing
     let differed = tracker.setPosition(0, QtyLots(rawValue: 6), mark: PriceTicks(rawValue: 100))
     #expect(differed)
     let (profit, count) = tracker.with(0) {
-      ($0.profitE8(markE8: 100 * 100_000_000, tickE8: 100_000_000), $0.positionAdjustments)
+      ($0.profitE8(markE8: 100 * 100_000_000), $0.positionAdjustments)
     }
     #expect(profit == 0)
     #expect(count == 1)

@@ -1,5 +1,6 @@
 import Apus
 import CSupport
+import TestSupport
 import Testing
 
 /// Decimal arithmetic on digit strings: slow, and obvious.
@@ -95,7 +96,7 @@ private func write(_ steps: Int64, _ stepE8: Int64) -> String? {
 @Suite struct DecimalTests {
   @Test(arguments: [UInt64(1), 2, 3])
   func `R46_ random numbers agree with arithmetic on digit strings`(seed: UInt64) throws {
-    var random = SplitMix(state: seed)
+    var random = SplitMix(seed: seed)
     var mismatches: [String] = []
     for _ in 0..<40_000 {
       let text = SlowDecimal.randomText(&random)
@@ -145,7 +146,7 @@ private func write(_ steps: Int64, _ stepE8: Int64) -> String? {
   }
 
   @Test func `R46_ the multiplication that replaces the division agrees with it for any step`() {
-    var random = SplitMix(state: 11)
+    var random = SplitMix(seed: 11)
     var mismatches = 0
     for _ in 0..<200_000 {
       let step = Int64(truncatingIfNeeded: (random.next() >> 1) >> UInt64.random(in: 0..<63, using: &random)) | 1
@@ -167,7 +168,7 @@ private func write(_ steps: Int64, _ stepE8: Int64) -> String? {
   }
 
   @Test func `R46_ every value survives being written and read`() throws {
-    var random = SplitMix(state: 23)
+    var random = SplitMix(seed: 23)
     var values: [Int64] = [0, 1, -1, 99_999_999, 100_000_000, 100_000_001, .max, -.max, 7_628_000_000_000]
     for _ in 0..<200_000 {
       values.append(Int64(bitPattern: random.next()) >> Int64.random(in: 0..<64, using: &random))

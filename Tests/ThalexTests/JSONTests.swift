@@ -1,6 +1,7 @@
 import Apus
 import CSupport
 import Foundation
+import TestSupport
 import Testing
 
 /// Runs `body` on a cursor over memory that ends where the text ends.
@@ -44,7 +45,7 @@ private func isValid(_ bytes: [UInt8]) -> Bool {
   }
 
   @Test func `every sample, and every damaged sample, is judged as the grammar says`() throws {
-    var random = SplitMix(state: 77)
+    var random = SplitMix(seed: 77)
     var mismatches: [String] = []
     for name in try Fixtures.names("") {
       let bytes = try Fixtures.bytes(name)
@@ -62,7 +63,7 @@ private func isValid(_ bytes: [UInt8]) -> Bool {
   }
 
   @Test func `a leap ends where a checked skip ends`() throws {
-    var random = SplitMix(state: 78)
+    var random = SplitMix(seed: 78)
     for name in try Fixtures.names("") {
       for bytes in [try Fixtures.bytes(name), JSONVariant.text(of: try Fixtures.bytes(name), &random)] {
         let ends = withCursor(bytes) { json -> Bool in
@@ -76,7 +77,7 @@ private func isValid(_ bytes: [UInt8]) -> Bool {
   }
 
   @Test func `the wide and the portable search find the same byte`() {
-    var random = SplitMix(state: 79)
+    var random = SplitMix(seed: 79)
     var mismatches = 0
     for _ in 0..<20_000 {
       let count = Int.random(in: 0..<70, using: &random)

@@ -1,9 +1,10 @@
 import Apus
+import TestSupport
 import Testing
 
 @Suite struct NamesTests {
   @Test func `a table agrees with a dictionary while names come and go`() throws {
-    var random = SplitMix(state: 5)
+    var random = SplitMix(seed: 5)
     var table = try NameTable(capacity: 300)
     var model: [String: UInt32] = [:]
     var mismatches = 0

@@ -1,6 +1,7 @@
 import Apus
 import CSupport
 import Foundation
+import TestSupport
 import Testing
 
 /// The kernels that this processor runs, but for the general reader that they are checked against.
@@ -110,7 +111,7 @@ private final class Scanner {
 
   @Test(arguments: [UInt64(1), 2, 3])
   func `every kernel finds in an object what the general reader finds`(seed: UInt64) {
-    var random = SplitMix(state: seed)
+    var random = SplitMix(seed: seed)
     let memory = GuardedMemory()
     let general = Scanner(.general)
     let fast = fastLevels.map { ($0, Scanner($0)) }
@@ -153,7 +154,7 @@ private final class Scanner {
   }
 
   @Test func `every kernel lists the same places, for every length and alignment`() {
-    var random = SplitMix(state: 7)
+    var random = SplitMix(seed: 7)
     let memory = GuardedMemory()
     for level in fastLevels where level != .portable {
       var created: OpaquePointer?
@@ -188,7 +189,7 @@ private final class Scanner {
   func `R05_ every kernel delivers what the general reader delivers, of whole and of damaged frames`(seed: UInt64)
     throws
   {
-    var random = SplitMix(state: seed)
+    var random = SplitMix(seed: seed)
     let memory = GuardedMemory()
     var general = try Bench(level: .general)
     let letters = [UInt8](#"{}[]",:.eE-+0123456789nultrefas\ "#.utf8)
@@ -226,7 +227,7 @@ private final class Scanner {
   /// Each ticker is read by what differs from the one before it; the general reader remembers nothing.
   @Test(arguments: [UInt64(21), 22, 23])
   func `R05_ tickers in a series are read as if each stood alone`(seed: UInt64) throws {
-    var random = SplitMix(state: seed)
+    var random = SplitMix(seed: seed)
     let memory = GuardedMemory()
     var general = try Bench(level: .general)
     var benches: [(ScanLevel, Box)] = []

@@ -1,6 +1,7 @@
 import Apus
 import CSupport
 import Foundation
+import TestSupport
 import Testing
 
 /// What each sample frame says, in exact integers.
@@ -412,7 +413,7 @@ enum Expected {
 
   @Test(arguments: [UInt64(1), 2, 3])
   func `order of members, white space, unknown members and escaped keys change nothing`(seed: UInt64) throws {
-    var random = SplitMix(state: seed)
+    var random = SplitMix(seed: seed)
     var bench = try Bench()
     var mismatches: [String] = []
     for _ in 0..<8 {
@@ -547,7 +548,7 @@ enum Expected {
   }
 
   @Test func `the guess of the next channel changes nothing`() throws {
-    var random = SplitMix(state: 5)
+    var random = SplitMix(seed: 5)
     var bench = try Bench()
     try bench.decoder.register(channel: "odd\"one", kind: .system)
     let frames = try Expected.all()

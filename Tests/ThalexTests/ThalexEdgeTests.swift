@@ -1,6 +1,7 @@
 import Apus
 import CSupport
 import Foundation
+import TestSupport
 import Testing
 
 /// What is refused at the edge, and what still gets through beside it.
@@ -240,7 +241,7 @@ import Testing
 
   @Test(arguments: [UInt64(41), 42])
   func `R05_ random corruption never delivers what cannot be true`(seed: UInt64) throws {
-    var random = SplitMix(state: seed)
+    var random = SplitMix(seed: seed)
     var bench = try Bench()
     var impossible: [String] = []
     let letters = [UInt8](#"{}[]",:.eE-+0123456789nultrefas\"#.utf8)

@@ -1,6 +1,7 @@
 import Apus
 import CSupport
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct ThalexEncoderTests {

@@ -1,6 +1,7 @@
 import Apus
 import CSupport
 import Foundation
+import TestSupport
 import Testing
 
 /// Mass quotes and protection groups (protocol reference 6.5, 7.6, 8.4, 8.5).

@@ -1,6 +1,7 @@
 import Apus
 import CSupport
 import Foundation
+import TestSupport
 import Testing
 
 /// Every sample frame of the protocol reference: read if it comes from the venue, written if it goes there.

@@ -1,6 +1,7 @@
 import Apus
 import CSupport
 import Foundation
+import TestSupport
 import Testing
 
 /// JSON whose numbers keep their spelling and whose members keep their order.

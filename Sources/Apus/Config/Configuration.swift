@@ -129,6 +129,7 @@ public struct EngineSection: Codable, Equatable, Sendable {
 
 public enum VenueKind: String, Codable, CaseIterable, Sendable {
   case thalex
+  case deribit
 }
 
 public struct VenueSection: Codable, Equatable, Sendable {

@@ -183,3 +183,25 @@ public func secureRandomBytes(count: Int) -> [UInt8]? {
   var bytes = [UInt8](repeating: 0, count: count)
   return count == 0 || apus_random(&bytes, count) == 0 ? bytes : nil
 }
+
+/// HMAC-SHA256 of a text as 64 lower-case hexadecimal digits; `nil` if the cryptographic library failed. Cold.
+func hmacSHA256(key: UnsafeRawBufferPointer, text: String) -> String? {
+  var bytes = [UInt8](repeating: 0, count: Int(APUS_HMAC_SHA256_BYTES))
+  var text = text
+  let result = text.withUTF8 { text in
+    bytes.withUnsafeMutableBufferPointer { out in
+      key.withMemoryRebound(to: UInt8.self) { key in
+        // An empty secret has no address; the library reads none of it.
+        var nothing: UInt8 = 0
+        return withUnsafeMutablePointer(to: &nothing) { spare in
+          apus_hmac_sha256(
+            key.baseAddress ?? UnsafePointer(spare), key.count, text.baseAddress ?? UnsafePointer(spare), text.count,
+            out.baseAddress!)
+        }
+      }
+    }
+  }
+  guard result == 0 else { return nil }
+  let digits = Array("0123456789abcdef".utf8)
+  return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+}

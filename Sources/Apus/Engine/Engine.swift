@@ -141,6 +141,15 @@ public final class Engine: Sendable {
   // MARK: - Putting it together
 
   private func assemble(_ slowTicksAbove: Nanoseconds?, _ notice: (String) -> Void) throws -> EngineReport {
+    switch configuration.venue.kind {
+    case .thalex: try assemble(ThalexAdapter.self, slowTicksAbove, notice)
+    case .deribit: try assemble(DeribitAdapter.self, slowTicksAbove, notice)
+    }
+  }
+
+  private func assemble<Adapter: ExchangeAdapter & ~Copyable>(
+    _: Adapter.Type, _ slowTicksAbove: Nanoseconds?, _ notice: (String) -> Void
+  ) throws -> EngineReport {
     EngineClock.start()
     let start = EngineClock.now()
     let wallStart = start + EngineClock.wallOffset()
@@ -150,7 +159,7 @@ public final class Engine: Sendable {
       throw EngineError(
         .configuration, "venue.url \(venue.url) is not ws://host:port/path or wss://host[:port]/path")
     }
-    let key = try loadKey()
+    let login = try VenueLogin(configuration)
     let core = try chooseCore()
 
     try makeDataDirectory()
@@ -185,7 +194,7 @@ public final class Engine: Sendable {
     let directives = try Ring(capacity: 256, in: laneMemory(Ring.byteCount(capacity: 256) ?? 0))
 
     let names = configuration.instruments.map(\.name)
-    let adapter = try ThalexAdapter(settings)
+    let adapter = try Adapter(settings)
     var output = LaneOutput(
       endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: journalWriter.take()))
     output.records.goesOnWithoutJournal = configuration.journal.onFailure == .continue
@@ -193,12 +202,12 @@ public final class Engine: Sendable {
       let description = RunDescription(settings: settings, configuration: configuration, isLadder: quotesLadders)
       output.records.run(try description.text(), now: start)
     }
-    let makeToken = tokenMaker(key)
+    let makeToken = login.makeToken
     let tls = address.isEncrypted ? try tlsContext() : nil
     var watchdogTelemetry = telemetryFile.openWatchdog(0)
     let orderMemory = try laneMemory(OrderSlab.memoryBytes(capacity: settings.orderCapacity))
     let bookMemory = try laneMemory(
-      LaneCore.bookBytes(instrumentCount: names.count, bookLevels: Lane<ThalexAdapter>.bookLevels))
+      LaneCore.bookBytes(instrumentCount: names.count, bookLevels: Lane<Adapter>.bookLevels))
     let lane = try Lane(
       settings: settings, adapter: adapter, output: output, orderMemory: .some(orderMemory),
       bookMemory: .some(bookMemory),
@@ -313,7 +322,8 @@ public final class Engine: Sendable {
     address: VenueAddress, labelPrefix: String, tls: TLSContext?, makeToken: @escaping @Sendable () -> String
   ) -> SideLink.Settings {
     SideLink.Settings(
-      address: address, account: configuration.venue.account, instruments: configuration.instruments.map(\.name),
+      venue: configuration.venue.kind, address: address, account: configuration.venue.account,
+      instruments: configuration.instruments.map(\.name),
       labelPrefix: labelPrefix, tls: tls, makeToken: makeToken)
   }
 
@@ -326,41 +336,10 @@ public final class Engine: Sendable {
     }
     return sideLinkSettings(
       address: address, labelPrefix: labelPrefix, tls: address.isEncrypted ? try tlsContext() : nil,
-      makeToken: tokenMaker(try loadKey()))
+      makeToken: try VenueLogin(configuration).makeToken)
   }
 
   private var labelPrefix: String { "apus-\(configuration.engine.name)-" }
-
-  /// Makes login tokens, for any thread; all of a key draw their times from one source.
-  private func tokenMaker(_ key: SigningKey) -> @Sendable () -> String {
-    let keyID = configuration.venue.keyID
-    let issuedAt = IssuedAtSource.of(keyID: keyID)
-    return {
-      let time = issuedAt.next(wallClock: EngineClock.now() + EngineClock.wallOffset())
-      // An empty token is refused by the venue, which names the cause to the operator.
-      return (try? JSONWebToken.make(keyID: keyID, key: key, issuedAt: time)) ?? ""
-    }
-  }
-
-  private func loadKey() throws -> SigningKey {
-    // Before the key comes in: no dump of it, and its numbers in guarded pages. What the system refuses of this is no
-    // reason not to trade; the run's manifest tells.
-    if !configuration.engine.coreDumps { _ = apus_forbid_core_dumps() }
-    _ = apus_crypto_guard_keys()
-    let secret: Secret
-    do {
-      secret = try Secret.load(privateKeyOf: configuration.venue)
-    } catch {
-      throw EngineError(.configuration, "\(error)")
-    }
-    do {
-      return try secret.withBytes { bytes throws(KeyError) -> SigningKey in
-        try SigningKey(pem: bytes)
-      }
-    } catch {
-      throw EngineError(.configuration, "the private key of the venue cannot be used: \(error)")
-    }
-  }
 
   private func tlsContext() throws -> TLSContext {
     if let path = configuration.venue.caFile { return try TLSContext.client(trusting: .file(path)) }
@@ -422,12 +401,12 @@ extension LaneFailure {
 }
 
 /// Holds the lane while its thread runs it, and afterwards for the report.
-private final class LaneBox: @unchecked Sendable {
+private final class LaneBox<Adapter: ExchangeAdapter & ~Copyable>: @unchecked Sendable {
   // Sendable: used by the lane's thread, and by its starter only after that thread has been joined.
-  private var runner: LaneRunner<ThalexAdapter>?
+  private var runner: LaneRunner<Adapter>?
   private(set) var failure: LaneFailure?
 
-  init(_ runner: consuming LaneRunner<ThalexAdapter>) { self.runner = .some(runner) }
+  init(_ runner: consuming LaneRunner<Adapter>) { self.runner = .some(runner) }
 
   func run() {
     guard var runner = runner.take() else { return }

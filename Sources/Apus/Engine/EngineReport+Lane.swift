@@ -17,9 +17,9 @@ extension LaneRunner where Adapter: ~Copyable {
           name: instrumentNames[index], tickE8: info?.grid.tickE8 ?? 0, lotE8: info?.grid.lotE8 ?? 0,
           positionLots: state.pointee.position?.rawValue, fills: state.pointee.fills,
           boughtLots: state.pointee.boughtLots.rawValue, soldLots: state.pointee.soldLots.rawValue,
-          feesE8: state.pointee.feesE8, fillsWithoutFee: state.pointee.fillsWithoutFee,
-          profitE8: state.pointee.profitE8(
-            markE8: lane.core.markets[index].lastMarkE8, tickE8: info?.grid.tickE8 ?? 0),
+          feesE8: state.pointee.quotedFeesE8(markE8: lane.core.markets[index].lastMarkE8),
+          fillsWithoutFee: state.pointee.fillsWithoutFee,
+          profitE8: state.pointee.profitE8(markE8: lane.core.markets[index].lastMarkE8),
           ordersAccepted: state.pointee.ordersAccepted,
           liveOrders: state.pointee.bids.restingCount + state.pointee.asks.restingCount,
           quotedShare: time.observed > 0 ? Double(time.quoted) / Double(time.observed) : 0,

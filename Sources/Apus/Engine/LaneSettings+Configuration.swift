@@ -10,6 +10,7 @@ extension LaneSettings {
     self.init()
     self.labelPrefix = labelPrefix
     label = labelPrefix + String(bootEpoch, radix: 36)
+    venue = configuration.venue.kind
     account = configuration.venue.account
     cancelOnDisconnectSeconds = configuration.venue.cancelOnDisconnectSeconds
     pingInterval = Nanoseconds(configuration.venue.cancelOnDisconnectSeconds) * 1_000_000_000 / 3

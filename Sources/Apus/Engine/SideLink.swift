@@ -6,6 +6,7 @@ import CSupport
 /// allocates: not for a lane's thread. One thread at a time.
 struct SideLink: ~Copyable {
   struct Settings {
+    var venue = VenueKind.thalex
     var address: VenueAddress
     var account: String?
     var instruments: [String]
@@ -49,11 +50,7 @@ struct SideLink: ~Copyable {
   mutating func cancel(_ order: VenueID) { session.cancel(order, &link) }
 
   /// Every mass quote of the account, those of other engines included.
-  mutating func cancelMassQuotes() {
-    var text = "{\"method\":\"private/cancel_mass_quote\",\"id\":\(UInt64(1) << 40),\"params\":{}}"
-    text.withUTF8 { _ = link.endpoint.sendText(UnsafeRawBufferPointer($0)) }
-    link.flush()
-  }
+  mutating func cancelMassQuotes() { session.cancelMassQuotes(&link) }
 }
 
 /// Which request of a side link follows which answer.
@@ -61,21 +58,21 @@ struct SideSession: ~Copyable, LinkSession {
   private enum Step { case offline, loggingIn, listing, ready }
 
   private let settings: SideLink.Settings
-  private var decoder: ThalexDecoder
-  private let encoder: ThalexEncoder
+  private let venue: any SideProtocol
   private var sink = SideSink()
   private var step = Step.offline
   private var serial: UInt64 = 1 << 20
   private var queryAt: Nanoseconds?
 
   init(_ settings: SideLink.Settings) throws {
-    var decoder = try ThalexDecoder(
-      instrumentCapacity: max(settings.instruments.count, 1), channelCapacity: 1, labelPrefix: settings.labelPrefix)
-    for name in settings.instruments { _ = try decoder.want(instrument: name) }
-    let encoder = try ThalexEncoder(instrumentCapacity: max(settings.instruments.count, 1), label: "")
     self.settings = settings
-    self.decoder = decoder
-    self.encoder = encoder
+    venue =
+      switch settings.venue {
+      case .thalex:
+        try ThalexSide(
+          instruments: settings.instruments, labelPrefix: settings.labelPrefix, account: settings.account)
+      case .deribit: try DeribitSide(instruments: settings.instruments, labelPrefix: settings.labelPrefix)
+      }
   }
 
   var isReady: Bool { step == .ready }
@@ -83,19 +80,18 @@ struct SideSession: ~Copyable, LinkSession {
   mutating func opened(_ link: inout VenueLink, now: Nanoseconds) {
     step = .loggingIn
     let token = settings.makeToken()
-    _ = link.write {
-      encoder.login(into: $0, id: RequestID.session(.login), token: token, account: settings.account)
-    }
+    _ = link.write { venue.login(into: $0, token: token) }
   }
 
   mutating func text(_ text: UnsafeRawBufferPointer, _ link: inout VenueLink, now: Nanoseconds) -> Bool {
-    decoder.decode(text, into: &sink)
+    venue.decode(text, into: &sink)
     if sink.isRefused { return false }
     if step == .loggingIn, sink.isLoggedIn {
       step = .listing
-      _ = link.write { encoder.instruments(into: $0, id: RequestID.session(.instruments)) }
+      for place in 0..<venue.setUpCount { _ = link.write { venue.setUp(place, into: $0) } }
     }
-    if step == .listing, sink.isListed { step = .ready }
+    if step == .listing, sink.setUpAnswers >= venue.setUpCount { step = .ready }
+    if sink.takeHeartbeatRequest() { _ = link.write { venue.heartbeat(into: $0) } }
     return true
   }
 
@@ -110,10 +106,8 @@ struct SideSession: ~Copyable, LinkSession {
     if let asked = queryAt, now - asked < 1_000_000_000 { return false }
     guard isReady else { return false }
     serial += 1
-    let id = RequestID.session(.openOrders, serial: serial)
-    decoder.awaitedOrdersID = id
     sink.beginQuestion()
-    guard link.write({ encoder.openOrders(into: $0, id: id) }) else { return false }
+    guard link.write({ venue.openOrders(into: $0, serial: serial) }) else { return false }
     queryAt = now
     return true
   }
@@ -126,14 +120,18 @@ struct SideSession: ~Copyable, LinkSession {
   }
 
   mutating func cancel(_ order: VenueID, _ link: inout VenueLink) {
-    _ = link.write { encoder.cancel(into: $0, venueID: order, operand: 0) }
+    _ = link.write { venue.cancel(order, into: $0) }
   }
+
+  mutating func cancelMassQuotes(_ link: inout VenueLink) { _ = link.write { venue.cancelMassQuotes(into: $0) } }
 }
 
 /// Takes from the decoder what a side link needs: whether the session stands, and which orders of ours rest.
 struct SideSink: ~Copyable, SelectiveEventSink {
   private(set) var isLoggedIn = false
-  private(set) var isListed = false
+  /// Answers to the requests that follow the login.
+  private(set) var setUpAnswers = 0
+  private var isHeartbeatRequested = false
   private(set) var isRefused = false
   /// Fixed memory: the decoder's code is the lane's, whose guards find any allocation in it. What does not fit is in the
   /// answer to the next question.
@@ -171,17 +169,24 @@ struct SideSink: ~Copyable, SelectiveEventSink {
     count += 1
   }
 
+  mutating func heartbeatRequested() { isHeartbeatRequested = true }
+
+  mutating func takeHeartbeatRequest() -> Bool {
+    defer { isHeartbeatRequested = false }
+    return isHeartbeatRequested
+  }
+
   mutating func replied(_ request: RequestKind, value: Int64) {
     switch request {
     case .session(.login): isLoggedIn = true
-    case .session(.instruments): isListed = true
+    case .session(.instruments), .session(.instrument), .session(.heartbeat): setUpAnswers += 1
     default: break
     }
   }
 
   mutating func refused(_ request: RequestKind, code: Int64) {
     switch request {
-    case .session(.login), .session(.instruments): isRefused = true
+    case .session(.login), .session(.instruments), .session(.instrument), .session(.heartbeat): isRefused = true
     default: break
     }
   }

@@ -14,9 +14,12 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   var quoting: QuotingService
   var risk: RiskGate
   let settings: LaneSettings
-  /// Order messages, and cancels, which have a budget of their own (R40).
+  /// Order messages, and cancels where the venue counts them apart (R40). Where it does not, they have the order
+  /// messages' budget too, and so many tokens of it for themselves.
   var orderBudget: TokenBucket
   var cancelBudget: TokenBucket
+  var cancelsApart = true
+  var keptForCancels: UInt32 = 0
   /// Made anew for each login.
   let makeToken: () -> String
   /// Cold: when an instrument is listed.
@@ -325,10 +328,10 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     if let block = safety.admit(isNew: isNew, command.instrument, now) {
       return holdBack(command.instrument, block)
     }
-    guard orderBudget.tryTake(now: now) == .taken else {
+    guard takeForOrder(now) else {
       risk.count(.rate)
       core.counters.budgetWaits += 1
-      budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(now: now) ?? .max)
+      budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(keeping: keptForCancels, now: now) ?? .max)
       return .noBudget
     }
     guard let buffer = output.begin() else {
@@ -379,7 +382,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       budgetReadyAt = min(budgetReadyAt, nextAttempt)
       return
     }
-    guard cancelBudget.tryTake(now: now) == .taken, let buffer = output.begin() else {
+    guard takeForCancel(now), let buffer = output.begin() else {
       core.markDirty(order.pointee.instrument_index)
       budgetReadyAt = min(budgetReadyAt, now + LaneSession.timerInterval)
       return
@@ -396,13 +399,25 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     _ = transmit(approved, order, buffer, now)
   }
 
+  /// Where the venue counts cancels with the other messages, the ones that are kept back for them may be used too.
+  @inline(__always)
+  private mutating func takeForCancel(_ now: Nanoseconds) -> Bool {
+    cancelsApart ? cancelBudget.tryTake(now: now) == .taken : orderBudget.tryTake(now: now) == .taken
+  }
+
+  /// Takes the token of an insert, an amend or a mass quote.
+  @inline(__always)
+  mutating func takeForOrder(_ now: Nanoseconds) -> Bool {
+    orderBudget.tryTake(keeping: keptForCancels, now: now) == .taken
+  }
+
   private mutating func transmit(
     _ approved: ApprovedCommand, _ order: OrderPointer, _ buffer: UnsafeMutableRawBufferPointer, _ now: Nanoseconds
   ) -> Bool {
     // Only a cancel is sent for a quote: the venue does not know it by our number.
     let count =
       order.pointee.flags & StateTracker.isQuote == 0
-      ? adapter.encode(approved, clientID: order.pointee.client_id, into: buffer)
+      ? adapter.encode(approved, order, into: buffer)
       : adapter.encodeCancel(of: order.pointee.venue_id, clientID: order.pointee.client_id, into: buffer)
     if count == 0 { output.drop() }
     guard count > 0, output.commit(buffer, count) else {

@@ -15,6 +15,8 @@ public struct LaneCounters: Sendable {
   public var rejects = 0
   public var edgeRefusals = 0
   public var gaps = 0
+  /// Books that were begun anew because a message was missing.
+  public var bookGaps = 0
   public var reconnects = 0
   /// Moves to a connection that was made before the venue closed the last one.
   public var moves = 0
@@ -495,6 +497,16 @@ struct LaneCore: ~Copyable, VenueEventSink {
   }
 
   mutating func reconnectRequested() { push(.reconnectRequested) }
+
+  mutating func heartbeatRequested() { push(.heartbeatRequested) }
+
+  mutating func bookLost(_ instrument: InstrumentIndex) {
+    guard let market = market(instrument) else { return }
+    market.pointee.isBookValid = false
+    counters.bookGaps += 1
+    markDirty(instrument)
+    push(.bookLost(instrument))
+  }
 
   mutating func refusedAtEdge(_ problem: DecodeProblem) {
     counters.edgeRefusals += 1

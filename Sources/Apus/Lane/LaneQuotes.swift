@@ -172,10 +172,10 @@ extension Lane where Adapter: ~Copyable {
       quotes.waiting.readyAt = min(quotes.waiting.readyAt, orderBudget.time(toPay: quotes.waiting.sum, now: now))
       return
     }
-    guard orderBudget.tryTake(now: now) == .taken else {
+    guard takeForOrder(now) else {
       risk.count(.rate)
       core.counters.budgetWaits += 1
-      budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(now: now) ?? .max)
+      budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(keeping: keptForCancels, now: now) ?? .max)
       return
     }
     for index in 0..<quotes.batch.count { quotes.waiting.remove(quotes.batch[index].instrument) }

@@ -238,11 +238,11 @@ extension Lane where Adapter: ~Copyable {
     guard rules.maximumLossE8 > 0 || rules.maximumDrawdownE8 > 0 else { return }
     var profit: MoneyE8 = 0
     for index in 0..<core.instrumentCount {
-      guard let info = core.markets[index].info else { continue }
+      guard core.markets[index].info != nil else { continue }
       let mark = core.markets[index].lastMarkE8
       // Without a mark nothing is known of the profit.
       guard mark > 0 else { return }
-      let one = core.tracker.state(InstrumentIndex(index)).pointee.profitE8(markE8: mark, tickE8: info.grid.tickE8)
+      let one = core.tracker.state(InstrumentIndex(index)).pointee.profitE8(markE8: mark)
       profit = MoneyE8(clamping: Int128(profit) + Int128(one))
     }
     guard let base = safety.profitBase else {

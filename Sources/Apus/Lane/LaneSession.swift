@@ -223,9 +223,14 @@ extension Lane where Adapter: ~Copyable {
   }
 
   mutating func applyGrantedRate(_ now: Nanoseconds) {
-    let usable = max(1, Int(adapter.messageRate) - settings.reserveMessages)
+    cancelsApart = adapter.cancelRate > 0
+    // Where cancels count too some messages are kept for them anyway.
+    let reserve = cancelsApart ? settings.reserveMessages : min(settings.reserveMessages, Int(adapter.messageRate) / 5)
+    let usable = max(1, Int(adapter.messageRate) - reserve)
+    let burst = max(1, Int(adapter.messageBurst) - reserve)
     let cancels = max(1, Int(adapter.cancelRate) * 9 / 10)
-    guard let orderRate = try? BucketRate(capacity: usable, tokensPerSecond: usable),
+    keptForCancels = cancelsApart ? 0 : UInt32(clamping: burst / 4)
+    guard let orderRate = try? BucketRate(capacity: burst, tokensPerSecond: usable),
       let cancelRate = try? BucketRate(capacity: cancels, tokensPerSecond: cancels)
     else { return }  // a rate that makes no sense: the smallest one stays
     orderBudget = TokenBucket(orderRate)

@@ -57,8 +57,17 @@ public struct ProtectionSettings: Codable, Equatable, Sendable {
   public init() {}
 }
 
+extension KeyedDecodingContainer {
+  /// Journals of before there was a second venue do not name it; the synthesised decoding finds this.
+  func decode(_ type: VenueKind.Type, forKey key: Key) throws -> VenueKind {
+    try decodeIfPresent(type, forKey: key) ?? .thalex
+  }
+}
+
 /// Everything that a lane needs to know before it starts. Durations in nanoseconds.
 public struct LaneSettings: Codable, Sendable {
+  /// The venue's protocol.
+  public var venue = VenueKind.thalex
   /// Value of the HTTP `Host` header and path of the WebSocket.
   public var host = "127.0.0.1"
   public var path = "/ws/api/v2"

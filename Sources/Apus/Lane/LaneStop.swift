@@ -116,10 +116,17 @@ extension Lane where Adapter: ~Copyable {
       return
     case .requested:
       stop.rounds += 1
-      if adapter.cancelSession(output: &output) { enter(.cancelling, now) }
+      if !Adapter.cancelsSessions {
+        cancelEach(now)
+        enter(.verifying, now)
+        askForOrders(now)
+      } else if adapter.cancelSession(output: &output) {
+        enter(.cancelling, now)
+      }
     case .cancelling:
       if now - stop.phaseSince > settings.requestTimeout { enter(.requested, now) }
     case .verifying:
+      if !Adapter.cancelsSessions { cancelEach(now) }
       if session.orderQueryAt == nil { askForOrders(now) }
       if now - stop.phaseSince > 2 * settings.requestTimeout { enter(.requested, now) }
     case .settling:
@@ -150,6 +157,15 @@ extension Lane where Adapter: ~Copyable {
     session.lastOrderQuery = LaneSession.never
     enter(.verifying, now)
     askForOrders(now)
+  }
+
+  /// Cancels what is not known to be dead, within the budget; an order's cancel is not repeated at once.
+  private mutating func cancelEach(_ now: Nanoseconds) {
+    for index in 0..<core.instrumentCount {
+      let state = core.tracker.state(InstrumentIndex(index))
+      for place in 0..<state.pointee.bids.count { sendCancel(state.pointee.bids[place].pointee.client_id, now) }
+      for place in 0..<state.pointee.asks.count { sendCancel(state.pointee.asks[place].pointee.client_id, now) }
+    }
   }
 
   mutating func stopCancelRefused(_ now: Nanoseconds) {

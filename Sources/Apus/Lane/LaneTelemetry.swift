@@ -259,7 +259,7 @@ struct LaneTelemetry: ~Copyable {
     let market = lane.core.markets + index
     // The last one: while the connection is lost a position is worth what it was, not nothing.
     let mark = market.pointee.lastMarkE8
-    let profit = state.pointee.profitE8(markE8: mark, tickE8: info.grid.tickE8)
+    let profit = state.pointee.profitE8(markE8: mark)
     if updates != nil {
       let update = LaneUpdate(
         instrument: InstrumentIndex(index), isPositionKnown: state.pointee.position != nil,
@@ -294,8 +294,9 @@ struct LaneTelemetry: ~Copyable {
       shown.position_lots = position
       shown.flags |= UInt64(APUS_TELEMETRY_POSITION_KNOWN)
     }
-    shown.pnl_e8 = profit + state.pointee.feesE8
-    shown.fees_e8 = state.pointee.feesE8
+    let fees = state.pointee.quotedFeesE8(markE8: mark)
+    shown.pnl_e8 = profit + fees
+    shown.fees_e8 = fees
     shown.fill_count = UInt64(state.pointee.fills)
     let time = lane.quotedTime[index]
     if let plan = lane.flattenPlan(InstrumentIndex(index)) {

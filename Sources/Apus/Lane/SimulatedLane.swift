@@ -152,8 +152,8 @@ public struct SimulatedLane: ~Copyable {
   public func profit(_ instrument: InstrumentIndex) -> (profitE8: MoneyE8, markE8: Int64)? {
     let market = lane.core.markets + Int(instrument)
     let mark = market.pointee.lastMarkE8
-    guard let tick = market.pointee.info?.grid.tickE8 else { return nil }
-    return (lane.core.tracker.state(instrument).pointee.profitE8(markE8: mark, tickE8: tick), mark)
+    guard market.pointee.info != nil else { return nil }
+    return (lane.core.tracker.state(instrument).pointee.profitE8(markE8: mark), mark)
   }
 
   public var isReady: Bool { mutating get { lane.adapter.phase == .ready } }

@@ -52,7 +52,7 @@ final class RunTables {
 
   private var run: Int64 = 0
   private var description: RunDescription?
-  private var adapter: ThalexAdapter?
+  private var reader: RecordedFrames?
   private var sink = ExportSink()
   private let text: UnsafeMutableRawBufferPointer
   private static let textCapacity = 2 << 20
@@ -136,7 +136,7 @@ final class RunTables {
     listed = Array(repeating: nil, count: names.count)
     standings = Array(repeating: nil, count: names.count)
     do {
-      adapter = .some(try ThalexAdapter(description.settings))
+      reader = try RecordedFrames.reader(for: description.settings)
     } catch {
       note("the frames cannot be decoded: \(error)")
     }
@@ -228,11 +228,11 @@ final class RunTables {
   }
 
   private func inbound(_ payload: UnsafeRawBufferPointer) {
-    guard payload.count <= Self.textCapacity, adapter != nil else { return }
+    guard payload.count <= Self.textCapacity, let reader else { return }
     // The decoder may look at a few bytes behind a text: they are zero.
     text.copyMemory(from: payload)
     for index in 0..<64 { text[payload.count + index] = 0 }
-    adapter!.decode(UnsafeRawBufferPointer(rebasing: text[..<payload.count]), into: &sink)
+    reader.read(UnsafeRawBufferPointer(rebasing: text[..<payload.count]), into: &sink)
     for event in sink.events {
       switch event {
       case .listed(let info):
@@ -436,7 +436,7 @@ final class RunTables {
       let place = byClient[clientID]
       // Only a code that proves it says that the order was not placed.
       if case .insert = kind, let place, orders[place].ended == nil,
-        ThalexAdapter.proof(of: kind, code: code) == .noEffect
+        reader?.proof(of: kind, code: code) == .noEffect
       {
         end(place, "refused", "error \(code)")
       }
@@ -505,7 +505,7 @@ final class RunTables {
   // MARK: - The lane
 
   /// The lane has repeated a step.
-  func look(_ lane: borrowing LaneReplay) {
+  func look(_ lane: borrowing LaneReplay<some ExchangeAdapter & ~Copyable>) {
     if looksAtAll {
       for index in 0..<names.count { lookAt(InstrumentIndex(index), lane) }
     } else {
@@ -522,7 +522,7 @@ final class RunTables {
     looksAtAll = false
   }
 
-  private func lookAt(_ instrument: InstrumentIndex, _ lane: borrowing LaneReplay) {
+  private func lookAt(_ instrument: InstrumentIndex, _ lane: borrowing LaneReplay<some ExchangeAdapter & ~Copyable>) {
     let standing = lane.standing(instrument)
     guard Int(instrument) < standings.count, standing.isOtherThan(standings[Int(instrument)]) else { return }
     let isFirst = standings[Int(instrument)] == nil
@@ -538,7 +538,7 @@ final class RunTables {
   }
 
   /// Orders of whose end no report has told: the lane has concluded it.
-  private func findEnds(_ lane: borrowing LaneReplay) {
+  private func findEnds(_ lane: borrowing LaneReplay<some ExchangeAdapter & ~Copyable>) {
     for place in open {
       guard let id = orders[place].clientID, orders[place].origin == "order" else { continue }
       if lane.isDead(id) { end(place, "gone", "not_listed") }

@@ -4,8 +4,8 @@ import CSupport
 ///
 /// Each step takes one input from the player and hands it to the lane as the network, the timers or another thread did.
 /// What the lane does about it is compared by the player, record by record.
-struct LaneReplay: ~Copyable {
-  private var lane: Lane<ThalexAdapter>
+struct LaneReplay<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
+  private var lane: Lane<Adapter>
   private let player: JournalPlayer
   private let text: UnsafeMutableRawPointer
   /// Twice what the WebSocket lets through. The decoder may look at a few bytes behind a text: they are zero.
@@ -19,7 +19,7 @@ struct LaneReplay: ~Copyable {
     // The network is not repeated: what is written is taken at once.
     let output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(player: player))
     lane = try Lane(
-      settings: description.settings, adapter: try ThalexAdapter(description.settings), output: output,
+      settings: description.settings, adapter: try Adapter(description.settings), output: output,
       makeToken: { "not recorded" }, makeStrategy: makeStrategy)
     self.player = player
     text = .allocate(byteCount: Self.textCapacity + Self.textPadding, alignment: 64)

@@ -2,7 +2,7 @@ import FoundationEssentials
 
 /// What a table needs of a frame that a lane has sent.
 ///
-/// Of the lane's own frames, as `ThalexEncoder` writes them; not for what a venue sends.
+/// Of the lane's own frames, as the venues' encoders write them; not for what a venue sends.
 struct OutboundFrame: Decodable {
   /// One instrument of a mass quote.
   struct Quote: Decodable {
@@ -39,7 +39,8 @@ struct OutboundFrame: Decodable {
   }
 
   var instrumentName: String? { params?.instrument_name }
-  var isBuy: Bool { params?.direction == "buy" }
+  /// Where the side is no parameter it is the method.
+  var isBuy: Bool { params?.direction.map { $0 == "buy" } ?? (method == "private/buy") }
   var price: DecimalE8? { params?.price.flatMap(Self.exact) }
   var amount: DecimalE8? { params?.amount.flatMap(Self.exact) }
   var venueID: String? { params?.order_id }

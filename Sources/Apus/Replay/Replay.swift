@@ -109,15 +109,21 @@ public struct Replay: ~Copyable {
         throw ReplayError("it was quoted by a strategy of the program's own, which this program does not have")
       }
       player.leaveDescription()
-      var lane = try LaneReplay(description, player: player, makeStrategy: makeStrategy)
-      let start = EngineClock.now()
-      if let order {
-        follow(order, &lane, limit, tell)
-      } else {
-        while player.hasRecord, player.difference == nil, isWithin(limit) { lane.step() }
+      func follow<Adapter: ExchangeAdapter & ~Copyable>(_: Adapter.Type) throws {
+        var lane = try LaneReplay<Adapter>(description, player: player, makeStrategy: makeStrategy)
+        let start = EngineClock.now()
+        if let order {
+          self.follow(order, &lane, limit, tell)
+        } else {
+          while player.hasRecord, player.difference == nil, isWithin(limit) { lane.step() }
+        }
+        run.replayTime = EngineClock.now() - start
+        run.state = lane.state()
       }
-      run.replayTime = EngineClock.now() - start
-      run.state = lane.state()
+      switch description.settings.venue {
+      case .thalex: try follow(ThalexAdapter.self)
+      case .deribit: try follow(DeribitAdapter.self)
+      }
       run.difference = player.difference
       if run.difference == nil, !player.hasRecord { noteGap(&run) }
     } catch {
@@ -144,15 +150,21 @@ public struct Replay: ~Copyable {
         guard let makeStrategy = description.makeStrategy else {
           throw ReplayError("it was quoted by a strategy of the program's own, which this program does not have")
         }
-        var lane = try LaneReplay(description, player: player, makeStrategy: makeStrategy)
-        while player.hasRecord, player.difference == nil {
-          lane.step()
-          tables.look(lane)
+        func follow<Adapter: ExchangeAdapter & ~Copyable>(_: Adapter.Type) throws {
+          var lane = try LaneReplay<Adapter>(description, player: player, makeStrategy: makeStrategy)
+          while player.hasRecord, player.difference == nil {
+            lane.step()
+            tables.look(lane)
+          }
+          if let difference = player.difference {
+            throw ReplayError("this engine decides otherwise from record \(difference.recordNumber) on")
+          }
+          if case .refused = player.end {} else { accounts = lane.accounts() }
         }
-        if let difference = player.difference {
-          throw ReplayError("this engine decides otherwise from record \(difference.recordNumber) on")
+        switch description.settings.venue {
+        case .thalex: try follow(ThalexAdapter.self)
+        case .deribit: try follow(DeribitAdapter.self)
         }
-        if case .refused = player.end {} else { accounts = lane.accounts() }
       } catch {
         tables.note("without quotes and account of the lane from record \(player.record.record_number) on: \(error)")
         run.isDamaged = true
@@ -212,7 +224,10 @@ public struct Replay: ~Copyable {
 
   // MARK: - The journey of an order
 
-  private func follow(_ name: String, _ lane: inout LaneReplay, _ limit: Limit?, _ tell: (String) -> Void) {
+  private func follow(
+    _ name: String, _ lane: inout LaneReplay<some ExchangeAdapter & ~Copyable>, _ limit: Limit?,
+    _ tell: (String) -> Void
+  ) {
     var clientID = UInt64(name)
     var venueID = ""
     func watch() {

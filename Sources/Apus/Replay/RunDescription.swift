@@ -104,15 +104,3 @@ public struct ReplayError: Error, Sendable, CustomStringConvertible {
   public let description: String
   init(_ description: String) { self.description = description }
 }
-
-extension ThalexAdapter {
-  /// As the settings of a lane say.
-  init(_ settings: LaneSettings) throws {
-    try self.init(
-      instruments: settings.instruments.map {
-        .init(name: $0.name, bookDepth: $0.bookDepth, usesMassQuotes: $0.usesMassQuotes)
-      },
-      account: settings.account, labelPrefix: settings.labelPrefix, label: settings.label,
-      deadManSeconds: settings.cancelOnDisconnectSeconds)
-  }
-}

@@ -185,16 +185,14 @@ public struct RiskGate: ~Copyable {
       command.kind == .amend || remaining >= market.grid.minimumLots
     else { return .orderSize }
 
-    let (unit, first) = command.price.rawValue.multipliedReportingOverflow(by: state.pointee.tickLotE8)
-    let (notional, second) = unit.multipliedReportingOverflow(by: remaining.rawValue)
-    guard !first, !second, state.pointee.tickLotE8 > 0, notional.magnitude <= limits.maximumNotionalE8.magnitude else {
-      return .notional
-    }
+    guard let notional = state.pointee.value.notional(remaining, at: command.price),
+      notional <= limits.maximumNotionalE8
+    else { return .notional }
 
     let base = market.isCombination ? market.indexE8 : market.markE8
     guard base > 0, market.isCombination || command.price.rawValue > 0 else { return .collar }
-    let (priceE8, third) = command.price.rawValue.multipliedReportingOverflow(by: market.grid.tickE8)
-    guard !third, priceE8.magnitude <= UInt64(1) << 62 else { return .collar }
+    let (priceE8, isOver) = command.price.rawValue.multipliedReportingOverflow(by: market.grid.tickE8)
+    guard !isOver, priceE8.magnitude <= UInt64(1) << 62 else { return .collar }
     let away = command.side == .buy ? priceE8 - market.markE8 : market.markE8 - priceE8
     guard away <= base / 1_000_000 * limits.collarCentiBps else { return .collar }
     if command.side == .buy, market.collarHighE8 != 0, priceE8 > market.collarHighE8 { return .collar }

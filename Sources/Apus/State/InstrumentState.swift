@@ -29,11 +29,12 @@ public struct InstrumentState: ~Copyable {
   /// Sum of `worstCaseLots` over all orders of a side.
   public internal(set) var openBuyLots = QtyLots(rawValue: 0)
   public internal(set) var openSellLots = QtyLots(rawValue: 0)
-  /// What one lot costs at a price of one tick; 0 until the instrument is listed.
-  public internal(set) var tickLotE8: MoneyE8 = 0
+  /// What its lots are worth; nothing until the instrument is listed.
+  public internal(set) var value = ContractValue()
   /// The lot that everything here is counted in, 10⁻⁸ contracts; 0 until the instrument is listed.
   var lotE8: Int64 = 0
-  /// Proceeds of sells minus costs of buys since the opening balance, fees not included.
+  /// Proceeds of sells minus costs of buys since the opening balance, fees not included; like the fees in the currency
+  /// that the instrument is settled in.
   public internal(set) var cashE8: MoneyE8 = 0
   public internal(set) var feesE8: MoneyE8 = 0
   public internal(set) var fills = 0
@@ -61,13 +62,16 @@ public struct InstrumentState: ~Copyable {
   /// The position, as a short of this size, if everything that may still be sold is sold.
   public var worstShort: QtyLots { openSellLots - (position ?? .zero) }
 
-  /// Realised and unrealised profit since the opening balance at the given mark, fees taken off.
-  public func profitE8(markE8: Int64, tickE8: Int64) -> MoneyE8 {
-    guard let position, tickE8 > 0 else { return 0 }
-    // position · mark: lots × (e8 per tick·lot) × (mark in ticks, fraction kept).
-    let value = Int128(position.rawValue) * Int128(tickLotE8) * Int128(markE8) / Int128(tickE8)
-    return MoneyE8(clamping: Int128(cashE8) + value - Int128(feesE8))
+  /// Realised and unrealised profit since the opening balance at the given mark, fees taken off, in the quote currency:
+  /// what is settled in the underlying is valued at the mark.
+  public func profitE8(markE8: Int64) -> MoneyE8 {
+    guard let position else { return 0 }
+    let settled = Int128(cashE8) + value.worth(position, atE8: markE8) - Int128(feesE8)
+    return value.inQuote(settled, markE8: markE8)
   }
+
+  /// The fees in the quote currency.
+  public func quotedFeesE8(markE8: Int64) -> MoneyE8 { value.inQuote(Int128(feesE8), markE8: markE8) }
 
   /// Room for another buy (or sell) before the worst case reaches `limit`; may be negative. As long as
   /// the venue's count differs from ours, the worse of both counts, the venue's with what it may not
@@ -91,9 +95,7 @@ public struct InstrumentState: ~Copyable {
 
   /// The value that an execution was given when the position that contains it was confirmed; `nil` on overflow.
   func valueOfIncluded(_ qty: QtyLots) -> MoneyE8? {
-    let (value, first) = includedMark.rawValue.multipliedReportingOverflow(by: qty.rawValue)
-    let (cost, second) = value.multipliedReportingOverflow(by: tickLotE8)
-    return first || second ? nil : cost
+    value.worth(qty, at: includedMark)
   }
 
   /// What may still be bought (or sold) and does not rest by the venue's word: requests without an answer, orders of

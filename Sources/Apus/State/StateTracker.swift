@@ -396,15 +396,15 @@ public struct StateTracker: ~Copyable {
     let side = order?.pointee.sideValue ?? fill.side
     let state = state(order?.pointee.instrument_index ?? fill.instrument)
     // Nothing that comes over the wire may overflow a sum.
-    let (value, first) = fill.price.rawValue.multipliedReportingOverflow(by: fill.qty.rawValue)
-    let (cost, second) = value.multipliedReportingOverflow(by: state.pointee.tickLotE8)
+    let worth = state.pointee.value.worth(fill.qty, at: fill.price)
+    let cost = worth ?? 0
     // An execution that is told only now, but is part of the position already, replaces the value it was given then.
     let isIncluded = fill.time != 0 && fill.time <= state.pointee.includedUntil
     let replaced = isIncluded ? state.pointee.valueOfIncluded(fill.qty) : 0
     let (due, _) = cost.subtractingReportingOverflow(replaced ?? 0)
     let (cash, third) = state.pointee.cashE8.subtractingReportingOverflow(side == .buy ? due : 0 &- due)
     let (fees, fourth) = state.pointee.feesE8.addingReportingOverflow(fill.hasFee ? fill.feeE8 : 0)
-    if first || second || third || fourth || replaced == nil || fill.qty > Self.largestLots {
+    if worth == nil || third || fourth || replaced == nil || fill.qty > Self.largestLots {
       counters.impossible += 1
       if let order { markUnknown(order, now: now) }
       return .impossible
@@ -428,7 +428,8 @@ public struct StateTracker: ~Copyable {
     if let order { take(fill, off: order, now: now) } else { counters.inheritedFills += 1 }
     state.pointee.cashE8 = cash
     // Only shown: at the end of its range it stays there.
-    let (traded, isFull) = state.pointee.tradedE8.addingReportingOverflow(MoneyE8(clamping: cost.magnitude))
+    let (traded, isFull) = state.pointee.tradedE8.addingReportingOverflow(
+      state.pointee.value.notional(fill.qty, at: fill.price) ?? .max)
     state.pointee.tradedE8 = isFull ? .max : traded
     if side == .buy { state.pointee.boughtLots += fill.qty } else { state.pointee.soldLots += fill.qty }
     state.pointee.fills += 1
@@ -509,10 +510,9 @@ public struct StateTracker: ~Copyable {
       return false
     }
     let delta = position - (before ?? .zero)
-    let (value, first) = mark.rawValue.multipliedReportingOverflow(by: delta.rawValue)
-    let (cost, second) = value.multipliedReportingOverflow(by: state.pointee.tickLotE8)
-    let (cash, third) = state.pointee.cashE8.subtractingReportingOverflow(cost)
-    guard !first, !second, !third else {
+    let cost = state.pointee.value.worth(delta, at: mark)
+    let (cash, isOver) = state.pointee.cashE8.subtractingReportingOverflow(cost ?? 0)
+    guard cost != nil, !isOver else {
       counters.impossible += 1
       return false
     }
@@ -554,7 +554,7 @@ public struct StateTracker: ~Copyable {
   /// An instrument is listed. If its lot has changed, what was counted in old lots is counted in new ones (R32).
   mutating func list(_ info: InstrumentInfo) {
     let state = state(info.index)
-    state.pointee.tickLotE8 = info.grid.tickLotE8 ?? 0
+    state.pointee.value = ContractValue(info.contract, info.grid)
     let before = state.pointee.lotE8
     state.pointee.lotE8 = info.grid.lotE8
     guard before > 0, before != info.grid.lotE8 else { return }

@@ -33,6 +33,10 @@ public enum SessionEvent: Equatable, Sendable {
   case refused(SessionRequest, code: Int64)
   case snapshotEnded(SnapshotKind)
   case reconnectRequested
+  /// The venue closes the connection unless it gets a sign of life now.
+  case heartbeatRequested
+  /// A message of an instrument's book is missing: it has to be begun anew.
+  case bookLost(InstrumentIndex)
   /// The answer to a mass quote has come; what failed in it was told before.
   case quotesAnswered(UInt64)
   case quoteFailed(UInt64, code: Int64, side: Side?, priceE8: Int64?)
@@ -43,11 +47,16 @@ public enum SessionEvent: Equatable, Sendable {
 /// A venue's protocol as a state machine free of I/O: frames, events and time in; frames and events out.
 ///
 /// One adapter serves one connection at a time; the lane's thread only.
-protocol ExchangeAdapter: ~Copyable {
+protocol ExchangeAdapter: ~Copyable, SendableMetatype {
+  /// For a lane of these settings.
+  init(_ settings: LaneSettings) throws
+
   var phase: SessionPhase { get }
   /// Order messages a second that the venue has granted; 0 before it has.
   var messageRate: Int64 { get }
-  /// Cancels a second; they have a budget of their own where the venue counts them apart (R40).
+  /// Order messages that may be sent at once after a pause.
+  var messageBurst: Int64 { get }
+  /// Cancels a second, where the venue counts them apart (R40); 0: a cancel is an order message like any other.
   var cancelRate: Int64 { get }
   /// The error code of what made the session fail.
   var failureCode: Int64 { get }
@@ -77,6 +86,9 @@ protocol ExchangeAdapter: ~Copyable {
   mutating func queryTrades(since: Nanoseconds, continued: Bool, output: inout LaneOutput) -> Bool
   /// Cancels everything that this session has in the market, requests in flight included.
   mutating func cancelSession(output: inout LaneOutput) -> Bool
+  /// Whether the venue can do that without touching what others have on the account. If not, orders are cancelled one by
+  /// one, or all with the connection.
+  static var cancelsSessions: Bool { get }
   /// A second connection's WebSocket is open: writes its login. The session in use stays as it is.
   mutating func openStandby(token: String, output: inout LaneOutput) -> Bool
   /// Moves the second connection's login on; requests that follow are written to `output`, which is that connection's.
@@ -104,8 +116,8 @@ protocol ExchangeAdapter: ~Copyable {
   /// Cancels an order of an earlier session or life by the venue's id; `clientID` 0 if it is not in the slab.
   mutating func cancelForeign(_ id: VenueID, clientID: UInt64, output: inout LaneOutput) -> Bool
 
-  /// Writes the frame of an approved command; returns its length, 0 if it does not fit.
-  mutating func encode(_ approved: ApprovedCommand, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer)
+  /// Writes the frame of an approved command about an order of the slab; returns its length, 0 if it does not fit.
+  mutating func encode(_ approved: ApprovedCommand, _ order: OrderPointer, into buffer: UnsafeMutableRawBufferPointer)
     -> Int
 
   /// Writes an approved reduction: an order that only reduces the position, takes what it can at once and never rests.

@@ -107,6 +107,21 @@ struct OrderFrame {
     at += digits.count
   }
 
+  /// The ten digits of a client id in an order's tag.
+  @inline(__always)
+  mutating func tag(_ clientID: UInt64) {
+    OrderTag.write(clientID, to: at)
+    at += OrderTag.digits
+  }
+
+  /// A venue's id, of which no byte has to be escaped: it was read from between quotes.
+  @inline(__always)
+  mutating func put(_ id: UnsafePointer<VenueID>) {
+    let count = Int(id.pointee.count)
+    at.copyMemory(from: id, byteCount: count)
+    at += count
+  }
+
   /// So many steps of `unit` as the shortest decimal.
   @inline(__always)
   mutating func decimal(_ steps: Int64, _ unit: DecimalUnit) {

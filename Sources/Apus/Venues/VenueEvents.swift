@@ -289,7 +289,7 @@ public enum SessionRequest: UInt8, Sendable, CaseIterable {
   case login = 1
   case cancelOnDisconnect, instruments, subscribePublic, subscribePrivate, unsubscribe
   case openOrders, portfolio, tradeHistory, cancelAll, cancelSession, systemInfo
-  case instrument, index, accountSummary, cancelConditional
+  case instrument, index, accountSummary, cancelConditional, heartbeat
 }
 
 /// What one of our requests was.
@@ -356,6 +356,10 @@ public protocol VenueEventSink: ~Copyable {
   mutating func refused(_ request: RequestKind, code: Int64)
   /// The venue will close this connection soon; a new one should take over.
   mutating func reconnectRequested()
+  /// The venue closes this connection unless it gets a sign of life now.
+  mutating func heartbeatRequested()
+  /// A message of the book is missing, between two that have arrived: what was delivered of it is void (R28).
+  mutating func bookLost(_ instrument: InstrumentIndex)
   mutating func refusedAtEdge(_ problem: DecodeProblem)
 
   mutating func index(_ underlying: UnderlyingIndex, _ report: IndexReport)
@@ -378,6 +382,8 @@ public protocol VenueEventSink: ~Copyable {
 
 /// What not every venue says, and not every receiver needs.
 extension VenueEventSink where Self: ~Copyable {
+  public mutating func heartbeatRequested() {}
+  public mutating func bookLost(_ instrument: InstrumentIndex) {}
   public mutating func indexPrice(_ valueE8: Int64) {}
   public mutating func index(_ underlying: UnderlyingIndex, _ report: IndexReport) { indexPrice(report.priceE8) }
   public mutating func basePrice(_ underlying: UnderlyingIndex, expirySeconds: Int64, _ report: BasePrice) {}

@@ -34,7 +34,9 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
 
   private(set) var phase = SessionPhase.offline
   private(set) var messageRate: Int64 = 0
+  var messageBurst: Int64 { messageRate }
   let cancelRate: Int64 = 1000
+  static let cancelsSessions = true
   private(set) var failureCode: Int64 = 0
   private var failedAt: SessionRequest?
   private var awaited: Awaited = []
@@ -49,6 +51,15 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     static let orders = Self(rawValue: 4)
     static let portfolio = Self(rawValue: 8)
     static let all: Self = [.publicChannels, .privateChannels, .orders, .portfolio]
+  }
+
+  init(_ settings: LaneSettings) throws {
+    try self.init(
+      instruments: settings.instruments.map {
+        .init(name: $0.name, bookDepth: $0.bookDepth, usesMassQuotes: $0.usesMassQuotes)
+      },
+      account: settings.account, labelPrefix: settings.labelPrefix, label: settings.label,
+      deadManSeconds: settings.cancelOnDisconnectSeconds)
   }
 
   init(instruments: [Instrument], account: String?, labelPrefix: String, label: String, deadManSeconds: Int)
@@ -197,7 +208,8 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
         fail(request, code: code)
       default: break
       }
-    case .replied, .snapshotEnded, .reconnectRequested, .quotesAnswered, .quoteFailed, .quotesRefused:
+    case .replied, .snapshotEnded, .reconnectRequested, .heartbeatRequested, .bookLost, .quotesAnswered, .quoteFailed,
+      .quotesRefused:
       break
     }
   }
@@ -406,9 +418,10 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   }
 
   mutating func encode(
-    _ approved: ApprovedCommand, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    _ approved: ApprovedCommand, _ order: OrderPointer, into buffer: UnsafeMutableRawBufferPointer
   ) -> Int {
     let command = approved.command
+    let clientID = order.pointee.client_id
     switch command.kind {
     case .insert:
       return encoder.insert(

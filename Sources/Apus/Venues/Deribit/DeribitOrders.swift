@@ -1,0 +1,254 @@
+import CSupport
+
+/// Orders and executions, from the private feed, from replies and from queries (protocol, sections 8, 10 and 11).
+extension DeribitDecoder {
+  enum ItemOutcome {
+    case delivered, ignored, refused
+  }
+
+  /// `user.changes.*`: trades, orders and positions of one event.
+  mutating func changes<Sink: VenueEventSink & ~Copyable>(_ json: inout JSONCursor, isOpen: Bool, into sink: inout Sink)
+  {
+    var parts = Parts()
+    guard read(&parts, &json), ends(&json, isOpen: isOpen) else {
+      sink.refusedAtEdge(json.failed ? .malformed : .missingMember)
+      return
+    }
+    if var trades = parts.trades { _ = self.trades(&trades, source: .feed, into: &sink) }
+    if var orders = parts.orders { _ = self.orders(&orders, source: .feed, into: &sink) }
+    if var positions = parts.positions { _ = self.positions(&positions, into: &sink) }
+  }
+
+  /// The reply to an order request: `{order, trades}`, or the order alone.
+  mutating func orderReply<Sink: VenueEventSink & ~Copyable>(
+    _ request: RequestKind, _ value: JSONCursor, into sink: inout Sink
+  ) {
+    var json = value
+    var parts = Parts()
+    guard read(&parts, &json) else {
+      sink.refusedAtEdge(.missingMember)
+      return
+    }
+    if var trades = parts.trades { _ = self.trades(&trades, source: .reply, into: &sink) }
+    var order = parts.order ?? value
+    if self.order(&order, source: .reply, into: &sink) == .delivered { sink.replied(request, value: 0) }
+  }
+
+  /// Members of an event or a reply that are objects or arrays of their own.
+  struct Parts {
+    var order: JSONCursor?
+    var trades: JSONCursor?
+    var orders: JSONCursor?
+    var positions: JSONCursor?
+    var hasMore = false
+  }
+
+  /// False if this is no object.
+  mutating func read(_ parts: inout Parts, _ json: inout JSONCursor) -> Bool {
+    guard json.isNext(.object) else {
+      json.skip()
+      return false
+    }
+    json.at += 1
+    var walk = JSONWalk()
+    var wrong = false
+    while true {
+      let found = apus_json_next_field(&json, shapes.detail.pointer, &walk)
+      guard let field = DeribitDetailField(rawValue: found) else {
+        if found == APUS_JSON_FIELD_END { return !json.failed }
+        json.skip()
+        continue
+      }
+      switch field {
+      case .order: parts.order = json.checkedSlice()
+      case .trades: parts.trades = json.checkedSlice()
+      case .orders: parts.orders = json.checkedSlice()
+      case .positions: parts.positions = json.checkedSlice()
+      case .hasMore: parts.hasMore = json.flag(wrong: &wrong)
+      default: json.skip()
+      }
+    }
+  }
+
+  /// An array of orders, which has been checked; false if one of them was refused.
+  mutating func orders<Sink: VenueEventSink & ~Copyable>(
+    _ json: inout JSONCursor, source: ReportSource, into sink: inout Sink
+  ) -> Bool {
+    guard apus_json_accept(&json, 0x5B) else {
+      sink.refusedAtEdge(.missingMember)
+      return false
+    }
+    var isComplete = true
+    var started = false
+    while apus_json_next_element(&json, &started) {
+      if order(&json, source: source, into: &sink) == .refused { isComplete = false }
+    }
+    return isComplete && !json.failed
+  }
+
+  private mutating func order<Sink: VenueEventSink & ~Copyable>(
+    _ json: inout JSONCursor, source: ReportSource, into sink: inout Sink
+  ) -> ItemOutcome {
+    typealias Field = DeribitOrderField
+    scratchCount = 0
+    guard scan(&json, shapes.order.pointer) else {
+      sink.refusedAtEdge(json.failed ? .malformed : .missingMember)
+      return .refused
+    }
+    let numbers = apus_members_numbers(members.pointer), texts = apus_members_texts(members.pointer)
+    let others = apus_members_others(members.pointer)
+    let owner = texts & Field.label.bit != 0 ? tag.owner(of: text(Field.label)) : .other
+    let neededTexts = Field.instrument.bit | Field.orderID.bit | Field.direction.bit | Field.state.bit
+    let isWrong =
+      (numbers | others) & Field.texts | (texts & ~Field.price.bit | others) & Field.numbers != 0
+      || texts & neededTexts != neededTexts
+    guard let instrument = texts & Field.instrument.bit != 0 ? instrument(text(Field.instrument)) : nil else {
+      return ignore(unless: isWrong || owner != .other, isWrong, into: &sink)
+    }
+    guard let listing = listing(instrument) else {
+      sink.refusedAtEdge(.unknownName)
+      return .refused
+    }
+    // A conditional order has a word for a price and no filled amount; the engine sends none, and others' are stepped over.
+    if owner == .other, texts & Field.price.bit != 0 || numbers & Field.filled.bit == 0 {
+      ignoredItems += 1
+      return .ignored
+    }
+    let neededNumbers = Field.price.bit | Field.amount.bit | Field.filled.bit
+    var report = OrderReport()
+    guard !isWrong, numbers & neededNumbers == neededNumbers, setID(&report.venueID, Field.orderID) else {
+      sink.refusedAtEdge(.missingMember)
+      return .refused
+    }
+    guard let side = DeribitWords.side(text(Field.direction)) else {
+      sink.refusedAtEdge(.unknownWord)
+      return .refused
+    }
+    report.source = source
+    report.instrument = instrument
+    report.side = side
+    report.isLabelledOurs = owner != .other
+    if case .ourOrder(let id) = owner { report.clientID = id }
+    report.hasPrice = true
+    if let problem = listing.pointee.price(decimal(Field.price), &report.price)
+      ?? listing.pointee.size(decimal(Field.amount), &report.qty)
+      ?? listing.pointee.size(decimal(Field.filled), &report.filled)
+    {
+      sink.refusedAtEdge(problem)
+      return .refused
+    }
+    report.status = DeribitWords.status(text(Field.state), hasFills: report.filled > .zero)
+    if report.filled > report.qty || report.status == .filled && report.filled < report.qty {
+      sink.refusedAtEdge(.impossible)
+      return .refused
+    }
+    if report.status.isLive { report.remaining = report.qty - report.filled }
+    if texts & Field.reason.bit != 0 { report.deletion = DeribitWords.deletion(text(Field.reason)) }
+    report.change = source == .query ? .existing : others & Field.replaced.bit != 0 && isReplaced ? .amend : .other
+    if numbers & Field.created.bit != 0 { report.createTime = time(Field.created) }
+    if report.status == .other { sink.refusedAtEdge(.unknownWord) }
+    sink.order(report)
+    return .delivered
+  }
+
+  private var isReplaced: Bool {
+    apus_members_value(members.pointer, DeribitOrderField.replaced.rawValue).equals("true")
+  }
+
+  /// An item about an instrument that nobody asked for: stepped over, unless something of it is ours.
+  private mutating func ignore<Sink: VenueEventSink & ~Copyable>(
+    unless isRefused: Bool, _ isWrong: Bool, into sink: inout Sink
+  ) -> ItemOutcome {
+    guard isRefused else {
+      ignoredItems += 1
+      return .ignored
+    }
+    sink.refusedAtEdge(isWrong ? .missingMember : .unknownName)
+    return .refused
+  }
+
+  /// An array of executions, which has been checked; false if one of them was refused.
+  mutating func trades<Sink: VenueEventSink & ~Copyable>(
+    _ json: inout JSONCursor, source: ReportSource, into sink: inout Sink
+  ) -> Bool {
+    guard apus_json_accept(&json, 0x5B) else {
+      sink.refusedAtEdge(.missingMember)
+      return false
+    }
+    newestTradeInPage = 0
+    var isComplete = true
+    var started = false
+    while apus_json_next_element(&json, &started) {
+      if trade(&json, source: source, into: &sink) == .refused { isComplete = false }
+    }
+    return isComplete && !json.failed
+  }
+
+  private mutating func trade<Sink: VenueEventSink & ~Copyable>(
+    _ json: inout JSONCursor, source: ReportSource, into sink: inout Sink
+  ) -> ItemOutcome {
+    typealias Field = DeribitTradeField
+    scratchCount = 0
+    guard scan(&json, shapes.trade.pointer) else {
+      sink.refusedAtEdge(json.failed ? .malformed : .missingMember)
+      return .refused
+    }
+    let numbers = apus_members_numbers(members.pointer), texts = apus_members_texts(members.pointer)
+    let others = apus_members_others(members.pointer)
+    if numbers & Field.time.bit != 0 { newestTradeInPage = max(newestTradeInPage, time(Field.time) / 1_000_000) }
+    let owner = texts & Field.label.bit != 0 ? tag.owner(of: text(Field.label)) : .other
+    let neededTexts = Field.instrument.bit | Field.orderID.bit | Field.tradeID.bit | Field.direction.bit
+    let neededNumbers = Field.price.bit | Field.amount.bit
+    let isWrong =
+      (numbers | others) & Field.texts | (texts | others) & Field.numbers != 0 || texts & neededTexts != neededTexts
+      || numbers & neededNumbers != neededNumbers
+    guard let instrument = texts & Field.instrument.bit != 0 ? instrument(text(Field.instrument)) : nil else {
+      return ignore(unless: isWrong || owner != .other, isWrong, into: &sink)
+    }
+    guard let listing = listing(instrument) else {
+      sink.refusedAtEdge(.unknownName)
+      return .refused
+    }
+    var fill = FillReport()
+    guard !isWrong, setID(&fill.venueID, Field.orderID), setID(&fill.tradeID, Field.tradeID) else {
+      sink.refusedAtEdge(.missingMember)
+      return .refused
+    }
+    // Documented as the taker's, but the records that were seen have the order's own (section 11.2); an order that we
+    // know has its own side anyway.
+    guard let side = DeribitWords.side(text(Field.direction)) else {
+      sink.refusedAtEdge(.unknownWord)
+      return .refused
+    }
+    fill.source = source
+    fill.instrument = instrument
+    fill.side = side
+    fill.isLabelledOurs = owner != .other
+    if case .ourOrder(let id) = owner { fill.clientID = id }
+    fill.isMaker = text(Field.liquidity).equals("M")
+    if numbers & Field.fee.bit != 0 {
+      fill.hasFee = true
+      if apus_decimal_to_e8(decimal(Field.fee), &fill.feeE8) == .overflow {
+        sink.refusedAtEdge(.impossible)
+        return .refused
+      }
+    }
+    if numbers & Field.time.bit != 0 { fill.time = time(Field.time) }
+    if let problem = listing.pointee.price(decimal(Field.price), &fill.price)
+      ?? listing.pointee.size(decimal(Field.amount), &fill.qty) ?? (fill.qty > .zero ? nil : .impossible)
+    {
+      sink.refusedAtEdge(problem)
+      return .refused
+    }
+    sink.fill(fill)
+    return .delivered
+  }
+
+  /// Whether the id is neither empty nor too long, and can be sent back as it is.
+  @inline(always)
+  private func setID(_ id: inout VenueID, _ field: some FrameField) -> Bool {
+    let text = apus_members_value(members.pointer, field.rawValue)
+    guard let bytes = text.bytes, !text.has_escapes else { return false }
+    return apus_id_set(&id, bytes, text.count)
+  }
+}

@@ -1,0 +1,50 @@
+import CSupport
+
+/// Deribit beside a lane: login, heartbeat, the instruments, questions and cancels.
+final class DeribitSide: SideProtocol {
+  private var decoder: DeribitDecoder
+  private let encoder: DeribitEncoder
+  private var serial: UInt64 = 0
+
+  init(instruments: [String], labelPrefix: String) throws {
+    var decoder = try DeribitDecoder(
+      instrumentCapacity: max(instruments.count, 1), labelPrefix: labelPrefix, label: labelPrefix)
+    for name in instruments { _ = try decoder.want(instrument: name) }
+    let encoder = try DeribitEncoder(instrumentCapacity: max(instruments.count, 1), label: labelPrefix)
+    self.decoder = decoder
+    self.encoder = encoder
+  }
+
+  /// The heartbeat keeps a socket open that subscribes to nothing (protocol, section 3).
+  var setUpCount: Int { 1 + decoder.instruments.count }
+
+  func decode(_ text: UnsafeRawBufferPointer, into sink: inout SideSink) { decoder.decode(text, into: &sink) }
+
+  func login(into buffer: UnsafeMutableRawBufferPointer, token: String) -> Int {
+    encoder.login(into: buffer, credentials: token)
+  }
+
+  func setUp(_ place: Int, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    place == 0
+      ? encoder.setHeartbeat(into: buffer, seconds: 30)
+      : encoder.instrument(into: buffer, name: decoder.instruments[place - 1], serial: UInt64(place))
+  }
+
+  func openOrders(into buffer: UnsafeMutableRawBufferPointer, serial: UInt64) -> Int {
+    let id = RequestID.session(.openOrders, serial: serial)
+    decoder.awaitedOrdersID = id
+    return encoder.openOrders(into: buffer, id: id)
+  }
+
+  func cancel(_ order: VenueID, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    var order = order
+    return encoder.cancel(into: buffer, clientID: 0, venueID: &order, instrument: .max)
+  }
+
+  func cancelMassQuotes(into buffer: UnsafeMutableRawBufferPointer) -> Int { 0 }
+
+  func heartbeat(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    serial += 1
+    return encoder.test(into: buffer, serial: serial)
+  }
+}
