@@ -104,6 +104,17 @@ extension ExchangeCore {
     market.ownQuotes = nil
   }
 
+  /// Ends a halt: what the flow said meanwhile counts.
+  func catchUp(_ market: Market) {
+    market.isHalted = false
+    let missed = market.missed.sorted {
+      ($0.key.value, $0.key.side.rawValue) < ($1.key.value, $1.key.side.rawValue)
+    }
+    market.missed.removeAll()
+    let events = missed.map { FlowEvent.level(market.index, $0.key.side, $0.key.value, $0.value) }
+    applyLevels(market, events, 0..<events.count)
+  }
+
   /// The most aggressive tick that the collar allows.
   func collarLimit(_ market: Market, _ side: Side) -> PriceTicks {
     let tick = market.spec.grid.tickE8
