@@ -174,6 +174,22 @@ bool apus_ws_endpoint_close(apus_ws_endpoint *endpoint, uint16_t code)
     return true;
 }
 
+bool apus_ws_endpoint_close_saying(apus_ws_endpoint *endpoint, uint16_t code, const uint8_t *reason, size_t count)
+{
+    uint8_t payload[APUS_WS_CONTROL_MAX] = {(uint8_t)(code >> 8), (uint8_t)code};
+    if (endpoint->state != APUS_WS_OPEN || count == 0 || count > sizeof payload - 2u || code == NO_STATUS_RECEIVED
+        || !apus_ws_close_code_is_valid(code)
+        || !apus_ws_endpoint_make_room(endpoint, apus_ws_header_size(count + 2u, endpoint->is_client) + count + 2u)) {
+        return apus_ws_endpoint_close(endpoint, code);
+    }
+    memcpy(payload + 2, reason, count);
+    endpoint->text_payload = 0;
+    endpoint->pong_is_waiting = false;
+    queue_control(endpoint, APUS_WS_CLOSE, payload, count + 2u);
+    endpoint->state = APUS_WS_CLOSING;
+    return true;
+}
+
 /* ---- Opening handshake ---- */
 
 /* Visible ASCII without spaces: what may stand in a request line. */

@@ -202,6 +202,10 @@ APUS_WS_CALL bool apus_ws_endpoint_ping(
  * a second close does nothing. */
 APUS_WS_CALL bool apus_ws_endpoint_close(apus_ws_endpoint *APUS_NONNULL endpoint, uint16_t code);
 
+/* The same with a reason, UTF-8 of at most 123 bytes; without it if it is longer or there is no room. */
+APUS_WS_CALL bool apus_ws_endpoint_close_saying(
+    apus_ws_endpoint *APUS_NONNULL endpoint, uint16_t code, const uint8_t *APUS_NULLABLE reason, size_t count);
+
 /* Moves the waiting bytes to the front of the output, so that `frame_bytes` more fit behind them.
  * False if they would exceed the capacity. */
 APUS_WS_CALL bool apus_ws_endpoint_make_room(apus_ws_endpoint *APUS_NONNULL endpoint, size_t frame_bytes);

@@ -171,6 +171,13 @@ public struct WebSocketEndpoint: ~Copyable, @unchecked Sendable {
   @inlinable @inline(always) @_noLocks @discardableResult
   public mutating func close(code: UInt16 = 1000) -> Bool { unsafe apus_ws_endpoint_close(endpoint, code) }
 
+  /// The same with a reason of at most 123 bytes; without it if it is longer or there is no room for it.
+  @discardableResult
+  public mutating func close(code: UInt16, reason: String) -> Bool {
+    let bytes = Array(reason.utf8)
+    return unsafe apus_ws_endpoint_close_saying(endpoint, code, bytes, bytes.count)
+  }
+
   /// The bytes for the wire, in order. They stay where they are until the next call that queues or
   /// consumes: copy them if the send outlives that.
   @inlinable @inline(always)

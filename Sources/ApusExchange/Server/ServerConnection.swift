@@ -7,6 +7,8 @@ final class ServerConnection {
     /// TLS and the upgrade request, until `deadline`.
     case handshake
     case open
+    /// It speaks plain HTTP; requests are taken until `deadline`, which each one puts off.
+    case http
     /// Our close frame is queued; the peer's is awaited until `deadline`.
     case closing
     /// Nothing more to hear; what is queued shall leave until `deadline`.
@@ -27,6 +29,13 @@ final class ServerConnection {
   var unansweredPings = 0
   /// It is in the server's list of connections with output.
   var isDirty = false
+  /// The first bytes until it is known whether they ask for an upgrade, then the HTTP requests; `nil` where only WebSockets
+  /// are served, or once it is one.
+  var requests: HTTPReader?
+  /// An HTTP request waits for its response.
+  var isAnswering = false
+  /// HTTP responses on their way.
+  var plain: [UInt8] = []
 
   init(
     id: ConnectionID, handle: ConnectionHandle, endpoint: consuming WebSocketEndpoint, tls: consuming TLSSession?,
@@ -48,6 +57,10 @@ final class ServerConnection {
       if tls != nil {
         guard pushCiphertext(&driver) else { return false }
       }
+      if !plain.isEmpty {
+        guard pushPlain(&driver) else { return false }
+        continue
+      }
       let output = endpoint.output.bindMemory(to: UInt8.self)
       guard output.count > 0 else { return true }
       if tls != nil {
@@ -61,6 +74,19 @@ final class ServerConnection {
         endpoint.consumeOutput(sent)
       }
     }
+  }
+
+  /// Moves a piece of `plain`.
+  private func pushPlain(_ driver: inout SocketDriver) -> Bool {
+    let isSecure = tls != nil
+    let sent: Int = plain.withUnsafeBufferPointer { bytes in
+      let piece = UnsafeBufferPointer(rebasing: bytes.prefix(Self.tlsPiece))
+      if isSecure { return tls!.write(piece) == .queued ? piece.count : -1 }
+      return Self.send(bytes, on: handle, &driver)
+    }
+    // After a failure of TLS nothing can be said any more.
+    if sent < 0 { plain.removeAll() } else { plain.removeFirst(sent) }
+    return sent != 0
   }
 
   private static let tlsPiece = 64 * 1024

@@ -15,13 +15,13 @@ import Synchronization
 // which `hasRun` keeps to one; flow and verifier are handed over by `sending`.
 public final class VenueServer: @unchecked Sendable {
   private let configuration: VenueServerConfiguration
-  private let venue: SimulatedVenue
+  private let venue: any VenueSimulation
   private let gate: GatedFlow?
   private var driver: SocketDriver
   private let waker: DriverWaker
   private let stopWord = Atomic<Bool>(false)
   private let hasRun = Atomic<Bool>(false)
-  private let actions = Mutex<[@Sendable (SimulatedVenue, Nanoseconds) -> Void]>([])
+  private let actions = Mutex<[@Sendable (any VenueSimulation, Nanoseconds) -> Void]>([])
   private let hasActions = Atomic<Bool>(false)
   private let origin: Nanoseconds
 
@@ -35,6 +35,7 @@ public final class VenueServer: @unchecked Sendable {
   private var nextID: UInt64 = 0
   private var dirty: [ServerConnection] = []
   private var doomed: [ServerConnection] = []
+  private var answeredHTTP: [ServerConnection] = []
   private var report = VenueReport()
   private let plaintext: UnsafeMutableBufferPointer<UInt8>
   private var nextCheck: Nanoseconds = 0
@@ -51,9 +52,34 @@ public final class VenueServer: @unchecked Sendable {
   /// - Parameters:
   ///   - venue: Its `wallClockBase` is replaced by the time now.
   ///   - verifier: Checks login tokens; without one every key is accepted.
-  public init(
+  public convenience init(
     _ configuration: VenueServerConfiguration, venue: VenueConfiguration = VenueConfiguration(),
     flow: sending (any MarketFlow)? = nil, verifier: sending (any TokenVerifier)? = nil
+  ) throws(VenueServerError) {
+    let gate: GatedFlow? = if configuration.waitsForClient, let flow { GatedFlow(flow) } else { nil }
+    try self.init(configuration, gate: gate) { (base) throws(VenueError) in
+      var venueConfiguration = venue
+      venueConfiguration.wallClockBase = base
+      return try SimulatedVenue(venueConfiguration, flow: gate ?? flow, verifier: verifier)
+    }
+  }
+
+  /// The same for a venue that speaks Deribit's protocol, over WebSocket and HTTP on one port.
+  public convenience init(
+    _ configuration: VenueServerConfiguration, deribit: DeribitConfiguration, flow: sending (any MarketFlow)? = nil
+  ) throws(VenueServerError) {
+    let gate: GatedFlow? = if configuration.waitsForClient, let flow { GatedFlow(flow) } else { nil }
+    try self.init(configuration, gate: gate) { (base) throws(VenueError) in
+      var settings = deribit
+      settings.wallClockBase = base
+      return try DeribitVenue(settings, flow: gate ?? flow)
+    }
+  }
+
+  /// - Parameter make: Makes the venue, given its wall clock's time at its start.
+  private init(
+    _ configuration: VenueServerConfiguration, gate: GatedFlow?,
+    make: (Nanoseconds) throws(VenueError) -> any VenueSimulation
   ) throws(VenueServerError) {
     try Self.check(configuration)
     self.configuration = configuration
@@ -72,12 +98,10 @@ public final class VenueServer: @unchecked Sendable {
     driverRefusal = driver.refusal
     self.driver = driver
     connections = Array(repeating: nil, count: configuration.maximumConnections)
-    gate = if configuration.waitsForClient, let flow { GatedFlow(flow) } else { nil }
+    self.gate = gate
     origin = EngineClock.now()
-    var venueConfiguration = venue
-    venueConfiguration.wallClockBase = origin + EngineClock.wallOffset() + configuration.clockError
     do {
-      self.venue = try SimulatedVenue(venueConfiguration, flow: gate ?? flow, verifier: verifier)
+      venue = try make(origin + EngineClock.wallOffset() + configuration.clockError)
     } catch { throw .venue(error) }
     plaintext = .allocate(capacity: 32 * 1024)
   }
@@ -124,6 +148,21 @@ public final class VenueServer: @unchecked Sendable {
   /// From any thread, before or during `run`; in the order of the calls, each soon and once. What is asked for after the
   /// stop is not done.
   public func perform(_ action: @escaping @Sendable (_ venue: SimulatedVenue, _ now: Nanoseconds) -> Void) {
+    enqueue { venue, now in
+      guard let venue = venue as? SimulatedVenue else { preconditionFailure("the venue speaks another protocol") }
+      action(venue, now)
+    }
+  }
+
+  /// The same where the venue is a Deribit.
+  public func performOnDeribit(_ action: @escaping @Sendable (_ venue: DeribitVenue, _ now: Nanoseconds) -> Void) {
+    enqueue { venue, now in
+      guard let venue = venue as? DeribitVenue else { preconditionFailure("the venue speaks another protocol") }
+      action(venue, now)
+    }
+  }
+
+  private func enqueue(_ action: @escaping @Sendable (any VenueSimulation, Nanoseconds) -> Void) {
     actions.withLock { $0.append(action) }
     // Release, pairs with the acquire in `act`: whoever sees the flag finds the action.
     hasActions.store(true, ordering: .releasing)
@@ -166,7 +205,7 @@ public final class VenueServer: @unchecked Sendable {
     }
     let now = elapsed()
     for index in 0..<count { handle(driver.event(at: index), now) }
-    if let gate, !gate.isOpen, !venue.accountList.isEmpty { gate.open(now: now) }
+    if let gate, !gate.isOpen, venue.hasAccounts { gate.open(now: now) }
     if !isStopping {
       venue.advance(to: now)
       act(now)
@@ -196,7 +235,11 @@ public final class VenueServer: @unchecked Sendable {
     report.books = venue.accountNames.compactMap { venue.books($0) }
     isStopping = true
     for connection in byID.values.sorted(by: { $0.id < $1.id }) {
-      if connection.phase == .open { close(connection, code: 1001, now) } else { abandonHandshake(connection) }
+      switch connection.phase {
+      case .open: close(connection, code: 1001, now)
+      case .http: fail(connection, now)
+      default: abandonHandshake(connection)
+      }
     }
     // The peers' answers and the driver's own closing, each within its time-out.
     let deadline = now + 2 * configuration.closeTimeout + Self.checkInterval
@@ -253,6 +296,7 @@ public final class VenueServer: @unchecked Sendable {
       if let context = configuration.tls { tls = try TLSSession(server: context) }
       let connection = ServerConnection(
         id: ConnectionID(nextID), handle: handle, endpoint: endpoint, tls: tls, deadline: deadline)
+      if venue.servesHTTP { connection.requests = HTTPReader(bodyLimit: configuration.messageLimitBytes) }
       connections[handle.slot] = connection
       byID[connection.id] = connection
     } catch {
@@ -298,6 +342,43 @@ public final class VenueServer: @unchecked Sendable {
 
   /// Takes plaintext.
   private func consume(_ bytes: UnsafeRawBufferPointer, _ connection: ServerConnection, _ now: Nanoseconds) {
+    guard connection.requests != nil else {
+      take(bytes, connection, now)
+      return
+    }
+    connection.requests?.append(bytes)
+    if connection.phase == .handshake {
+      guard let isUpgrade = connection.requests?.isUpgrade else { return }
+      if isUpgrade {
+        let head = connection.requests?.buffer ?? []
+        connection.requests = nil
+        head.withUnsafeBytes { take($0, connection, now) }
+        return
+      }
+      connection.phase = .http
+      connection.isKnown = true
+      venue.connectHTTP(connection.id, now: now)
+    }
+    if connection.phase == .http { serveHTTP(connection, now) }
+  }
+
+  /// Hands the next request to the venue, unless the one before it is still unanswered.
+  private func serveHTTP(_ connection: ServerConnection, _ now: Nanoseconds) {
+    guard connection.phase == .http, !connection.isAnswering, let result = connection.requests?.next() else { return }
+    switch result {
+    case .none: connection.deadline = now + configuration.httpTimeout
+    case .failed(let status):
+      connection.plain += HTTPReader.refusal(status: status)
+      fail(connection, now)
+    case .request(let request):
+      connection.deadline = .max
+      connection.isAnswering = true
+      venue.receive(connection.id, request: request, now: now)
+    }
+  }
+
+  /// Takes what belongs to a WebSocket.
+  private func take(_ bytes: UnsafeRawBufferPointer, _ connection: ServerConnection, _ now: Nanoseconds) {
     connection.endpoint.receive(bytes)
     while true {
       switch connection.endpoint.next() {
@@ -381,6 +462,8 @@ public final class VenueServer: @unchecked Sendable {
           _ = connection.endpoint.ping(UnsafeRawBufferPointer(start: nil, count: 0))
           markDirty(connection)
         }
+      case .http:
+        if now >= connection.deadline { fail(connection, now) }
       case .closing:
         // The peer does not answer: leave after what is queued.
         if now >= connection.deadline { fail(connection, now) }
@@ -404,7 +487,9 @@ public final class VenueServer: @unchecked Sendable {
   private func deliver(_ now: Nanoseconds) {
     while venue.hasOutput {
       venue.drain { id, outgoing in
-        guard let connection = byID[id], connection.phase == .open else { return }
+        guard let connection = byID[id] else { return }
+        if connection.phase == .http { return answerHTTP(connection, outgoing, now) }
+        guard connection.phase == .open else { return }
         switch outgoing {
         case .text(let bytes):
           if connection.endpoint.sendText(bytes) {
@@ -416,18 +501,39 @@ public final class VenueServer: @unchecked Sendable {
             doomed.append(connection)
           }
         case .close(let code):
-          connection.endpoint.close(code: code)
+          connection.endpoint.close(code: code, reason: venue.closeReason(code))
           connection.phase = .closing
           connection.deadline = now + configuration.closeTimeout
           connection.isKnown = false
           markDirty(connection)
         }
       }
+      // Who has its answer may have sent the next request already.
+      let answered = answeredHTTP
+      answeredHTTP.removeAll(keepingCapacity: true)
+      for connection in answered { serveHTTP(connection, now) }
       // Their orders die, which others may hear of.
       let list = doomed
       doomed.removeAll(keepingCapacity: true)
       for connection in list { forget(connection, now) }
     }
+  }
+
+  /// A response, or the end of a connection that speaks HTTP.
+  private func answerHTTP(_ connection: ServerConnection, _ outgoing: Outgoing, _ now: Nanoseconds) {
+    switch outgoing {
+    case .text(let bytes):
+      connection.plain += bytes
+      connection.isAnswering = false
+      connection.deadline = now + configuration.httpTimeout
+      answeredHTTP.append(connection)
+      report.sent += 1
+    case .close:
+      connection.isKnown = false
+      connection.phase = .flushing
+      connection.deadline = now + configuration.closeTimeout
+    }
+    markDirty(connection)
   }
 
   /// A burst of one turn may exceed the output of a reader that is not slow at all: hands over what the kernel takes,

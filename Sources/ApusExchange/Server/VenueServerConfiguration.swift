@@ -25,6 +25,8 @@ public struct VenueServerConfiguration: Sendable {
   /// Pings of the server, and how many may go unanswered (reference 11).
   public var pingInterval: Nanoseconds = 15_000_000_000
   public var missedPongs = 2
+  /// How long an HTTP connection may be idle.
+  public var httpTimeout: Nanoseconds = 900_000_000_000
   /// From accept to the end of the WebSocket handshake, at most.
   public var handshakeTimeout: Nanoseconds = 10_000_000_000
   /// How long a closing connection may take to read what is left, and to answer.

@@ -33,6 +33,18 @@ final class TextBuffer {
     capacity = larger
   }
 
+  /// Whether `text` begins within the first `limit` bytes.
+  func contains(_ text: StaticString, before limit: Int) -> Bool {
+    let length = text.utf8CodeUnitCount
+    guard length > 0 else { return true }
+    for start in 0..<max(0, min(limit, used - length + 1)) {
+      var place = 0
+      while place < length, base[start + place] == text.utf8Start[place] { place += 1 }
+      if place == length { return true }
+    }
+    return false
+  }
+
   func raw(_ text: StaticString) {
     let length = text.utf8CodeUnitCount
     room(length)

@@ -62,19 +62,13 @@ public struct AccountBooks: Codable, Equatable, Sendable {
   public var messages: UInt64
 }
 
-extension SimulatedVenue {
+extension ExchangeCore {
   /// The books of an account as of now; `nil` if it has never logged in.
   public func books(_ name: String) -> AccountBooks? {
     guard let account = accounts[name] else { return nil }
-    let text = TextBuffer()
-    func hex(_ number: UInt64) -> String {
-      text.clear()
-      text.hex(number, digits: 16)
-      return String(decoding: text.bytes, as: UTF8.self)
-    }
     let orders = account.orders.map { order in
       AccountBooks.OpenOrder(
-        orderID: hex(order.number), clientOrderID: order.clientID, instrument: order.market.spec.name,
+        orderID: orderID(order.number, order.market), clientOrderID: order.clientID, instrument: order.market.spec.name,
         isBuy: order.side == .buy, priceTicks: order.price.rawValue, amountLots: order.amount.rawValue,
         filledLots: order.filled.rawValue, remainingLots: order.remaining.rawValue, isPersistent: order.isPersistent)
     }
@@ -85,12 +79,9 @@ extension SimulatedVenue {
         feesE8: position.feesE8, openBuyLots: position.openBuys, openSellLots: position.openSells,
         maximumLots: position.maximumLots, worstLongLots: position.worstLong, worstShortLots: position.worstShort)
     }
-    let fills = account.fills.map { fill in
-      text.clear()
-      fill.writeID(text)
-      let tradeID = String(decoding: text.bytes, as: UTF8.self)
+    let fills = account.fills.enumerated().map { index, fill in
       return AccountBooks.Fill(
-        tradeID: tradeID, orderID: hex(fill.orderNumber), clientOrderID: fill.clientID,
+        tradeID: tradeID(of: fill, index), orderID: orderID(fill.orderNumber, markets[fill.orderMarket]), clientOrderID: fill.clientID,
         instrument: markets[fill.market].spec.name, isBuy: fill.side == .buy,
         priceTicks: fill.priceE8 / markets[fill.market].spec.grid.tickE8,
         priceE8: fill.priceE8, type: fill.isExpiration ? "expiration" : "normal", legIndex: fill.legIndex,

@@ -32,7 +32,7 @@ struct ExpirationWindow {
 /// The model: a future is worth the index plus 5 % a year, an option what Black and Scholes say on that future, a roll the
 /// difference of its legs. In instruments with `isQuotedByVenue` the venue keeps three levels a side around the mark and
 /// lets others trade a little (`derivedTradesPerMark`); futures of that kind are marked at the model, not at their book.
-extension SimulatedVenue {
+extension ExchangeCore {
   /// The index counts from now on; marks follow it.
   func updateMarks(of underlying: Underlying) {
     let wall = wallClock

@@ -25,13 +25,7 @@ extension SimulatedVenue {
   public func resume(_ name: String, now: Nanoseconds) -> Bool {
     advance(to: now)
     guard let market = marketsByName[name] else { return false }
-    market.isHalted = false
-    let missed = market.missed.sorted {
-      ($0.key.value, $0.key.side.rawValue) < ($1.key.value, $1.key.side.rawValue)
-    }
-    market.missed.removeAll()
-    let events = missed.map { FlowEvent.level(market.index, $0.key.side, $0.key.value, $0.value) }
-    applyLevels(market, events, 0..<events.count)
+    catchUp(market)
     settle(requester: nil)
     return true
   }

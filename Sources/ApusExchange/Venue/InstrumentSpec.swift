@@ -34,6 +34,8 @@ public struct InstrumentSpec: Sendable, Equatable {
   public var legs: [Leg] = []
   /// The venue itself fills the book around its model price (see `SimulatedVenue`), for instruments without a flow.
   public var isQuotedByVenue = false
+  /// Its amounts are in the quote currency and it settles in the base currency.
+  public var isInverse = false
   /// The index until the market flow brings one, 10⁻⁸ USD, > 0.
   public var initialIndexE8: Int64
   /// Size whose average price makes the fair-depth premium (reference 4.3: 1 BTC or 20 ETH).

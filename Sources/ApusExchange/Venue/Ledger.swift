@@ -152,7 +152,7 @@ struct Position {
   mutating func settle(_ market: Market) {
     settledFundingE8 += fundingE8(market)
     fundingEntryE8 = 0
-    startCost = valueE8(lots: lots, priceE8: market.markE8, grid: market.spec.grid)
+    startCost = market.valueE8(lots: lots, priceE8: market.markE8)
     settledE8 = realisedWithSettlements
     settledFeesE8 = feesE8
   }
@@ -188,7 +188,7 @@ struct Position {
 }
 
 /// One customer account, with its own books.
-final class Account {
+class Account {
   let name: String
   /// Self-trade group in the matching engines.
   let owner: UInt32
@@ -270,7 +270,7 @@ extension Position {
 
   /// Open profit at the mark since the start price, 10⁻⁸ USD.
   func unrealisedE8(_ market: Market) -> MoneyE8 {
-    valueE8(lots: lots, priceE8: market.markE8, grid: market.spec.grid) - startCost
+    market.valueE8(lots: lots, priceE8: market.markE8) - startCost
   }
 
   /// What funding is owed (negative) or due since the position was built, 10⁻⁸ USD.

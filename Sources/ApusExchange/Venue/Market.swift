@@ -8,6 +8,12 @@ struct PublicTrade {
   var lots: QtyLots
   var aggressor: Side
   var time: Nanoseconds
+  /// The call of the matching engine that made it: the trades of one aggressor have the same.
+  var match: UInt64 = 0
+  /// Which way the price went: 0 up, 1 as before and before that up, 2 down, 3 as before and before that down.
+  var tick: UInt8 = 0
+  var markE8: Int64 = 0
+  var indexE8: Int64 = 0
 }
 
 /// An index and the instruments that follow it.
@@ -82,6 +88,7 @@ final class Market {
   var volumeLots: Int64 = 0
   /// Σ price · lots.
   var value: Int64 = 0
+  private var lastTick: UInt8 = 0
   /// The last trades; number n sits at n mod capacity.
   private(set) var trades: [PublicTrade] = []
   private(set) var tradeCount = 0
@@ -159,6 +166,14 @@ final class Market {
   }
 
   var indexE8: Int64 { underlying.indexE8 }
+
+  /// What lots cost together at a price, 10⁻⁸ of the currency that settles them. Inverse contracts are worth coins, the
+  /// fewer the higher the price: their value is negative, so that a buyer gains when it rises.
+  func valueE8(lots: Int64, priceE8: Int64) -> MoneyE8 {
+    let amountE8 = lots * spec.grid.lotE8
+    return spec.isInverse
+      ? -Decimal.scaled(amountE8, 100_000_000, over: priceE8) : Decimal.scaled(priceE8, amountE8, over: 100_000_000)
+  }
 
   /// New asks are checked against the lower, new bids against the upper end.
   func collarE8(_ configuration: VenueConfiguration) -> (low: Int64, high: Int64) {
@@ -243,6 +258,15 @@ final class Market {
   }
 
   func noteTrade(_ trade: PublicTrade) {
+    var trade = trade
+    if let last = lastPrice, last != trade.price {
+      lastTick = trade.price > last ? 0 : 2
+      trade.tick = lastTick
+    } else {
+      trade.tick = lastPrice == nil ? 0 : lastTick | 1
+    }
+    trade.markE8 = markE8
+    trade.indexE8 = indexE8
     if trades.count < Self.tradeCapacity {
       trades.append(trade)
     } else {

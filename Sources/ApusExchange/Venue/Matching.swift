@@ -2,13 +2,14 @@ import Apus
 import CSupport
 
 /// Orders, background and prints meet in the matching engines; the ledger follows their reports.
-extension SimulatedVenue {
+extension ExchangeCore {
   /// Books what one engine call reported. `taker` is the participant's order that the call was about.
   ///
   /// - Returns: The report about the order itself, if there was one.
   @discardableResult
   private func book(_ market: Market, taker: VenueOrder?) -> MatchReport? {
     var outcome: MatchReport?
+    matchNumber &+= 1
     for index in 0..<market.engine.reportCount {
       let report = market.engine.report(index)
       if report.kind == .trade {
@@ -20,12 +21,24 @@ extension SimulatedVenue {
     return outcome
   }
 
+  /// A quote has traded; its protection is looked at before the next order comes.
+  private func chargeQuote(_ order: VenueOrder, _ lots: QtyLots) {
+    isProtectionTouched = true
+    noteQuoteTrade(order, lots)
+  }
+
+  private func evaluateProtection() {
+    guard isProtectionTouched else { return }
+    isProtectionTouched = false
+    watchProtection()
+  }
+
   private func bookTrade(_ market: Market, _ report: MatchReport, taker: VenueOrder?) {
     let aggressor = report.side
     let quantity = report.quantity
     let price = report.price
     statistics.trades += 1
-    market.noteTrade(PublicTrade(price: price, lots: quantity, aggressor: aggressor, time: now))
+    market.noteTrade(PublicTrade(price: price, lots: quantity, aggressor: aggressor, time: now, match: matchNumber))
     market.addResting(aggressor.opposite, price, -quantity.rawValue, now: now)
     if Tag.isBackground(report.makerTag) {
       let slot = Tag.slot(report.makerTag)
@@ -40,7 +53,7 @@ extension SimulatedVenue {
       taker.remaining -= quantity
       bookFill(taker, price, quantity, isMaker: false, .match)
       // What an amend takes is not protected (reference 6.2): an amended order has its handle already.
-      if taker.isQuote, taker.handle == 0 { charge(taker, quantity) }
+      if taker.isQuote, taker.handle == 0 { chargeQuote(taker, quantity) }
     }
   }
 
@@ -54,13 +67,13 @@ extension SimulatedVenue {
     maker.remaining -= quantity
     let first = maker.fills.count
     bookFill(maker, price, quantity, isMaker: true, cause)
-    if maker.isQuote { charge(maker, quantity) }
+    if maker.isQuote { chargeQuote(maker, quantity) }
     if maker.remaining == .zero {
       finish(maker, state: .filled, deletion: .filled)
     } else {
       maker.state = .partiallyFilled
     }
-    notify(maker, change: .fill, newFills: maker.fills[first...])
+    noteChange(maker, .fill, newFills: maker.fills[first...])
   }
 
   private func bookFill(
@@ -93,17 +106,9 @@ extension SimulatedVenue {
     isMaker: Bool, _ cause: FillCause, leg: Int
   ) {
     let account = order.account
-    var rate = isMaker ? configuration.makerFeeE6 : configuration.takerFeeE6
-    if market.spec.kind == .option { rate = configuration.optionFeeE6 }
-    // Offsetting legs pay half each (reference 4.3).
-    if market !== order.market { rate /= 2 }
-    let notional = valueE8(lots: lots.rawValue, priceE8: market.indexE8, grid: market.spec.grid)
-    // Rounded to cents: 10^6 units of 10⁻⁸ USD.
-    let fee = Decimal.scaled(notional, rate, over: 1_000_000_000_000) * 1_000_000
+    let (fee, rate) = fee(order, market, lots, priceE8: priceE8, isMaker: isMaker)
     account.positions[market.index].trade(
-      side: side, quantity: lots.rawValue,
-      valueE8: valueE8(lots: lots.rawValue, priceE8: priceE8, grid: market.spec.grid)
-    )
+      side: side, quantity: lots.rawValue, valueE8: market.valueE8(lots: lots.rawValue, priceE8: priceE8))
     account.positions[market.index].feesE8 += fee
     account.positions[market.index].fundingEntryE8 += valueE8(
       lots: side.sign * lots.rawValue, priceE8: market.fundingMarkE8, grid: market.spec.grid)
@@ -118,6 +123,7 @@ extension SimulatedVenue {
         positionAfter: QtyLots(rawValue: position.lots),
         realisedAfterE8: position.sessionRealised - position.sessionFeesE8, visibleAt: .max))
     if !account.changedPositions.contains(market.index) { account.changedPositions.append(market.index) }
+    noteFill(order, market)
   }
 
   // MARK: participants' orders
@@ -233,7 +239,7 @@ extension SimulatedVenue {
   func cancelAll(_ list: [VenueOrder], deletion: OrderDeletion) {
     for order in list {
       withdraw(order, deletion: deletion)
-      notify(order, change: .cancel, newFills: [])
+      noteChange(order, .cancel, newFills: [])
     }
   }
 
@@ -281,7 +287,7 @@ extension SimulatedVenue {
     order.closeTime = now
     order.market.queue?.leave(order)
     release(order)
-    recordHistory(order)
+    noteEnd(order)
   }
 
   /// Shrinks or ends reduce-only orders that would no longer reduce (reference 6.1, best effort).
@@ -293,10 +299,10 @@ extension SimulatedVenue {
         guard order.remaining.rawValue > reducible else { continue }
         if reducible == 0 {
           withdraw(order, deletion: .adminCancel)
-          notify(order, change: .cancel, newFills: [])
+          noteChange(order, .cancel, newFills: [])
         } else {
           change(order, price: order.price, amount: order.filled + QtyLots(rawValue: reducible))
-          notify(order, change: .amend, newFills: [])
+          noteChange(order, .amend, newFills: [])
         }
       }
     }
@@ -363,9 +369,11 @@ extension SimulatedVenue {
     var found: [QueueBook.Execution] = []
     queue.trade(aggressor: event.side, price: price, lots: event.lots, now: now, into: &found)
     statistics.trades += 1
+    matchNumber &+= 1
     market.isBookChanged = true
     market.noteTrade(
-      PublicTrade(price: price, lots: QtyLots(rawValue: event.lots), aggressor: event.side, time: now))
+      PublicTrade(
+        price: price, lots: QtyLots(rawValue: event.lots), aggressor: event.side, time: now, match: matchNumber))
     for execution in found {
       let order = execution.order
       let left = order.remaining.rawValue - execution.lots

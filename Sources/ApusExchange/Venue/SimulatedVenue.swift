@@ -12,44 +12,17 @@ import CSupport
 /// the real venue knows them), other channels and ad-hoc combinations are not accepted. What is simplified: it checks no
 /// margin and shows 2 % of the worst case as required; rolls have books of their own without implied matching; values named after 24 hours count from the start; marks of options and of futures without a flow
 /// come from a model (`Derived.swift`). All fills are kept for as long as it lives.
-public final class SimulatedVenue {
-  let configuration: VenueConfiguration
+public final class SimulatedVenue: ExchangeCore, VenueSimulation {
   let verifier: (any TokenVerifier)?
-  let flow: (any MarketFlow)?
-  // Looked at in every step of a simulation, and by one thread: not checked for overlapping accesses at run time.
-  @exclusivity(unchecked) public internal(set) var now: Nanoseconds = 0
-
-  let clock: VenueClock
-  let outbox = Outbox()
-  let document = JSONDocument()
-  let reply = TextBuffer()
-  let message = TextBuffer()
-  let items = TextBuffer()
   var sessions: [ConnectionID: Session] = [:]
-  @exclusivity(unchecked) var markets: [Market] = []
-  var marketsByName: [String: Market] = [:]
-  /// Also those that have expired.
-  var allByName: [String: Market] = [:]
-  var underlyings: [Underlying] = []
-  var accounts: [String: Account] = [:]
-  @exclusivity(unchecked) var accountList: [Account] = []
-  /// Live orders by slot; slot 0 stays empty.
-  var orders: [VenueOrder?] = [nil]
-  var freeSlots: [Int] = []
-  var ordersByNumber: [UInt64: VenueOrder] = [:]
-  var nextOrderNumber: UInt64 = VenueOrder.numberBase
-  var nextFillNumber: UInt64 = 0
   var channels: [String: Channel] = [:]
   @exclusivity(unchecked) var underlyingChannels: [Channel] = []
-  @exclusivity(unchecked) var timers = TimerQueue()
+  // Looked at in every step of a simulation, and by one thread: not checked for overlapping accesses at run time.
+  @exclusivity(unchecked) var timers = TimerQueue<VenueTimer>()
   var settlementAt: Nanoseconds = 0
   var tokenTimes: [String: Nanoseconds] = [:]
   var delays: SplitMix
-  /// Decides the venue's own quotes and trades in instruments without a flow.
-  var derivedRandom: SplitMix
   private var events: [FlowEvent] = []
-  /// Scratch of the book channels.
-  var view: [(price: Int64, lots: Int64)] = []
 
   /// An order update that waits for the end of the transaction.
   struct PendingItem {
@@ -60,7 +33,6 @@ public final class SimulatedVenue {
     var isPersistent: Bool
   }
   @exclusivity(unchecked) var pending: [PendingItem] = []
-  @exclusivity(unchecked) var tradedAccounts: [Account] = []
   /// Sessions whose quotes traded since the last look at their protection.
   @exclusivity(unchecked) var touchedSessions: [Session] = []
   @exclusivity(unchecked) var pendingProtection: [ProtectionItem] = []
@@ -76,18 +48,13 @@ public final class SimulatedVenue {
   @exclusivity(unchecked) var newSubscriptions: [Subscription] = []
   var closeAfterReply: UInt16?
 
-  public internal(set) var statistics = VenueStatistics()
-
   /// - Throws: `VenueError` for a configuration that makes no venue, or if memory is short.
   public init(
     _ configuration: VenueConfiguration, flow: (any MarketFlow)? = nil, verifier: (any TokenVerifier)? = nil
   ) throws(VenueError) {
-    self.configuration = configuration
-    self.flow = flow
     self.verifier = verifier
-    clock = VenueClock(base: configuration.wallClockBase)
-    derivedRandom = SplitMix(seed: configuration.seed ^ 0x5EED_0F0C_4A15)
     delays = SplitMix(seed: configuration.seed)
+    super.init(configuration, flow: flow, firstOrderNumber: VenueOrder.numberBase)
     guard !configuration.instruments.isEmpty else { throw .configuration("a venue needs an instrument") }
     guard configuration.messageRate > 0, configuration.sessionMessageRate > 0, configuration.cancelRate > 0,
       configuration.markInterval > 0, configuration.summaryInterval > 0, configuration.maximumOpenOrders > 0
@@ -179,9 +146,6 @@ public final class SimulatedVenue {
   /// When `advance` has something to do next; `.max` if never.
   public var nextWake: Nanoseconds { min(timers.nextTime, flow?.nextTime ?? .max) }
 
-  /// The market flow has come to its end (true without a flow).
-  public var isFinished: Bool { flow?.isFinished ?? true }
-
   /// Does everything that is due until `target`, in the order of time.
   public func advance(to target: Nanoseconds) {
     while true {
@@ -245,16 +209,16 @@ public final class SimulatedVenue {
     settle(requester: nil)
   }
 
+  // MARK: what the matching tells
+
+  override func noteChange(_ order: VenueOrder, _ change: OrderChange, newFills: ArraySlice<Int>) {
+    notify(order, change: change, newFills: newFills)
+  }
+  override func noteQuoteTrade(_ order: VenueOrder, _ lots: QtyLots) { charge(order, lots) }
+  override func watchProtection() { evaluateProtection() }
+  override func noteEnd(_ order: VenueOrder) { recordHistory(order) }
+
   // MARK: output
-
-  public var hasOutput: Bool { !outbox.isEmpty }
-
-  /// Hands over everything that waits to be sent, in order. `deliver` must not call the venue.
-  public func drain(_ deliver: (ConnectionID, Outgoing) -> Void) { outbox.drain(deliver) }
-
-  /// The venue's clock now, nanoseconds since the Unix epoch.
-  public var wallClock: Nanoseconds { clock.wall(now) }
-  func wall(_ time: Nanoseconds) -> Nanoseconds { clock.wall(time) }
 
   /// The end of a transaction: reply, order notifications, market data, later the account's feeds.
   func settle(requester: Session?, hasReply: Bool = false) {
@@ -274,32 +238,4 @@ public final class SimulatedVenue {
     scheduleHistory()
     scheduleDeliveries()
   }
-}
-
-/// What a venue has counted since its start.
-public struct VenueStatistics: Codable, Sendable, Equatable {
-  /// Text messages in.
-  public var received: UInt64 = 0
-  /// Requests without `params`, which the real venue refuses.
-  public var missingParams: UInt64 = 0
-  public var malformed: UInt64 = 0
-  public var rateViolations: UInt64 = 0
-  public var failedLogins: UInt64 = 0
-  /// Connections that turned cancel-on-disconnect on.
-  public var sessions: UInt64 = 0
-  /// Connections dropped for silence.
-  public var timeouts: UInt64 = 0
-  public var flowEvents: UInt64 = 0
-  /// Levels of the flow that had no room: outside the window, or the matching engine was full.
-  public var droppedLevels: UInt64 = 0
-  /// Mass quotes that were not refused as a whole, and their sides or levels that were done and refused.
-  public var massQuotes: UInt64 = 0
-  public var quotesDone: UInt64 = 0
-  public var quotesRefused: UInt64 = 0
-  /// Protection groups that were exhausted.
-  public var protectionHits: UInt64 = 0
-  /// Trades between anybody.
-  public var trades: UInt64 = 0
-
-  public init() {}
 }

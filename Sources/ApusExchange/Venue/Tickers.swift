@@ -102,18 +102,6 @@ extension SimulatedVenue {
     }
   }
 
-  /// Lots that are held long, the anonymous rest of the market counted as one holder.
-  func openInterest(_ market: Market) -> Int64 {
-    var long: Int64 = 0
-    var net: Int64 = 0
-    for account in accountList {
-      let lots = account.positions[market.index].lots
-      long += max(0, lots)
-      net += lots
-    }
-    return long + max(0, -net)
-  }
-
   /// `[price,amount` of a level, without the closing bracket.
   func writeLevel(_ out: TextBuffer, _ market: Market, _ price: Int64, _ lots: Int64) {
     out.byte(UInt8(ascii: "["))

@@ -30,14 +30,6 @@ extension SimulatedVenue {
     return mode == .clamp ? limit : nil
   }
 
-  /// The most aggressive tick that the collar allows.
-  func collarLimit(_ market: Market, _ side: Side) -> PriceTicks {
-    let tick = market.spec.grid.tickE8
-    let collar = market.collarE8(configuration)
-    return PriceTicks(
-      rawValue: side == .buy ? floorDivision(collar.high, tick) : -floorDivision(-collar.low, tick))
-  }
-
   func isTooLarge(_ market: Market, _ price: PriceTicks, amountE8: Int64) -> Bool {
     let value = Int128(abs(price.rawValue)) * Int128(market.spec.grid.tickE8) * Int128(amountE8) / 100_000_000
     return amountE8 > 1_000_000_00000000 || value > Int128(configuration.maximumOrderValueE8)

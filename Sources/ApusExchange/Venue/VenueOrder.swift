@@ -52,7 +52,7 @@ enum OrderDeletion {
 }
 
 /// A participant's order, from its acceptance to its end.
-final class VenueOrder {
+class VenueOrder {
   let number: UInt64
   let account: Account
   let market: Market

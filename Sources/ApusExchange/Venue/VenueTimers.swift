@@ -17,11 +17,11 @@ enum VenueTimer {
 }
 
 /// Timers by time, then by the order in which they were set.
-struct TimerQueue {
+struct TimerQueue<Timer> {
   private struct Entry {
     var time: Nanoseconds
     var sequence: UInt64
-    var timer: VenueTimer
+    var timer: Timer
   }
 
   private var heap: [Entry] = []
@@ -34,7 +34,7 @@ struct TimerQueue {
     a.time != b.time ? a.time < b.time : a.sequence < b.sequence
   }
 
-  mutating func set(_ timer: VenueTimer, at time: Nanoseconds) {
+  mutating func set(_ timer: Timer, at time: Nanoseconds) {
     heap.append(Entry(time: time, sequence: sequence, timer: timer))
     sequence += 1
     var child = heap.count - 1
@@ -46,7 +46,7 @@ struct TimerQueue {
     }
   }
 
-  mutating func pop() -> VenueTimer? {
+  mutating func pop() -> Timer? {
     guard let first = heap.first else { return nil }
     let last = heap.removeLast()
     if heap.isEmpty { return first.timer }
