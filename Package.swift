@@ -85,6 +85,9 @@ let package = Package(
     .testTarget(name: "CoreTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "WireTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "ThalexTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
+    .testTarget(
+      name: "ConformanceTests", dependencies: ["Apus", "ApusExchange", "CSupport", "TestSupport"],
+      swiftSettings: swiftSettings),
     .testTarget(name: "DeribitTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "StateTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "QuotingTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),

@@ -503,6 +503,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
   mutating func bookLost(_ instrument: InstrumentIndex) {
     guard let market = market(instrument) else { return }
     market.pointee.isBookValid = false
+    market.pointee.bookLostAt = now
     counters.bookGaps += 1
     markDirty(instrument)
     push(.bookLost(instrument))

@@ -38,7 +38,7 @@ struct LaneSession {
   /// A session that was ready for less than this counts as a failed one when the next try is timed.
   static let provenAfter: Nanoseconds = 2_000_000_000
   static let auditInterval: Nanoseconds = 500_000_000
-  /// Nothing rests crossed for this long: the book is wrong.
+  /// Nothing rests crossed, and no book is missing, for this long: it is wrong.
   static let longestCross: Nanoseconds = 5_000_000_000
 
   var openedAt: Nanoseconds = 0
@@ -85,6 +85,8 @@ struct LaneSession {
   var positionAttempts = 0
   var nextSyncAt: Nanoseconds = 0
 
+  /// The message rate that the last session was granted.
+  var grantedRate: Int64 = 0
   /// Reconnects without a ready session in between, and when the next may be tried (R25).
   var failures = 0
   var retryAt: Nanoseconds = 0
@@ -233,7 +235,13 @@ extension Lane where Adapter: ~Copyable {
     guard let orderRate = try? BucketRate(capacity: burst, tokensPerSecond: usable),
       let cancelRate = try? BucketRate(capacity: cancels, tokensPerSecond: cancels)
     else { return }  // a rate that makes no sense: the smallest one stays
-    orderBudget = TokenBucket(orderRate)
+    if cancelsApart || adapter.messageRate != session.grantedRate {
+      orderBudget = TokenBucket(orderRate)
+    } else {
+      // The account is counted, and not the connection: what the last session has spent is spent.
+      orderBudget.reconfigure(orderRate, now: now)
+    }
+    session.grantedRate = adapter.messageRate
     unansweredLimit = max(1, usable / 2)
     cancelBudget = TokenBucket(cancelRate)
   }
@@ -498,8 +506,18 @@ extension Lane where Adapter: ~Copyable {
         market.pointee.isFresh = false
         core.markDirty(InstrumentIndex(index))
       }
-      if market.pointee.crossedFor(now: now) > LaneSession.longestCross { session.closeReason = .brokenBook }
+      if market.pointee.crossedFor(now: now) > LaneSession.longestCross
+        || isBookMissing(market, now)
+      {
+        session.closeReason = .brokenBook
+      }
     }
+  }
+
+  /// The snapshot that should have come has not: it was lost, or the request for it.
+  private func isBookMissing(_ market: UnsafeMutablePointer<MarketState>, _ now: Nanoseconds) -> Bool {
+    !market.pointee.isBookValid && market.pointee.info != nil
+      && now - max(market.pointee.bookLostAt, session.readyAt) > LaneSession.longestCross
   }
 
   /// Executions that the venue has reported without telling them, or that may have been made unseen.

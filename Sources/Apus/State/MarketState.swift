@@ -15,6 +15,8 @@ public struct MarketState: ~Copyable {
   /// A snapshot has arrived on this connection and every change since could be applied.
   public internal(set) var isBookValid = false
   public internal(set) var bookTime: Nanoseconds = 0
+  /// When a message of the book was found to be missing; 0 if none was on this connection.
+  var bookLostAt: Nanoseconds = 0
   public internal(set) var tickerTime: Nanoseconds = 0
   /// When the book was first seen crossed; nil while it is not.
   private var crossedSince: Nanoseconds?
@@ -35,6 +37,7 @@ public struct MarketState: ~Copyable {
     isBookValid = false
     tickerTime = 0
     bookTime = 0
+    bookLostAt = 0
     isFresh = false
     crossedSince = nil
   }

@@ -502,7 +502,7 @@ extension DeribitVenue {
       out.raw("null")
     }
     let amountE8 = market.volumeLots * grid.lotE8
-    let worthE8 = Decimal.scaled(amountE8, market.indexE8, over: 100_000_000)
+    let worthE8 = market.spec.isInverse ? 0 : Decimal.scaled(amountE8, market.indexE8, over: 100_000_000)
     out.raw(",\"volume\":")
     number(out, market.spec.isInverse ? Decimal.scaled(amountE8, 100_000_000, over: market.indexE8) : amountE8)
     out.raw(",\"volume_usd\":")

@@ -1,0 +1,136 @@
+import CSupport
+import Testing
+
+@testable import Apus
+@testable import ApusExchange
+
+/// The adapters that have to pass. A new one is a case here, and nothing else in this suite.
+enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
+  case thalex, deribit, deribitLinear
+
+  var testDescription: String { rawValue }
+
+  /// The instrument that is quoted.
+  var instrument: String {
+    switch self {
+    case .thalex, .deribit: "BTC-PERPETUAL"
+    case .deribitLinear: "BTC_USDC-PERPETUAL"
+    }
+  }
+
+  private var kind: VenueKind { self == .thalex ? .thalex : .deribit }
+
+  /// Its grid and contract, as the simulated venue lists it.
+  var contract: ContractValue {
+    switch self {
+    case .thalex: ContractValue(.linear, VenueConfiguration().instruments[0].grid)
+    case .deribit: ContractValue(.inverse, DeribitInstrument.btcPerpetual.spec.grid)
+    case .deribitLinear: ContractValue(.linear, DeribitInstrument.btcLinear.spec.grid)
+    }
+  }
+
+  /// One level's size: about 0.02 BTC at each venue.
+  private var ladder: LadderParameters {
+    let lots: Int64 =
+      switch self {
+      case .thalex: 20
+      case .deribit: 170
+      case .deribitLinear: 200
+      }
+    return LadderParameters(
+      levels: 2, halfSpreadCentiBps: 20, stepTicks: 2, size: QtyLots(rawValue: lots), skewCentiBps: 100)
+  }
+
+  /// The largest position, in lots.
+  var limit: Int64 { 25 * ladder.size.rawValue }
+
+  private var lotE8: Int64 {
+    switch self {
+    case .thalex: VenueConfiguration().instruments[0].grid.lotE8
+    case .deribit: DeribitInstrument.btcPerpetual.spec.grid.lotE8
+    case .deribitLinear: DeribitInstrument.btcLinear.spec.grid.lotE8
+    }
+  }
+
+  func settings(label: String = "apus-test-1") -> LaneSettings {
+    var settings = LaneSettings()
+    settings.venue = kind
+    settings.labelPrefix = "apus-test-"
+    settings.label = label
+    settings.instruments = [
+      InstrumentSettings(
+        name: instrument, maximumPosition: DecimalE8(e8: limit * lotE8), maximumOrder: DecimalE8(e8: limit * lotE8),
+        maximumNotional: DecimalE8(e8: 100_000_000_000_000_000), collarCentiBps: 20_000, maximumOrders: 20,
+        priceToleranceTicks: 1, keepSizePermille: 500, bookDepth: 10, staleAfter: 5_000_000_000)
+    ]
+    return settings
+  }
+
+  func world(seed: UInt64 = 1, settings: LaneSettings? = nil) throws -> ConformanceWorld {
+    let settings = settings ?? self.settings()
+    switch self {
+    case .thalex:
+      let clock = World<ThalexAdapter>.Clock()
+      var configuration = VenueConfiguration()
+      configuration.seed = seed
+      let base = configuration.wallClockBase
+      let tokens = Tokens()
+      return try World<ThalexAdapter>(
+        settings: settings, venue: try SimulatedVenue(configuration, flow: SyntheticFlow(seed: seed)),
+        seed: seed, clock: clock, path: "/ws/api/v2", makeToken: { tokens.next(base + clock.now) }, ladder: ladder
+      ) { text in
+        if text.contains("\"channel_name\":\"session.") || text.contains("\"channel_name\":\"account.") {
+          return .privateFeed
+        }
+        if text.contains("\"channel_name\":\"book.") { return .book }
+        return text.contains("\"channel_name\":\"ticker.") ? .ticker : .other
+      }
+    case .deribit, .deribitLinear:
+      let clock = World<DeribitAdapter>.Clock()
+      var configuration = DeribitConfiguration()
+      configuration.seed = seed
+      configuration.numbers = .varied
+      configuration.messageOrder = .random
+      configuration.matchingRate = 30
+      configuration.matchingBurst = 100
+      configuration.clients = [DeribitClient(id: "client", secret: "secret", account: "client")]
+      let base = configuration.wallClockBase
+      let index = configuration.instruments.firstIndex { $0.spec.name == instrument } ?? 0
+      let spec = configuration.instruments[index].spec
+      let flow = SyntheticFlow(
+        seed: seed,
+        streams: [
+          SyntheticFlow.Stream(
+            instrument: FlowInstrument(index: index, grid: spec.grid), startE8: spec.initialIndexE8,
+            levelLots: spec.premiumLots.rawValue / 2)
+        ])
+      var nonce = 0
+      return try World<DeribitAdapter>(
+        settings: settings, venue: try DeribitVenue(configuration, flow: flow), seed: seed,
+        clock: clock, path: "/ws/api/v2",
+        makeToken: {
+          nonce += 1
+          return Array("secret".utf8).withUnsafeBytes {
+            (try? DeribitCredentials.members(
+              clientID: "client", secret: $0, milliseconds: (base + clock.now) / 1_000_000, nonce: "n\(nonce)")) ?? ""
+          }
+        }, ladder: ladder
+      ) { text in
+        if text.contains("\"channel\":\"user.") { return .privateFeed }
+        if text.contains("\"channel\":\"book.") { return .book }
+        return text.contains("\"channel\":\"ticker.") ? .ticker : .other
+      }
+    }
+  }
+
+  /// Unsigned tokens with a rising time; the venue here checks no signature.
+  private final class Tokens {
+    private var last: Nanoseconds = 0
+    func next(_ time: Nanoseconds) -> String {
+      last = max(last + 1_000_000, time)
+      let header = Base64URL.encode(Array(#"{"alg":"RS512","kid":"K1","typ":"JWT"}"#.utf8))
+      let payload = Base64URL.encode(Array("{\"iat\":\(Double(last) / 1e9)}".utf8))
+      return "\(header).\(payload).\(Base64URL.encode([1, 2, 3]))"
+    }
+  }
+}
