@@ -59,12 +59,14 @@
  *   7 fill       apus_booked_fill_record, as booked
  *   8 account    apus_account_record: an account that stands otherwise than by a fill, and now and then
  *  10 run        UTF-8 text, a JSON object: how the lane was set up; first record of a run
- * Directive record, 16 bytes:
+ * Directive record, 32 bytes; 16 before there was more than one venue, with no caps and no hedges:
  *     0  u16      instrument: its place in the settings
  *     2  u8       1 if quoting is allowed
- *     3  u8       zero
+ *     3  u8       1 if an order that takes is asked for
  *     4  i32      widening, thousandths
- *     8  i64      position to steer towards, lots
+ *     8  i64      position to steer towards, lots; of an order what is to be bought, or sold if negative
+ *    16  i64      largest worst case long, lots, or INT64_MAX; of an order its slippage from the best price, 10^-2 bps
+ *    24  i64      largest worst case short, lots, or INT64_MAX; of an order zero
  * Control record, 40 bytes:
  *     0  u32      apus_control
  *     4  u32      1 if it came in the same read as the record before it, else 0
@@ -139,11 +141,13 @@ static_assert(sizeof(apus_control_record) == 40, "as the format says");
 typedef struct APUS_NAME(DirectiveRecord) apus_directive_record {
     uint16_t instrument_index;
     uint8_t is_quoting_allowed;
-    uint8_t reserved;
+    uint8_t is_hedge;
     int32_t widen_permille;
     int64_t target_lots;
+    int64_t long_cap_lots;
+    int64_t short_cap_lots;
 } apus_directive_record;
-static_assert(sizeof(apus_directive_record) == 16, "as the format says");
+static_assert(sizeof(apus_directive_record) == 32, "as the format says");
 
 typedef struct apus_journal_file_header {
     char magic[8];

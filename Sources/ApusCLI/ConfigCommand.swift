@@ -18,8 +18,10 @@ struct ConfigCommand: ParsableCommand {
     func run() throws {
       do {
         let configuration = try ConfigurationFile.load(path: file)
-        let names = configuration.instruments.map(\.name).joined(separator: ", ")
-        say("\(file): good: \(configuration.engine.name) on \(configuration.venue.url), \(names)")
+        let venues = configuration.lanes.map { lane in
+          "\(lane.venue.url), \(lane.instruments.map(\.name).joined(separator: ", "))"
+        }
+        say("\(file): good: \(configuration.engine.name) on \(venues.joined(separator: "; and on "))")
       } catch {
         throw Exit.fail(Exit.configuration, "\(error)")
       }

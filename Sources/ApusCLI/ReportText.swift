@@ -102,6 +102,13 @@ extension EngineReport {
       lines.append(
         "  moved over to another connection \(moves) time\(moves == 1 ? "" : "s") before the venue closed the last one")
     }
+    for lane in lanes {
+      lines.append(
+        "  \(lane.name): \(lane.messagesSent) messages, tick to order p50 \(Figures.duration(lane.tickToOrder.p50)), p99 "
+          + "\(Figures.duration(lane.tickToOrder.p99)); rejects \(lane.rejects), rate violations \(lane.rateViolations), "
+          + "gaps \(lane.gaps), reconnects \(lane.reconnects)"
+          + (lane.isStopVerified ? "; stop confirmed" : "; stop not confirmed"))
+    }
     if let failure { lines.append("  ended early: \(failure)") }
     if let journalProblem { lines.append("  journal: \(journalProblem)") }
     lines.append(

@@ -49,10 +49,12 @@ struct RunCommand: AsyncParsableCommand {
       throw Exit.fail(Exit.system, "\(error)")
     }
     if !quiet {
-      let names = configuration.instruments.map(\.name)
-      let more = names.count > 4 ? " and \(names.count - 3) more" : ""
-      let shown = names.prefix(more.isEmpty ? 4 : 3).joined(separator: ", ") + more
-      say("apus: quoting \(shown) on \(configuration.venue.url) as \(configuration.engine.name); Ctrl-C stops")
+      for lane in configuration.lanes {
+        let names = lane.instruments.map(\.name)
+        let more = names.count > 4 ? " and \(names.count - 3) more" : ""
+        let shown = names.prefix(more.isEmpty ? 4 : 3).joined(separator: ", ") + more
+        say("apus: quoting \(shown) on \(lane.venue.url) as \(lane.engine.name); Ctrl-C stops")
+      }
       for line in hostFindings(core: configuration.engine.core) { say("apus: \(line)") }
       say("apus: live state in \(engine.telemetryPath)")
     }

@@ -41,7 +41,8 @@ import Testing
   }
 
   @Test func `every stated default passes its own rule and is what a file without the key gets`() throws {
-    let configuration = try ConfigurationFile.parse(Sample.text)
+    let underlying = "underlyings:\n  - name: BTC\n    max_position: 1\n"
+    let configuration = try ConfigurationFile.parse(Sample.text + underlying)
     let written = ConfigurationFile.text(of: configuration)
     for section in ConfigurationSchema.sections {
       for key in section.keys {
@@ -59,11 +60,15 @@ import Testing
     func coded<Keys: CodingKey & CaseIterable>(_: Keys.Type) -> Set<String> { Set(Keys.allCases.map(\.stringValue)) }
     #expect(
       coded(Configuration.CodingKeys.self)
-        == names("").union(["engine", "journal", "venue", "instruments", "manager", "safety", "watchdog"]))
+        == names("").union([
+          "engine", "journal", "venue", "instruments", "venues", "defaults", "manager", "underlyings", "safety",
+          "watchdog",
+        ]))
     #expect(coded(JournalSection.CodingKeys.self) == names("journal"))
     #expect(coded(SafetySection.CodingKeys.self) == names("safety"))
     #expect(coded(WatchdogSection.CodingKeys.self) == names("watchdog"))
     #expect(coded(EngineSection.CodingKeys.self) == names("engine"))
+    #expect(coded(UnderlyingSection.CodingKeys.self) == names("underlyings[]"))
     #expect(coded(VenueSection.CodingKeys.self) == names("venue"))
     #expect(coded(InstrumentSection.CodingKeys.self) == names("instruments[]").union(["ladder", "limits"]))
     #expect(coded(LadderSection.CodingKeys.self) == names("instruments[].ladder"))

@@ -35,6 +35,12 @@ import Testing
     #expect(try ConfigurationFile.parse(ConfigurationFile.text(of: configuration)) == configuration)
   }
 
+  @Test func `the example of several venues loads`() throws {
+    let configuration = try ConfigurationFile.load(path: "\(Self.examples)/several-venues.yaml")
+    #expect(configuration.lanes.map(\.venue.kind) == [.thalex, .deribit])
+    #expect(configuration.underlyings.first?.hedge == "deribit:BTC_USDC-PERPETUAL")
+  }
+
   @Test func `the demonstration's file says what the demonstration needs`() throws {
     let configuration = try ConfigurationFile.load(path: "\(Self.examples)/demo.yaml")
     #expect(VenueAddress(configuration.venue.url)?.port == 8765)
@@ -95,7 +101,116 @@ import Testing
       toxicMoveBps: DecimalE8(e8: 1_000_000), toxicMoveMs: 10, toxicPauseMs: 111),
     watchdog: WatchdogSection(enabled: false, stallMs: 51, cancelMassQuotes: true),
     journal: JournalSection(
-      sync: .each, syncIntervalMs: 7, segmentMib: 3, keepHours: 48, keepMib: 500, minFreeMib: 33, onFailure: .continue))
+      sync: .each, syncIntervalMs: 7, segmentMib: 3, keepHours: 48, keepMib: 500, minFreeMib: 33, onFailure: .continue),
+    moreVenues: [
+      .init(
+        venue: VenueSection(
+          kind: .deribit, name: "deribit_2", url: "ws://127.0.0.1:9102/ws/api/v2", keyID: "K2", privateKeyEnv: "SECRET"),
+        instruments: [
+          InstrumentSection(
+            name: "BTC-PERPETUAL",
+            ladder: LadderSection(
+              levels: 1, halfSpreadBps: .one, stepTicks: 1, size: DecimalE8(e8: 100_00000000), skewBps: .zero),
+            limits: LimitsSection(
+              maxPosition: DecimalE8(e8: 1000_00000000), maxOrder: DecimalE8(e8: 100_00000000),
+              maxNotional: DecimalE8(e8: 1000_00000000), collarBps: .one, maxOrders: 2))
+        ])
+    ],
+    underlyings: [
+      UnderlyingSection(
+        name: "BTC", maxPosition: .two, skew: false, hedge: "deribit_2:BTC-PERPETUAL", hedgeBand: .one,
+        hedgeSlippageBps: DecimalE8(e8: 250_000_000))
+    ])
+
+  private static let desk = """
+    engine:
+      name: desk
+      data_directory: data
+    defaults:
+      ladder:
+        levels: 2
+        half_spread_bps: 1
+        step_ticks: 1
+        size: 0.1
+        skew_bps: 1
+      limits:
+        max_position: 1
+        max_order: 0.5
+        max_notional: 100000
+        collar_bps: 50
+        max_orders: 8
+    venues:
+      - kind: thalex
+        url: wss://testnet.thalex.com/ws/api/v2
+        key_id: K1
+        private_key_file: key.pem
+        instruments:
+          - name: BTC-PERPETUAL
+          - name: ETH-PERPETUAL
+            ladder:
+              size: 2
+            limits:
+              max_position: 20
+              max_order: 5
+      - kind: deribit
+        url: wss://test.deribit.com/ws/api/v2
+        key_id: client
+        private_key_env: SECRET
+        instruments:
+          - name: BTC_USDC-PERPETUAL
+    underlyings:
+      - name: BTC
+        max_position: 1.5
+        hedge: deribit:BTC_USDC-PERPETUAL
+        hedge_band: 0.2
+
+    """
+
+  @Test func `several venues have instruments of their own, which take from the defaults what they do not say`() throws
+  {
+    let configuration = try ConfigurationFile.parse(Self.desk)
+    let lanes = configuration.lanes
+    #expect(lanes.map(\.venue.name) == ["thalex", "deribit"])
+    #expect(lanes[0].instruments.map(\.name) == ["BTC-PERPETUAL", "ETH-PERPETUAL"])
+    #expect(lanes[1].instruments.map(\.name) == ["BTC_USDC-PERPETUAL"])
+    #expect(lanes[0].instruments.map(\.ladder.size) == [DecimalE8("0.1"), .two])
+    #expect(lanes[0].instruments.map(\.ladder.levels) == [2, 2])
+    #expect(lanes[0].instruments.map(\.limits.maxPosition) == [.one, DecimalE8("20")])
+    #expect(lanes[1].instruments[0].limits.maxOrders == 8)
+    #expect(lanes.allSatisfy { $0.moreVenues.isEmpty && $0.underlyings.count == 1 })
+    #expect(try ConfigurationFile.parse(ConfigurationFile.text(of: configuration)) == configuration)
+  }
+
+  @Test(arguments: [
+    (
+      "hedge: deribit:BTC_USDC-PERPETUAL", "hedge: deribit:BTC-PERPETUAL",
+      "a.yaml:39:12: underlyings[0].hedge is \"deribit:BTC-PERPETUAL\", but must be one of the instruments that are quoted: "
+        + "choose one of thalex:BTC-PERPETUAL, thalex:ETH-PERPETUAL, deribit:BTC_USDC-PERPETUAL"
+    ),
+    (
+      "hedge: deribit:BTC_USDC-PERPETUAL", "hedge: thalex:ETH-PERPETUAL",
+      "a.yaml:39:12: underlyings[0].hedge is \"thalex:ETH-PERPETUAL\", but must be an instrument on BTC: choose another one"
+    ),
+    (
+      "hedge_band: 0.2", "hedge_band: 1.5",
+      "a.yaml:40:17: underlyings[0].hedge_band is 1.5, but must be below max_position (1.5), at which quoting has stopped: "
+        + "lower it"
+    ),
+    (
+      "kind: deribit", "kind: thalex",
+      "a.yaml:30:5: venues[1].name is \"thalex\", but venues[0] has that name: give each venue a name of its own"
+    ),
+    (
+      "    size: 0.1", "    size: 0.7",
+      "a.yaml:13:16: venues[0].instruments[0].limits.max_order is 0.5, but the ladder's largest level is 0.7: raise it to 0.7 "
+        + "or more, or make the ladder smaller"
+    ),
+  ])
+  func `R51_ what cannot hold together between venues is told where it stands`(
+    old: String, new: String, message: String
+  ) throws {
+    #expect(Sample.problems(Self.desk.replacingOccurrences(of: old, with: new)).contains(message))
+  }
 
   @Test func `what is written out is read back the same`() throws {
     let text = ConfigurationFile.text(of: Self.everything)
@@ -216,12 +331,12 @@ import Testing
     (
       "- a\n- b\n",
       "a.yaml:1:1: the file is a list, but must be a mapping: give it the keys version, engine, journal, venue, "
-        + "instruments, manager, safety, watchdog"
+        + "instruments, venues, defaults, manager, underlyings, safety, watchdog"
     ),
     (
       "hello\n",
       "a.yaml:1:1: the file is \"hello\", but must be a mapping: give it the keys version, engine, journal, venue, "
-        + "instruments, manager, safety, watchdog"
+        + "instruments, venues, defaults, manager, underlyings, safety, watchdog"
     ),
   ])
   func `R51_ what is not YAML, or not a mapping, is located`(text: String, message: String) {

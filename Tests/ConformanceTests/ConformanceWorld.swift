@@ -40,8 +40,12 @@ class ConformanceWorld {
   var counters: LaneCounters { LaneCounters() }
   var unknownCount: Int { 0 }
   var status: String { "" }
+  /// Position, worst long and worst short in coins, 10⁻⁸.
+  func coins(_ instrument: InstrumentIndex = 0) -> (position: Int64, long: Int64, short: Int64)? { nil }
   var block: QuotingBlock { .none }
   func requestStop() {}
+  /// Connects the lane with a manager; as a runner does, it tells of itself at once after an execution or a directive.
+  func attach(updates: consuming RingProducer, directives: consuming RingConsumer, names: [String]) {}
   func drop() {}
   func position(_ instrument: InstrumentIndex = 0) -> QtyLots? { nil }
   func state<T>(_ instrument: InstrumentIndex = 0, _ body: (StatePointer) -> T) -> T { fatalError("of a world") }
@@ -112,6 +116,9 @@ final class World<Adapter: ExchangeAdapter & ~Copyable>: ConformanceWorld {
     var bytes: [UInt8]
   }
 
+  private var telemetry: LaneTelemetry?
+  private var directives: RingConsumer?
+  private var tellAt: Nanoseconds = 0
   private var server: ServerEnd?
   private var connection = ConnectionID(0)
   private var connections: UInt64 = 0
@@ -142,7 +149,30 @@ final class World<Adapter: ExchangeAdapter & ~Copyable>: ConformanceWorld {
   override var unknownCount: Int { lane.core.tracker.unknownCount }
   override var status: String { "\(lane.adapter.statusText); \(lane.session.closeReason.text)" }
   override var block: QuotingBlock { lane.quoting.block(0) }
+  override func coins(_ instrument: InstrumentIndex) -> (position: Int64, long: Int64, short: Int64)? {
+    let market = lane.core.markets + Int(instrument)
+    guard let info = market.pointee.info, let position = position(instrument) else { return nil }
+    let unit = Underlying.unitE12(info, markE8: market.pointee.lastMarkE8, deltaE8: 0)
+    func coins(_ lots: QtyLots) -> Int64 { Int64(clamping: Int128(lots.rawValue) * Int128(unit) / 10_000) }
+    return state(instrument) { (coins(position), coins($0.pointee.worstLong), coins($0.pointee.worstShort)) }
+  }
   override func requestStop() { lane.requestStop(now: now) }
+  override func attach(updates: consuming RingProducer, directives: consuming RingConsumer, names: [String]) {
+    telemetry = .some(LaneTelemetry(file: .none, lane: .none, instrumentNames: names, updates: .some(updates)))
+    self.directives = .some(directives)
+  }
+
+  private func talkToManager() {
+    guard telemetry != nil else { return }
+    while let message = directives!.pop(as: DirectiveMessage.self) {
+      lane.take(message, now: now)
+      tellAt = 0
+    }
+    if lane.core.lastFillAt >= now { tellAt = 0 }
+    guard now >= tellAt else { return }
+    tellAt = now + 50_000_000
+    while !telemetry!.publish(&lane, error: "", now: now) {}
+  }
   override func position(_ instrument: InstrumentIndex = 0) -> QtyLots? {
     lane.core.tracker.state(instrument).pointee.position
   }
@@ -166,6 +196,7 @@ final class World<Adapter: ExchangeAdapter & ~Copyable>: ConformanceWorld {
       toLane.removeFirst()
       parcel.bytes.withUnsafeBytes { lane.receive($0, now: now) }
     }
+    talkToManager()
     lane.tick(now: now)
     collectLane()
     if isUp, lane.session.closeReason != .none { drop() }

@@ -292,7 +292,7 @@ import Testing
       manager.note(
         LaneUpdate(
           instrument: 0, isPositionKnown: true, isReady: true, position: 0, worstLong: 0, worstShort: 0, markE8: 1,
-          profitE8: profit, time: 1), lane: 0)
+          profitE8: profit), lane: 0)
       return manager.decide()
     }
     let decisions = [note(300), note(-199), note(-200)]

@@ -252,7 +252,7 @@ import Testing
     var manager = StrategyManager(settings: ManagerSettings(maximumLossE8: 100), instrumentsPerLane: [1])
     var update = LaneUpdate(
       instrument: 0, isPositionKnown: true, isReady: true, position: 5, worstLong: 5, worstShort: 0, markE8: 100,
-      profitE8: 7, time: 0)
+      profitE8: 7)
     manager.note(update, lane: 0)
     _ = manager.decide()
     update.markE8 = 0

@@ -8,7 +8,7 @@ import Testing
   private func update(_ instrument: InstrumentIndex, profit: MoneyE8) -> LaneUpdate {
     LaneUpdate(
       instrument: instrument, isPositionKnown: true, isReady: true, position: 0, worstLong: 0, worstShort: 0,
-      markE8: 1, profitE8: profit, time: 1)
+      markE8: 1, profitE8: profit)
   }
 
   private func manager(maximumLoss: Int64 = 1000, widenAt: Int64 = 400) -> StrategyManager {

@@ -8,20 +8,62 @@ public struct Configuration: Codable, Equatable, Sendable {
   public var version: Int
   public var engine: EngineSection
   public var journal: JournalSection
+  /// The first venue, and what is quoted there.
   public var venue: VenueSection
   public var instruments: [InstrumentSection]
+  /// Venues beside the first; each gets a lane of its own.
+  public var moreVenues: [VenueEntry]
   public var manager: ManagerSection
+  /// What holds for all venues together; an underlying that is not named has no limit of its own.
+  public var underlyings: [UnderlyingSection]
   public var safety: SafetySection
   public var watchdog: WatchdogSection
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case version, engine, journal, venue, instruments, manager, safety, watchdog
+    case version, engine, journal, venue, instruments, venues, defaults, manager, underlyings, safety, watchdog
+  }
+
+  /// One venue of several, and what is quoted there.
+  public struct VenueEntry: Codable, Equatable, Sendable {
+    public var venue: VenueSection
+    public var instruments: [InstrumentSection]
+
+    private enum Keys: String, CodingKey { case instruments }
+
+    /// As in a file: the venue's own keys, and its instruments beside them.
+    public init(from decoder: any Decoder) throws {
+      venue = try VenueSection(from: decoder)
+      instruments = try decoder.container(keyedBy: Keys.self).decode([InstrumentSection].self, forKey: .instruments)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+      try venue.encode(to: encoder)
+      var container = encoder.container(keyedBy: Keys.self)
+      try container.encode(instruments, forKey: .instruments)
+    }
+
+    public init(venue: VenueSection, instruments: [InstrumentSection]) {
+      self.venue = venue
+      self.instruments = instruments
+    }
+  }
+
+  /// One configuration for each venue, of that venue alone.
+  public var lanes: [Configuration] {
+    ([VenueEntry(venue: venue, instruments: instruments)] + moreVenues).map {
+      var lane = self
+      lane.venue = $0.venue
+      lane.instruments = $0.instruments
+      lane.moreVenues = []
+      return lane
+    }
   }
 
   public init(
     version: Int = 1, engine: EngineSection, venue: VenueSection, instruments: [InstrumentSection],
     manager: ManagerSection = ManagerSection(), safety: SafetySection = SafetySection(),
-    watchdog: WatchdogSection = WatchdogSection(), journal: JournalSection = JournalSection()
+    watchdog: WatchdogSection = WatchdogSection(), journal: JournalSection = JournalSection(),
+    moreVenues: [VenueEntry] = [], underlyings: [UnderlyingSection] = []
   ) {
     self.version = version
     self.engine = engine
@@ -31,6 +73,8 @@ public struct Configuration: Codable, Equatable, Sendable {
     self.safety = safety
     self.watchdog = watchdog
     self.journal = journal
+    self.moreVenues = moreVenues
+    self.underlyings = underlyings
   }
 }
 
@@ -134,6 +178,8 @@ public enum VenueKind: String, Codable, CaseIterable, Sendable {
 
 public struct VenueSection: Codable, Equatable, Sendable {
   public var kind: VenueKind
+  /// Names it among several, if its kind does not.
+  public var givenName: String?
   /// `ws://host:port/path` or `wss://host[:port]/path`; taken apart by `VenueAddress`.
   public var url: String
   public var keyID: String
@@ -162,6 +208,7 @@ public struct VenueSection: Codable, Equatable, Sendable {
 
   enum CodingKeys: String, CodingKey, CaseIterable {
     case kind, url
+    case givenName = "name"
     case keyID = "key_id"
     case privateKeyFile = "private_key_file"
     case privateKeyEnv = "private_key_env"
@@ -177,8 +224,11 @@ public struct VenueSection: Codable, Equatable, Sendable {
     case protectionWindowMs = "protection_window_ms"
   }
 
+  /// Tells it from the other venues: in telemetry, and in the names of its files.
+  public var name: String { givenName ?? kind.rawValue }
+
   public init(
-    kind: VenueKind = .thalex, url: String, keyID: String, privateKeyFile: String? = nil,
+    kind: VenueKind = .thalex, name: String? = nil, url: String, keyID: String, privateKeyFile: String? = nil,
     privateKeyEnv: String? = nil, account: String? = nil, caFile: String? = nil,
     cancelOnDisconnectSeconds: Int = 6, reserveMessages: Int = 5, requestTimeoutMs: Int = 3000,
     closureWindowMs: Int = 8000,
@@ -186,6 +236,7 @@ public struct VenueSection: Codable, Equatable, Sendable {
     protectionPauseMs: Int = 2000, protectionWindowMs: Int = 10_000
   ) {
     self.kind = kind
+    givenName = name
     self.url = url
     self.keyID = keyID
     self.privateKeyFile = privateKeyFile
@@ -311,6 +362,41 @@ public struct LimitsSection: Codable, Equatable, Sendable {
     self.maxNotional = maxNotional
     self.collarBps = collarBps
     self.maxOrders = maxOrders
+  }
+}
+
+/// What may be held of one underlying at all venues together, in its own units: coins.
+public struct UnderlyingSection: Codable, Equatable, Sendable {
+  /// As instruments' names begin: `BTC`.
+  public var name: String
+  /// Long or short, everything counted that may still trade.
+  public var maxPosition: DecimalE8
+  /// Whether every venue's quotes lean against the position of all.
+  public var skew: Bool
+  /// `venue:instrument`, at which a position above `hedgeBand` is closed by taking; `nil`: nowhere.
+  public var hedge: String?
+  public var hedgeBand: DecimalE8
+  /// From the best price, basis points, at most 2 decimals.
+  public var hedgeSlippageBps: DecimalE8
+
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case name
+    case maxPosition = "max_position"
+    case skew, hedge
+    case hedgeBand = "hedge_band"
+    case hedgeSlippageBps = "hedge_slippage_bps"
+  }
+
+  public init(
+    name: String, maxPosition: DecimalE8, skew: Bool = true, hedge: String? = nil, hedgeBand: DecimalE8 = .zero,
+    hedgeSlippageBps: DecimalE8 = DecimalE8(e8: 1_000_000_000)
+  ) {
+    self.name = name
+    self.maxPosition = maxPosition
+    self.skew = skew
+    self.hedge = hedge
+    self.hedgeBand = hedgeBand
+    self.hedgeSlippageBps = hedgeSlippageBps
   }
 }
 

@@ -1,6 +1,10 @@
 /// What must hold between several keys. Each check is made only if the values that it needs are good.
 struct ConfigurationChecks {
-  private let configuration: Configuration
+  /// Of one venue.
+  private var configuration: Configuration
+  /// The path of that venue's section, and the beginning of its instruments' paths.
+  private var venuePath = "venue"
+  private var prefix = ""
   private let places: [String: ConfigurationPlace]
   private let given: [String: ConfigurationPlace]
   private(set) var problems: [ConfigurationProblem] = []
@@ -10,10 +14,67 @@ struct ConfigurationChecks {
     self.configuration = configuration
     places = reader.places
     given = reader.given
-    checkVenue()
     checkManager()
-    checkNames()
-    for index in configuration.instruments.indices { check(configuration.instruments[index], "instruments[\(index)]") }
+    let isList = places.keys.contains { $0.hasPrefix(ConfigurationReader.venues) }
+    for (lane, configuration) in configuration.lanes.enumerated() {
+      self.configuration = configuration
+      if isList {
+        venuePath = "\(ConfigurationReader.venues)[\(lane)]"
+        prefix = venuePath + "."
+      }
+      checkVenue()
+      checkNames()
+      for index in configuration.instruments.indices {
+        check(configuration.instruments[index], "\(prefix)instruments[\(index)]")
+      }
+    }
+    checkVenueNames(configuration.lanes.map(\.venue.name))
+    checkUnderlyings(configuration)
+  }
+
+  private mutating func checkUnderlyings(_ configuration: Configuration) {
+    let instruments = configuration.lanes.flatMap { lane in
+      lane.instruments.map { "\(lane.venue.name):\($0.name)" }
+    }
+    for (index, underlying) in configuration.underlyings.enumerated() {
+      let path = "underlyings[\(index)]"
+      if let first = configuration.underlyings[..<index].firstIndex(where: { $0.name == underlying.name }) {
+        report(
+          places["\(path).name"], "\(path).name",
+          "is \(ShownText.of(underlying.name)), but underlyings[\(first)] has that name: remove one of the two")
+      }
+      if let place = places["\(path).hedge"], let hedge = underlying.hedge {
+        if !instruments.contains(hedge) {
+          report(
+            place, "\(path).hedge",
+            "is \(ShownText.of(hedge)), but must be one of the instruments that are quoted: choose one of "
+              + instruments.joined(separator: ", "))
+        } else if Underlying.name(of: String(hedge.drop { $0 != ":" }.dropFirst())) != underlying.name {
+          report(
+            place, "\(path).hedge",
+            "is \(ShownText.of(hedge)), but must be an instrument on \(underlying.name): choose another one")
+        }
+      }
+      if let place = places["\(path).hedge_band"], underlying.hedgeBand >= underlying.maxPosition,
+        places["\(path).max_position"] != nil
+      {
+        report(
+          place, "\(path).hedge_band",
+          "is \(underlying.hedgeBand), but must be below max_position (\(underlying.maxPosition)), at which quoting has "
+            + "stopped: lower it")
+      }
+    }
+  }
+
+  /// Journals and telemetry are told apart by the venue's name.
+  private mutating func checkVenueNames(_ names: [String]) {
+    for (index, name) in names.enumerated() {
+      guard let first = names[..<index].firstIndex(of: name) else { continue }
+      let path = "\(ConfigurationReader.venues)[\(index)]"
+      report(
+        places["\(path).name"] ?? given[path], "\(path).name",
+        "is \(ShownText.of(name)), but venues[\(first)] has that name: give each venue a name of its own")
+    }
   }
 
   private mutating func report(_ place: ConfigurationPlace?, _ key: String, _ sentence: String) {
@@ -21,30 +82,34 @@ struct ConfigurationChecks {
   }
 
   private mutating func checkVenue() {
-    guard let place = given["venue"] else { return }
-    switch (given["venue.private_key_file"], given["venue.private_key_env"]) {
+    guard let place = given[venuePath] else { return }
+    switch (given["\(venuePath).private_key_file"], given["\(venuePath).private_key_env"]) {
     case (nil, nil):
       report(
-        place, "venue",
+        place, venuePath,
         "has neither private_key_file nor private_key_env, but must have one of them: "
           + "add private_key_file with the path of a PEM file of mode 0600")
     case (let file?, let variable?):
       report(
-        max(file, variable), "venue",
+        max(file, variable), venuePath,
         "has both private_key_file and private_key_env, but must have one of them: "
           + "keep one of this and line \(min(file, variable).line)")
     default: break
     }
-    if let trade = places["venue.protection_trade"], places["venue.protection_quote"] != nil,
+    if let trade = places["\(venuePath).protection_trade"], places["\(venuePath).protection_quote"] != nil,
       configuration.venue.protectionTrade > configuration.venue.protectionQuote
     {
       report(
-        trade, "venue.protection_trade",
+        trade, "\(venuePath).protection_trade",
         "is \(configuration.venue.protectionTrade), but must be at most protection_quote "
           + "(\(configuration.venue.protectionQuote)): lower it, or raise protection_quote")
     }
-    if let file = places["venue.ca_file"], let address = VenueAddress(configuration.venue.url), !address.isEncrypted {
-      report(file, "venue.ca_file", "is given, but the url is ws:// and uses no certificates: remove it or use wss://")
+    if let file = places["\(venuePath).ca_file"], let address = VenueAddress(configuration.venue.url),
+      !address.isEncrypted
+    {
+      report(
+        file, "\(venuePath).ca_file", "is given, but the url is ws:// and uses no certificates: remove it or use wss://"
+      )
     }
   }
 
@@ -62,13 +127,13 @@ struct ConfigurationChecks {
   private mutating func checkNames() {
     var seen: [String: Int] = [:]
     for (index, instrument) in configuration.instruments.enumerated() {
-      let key = "instruments[\(index)].name"
+      let key = "\(prefix)instruments[\(index)].name"
       guard let place = places[key] else { continue }
       guard let first = seen[instrument.name] else {
         seen[instrument.name] = index
         continue
       }
-      let line = places["instruments[\(first)].name"].map { " on line \($0.line)" } ?? ""
+      let line = places["\(prefix)instruments[\(first)].name"].map { " on line \($0.line)" } ?? ""
       report(
         place, key,
         "is \(ShownText.of(instrument.name)), but instruments[\(first)]\(line) has that name: remove one of the two")
@@ -118,9 +183,9 @@ struct ConfigurationChecks {
         "is \(instrument.limits.maxOrders), but while mass quotes replace both sides \(4 * ladder.levels) orders count: "
           + "raise it to \(4 * ladder.levels) or more, or use fewer levels")
     }
-    if let place = places["venue.protection_quote"], configuration.venue.protectionQuote < ladder.largestSize {
+    if let place = places["\(venuePath).protection_quote"], configuration.venue.protectionQuote < ladder.largestSize {
       report(
-        place, "venue.protection_quote",
+        place, "\(venuePath).protection_quote",
         "is \(configuration.venue.protectionQuote), but \(path).ladder quotes up to \(ladder.largestSize): "
           + "raise it, or make the ladder smaller")
     }

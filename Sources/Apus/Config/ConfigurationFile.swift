@@ -76,18 +76,32 @@ public enum ConfigurationFile {
     write(configuration.engine, indent: 2)
     text += "journal:\n"
     write(configuration.journal, indent: 2)
-    text += "venue:\n"
-    write(configuration.venue, indent: 2)
-    text += "instruments:\n"
-    for instrument in configuration.instruments {
-      write(instrument, indent: 4, isItem: true)
-      text += "    ladder:\n"
-      write(instrument.ladder, indent: 6)
-      text += "    limits:\n"
-      write(instrument.limits, indent: 6)
+    func write(_ instruments: [InstrumentSection], indent: Int) {
+      let margin = String(repeating: " ", count: indent)
+      text += "\(margin)instruments:\n"
+      for instrument in instruments {
+        write(instrument, indent: indent + 4, isItem: true)
+        text += "\(margin)    ladder:\n"
+        write(instrument.ladder, indent: indent + 6)
+        text += "\(margin)    limits:\n"
+        write(instrument.limits, indent: indent + 6)
+      }
+    }
+    if configuration.moreVenues.isEmpty {
+      text += "venue:\n"
+      write(configuration.venue, indent: 2)
+      write(configuration.instruments, indent: 0)
+    } else {
+      text += "venues:\n"
+      for lane in configuration.lanes {
+        write(lane.venue, indent: 4, isItem: true)
+        write(lane.instruments, indent: 4)
+      }
     }
     text += "manager:\n"
     write(configuration.manager, indent: 2)
+    if !configuration.underlyings.isEmpty { text += "underlyings:\n" }
+    for underlying in configuration.underlyings { write(underlying, indent: 4, isItem: true) }
     text += "safety:\n"
     write(configuration.safety, indent: 2)
     text += "watchdog:\n"

@@ -29,7 +29,9 @@ struct ConfigurationReader {
     guard
       let file = mapping(
         yaml.root, "", Configuration.self, place,
-        sections: [Keys.engine, .journal, .venue, .instruments, .manager, .safety, .watchdog])
+        sections: [
+          Keys.engine, .journal, .venue, .instruments, .venues, .defaults, .manager, .underlyings, .safety, .watchdog,
+        ])
     else { return configuration }
     fill(&configuration, file, "")
     if let engine = section(Keys.engine, of: file, "", EngineSection.self) {
@@ -40,10 +42,8 @@ struct ConfigurationReader {
     {
       fill(&configuration.journal, journal.mapping, journal.path)
     }
-    if let venue = section(Keys.venue, of: file, "", VenueSection.self) {
-      fill(&configuration.venue, venue.mapping, venue.path)
-      given[venue.path] = venue.mapping.place
-    }
+    readVenues(file, &configuration)
+    readUnderlyings(file, &configuration)
     if file.entries[Keys.manager.stringValue] != nil,
       let manager = section(Keys.manager, of: file, "", ManagerSection.self)
     {
@@ -59,15 +59,84 @@ struct ConfigurationReader {
     {
       fill(&configuration.watchdog, watchdog.mapping, watchdog.path)
     }
-    readInstruments(file, &configuration)
     return configuration
   }
 
-  private mutating func readInstruments(_ file: Mapping, _ configuration: inout Configuration) {
-    let path = Configuration.CodingKeys.instruments.stringValue
-    guard let entry = file.entries[path] else {
-      report(file.place, path, "\(path) is missing, but at least one is required: add a list with - name: …")
+  static let venues = Configuration.CodingKeys.venues.stringValue
+
+  private mutating func readUnderlyings(_ file: Mapping, _ configuration: inout Configuration) {
+    let path = Configuration.CodingKeys.underlyings.stringValue
+    guard let entry = file.entries[path], !Self.isNull(entry.value) else { return }
+    guard let list = entry.value.sequence else {
+      report(
+        Self.place(entry.value), path,
+        "\(path) is \(Self.kind(entry.value)), but must be a list: begin each entry with - name: …")
       return
+    }
+    for (index, node) in list.enumerated() {
+      var underlying = UnderlyingSection.blank
+      let path = "\(path)[\(index)]"
+      if let mapping = mapping(
+        node, path, UnderlyingSection.self, Self.place(node), sections: [] as [Configuration.CodingKeys])
+      {
+        fill(&underlying, mapping, path)
+        given[path] = mapping.place
+      }
+      configuration.underlyings.append(underlying)
+    }
+  }
+
+  /// One venue and its instruments at the top of the file, or a list of venues with instruments of their own.
+  private mutating func readVenues(_ file: Mapping, _ configuration: inout Configuration) {
+    typealias Keys = Configuration.CodingKeys
+    let defaults = file.entries[Keys.defaults.stringValue].flatMap { Self.isNull($0.value) ? nil : $0.value }
+    guard let list = file.entries[Self.venues] else {
+      if let venue = section(Keys.venue, of: file, "", VenueSection.self) {
+        fill(&configuration.venue, venue.mapping, venue.path)
+        given[venue.path] = venue.mapping.place
+      }
+      configuration.instruments = readInstruments(file, "", defaults)
+      return
+    }
+    for key in [Keys.venue, .instruments] {
+      guard let entry = file.entries[key.stringValue] else { continue }
+      report(
+        entry.keyPlace, key.stringValue,
+        "\(key.stringValue) is given beside venues, but only one of them may be: move it into an entry of venues")
+    }
+    let entries = list.value.sequence
+    guard let entries, (1...ConfigurationSchema.maximumVenues).contains(entries.count) else {
+      report(
+        list.keyPlace, Self.venues,
+        "venues must be a list of 1 to \(ConfigurationSchema.maximumVenues) venues: begin each entry with - kind: …")
+      return
+    }
+    var read: [Configuration.VenueEntry] = []
+    for (index, node) in entries.enumerated() {
+      let path = "\(Self.venues)[\(index)]"
+      guard
+        let mapping = mapping(node, path, VenueSection.self, Self.place(node), sections: [Keys.instruments])
+      else { continue }
+      var venue = VenueSection.blank
+      fill(&venue, mapping, path)
+      given[path] = mapping.place
+      read.append(.init(venue: venue, instruments: readInstruments(mapping, path, defaults)))
+    }
+    guard let first = read.first else { return }
+    configuration.venue = first.venue
+    configuration.instruments = first.instruments
+    configuration.moreVenues = Array(read.dropFirst())
+  }
+
+  private mutating func readInstruments(_ parent: Mapping, _ parentPath: String, _ defaults: Node?)
+    -> [InstrumentSection]
+  {
+    let key = Configuration.CodingKeys.instruments.stringValue
+    let path = Self.join(parentPath, key)
+    var instruments: [InstrumentSection] = []
+    guard let entry = parent.entries[key] else {
+      report(parent.place, path, "\(path) is missing, but at least one is required: add a list with - name: …")
+      return []
     }
     guard let list = entry.value.sequence else {
       let isEmpty = Self.isNull(entry.value)
@@ -75,21 +144,22 @@ struct ConfigurationReader {
         isEmpty ? entry.keyPlace : Self.place(entry.value), path,
         "\(path) is \(isEmpty ? "empty" : Self.kind(entry.value)), but must be a list with an entry for each "
           + "instrument: begin each entry with - name: …")
-      return
+      return []
     }
     guard (1...ConfigurationSchema.maximumInstruments).contains(list.count) else {
       report(
         Self.place(entry.value), path,
         "\(path) has \(list.count) entries, but must have 1 to \(ConfigurationSchema.maximumInstruments): "
           + (list.isEmpty ? "add one" : "give the others to a second engine"))
-      return
+      return []
     }
     typealias Keys = InstrumentSection.CodingKeys
     for (index, node) in list.enumerated() {
       var instrument = InstrumentSection.blank
       let path = "\(path)[\(index)]"
       let place = Self.place(node)
-      if let mapping = mapping(node, path, InstrumentSection.self, place, sections: [Keys.ladder, .limits]) {
+      let whole = Self.overlay(node, on: defaults)
+      if let mapping = mapping(whole, path, InstrumentSection.self, place, sections: [Keys.ladder, .limits]) {
         fill(&instrument, mapping, path)
         if let ladder = section(Keys.ladder, of: mapping, path, LadderSection.self) {
           fill(&instrument.ladder, ladder.mapping, ladder.path)
@@ -98,8 +168,23 @@ struct ConfigurationReader {
           fill(&instrument.limits, limits.mapping, limits.path)
         }
       }
-      configuration.instruments.append(instrument)
+      instruments.append(instrument)
     }
+    return instruments
+  }
+
+  /// A mapping with what it does not say taken from another one, sections key by key.
+  private static func overlay(_ node: Node, on defaults: Node?) -> Node {
+    guard let own = node.mapping, let others = defaults?.mapping else { return node }
+    var entries: [(Node, Node)] = []
+    for (key, value) in own {
+      let inherited = others.first { $0.key.scalar?.string == key.scalar?.string }?.value
+      entries.append((key, value.mapping == nil ? value : overlay(value, on: inherited)))
+    }
+    for (key, value) in others where !own.contains(where: { $0.key.scalar?.string == key.scalar?.string }) {
+      entries.append((key, value))
+    }
+    return .mapping(Node.Mapping(entries, own.tag, own.style, own.mark))
   }
 
   // MARK: Pieces

@@ -10,14 +10,22 @@ enum ConfigurationSchema {
     Description(
       "journal", JournalSection.self, isRequired: false,
       "How the journal is kept: when it reaches the disk, how much of it stays, what happens when it fails."),
-    Description("venue", VenueSection.self, isRequired: true, "Where to trade, and with which key."),
     Description(
-      "instruments[]", InstrumentSection.self, isRequired: true, "What to quote: a list, 1 to \(maximumInstruments)."),
+      "venue", VenueSection.self, isRequired: true,
+      "Where to trade, and with which key. For several: venues, a list of up to \(maximumVenues), each with these keys and "
+        + "instruments of its own."),
+    Description(
+      "instruments[]", InstrumentSection.self, isRequired: true,
+      "What to quote: a list, 1 to \(maximumInstruments). What an entry does not say it takes from defaults, a section of "
+        + "the same keys."),
     Description("instruments[].ladder", LadderSection.self, isRequired: true, "How the quotes of a side are laid out."),
     Description(
       "instruments[].limits", LimitsSection.self, isRequired: true,
       "What is never exceeded. No defaults: without limits nothing is traded."),
     Description("manager", ManagerSection.self, isRequired: false, "When to step back."),
+    Description(
+      "underlyings[]", UnderlyingSection.self, isRequired: false,
+      "What holds of an underlying at all venues together: a list."),
     Description(
       "safety", SafetySection.self, isRequired: false,
       "The kill ladder and the rules that climb it or pause quoting. 0 switches a rule off."),
@@ -28,6 +36,8 @@ enum ConfigurationSchema {
 
   /// Bounded by what one lane keeps in memory.
   static let maximumInstruments = 512
+  /// Lanes that a telemetry file shows.
+  static let maximumVenues = 4
 
   struct Description: Sendable {
     struct Key: Sendable {
@@ -160,6 +170,11 @@ extension VenueSection: DescribedSection {
 
   static let keys: [ConfigurationKey<Self>] = [
     .init(CodingKeys.kind, \.kind, .choice, .defaulted, "The venue's protocol."),
+    .init(
+      CodingKeys.givenName, \.givenName,
+      optional: .name(1...16, of: "a-z 0-9 _", advice: "choose another name, for example deribit_2") {
+        $0 == "_" || (isWord($0) && !$0.isUppercase)
+      }, "Names the venue among several, if its kind does not."),
     .init(CodingKeys.url, \.url, .url, .required, "Address of the venue's WebSocket."),
     .init(
       CodingKeys.keyID, \.keyID,
@@ -312,6 +327,37 @@ extension ManagerSection: DescribedSection {
     .init(
       CodingKeys.widenFactor, \.widenFactor, .decimal(.one...decimal(10), decimals: 3), .defaulted, unit: "times",
       "By how much: 2 doubles the half-spread."),
+  ]
+}
+
+extension UnderlyingSection: DescribedSection {
+  static var blank: Self { Self(name: "", maxPosition: .zero) }
+
+  static let keys: [ConfigurationKey<Self>] = [
+    .init(
+      CodingKeys.name, \.name,
+      .name(1...16, of: "A-Z 0-9", advice: "write it as the instruments' names begin, for example BTC") {
+        isWord($0) && !$0.isLowercase
+      }, .required, "The underlying, as its instruments' names begin."),
+    .init(
+      CodingKeys.maxPosition, \.maxPosition, .decimal(.zero...decimal(1_000_000_000), isAboveLower: true), .required,
+      unit: "coins",
+      "Largest position at all venues together, long or short, everything counted that may still trade."),
+    .init(
+      CodingKeys.skew, \.skew, .flag, .defaulted, "Whether each venue's quotes lean against the position of all."),
+    .init(
+      CodingKeys.hedge, \.hedge,
+      optional: .name(
+        3...81, of: "A-Z a-z 0-9 - _ . : /", advice: "write venue:instrument, for example deribit:BTC-PERPETUAL"
+      ) { isIdentifier($0) || $0 == ":" || $0 == "/" },
+      "Where a position above hedge_band is closed by taking: venue:instrument."),
+    .init(
+      CodingKeys.hedgeBand, \.hedgeBand, .decimal(.zero...decimal(1_000_000_000)), .defaulted, unit: "coins",
+      "Position up to which nothing is hedged."),
+    .init(
+      CodingKeys.hedgeSlippageBps, \.hedgeSlippageBps, .decimal(.zero...decimal(1000), decimals: 2), .defaulted,
+      unit: "bps",
+      "How far from the best price a hedge may trade."),
   ]
 }
 

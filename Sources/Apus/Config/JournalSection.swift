@@ -55,18 +55,47 @@ public struct JournalSection: Codable, Equatable, Sendable {
 }
 
 extension Configuration {
-  /// A configuration that an older version has written has no `journal` section.
+  /// A configuration that an older version has written lacks sections.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
+    let entries: [VenueEntry]
+    if let venues = try container.decodeIfPresent([VenueEntry].self, forKey: .venues), !venues.isEmpty {
+      entries = venues
+    } else {
+      entries = [
+        VenueEntry(
+          venue: try container.decode(VenueSection.self, forKey: .venue),
+          instruments: try container.decode([InstrumentSection].self, forKey: .instruments))
+      ]
+    }
     self.init(
       version: try container.decode(Int.self, forKey: .version),
-      engine: try container.decode(EngineSection.self, forKey: .engine),
-      venue: try container.decode(VenueSection.self, forKey: .venue),
-      instruments: try container.decode([InstrumentSection].self, forKey: .instruments),
+      engine: try container.decode(EngineSection.self, forKey: .engine), venue: entries[0].venue,
+      instruments: entries[0].instruments,
       manager: try container.decode(ManagerSection.self, forKey: .manager),
       safety: try container.decode(SafetySection.self, forKey: .safety),
       watchdog: try container.decode(WatchdogSection.self, forKey: .watchdog),
-      journal: try container.decodeIfPresent(JournalSection.self, forKey: .journal) ?? JournalSection())
+      journal: try container.decodeIfPresent(JournalSection.self, forKey: .journal) ?? JournalSection(),
+      moreVenues: Array(entries.dropFirst()),
+      underlyings: try container.decodeIfPresent([UnderlyingSection].self, forKey: .underlyings) ?? [])
+  }
+
+  /// With the keys of a file.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(version, forKey: .version)
+    try container.encode(engine, forKey: .engine)
+    try container.encode(journal, forKey: .journal)
+    if moreVenues.isEmpty {
+      try container.encode(venue, forKey: .venue)
+      try container.encode(instruments, forKey: .instruments)
+    } else {
+      try container.encode([VenueEntry(venue: venue, instruments: instruments)] + moreVenues, forKey: .venues)
+    }
+    try container.encode(manager, forKey: .manager)
+    if !underlyings.isEmpty { try container.encode(underlyings, forKey: .underlyings) }
+    try container.encode(safety, forKey: .safety)
+    try container.encode(watchdog, forKey: .watchdog)
   }
 }
 

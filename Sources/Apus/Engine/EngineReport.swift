@@ -91,4 +91,42 @@ public struct EngineReport: Codable, Sendable, Equatable {
   public var journalProblem: String?
   /// Records that could not be written.
   public var journalRecordsLost = 0
+  /// With several venues: the run of each, under its name. Instruments are then called `venue:instrument`, counts above
+  /// are sums over the venues, and latencies those of the venue with the worst 99th percentile.
+  public var lanes: [EngineReport] = []
+}
+
+extension EngineReport {
+  /// The whole of the runs of all lanes; of one lane, that lane's own.
+  ///
+  /// - Parameter names: of the venues.
+  init(_ name: String, _ lanes: [EngineReport], names: [String]) {
+    guard lanes.count > 1 else {
+      self = lanes[0]
+      return
+    }
+    func sum(_ path: KeyPath<EngineReport, Int>) -> Int { lanes.reduce(0) { $0 + $1[keyPath: path] } }
+    func worst(_ path: KeyPath<EngineReport, Latency>) -> Latency {
+      lanes.map { $0[keyPath: path] }.max { $0.p99 < $1.p99 } ?? lanes[0][keyPath: path]
+    }
+    let seconds = lanes[0].seconds
+    let messages = sum(\.messagesSent)
+    self.init(
+      name: name, seconds: seconds, isStopVerified: lanes.allSatisfy(\.isStopVerified), ordersLeft: sum(\.ordersLeft),
+      unknownOrders: sum(\.unknownOrders), instruments: lanes.flatMap(\.instruments), inserts: sum(\.inserts),
+      amends: sum(\.amends), cancels: sum(\.cancels), massQuotes: sum(\.massQuotes), messagesSent: messages,
+      messagesPerMinute: seconds > 0 ? Double(messages) / seconds * 60 : 0, rateViolations: sum(\.rateViolations),
+      rejects: sum(\.rejects), edgeRefusals: sum(\.edgeRefusals), gaps: sum(\.gaps), reconnects: sum(\.reconnects),
+      moves: sum(\.moves), limitBreaches: sum(\.limitBreaches), budgetWaits: sum(\.budgetWaits),
+      tickToOrder: worst(\.tickToOrder), tickToFrame: worst(\.tickToFrame),
+      failure: lanes.compactMap(\.failure).first, trades: lanes.flatMap(\.trades),
+      journalProblem: lanes.compactMap(\.journalProblem).first)
+    journalRecordsLost = sum(\.journalRecordsLost)
+    runs = lanes[0].runs
+    self.lanes = lanes.enumerated().map { index, lane in
+      var lane = lane
+      lane.name = names[index]
+      return lane
+    }
+  }
 }

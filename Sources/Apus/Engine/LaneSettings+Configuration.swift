@@ -31,6 +31,8 @@ extension LaneSettings {
         keepSizePermille: section.ladder.keepSize.permille, bookDepth: section.bookDepth,
         staleAfter: Nanoseconds(section.staleAfterMs) * 1_000_000)
       instrument.usesMassQuotes = section.massQuotes
+      let underlying = Underlying.name(of: section.name)
+      if configuration.underlyings.contains(where: { $0.name == underlying }) { instrument.awaitsDirective = true }
       return instrument
     }
     orderCapacity = Self.orderCapacity(for: configuration)

@@ -83,6 +83,11 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     self.makeToken = makeToken
     self.makeStrategy = makeStrategy
     session.jitter = settings.seed
+    for (index, instrument) in settings.instruments.enumerated() where instrument.awaitsDirective == true {
+      safety.instruments[index].directive.longCap = .zero
+      safety.instruments[index].directive.shortCap = .zero
+      quoting.direct(safety.instruments[index].directive, InstrumentIndex(index))
+    }
     if let carried = settings.carried {
       self.core.tracker.carry(carried, names: settings.instruments.map(\.name))
       self.core.tradeWatermark = carried.newestTrade
@@ -156,6 +161,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     setTime(now)
     output.records.directive(directive, instrument, now: now)
     safety.instruments[Int(instrument)].directive = directive
+    risk.cap(instrument, long: directive.longCap, short: directive.shortCap)
     quoting.direct(safety.widened(directive), instrument)
     core.markDirty(instrument)
     lookAll(now)
@@ -476,6 +482,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       }
       let setting = settings.instruments[index]
       risk.load(setting.limits(on: info.grid), for: InstrumentIndex(index))
+      let directive = safety.instruments[index].directive
+      risk.cap(InstrumentIndex(index), long: directive.longCap, short: directive.shortCap)
       // A strategy keeps what it has learned over a reconnect; only a new grid begins it anew.
       guard core.markets[index].strategyGrid != info.grid else { continue }
       core.markets[index].strategyGrid = info.grid

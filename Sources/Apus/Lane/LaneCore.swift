@@ -9,6 +9,8 @@ public struct LaneCounters: Sendable {
   public var inserts = 0
   public var amends = 0
   public var cancels = 0
+  /// Orders that the manager has asked for to hedge; they are counted in `inserts` too.
+  public var hedges = 0
   /// Messages, of whatever many instruments.
   public var massQuotes = 0
   public var throttled = 0

@@ -110,8 +110,18 @@ struct LaneRecords: ~Copyable {
   @inline(never)
   mutating func directive(_ directive: Directive, _ instrument: InstrumentIndex, now: Nanoseconds) {
     var record = DirectiveRecord(
-      instrument_index: instrument, is_quoting_allowed: directive.isQuotingAllowed ? 1 : 0, reserved: 0,
-      widen_permille: directive.widenPermille, target_lots: directive.targetPosition.rawValue)
+      instrument_index: instrument, is_quoting_allowed: directive.isQuotingAllowed ? 1 : 0, is_hedge: 0,
+      widen_permille: directive.widenPermille, target_lots: directive.targetPosition.rawValue,
+      long_cap_lots: directive.longCap.rawValue, short_cap_lots: directive.shortCap.rawValue)
+    withUnsafeBytes(of: &record) { append(.directive, $0, now) }
+  }
+
+  /// The manager asks for an order that takes.
+  @inline(never)
+  mutating func hedge(_ instrument: InstrumentIndex, lots: Int64, slippageCentiBps: Int64, now: Nanoseconds) {
+    var record = DirectiveRecord(
+      instrument_index: instrument, is_quoting_allowed: 1, is_hedge: 1, widen_permille: 1000, target_lots: lots,
+      long_cap_lots: slippageCentiBps, short_cap_lots: 0)
     withUnsafeBytes(of: &record) { append(.directive, $0, now) }
   }
 
@@ -187,12 +197,34 @@ struct LaneRecords: ~Copyable {
 /// How one instrument of a lane stands; fits in one ring record.
 struct LaneUpdate: BitwiseCopyable {
   var instrument: InstrumentIndex
-  var isPositionKnown: Bool
-  var isReady: Bool
+  private var flags: UInt16
+  /// Of the last directive that was obeyed.
+  var serial: UInt32
   var position: Int64
   var worstLong: Int64
   var worstShort: Int64
   var markE8: Int64
   var profitE8: MoneyE8
-  var time: Nanoseconds
+  /// Coins of one lot, 10⁻¹²; 0 if that is not known.
+  var unitE12: Int64
+
+  init(
+    instrument: InstrumentIndex, isPositionKnown: Bool, isReady: Bool, position: Int64, worstLong: Int64,
+    worstShort: Int64, markE8: Int64, profitE8: MoneyE8, serial: UInt32 = 0, unitE12: Int64 = 0, isHedging: Bool = false
+  ) {
+    self.instrument = instrument
+    flags = (isPositionKnown ? 1 : 0) | (isReady ? 2 : 0) | (isHedging ? 4 : 0)
+    self.serial = serial
+    self.position = position
+    self.worstLong = worstLong
+    self.worstShort = worstShort
+    self.markE8 = markE8
+    self.profitE8 = profitE8
+    self.unitE12 = unitE12
+  }
+
+  var isPositionKnown: Bool { flags & 1 != 0 }
+  var isReady: Bool { flags & 2 != 0 }
+  /// An order that was asked for to hedge is under way.
+  var isHedging: Bool { flags & 4 != 0 }
 }

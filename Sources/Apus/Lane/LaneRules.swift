@@ -29,8 +29,15 @@ extension Lane where Adapter: ~Copyable {
   /// What the manager asks, a halt first.
   @inline(never)
   mutating func take(_ message: DirectiveMessage, now: Nanoseconds) {
+    guard Int(message.instrument) < core.instrumentCount else { return }
     if message.haltLevel != 0 { obey(message, now: now) }
-    direct(message.directive, instrument: message.instrument, now: now)
+    if message.isHedge {
+      hedge(
+        message.instrument, lots: message.targetPosition, slippageCentiBps: message.slippageCentiBps, now: now)
+    } else {
+      direct(message.directive, instrument: message.instrument, now: now)
+    }
+    safety.instruments[Int(message.instrument)].serial = message.serial
   }
 
   /// Lets go of every latch, by hand only. Loss and drawdown count anew from here; a cause that still holds latches

@@ -190,6 +190,9 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   deinit { plaintext.deallocate() }
 
+  /// From here on this lane gives the engine's sign of life in its telemetry file.
+  mutating func keep(_ file: consuming TelemetryWriter) { telemetry.keep(file) }
+
   /// Runs until the lane has stopped or cannot go on.
   mutating func run() {
     noteWallClock(EngineClock.now())
@@ -229,6 +232,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     if directives != nil {
       while let message = directives!.pop(as: DirectiveMessage.self) {
         lane.take(message, now: now)
+        // The manager waits for the word that its directive is obeyed.
+        nextPublishAt = 0
       }
     }
     if telemetry.controlWord != seenOrder { obeyOrder(now) }
@@ -249,6 +254,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     let phase = lane.adapter.phase
     control.beat(phase == .ready || phase == .leaving ? now : 0)
     if lane.safety.changeCount != shownChanges { showHalt(now) }
+    // So is an execution: it is for all lanes to know.
+    if lane.core.lastFillAt >= now { nextPublishAt = 0 }
     if now >= nextPublishAt, telemetry.publish(&lane, error: lastError, now: now) {
       nextPublishAt = now + 50_000_000
       noteWallClock(now)

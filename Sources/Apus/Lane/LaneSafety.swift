@@ -159,6 +159,10 @@ struct InstrumentSafety {
   var block = QuotingBlock.none
   /// The directive as the manager gave it, before the ladder widens it.
   var directive = Directive()
+  /// Of the last message of the manager that was obeyed.
+  var serial: UInt32 = 0
+  /// The client id of the last order that the manager has asked for; 0 before the first.
+  var hedgeOrder: UInt64 = 0
   var pausedUntil = LaneSession.never
   var pauseBlock = QuotingBlock.none
   /// When the bucket of the minute's messages is full again.

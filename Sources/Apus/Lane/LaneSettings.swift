@@ -16,6 +16,8 @@ public struct InstrumentSettings: Codable, Sendable {
   public var staleAfter: Nanoseconds
   /// Whole sides are replaced by mass quotes, many instruments with one message, instead of order by order.
   public var usesMassQuotes = false
+  /// The manager shares a limit among several instruments: nothing is held of this one until it has said how much.
+  public var awaitsDirective: Bool?
 
   public init(
     name: String, maximumPosition: DecimalE8, maximumOrder: DecimalE8, maximumNotional: DecimalE8,

@@ -66,6 +66,8 @@ struct LaneTelemetry: ~Copyable {
     self.updates = updates
   }
 
+  mutating func keep(_ file: consuming TelemetryWriter) { self.file = .some(file) }
+
   private static func file(of lane: borrowing TelemetryLane?) -> OpaquePointer? {
     switch lane {
     case .some(let lane): lane.file
@@ -265,7 +267,9 @@ struct LaneTelemetry: ~Copyable {
         instrument: InstrumentIndex(index), isPositionKnown: state.pointee.position != nil,
         isReady: lane.adapter.phase == .ready, position: state.pointee.position?.rawValue ?? 0,
         worstLong: state.pointee.worstLong.rawValue, worstShort: state.pointee.worstShort.rawValue,
-        markE8: mark, profitE8: profit, time: now)
+        markE8: mark, profitE8: profit, serial: lane.safety.instruments[index].serial,
+        unitE12: Underlying.unitE12(info, markE8: mark, deltaE8: market.pointee.ticker.deltaE8),
+        isHedging: lane.isHedging(InstrumentIndex(index)))
       if !updates!.push(update) { updatesDropped += 1 }
     }
     guard self.lane != nil else { return }

@@ -11,7 +11,7 @@ public struct ManagerProbe {
     manager.note(
       LaneUpdate(
         instrument: 0, isPositionKnown: true, isReady: true, position: 0, worstLong: 0, worstShort: 0, markE8: 1,
-        profitE8: profitE8, time: 1), lane: lane)
+        profitE8: profitE8), lane: lane)
   }
 
   /// Looks at the whole. Returns true if every lane must be told anew.

@@ -19,7 +19,9 @@ public struct SimulatedManager: ~Copyable {
     self.directives = directives.consumer
     work = ManagerWork(
       manager: StrategyManager(settings: settings, instrumentsPerLane: [instrumentNames.count]),
-      updates: updates.consumer, directives: directives.producer, waker: nil, control: control)
+      lanes: [
+        ManagerLink(updates: updates.consumer, directives: directives.producer, waker: nil, control: control)
+      ])
     self.updates = LaneTelemetry(
       file: .none, lane: .none, instrumentNames: instrumentNames, updates: .some(updates.producer))
   }

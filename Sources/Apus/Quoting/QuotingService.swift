@@ -200,12 +200,12 @@ public struct QuotingService: ~Copyable {
     // Whatever the strategy asked for: never across the market, never past the limits.
     ladders.bids.clip(
       bound: PriceTicks(rawValue: ask.price.rawValue - 1),
-      limit: QtyLots(rawValue: (limits.maximumPosition - position).rawValue / share),
+      limit: QtyLots(rawValue: (limits.maximumLong - position).rawValue / share),
       minimum: info.grid.minimumLots)
     if info.kind != .combination { ladders.bids.keepPositive() }
     ladders.asks.clip(
       bound: PriceTicks(rawValue: bid.price.rawValue + 1),
-      limit: QtyLots(rawValue: (limits.maximumPosition + position).rawValue / share),
+      limit: QtyLots(rawValue: (limits.maximumShort + position).rawValue / share),
       minimum: info.grid.minimumLots)
     return ladders.bids.count + ladders.asks.count > 0 ? .none : .strategyEmpty
   }

@@ -8,6 +8,9 @@ public struct Directive: Equatable, Sendable {
   public var isQuotingAllowed = true
   /// The position to steer towards, lots.
   public var targetPosition = QtyLots(rawValue: 0)
+  /// The largest worst case, long and short, that the manager leaves to this instrument of what all venues share.
+  public var longCap = QtyLots(rawValue: .max)
+  public var shortCap = QtyLots(rawValue: .max)
 
   public init() {}
 }

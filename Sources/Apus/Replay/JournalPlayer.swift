@@ -185,9 +185,20 @@ final class JournalPlayer {
   }
 
   var directive: DirectiveRecord? {
-    guard kind == .directive, payload.count == MemoryLayout<DirectiveRecord>.size else { return nil }
-    return payload.loadUnaligned(as: DirectiveRecord.self)
+    kind == .directive ? Self.directive(payload) : nil
   }
+
+  /// Records of before there were caps and hedges are the beginning of today's.
+  static func directive(_ payload: UnsafeRawBufferPointer) -> DirectiveRecord? {
+    guard payload.count == oldDirectiveBytes || payload.count == MemoryLayout<DirectiveRecord>.size else { return nil }
+    var record = DirectiveRecord()
+    record.long_cap_lots = .max
+    record.short_cap_lots = .max
+    withUnsafeMutableBytes(of: &record) { $0.copyMemory(from: payload) }
+    return record
+  }
+
+  private static let oldDirectiveBytes = 16
 
   /// The next record is a further event of the read that the record before belongs to.
   var isContinued: Bool {
@@ -215,7 +226,9 @@ final class JournalPlayer {
   }
 
   private static func areEqual(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
-    guard left.count == right.count else { return false }
+    guard
+      left.count == right.count || left.count == oldDirectiveBytes && right.count == MemoryLayout<DirectiveRecord>.size
+    else { return false }
     guard let first = left.baseAddress, let second = right.baseAddress else { return left.count == 0 }
     return memcmp(first, second, left.count) == 0
   }
@@ -335,11 +348,17 @@ enum RecordText {
     case .account where payload.count == MemoryLayout<AccountRecord>.size:
       return "instrument \(payload.loadUnaligned(as: AccountRecord.self).instrument_index): "
         + text(payload.loadUnaligned(as: AccountRecord.self))
-    case .directive where payload.count == MemoryLayout<DirectiveRecord>.size:
-      let directive = payload.loadUnaligned(as: DirectiveRecord.self)
+    case .directive:
+      guard let directive = JournalPlayer.directive(payload) else { return String(decoding: payload, as: UTF8.self) }
+      if directive.is_hedge == 1 {
+        return "instrument \(directive.instrument_index): hedge \(directive.target_lots) lots, at most "
+          + "\(directive.long_cap_lots) hundredths of a basis point from the best price"
+      }
+      func cap(_ lots: Int64) -> String { lots == .max ? "none" : "\(lots)" }
       return
         "instrument \(directive.instrument_index): quoting \(directive.is_quoting_allowed == 1 ? "allowed" : "forbidden"), "
-        + "widened to \(directive.widen_permille) thousandths, target \(directive.target_lots) lots"
+        + "widened to \(directive.widen_permille) thousandths, target \(directive.target_lots) lots, "
+        + "caps \(cap(directive.long_cap_lots)) long and \(cap(directive.short_cap_lots)) short"
     case .control where payload.count == MemoryLayout<ControlRecord>.size:
       let record = payload.loadUnaligned(as: ControlRecord.self)
       let name = (1...16).contains(record.control) ? ControlKind(rawValue: record.control).map { "\(word($0))" } : nil

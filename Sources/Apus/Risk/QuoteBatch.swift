@@ -112,7 +112,7 @@ extension RiskGate {
       count(.noLimits)
       return 0
     }
-    var room = state.pointee.room(for: side, limit: limits.maximumPosition)
+    var room = state.pointee.room(for: side, limit: limits.maximum(side))
     let orders = state.pointee.bids.count + state.pointee.asks.count
     for index in 0..<plan.count {
       let quote = plan.levels[index]

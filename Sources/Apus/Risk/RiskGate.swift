@@ -4,6 +4,10 @@ import CSupport
 public struct RiskLimits: Equatable, Sendable {
   /// Largest worst-case position, long or short: position plus everything that may still trade.
   public var maximumPosition: QtyLots
+  /// The same for each side, where the manager leaves less; at most `maximumPosition`, and negative where the position has
+  /// to be on the other side.
+  public internal(set) var maximumLong: QtyLots
+  public internal(set) var maximumShort: QtyLots
   /// Largest single order.
   public var maximumOrder: QtyLots
   /// Largest price × size of a single order, 10⁻⁸ of the quote currency.
@@ -18,11 +22,16 @@ public struct RiskLimits: Equatable, Sendable {
     maximumOrders: Int
   ) {
     self.maximumPosition = maximumPosition
+    maximumLong = maximumPosition
+    maximumShort = maximumPosition
     self.maximumOrder = maximumOrder
     self.maximumNotionalE8 = maximumNotionalE8
     self.collarCentiBps = collarCentiBps
     self.maximumOrders = maximumOrders
   }
+
+  @inline(__always)
+  func maximum(_ side: Side) -> QtyLots { side == .buy ? maximumLong : maximumShort }
 }
 
 /// Why a command was not let through. Each is looked at again on the next look; none stops quoting
@@ -114,6 +123,13 @@ public struct RiskGate: ~Copyable {
     limits[Int(instrument)] = value
   }
 
+  /// What the manager leaves of the limits; holds until it says otherwise.
+  mutating func cap(_ instrument: InstrumentIndex, long: QtyLots, short: QtyLots) {
+    guard let limit = limits[Int(instrument)] else { return }
+    limits[Int(instrument)]!.maximumLong = min(limit.maximumPosition, long)
+    limits[Int(instrument)]!.maximumShort = min(limit.maximumPosition, short)
+  }
+
   public func limits(for instrument: InstrumentIndex) -> RiskLimits? { limits[Int(instrument)] }
 
   public func refusalCount(_ cause: RiskRefusal) -> Int { refusals[Int(cause.rawValue)] }
@@ -165,7 +181,7 @@ public struct RiskGate: ~Copyable {
     // The worst case counts this order at the larger of what it is and what it may become.
     let before = order?.pointee.worstCaseLots ?? .zero
     let growth = max(command.qty - filled - before, .zero)
-    if growth > .zero, growth > state.pointee.room(for: command.side, limit: limits.maximumPosition) {
+    if growth > .zero, growth > state.pointee.room(for: command.side, limit: limits.maximum(command.side)) {
       return .exposure
     }
     if command.kind == .insert, state.pointee.bids.count + state.pointee.asks.count >= limits.maximumOrders {

@@ -120,9 +120,11 @@ protocol ExchangeAdapter: ~Copyable, SendableMetatype {
   mutating func encode(_ approved: ApprovedCommand, _ order: OrderPointer, into buffer: UnsafeMutableRawBufferPointer)
     -> Int
 
-  /// Writes an approved reduction: an order that only reduces the position, takes what it can at once and never rests.
-  mutating func encodeReduction(
-    _ approved: ApprovedCommand, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  /// Writes an approved order that takes what it can at once and never rests.
+  ///
+  /// - Parameter isReduceOnly: The venue must let it do nothing but reduce the position.
+  mutating func encodeTake(
+    _ approved: ApprovedCommand, clientID: UInt64, isReduceOnly: Bool, into buffer: UnsafeMutableRawBufferPointer
   ) -> Int
 
   /// What an error reply proves about the order that the request was for (R04).

@@ -435,13 +435,13 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     }
   }
 
-  mutating func encodeReduction(
-    _ approved: ApprovedCommand, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  mutating func encodeTake(
+    _ approved: ApprovedCommand, clientID: UInt64, isReduceOnly: Bool, into buffer: UnsafeMutableRawBufferPointer
   ) -> Int {
     let command = approved.command
     return encoder.insert(
       into: buffer, clientID: clientID, instrument: command.instrument, side: command.side, price: command.price,
-      qty: command.qty, options: [.reduceOnly, .immediateOrCancel])
+      qty: command.qty, options: isReduceOnly ? [.reduceOnly, .immediateOrCancel] : .immediateOrCancel)
   }
 
   // MARK: - The venue's table of proofs (protocol 2.4 and 8.1)

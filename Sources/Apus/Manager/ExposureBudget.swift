@@ -1,0 +1,85 @@
+/// How much each of several lanes may hold on one side of one underlying, so that all together never pass a limit although
+/// nobody can stop them all at once.
+///
+/// A lane never makes its worst case larger than the cap that it obeys. So the sum stays within the limit if the caps that
+/// are, or may still be, obeyed do: a cap that is lowered counts at its old size until the lane has confirmed the new one,
+/// and only what is free then is given to others. A lane that is dark keeps what it had. Amounts in 10⁻⁸ coins; free of
+/// clocks and I/O.
+struct ExposureBudget {
+  private struct Member {
+    /// The worst case as last stated; `nil` before that: nothing is known, so nothing is free.
+    var worst: Int64?
+    /// Caps that were sent and not yet confirmed, oldest first, and the last one that was confirmed.
+    var sent: [(serial: UInt32, cap: Int64)] = []
+    var confirmed: Int64 = 0
+
+    /// What this lane may come to hold.
+    var granted: Int64 { max(max(confirmed, sent.map(\.cap).max() ?? confirmed), worst ?? 0) }
+    var newest: Int64 { sent.last?.cap ?? confirmed }
+  }
+
+  private(set) var limit: Int64
+  private var members: [Member]
+
+  /// Before the first directive every lane's cap is 0: lanes under a common limit begin that way.
+  init(limit: Int64, members: Int) {
+    self.limit = limit
+    self.members = Array(repeating: Member(), count: members)
+  }
+
+  /// The most that all lanes together may come to hold.
+  var granted: Int64 {
+    var sum: Int64 = 0
+    for member in members {
+      // An unknown lane may hold anything.
+      guard member.worst != nil else { return .max }
+      sum += member.granted
+    }
+    return sum
+  }
+
+  /// The sum of the worst cases as stated; `nil` while one is unknown.
+  var worst: Int64? {
+    members.reduce(Optional(0)) { sum, member in
+      guard let sum, let worst = member.worst else { return nil }
+      return sum + worst
+    }
+  }
+
+  /// A lane states its worst case, and which directive it has obeyed.
+  mutating func note(_ member: Int, worst: Int64, obeyed serial: UInt32) {
+    members[member].worst = worst
+    while let first = members[member].sent.first, serial &- first.serial < 1 << 31 {
+      members[member].confirmed = first.cap
+      members[member].sent.removeFirst()
+    }
+  }
+
+  /// A cap has been handed to a lane.
+  mutating func sent(_ cap: Int64, to member: Int, serial: UInt32) { members[member].sent.append((serial, cap)) }
+
+  /// The caps that should be in force now: everyone keeps what it may hold and gets the same share of what is free. What
+  /// is lowered counts at once; what is raised waits until it is free.
+  func caps() -> [Int64] {
+    guard let worst else { return members.map { min($0.newest, $0.worst ?? 0) } }
+    let share = (limit - worst) / Int64(max(members.count, 1))
+    // Not for every lot: a cap that moves calls for messages.
+    let step = max(1, limit / 50)
+    var caps = members.map(\.newest)
+    for (index, member) in members.enumerated() {
+      let wanted = (member.worst ?? 0) + share
+      if wanted < member.newest - step || share < 0 { caps[index] = min(wanted, member.newest) }
+    }
+    var free = limit
+    for (index, member) in members.enumerated() { free -= max(member.granted, caps[index]) }
+    for (index, member) in members.enumerated() {
+      let wanted = (member.worst ?? 0) + share
+      guard free > 0, wanted > member.granted, wanted > caps[index] + step || caps[index] <= 0 else { continue }
+      let more = min(wanted - max(member.granted, caps[index]), free)
+      guard more > 0 else { continue }
+      caps[index] = max(member.granted, caps[index]) + more
+      free -= more
+    }
+    return caps
+  }
+}

@@ -1,0 +1,56 @@
+import CSupport
+
+/// What an instrument is on, and how much of it one lot is.
+enum Underlying {
+  /// The coin that an instrument's name begins with: `BTC` of `BTC-PERPETUAL`, `BTC_USDC-PERPETUAL` and `BTCUSDT`.
+  static func name(of instrument: String) -> String {
+    let word = instrument.prefix { $0.isLetter || $0.isNumber }
+    for quote in ["USDT", "USDC", "USD", "PERP"] where word.count > quote.count && word.hasSuffix(quote) {
+      return String(word.dropLast(quote.count))
+    }
+    return String(word)
+  }
+
+  /// Coins of one lot, 10⁻¹²; 0 while that is not known. A lot of a linear contract is an amount of coins, one of an
+  /// inverse contract an amount of money, and an option moves as its delta says.
+  static func unitE12(_ info: InstrumentInfo, markE8: Int64, deltaE8: Int64) -> Int64 {
+    let lotE8 = Int128(info.grid.lotE8)
+    let unit: Int128
+    switch info.contract {
+    case .linear: unit = lotE8 * 10_000
+    case .inverse: unit = markE8 > 0 ? lotE8 * 1_000_000_000_000 / Int128(markE8) : 0
+    }
+    return Int64(clamping: info.kind == .option ? unit * Int128(deltaE8) / 100_000_000 : unit)
+  }
+}
+
+/// What the manager is to keep of one underlying over all venues. Amounts in 10⁻⁸ coins.
+public struct UnderlyingSettings: Equatable, Sendable {
+  /// Where a position is closed by taking.
+  public struct Hedge: Equatable, Sendable {
+    public var lane: Int
+    public var instrument: InstrumentIndex
+    public var bandE8: Int64
+    /// From the best price, 10⁻² basis points.
+    public var slippageCentiBps: Int64
+
+    public init(lane: Int, instrument: InstrumentIndex, bandE8: Int64, slippageCentiBps: Int64) {
+      self.lane = lane
+      self.instrument = instrument
+      self.bandE8 = bandE8
+      self.slippageCentiBps = slippageCentiBps
+    }
+  }
+
+  public var name: String
+  public var maximumE8: Int64
+  public var skews: Bool
+  public var hedge: Hedge?
+
+  public init(name: String, maximumE8: Int64, skews: Bool = true, hedge: Hedge? = nil) {
+    self.name = name
+    self.maximumE8 = maximumE8
+    self.skews = skews
+    self.hedge = hedge
+  }
+}
