@@ -33,8 +33,8 @@ final class DeribitChannel {
   var changeID: Int64 = 0
   /// So many changes get lost on their way (fault injection).
   var changesToLose = 0
-  /// Windows, quotes and tickers: the last content.
-  var sent: [UInt8] = []
+  /// Windows, quotes and tickers: what the last message showed.
+  var shown: [Int64] = []
   /// Trades: number of the first not yet published, by market.
   var nextTrade: [Int: Int] = [:]
 

@@ -177,6 +177,17 @@ public struct DeribitConfiguration: Sendable {
 
   public init() {}
 
+  /// A made-up market for the instruments that the venue does not quote itself.
+  public func syntheticFlow(seed: UInt64, speedThousandths: Int64 = 1000) -> SyntheticFlow {
+    SyntheticFlow(
+      seed: seed,
+      streams: instruments.enumerated().filter { !$0.element.spec.isQuotedByVenue }.map { index, instrument in
+        SyntheticFlow.Stream(
+          instrument: FlowInstrument(index: index, grid: instrument.spec.grid),
+          startE8: instrument.spec.initialIndexE8, levelLots: max(1, instrument.spec.premiumLots.rawValue / 2))
+      }, speedThousandths: speedThousandths)
+  }
+
   /// What the matching goes by.
   var core: VenueConfiguration {
     var core = VenueConfiguration()
