@@ -333,8 +333,14 @@ extension DeribitVenue {
 
   /// Whether the worst case of an account with `more` lots on a side is covered by its equity.
   func checkFunds(_ account: DeribitAccount, _ market: Market, _ side: Side, more: Int64) throws(DeribitFault) {
-    guard settings.checksMargin, more > 0 else { return }
+    guard more > 0 else { return }
     let position = account.positions[market.index]
+    // What can be counted, whatever margin there is.
+    let most = Int64.max / 8 / max(market.spec.grid.lotE8, 100_000_000)
+    guard abs(position.lots) + position.openBuys + position.openSells + more <= most else {
+      throw DeribitFault(10018, "non_pme_max_future_position_size \(most)")
+    }
+    guard settings.checksMargin else { return }
     // What makes the worst case no worse is always allowed.
     let before = max(abs(position.lots + position.openBuys), abs(position.lots - position.openSells))
     let after =

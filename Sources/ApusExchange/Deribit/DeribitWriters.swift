@@ -502,13 +502,14 @@ extension DeribitVenue {
       out.raw("null")
     }
     let amountE8 = market.volumeLots * grid.lotE8
-    let worthE8 = Decimal.scaled(amountE8, market.indexE8, over: 100_000_000)
+    // Amounts of inverse contracts are what they are worth.
+    let worthE8 = market.spec.isInverse ? amountE8 : Decimal.scaled(amountE8, market.indexE8, over: 100_000_000)
     out.raw(",\"volume\":")
     number(out, market.spec.isInverse ? Decimal.scaled(amountE8, 100_000_000, over: market.indexE8) : amountE8)
     out.raw(",\"volume_usd\":")
-    number(out, market.spec.isInverse ? amountE8 : worthE8)
+    number(out, worthE8)
     out.raw(",\"volume_notional\":")
-    number(out, market.spec.isInverse ? amountE8 : worthE8)
+    number(out, worthE8)
     out.byte(UInt8(ascii: "}"))
     if isTimed {
       out.raw(",\"change_id\":")
