@@ -204,7 +204,9 @@ struct VenueCommand: AsyncParsableCommand {
       if language == .deribit, client.isEmpty {
         say("no client is registered: every client may log in (register one with --client ID=FILE)")
       }
-      if language == .thalex, key.isEmpty { say("no key is registered: every key may log in (register one with --key ID=FILE)") }
+      if language == .thalex, key.isEmpty {
+        say("no key is registered: every key may log in (register one with --key ID=FILE)")
+      }
       let report = try await serve(server)
       if let books { try Self.write(report.books, to: books) }
       say(Self.text(report))

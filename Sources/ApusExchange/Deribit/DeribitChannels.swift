@@ -192,7 +192,9 @@ extension DeribitVenue {
 
   private func scope(kind: Substring, currency: Substring) -> DeribitScope? {
     guard ["any", "future", "option", "spot", "future_combo", "option_combo"].contains(kind) else { return nil }
-    let known = ["BTC", "ETH", "USDC", "USDT", "EURR", "SOL", "any"].contains { $0.lowercased() == currency.lowercased() }
+    let known = ["BTC", "ETH", "USDC", "USDT", "EURR", "SOL", "any"].contains {
+      $0.lowercased() == currency.lowercased()
+    }
     guard known else { return nil }
     return .family(
       kind: kind == "any" ? nil : String(kind), currency: currency.lowercased() == "any" ? nil : currency.uppercased())

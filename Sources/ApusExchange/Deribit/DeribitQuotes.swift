@@ -28,7 +28,8 @@ struct DeribitProtection {
 
   /// A trade of that much base currency, negative for a sale.
   mutating func trade(_ signedE8: Int64, now: Nanoseconds) {
-    if let start = windowStart, now - start < interval {} else {
+    if let start = windowStart, now - start < interval {
+    } else {
       windowStart = now
       tradedE8 = 0
       deltaE8 = 0
@@ -81,7 +82,8 @@ extension DeribitVenue {
         account.protection[key]?.freeze(now: now)
         statistics.protectionHits += 1
         cancelAll(
-          account.orders.filter { unsafeDowncast($0, to: DeribitOrder.self).protectionKey == key }, deletion: .protection)
+          account.orders.filter { unsafeDowncast($0, to: DeribitOrder.self).protectionKey == key },
+          deletion: .protection)
         accountEvents.append(.protection(account, key, until: account.protection[key]?.frozenUntil ?? .max))
       }
     }

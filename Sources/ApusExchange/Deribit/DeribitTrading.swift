@@ -140,7 +140,8 @@ extension DeribitVenue {
     if !terms.postOnly { terms.rejectPostOnly = false }
     terms.reduceOnly = try arguments.flag("reduce_only") ?? false
     terms.validUntil = try arguments.integer("valid_until")
-    for name in ["trigger_price", "trigger", "trigger_offset", "linked_order_type", "otoco_config", "advanced"] as [StaticString]
+    for name in ["trigger_price", "trigger", "trigger_offset", "linked_order_type", "otoco_config", "advanced"]
+      as [StaticString]
     where arguments.has(name) { throw .invalid("\(name)", "not supported here") }
     let isRestless = terms.lifetime == .immediateOrCancel || terms.lifetime == .fillOrKill
     if terms.postOnly, isRestless { throw DeribitFault(11055, "post_only_not_allowed") }
@@ -174,8 +175,11 @@ extension DeribitVenue {
     try checkOpen(terms.market)
     try checkTime(terms.validUntil)
     try checkBand(terms.market, side, terms.price)
-    if hold(session, account, .place(terms), takes: !terms.postOnly && crosses(terms.market, side, terms.price), terms.market)
-    { return }
+    if hold(
+      session, account, .place(terms), takes: !terms.postOnly && crosses(terms.market, side, terms.price), terms.market)
+    {
+      return
+    }
     let order = try enter(terms, account, session)
     writeOutcome(order, from: 0)
   }

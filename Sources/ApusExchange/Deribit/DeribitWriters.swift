@@ -232,7 +232,8 @@ extension DeribitVenue {
     out.integer(wall(fill.time))
     out.raw(",\"fee\":")
     number(out, fill.feeE8)
-    out.raw(order.originalType == "market" && !fill.isMaker ? ",\"order_type\":\"market\"" : ",\"order_type\":\"limit\"")
+    out.raw(
+      order.originalType == "market" && !fill.isMaker ? ",\"order_type\":\"market\"" : ",\"order_type\":\"limit\"")
     out.raw(",\"risk_reducing\":false,\"liquidity\":")
     out.raw(fill.isMaker ? "\"M\"" : "\"T\"")
     if order.isQuote {
@@ -497,7 +498,8 @@ extension DeribitVenue {
     out.raw(",\"price_change\":")
     if let last = market.lastPrice, market.firstPrice.rawValue > 0 {
       number(
-        out, Decimal.scaled((last - market.firstPrice).rawValue, 1_000_000, over: market.firstPrice.rawValue), places: 4)
+        out, Decimal.scaled((last - market.firstPrice).rawValue, 1_000_000, over: market.firstPrice.rawValue), places: 4
+      )
     } else {
       out.raw("null")
     }
