@@ -112,7 +112,9 @@ struct VenueCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "List 5 dated BTC futures, 9 rolls and about this many BTC options, calls and puts, 0 to 2000.", valueName: "n"))
+      "List 5 dated BTC futures, 9 rolls and about this many BTC options, calls and puts, 0 to 2000. Deribit: so many "
+        + "options that expire with the future.",
+      valueName: "n"))
   var chain: Int?
 
   @Option(
@@ -162,8 +164,8 @@ struct VenueCommand: AsyncParsableCommand {
         throw ValidationError("--client, --order-rate and --taker-delay-ms are for --protocol deribit")
       }
     case .deribit:
-      if !key.isEmpty || chain != nil || massQuoteCost != .request {
-        throw ValidationError("--key, --chain and --mass-quote-cost are for --protocol thalex")
+      if !key.isEmpty || massQuoteCost != .request {
+        throw ValidationError("--key and --mass-quote-cost are for --protocol thalex")
       }
       if let orderRate, !(1...100_000).contains(orderRate) {
         throw ValidationError("--order-rate must be from 1 to 100000, not \(orderRate)")
@@ -264,9 +266,28 @@ struct VenueCommand: AsyncParsableCommand {
     var venue = DeribitConfiguration()
     venue.seed = seed
     let now = EngineClock.now() + EngineClock.wallOffset()
-    venue.instruments = [
-      .btcPerpetual, .btcLinear, .ethLinear, .ethPerpetual, .btcFuture(day: now / 86_400_000_000_000 + 28),
-    ]
+    venue.instruments = [.btcPerpetual, .btcLinear, .ethLinear, .ethPerpetual]
+    var recorded: (any MarketFlow)?
+    if !feed.isEmpty {
+      var specs = venue.instruments.map(\.spec)
+      recorded = try VenueFeeds(
+        feed.map { VenueFeeds.Source(path: $0.path, instrument: $0.instrument) }, for: &specs,
+        speedThousandths: speed.thousandths
+      ).flow
+      for (one, other) in [(0, 1), (1, 0), (2, 3), (3, 2)]
+      where specs[one].initialIndexE8 == venue.instruments[one].spec.initialIndexE8 {
+        // Without a recording of its own it begins where the other contract on the coin does.
+        specs[one].initialIndexE8 = specs[other].initialIndexE8
+      }
+      for index in specs.indices { venue.instruments[index].spec = specs[index] }
+    }
+    let future = DeribitInstrument.btcFuture(
+      day: now / 86_400_000_000_000 + 28, indexE8: venue.instruments[0].spec.initialIndexE8)
+    venue.instruments.append(future)
+    if let chain {
+      venue.instruments += DeribitInstrument.btcOptions(chain, expiryOf: future)
+      venue.derivedTradesPerMark = 2 + chain / 40
+    }
     venue.markInterval = max(10_000_000, min(1_000_000_000, 1_000_000_000_000 / Nanoseconds(speed.thousandths)))
     for argument in client {
       venue.clients.append(
@@ -283,17 +304,9 @@ struct VenueCommand: AsyncParsableCommand {
         venue.instruments[index].takerDelay = Nanoseconds(takerDelayMs) * 1_000_000
       }
     }
-    guard !feed.isEmpty else {
-      return try VenueServer(
-        server, deribit: venue, flow: venue.syntheticFlow(seed: seed, speedThousandths: speed.thousandths))
-    }
-    var specs = venue.instruments.map(\.spec)
-    let flow = try VenueFeeds(
-      feed.map { VenueFeeds.Source(path: $0.path, instrument: $0.instrument) }, for: &specs,
-      speedThousandths: speed.thousandths
-    ).flow
-    for index in specs.indices { venue.instruments[index].spec = specs[index] }
-    return try VenueServer(server, deribit: venue, flow: flow)
+    if let recorded { return try VenueServer(server, deribit: venue, flow: recorded) }
+    return try VenueServer(
+      server, deribit: venue, flow: venue.syntheticFlow(seed: seed, speedThousandths: speed.thousandths))
   }
 
   /// What a file of at most 4 KiB says, its last line end left out.

@@ -52,7 +52,7 @@ import Testing
     ["--host", "localhost"], ["--feed", "unknown.jsonl"], ["--feed", "XRP-PERPETUAL=a"], ["--exit-at-end"],
     ["--key", "K1"], ["--certificate", "a.pem"], ["--write-certificate", "a.pem"], ["--core", "9999"],
     ["--idle", "nap"], ["--protocol", "binance"], ["--client", "desk=a"], ["--order-rate", "5"],
-    ["--protocol", "deribit", "--chain", "4"], ["--protocol", "deribit", "--order-rate", "0"],
+    ["--protocol", "deribit", "--key", "K1=a"], ["--protocol", "deribit", "--order-rate", "0"],
     ["--protocol", "deribit", "--taker-delay-ms", "10001"],
     ["--protocol", "deribit", "--client", "a=b", "--client", "a=c"],
   ])

@@ -117,6 +117,7 @@ final class DeribitHarness {
   }
 
   /// Sends a request whose reply is to come later; its number.
+  @discardableResult
   func begin(_ id: ConnectionID, _ method: String, _ params: String) -> Int {
     nextID += 1
     venue.receive(id, text: #"{"jsonrpc":"2.0","id":\#(nextID),"method":"\#(method)","params":\#(params)}"#, now: now)

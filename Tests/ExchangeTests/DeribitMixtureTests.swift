@@ -203,6 +203,71 @@ import Testing
     #expect(bytes.count > 10_000)
   }
 
+  @Test(arguments: 1...6) func `nothing that a request can say brings the venue down`(seed: Int) throws {
+    var random = Random(state: UInt64(seed))
+    let h = try DeribitHarness {
+      $0.enforcesLimits = false
+      $0.idleTimeout = 0
+      $0.checksMargin = seed % 2 == 0
+      $0.initialBalances = ["BTC": 1_000_000_00000000]
+    }
+    let methods = [
+      "public/auth", "public/subscribe", "public/unsubscribe", "public/get_instruments", "public/get_instrument",
+      "public/ticker", "public/get_order_book", "public/get_last_trades_by_instrument",
+      "public/get_last_trades_by_currency", "public/get_index_price", "public/set_heartbeat", "private/buy",
+      "private/sell", "private/edit", "private/edit_by_label", "private/cancel", "private/cancel_by_label",
+      "private/cancel_all", "private/cancel_all_by_currency", "private/cancel_all_by_instrument",
+      "private/cancel_all_by_kind_or_type", "private/close_position", "private/get_open_orders_by_label",
+      "private/get_order_state", "private/get_order_history_by_currency",
+      "private/get_user_trades_by_currency_and_time",
+      "private/get_positions", "private/get_position", "private/get_account_summary", "private/set_mmp_config",
+      "private/reset_mmp", "private/mass_quote", "private/cancel_quotes", "private/set_self_trading_config",
+      "private/enable_cancel_on_disconnect", "private/subscribe", "private/buy", "private/sell", "private/mass_quote",
+    ]
+    let names = [
+      "instrument_name", "amount", "contracts", "price", "type", "time_in_force", "post_only", "reject_post_only",
+      "reduce_only", "label", "order_id", "currency", "kind", "count", "start_timestamp", "end_timestamp", "start_seq",
+      "depth", "mmp", "mmp_group", "index_name", "interval", "frozen_time", "quantity_limit", "max_quote_quantity",
+      "quotes", "quote_id", "cancel_type", "mode", "scope", "channels", "grant_type", "client_id", "valid_until",
+      "detailed", "timestamp", "sorting", "offset",
+    ]
+    let values = [
+      "0", "-1", "1", "10", "1e3", "0.0001", "60000", "60000.5", "59990", "0.5", "1e18", "9223372036854775807",
+      "92233720368.54775807", "-9223372036854775808", "1e-30", "1e400", "null", "true", "\"true\"", "\"\"", "\"x\"",
+      "\"10\"", "[]", "{}", "[1]",
+      "[\"book.BTC-PERPETUAL.raw\",\"user.changes.any.any.raw\",\"a.b.c.d.e.f\",\"\",\".\"]",
+      "\"BTC-PERPETUAL\"", "\"BTC_USDC-PERPETUAL\"", "\"BTC\"", "\"any\"", "\"limit\"", "\"market\"",
+      "\"market_limit\"", "\"fill_or_kill\"", "\"immediate_or_cancel\"", "\"btc_usd\"", "\"g\"", "\"asc\"", "\"all\"",
+      "\"\\ud83d\\ude00\"", "\"cancel_maker\"",
+      #"[{"instrument_name":"BTC-PERPETUAL","bid":{"price":59000,"amount":9e18},"ask":{"price":0.5,"amount":1e9}}]"#,
+      #"[{"instrument_name":"BTC-PERPETUAL","bid":{"price":0.5,"amount":10000000000},"ask":{"price":60000.5,"amount":10}}]"#,
+    ]
+    var trader = h.trader()
+    h.ask(trader, "private/enable_cancel_on_disconnect")
+    h.ask(
+      trader, "private/set_mmp_config",
+      #"{"index_name":"btc_usd","mmp_group":"g","interval":1,"frozen_time":1,"quantity_limit":1,"max_quote_quantity":1000}"#
+    )
+    for step in 0..<3000 {
+      var params: [String] = []
+      // Half of the time something that may well be an order.
+      if random.below(2) == 0 {
+        params += [#""instrument_name":"BTC-PERPETUAL""#, #""amount":10"#, #""price":60000.5"#]
+        params += [#""quote_id":"1","mmp_group":"g""#]
+      }
+      for _ in 0..<random.below(6) { params.append("\"\(random.one(of: names))\":\(random.one(of: values))") }
+      let id = random.below(50) == 0 ? h.connect(UInt64(step + 100)) : trader
+      h.begin(id, random.one(of: methods), "{\(params.joined(separator: ","))}")
+      h.pass(Nanoseconds(random.below(3)) * millisecond)
+      h.collect()
+      if h.closes[trader] != nil { trader = h.trader(UInt64(step + 100_000)) }
+      if step % 50 == 0, let broken = h.venue.brokenInvariant() {
+        Issue.record("seed \(seed): \(broken)")
+        return
+      }
+    }
+  }
+
   @Test func `the same seed gives the same bytes`() throws {
     var first: [UInt8] = []
     var second: [UInt8] = []

@@ -399,6 +399,7 @@ extension DeribitVenue {
     }
     let amount = QtyLots(rawValue: amountE8 / grid.lotE8)
     guard amount >= grid.minimumLots else { throw .invalid("amount", "must be at least the minimum trade amount") }
+    guard amount.rawValue <= Self.mostLots else { throw .invalidAmount }
     if let maximum = account.protection[key]?.maximumQuoteE8,
       baseE8(market, lots: amount.rawValue, priceE8: priceE8) > maximum
     {
@@ -436,6 +437,7 @@ extension DeribitVenue {
         moved = try behindBest(market, side.side)
       }
       try checkFunds(account, market, side.side, more: amount.rawValue - resting.remaining.rawValue)
+      if !terms.postOnly { try keepApart(resting, moved, amount) }
       let total = amount + resting.filled
       resting.quoteID = quoteID
       resting.quoteSetID = side.setID

@@ -315,6 +315,12 @@ public final class DeribitVenue: ExchangeCore, VenueSimulation {
     return (Decimal.scaled(value, rate, over: 1_000_000), rate)
   }
 
+  override func step(_ market: Market, at price: Int64) -> Int64 {
+    let tickE8 = market.spec.grid.tickE8
+    let priceE8 = price * tickE8
+    return (listing(market).tickSteps.last { priceE8 > $0.aboveE8 }?.tickE8 ?? tickE8) / tickE8
+  }
+
   override func noteFill(_ order: VenueOrder, _ market: Market) {
     let order = unsafeDowncast(order, to: DeribitOrder.self)
     let account = order.owner

@@ -77,6 +77,9 @@ public class ExchangeCore {
     return (Decimal.scaled(notional, rate, over: 1_000_000_000_000) * 1_000_000, rate)
   }
 
+  /// How many ticks apart the prices that are allowed at a price lie.
+  func step(_ market: Market, at price: Int64) -> Int64 { 1 }
+
   /// An order's id as the protocol shows it.
   func orderID(_ number: UInt64, _ market: Market) -> String {
     let text = TextBuffer(capacity: 64)
