@@ -185,6 +185,17 @@ import Testing
     #expect(quote.number("best_ask_price") == 60_001 && quote.number("best_ask_amount") == 10_000)
   }
 
+  @Test func `a recording that begins far from the market is shown where the market is`() throws {
+    let deep: [FlowEvent] = [
+      .level(2, .buy, 14_900, 5), .level(2, .buy, 200_000, 7), .level(2, .sell, 200_010, 9),
+      .index(2, e8: 2_000_00000000),
+    ]
+    let h = try DeribitHarness(flow: [(0, deep)])
+    let book = h.ask(h.connect(), "public/get_order_book", #"{"instrument_name":"ETH_USDC-PERPETUAL"}"#).object
+    #expect(book.number("best_bid_price") == 2000 && book.number("best_ask_price") == 2000.1)
+    #expect(h.venue.statistics.droppedLevels == 1)
+  }
+
   @Test func `an empty side of a quote is null with amount 0`() throws {
     let h = try DeribitHarness(flow: [(0, [.index(0, e8: 60_000_00000000)])])
     let id = h.trader()

@@ -125,6 +125,9 @@ import Testing
     // 5 BTC at 59,000 are 295,000 USD.
     let large = quote(h, id, bid: #""price":59000,"amount":296000"#, ask: nil).object
     #expect(large.items("errors").count == 1)
+    // The other side goes with it.
+    let both = quote(h, id, bid: #""price":59000,"amount":296000"#, ask: #""price":61000,"amount":10"#).object
+    #expect(both.items("errors").map { $0.text("side") } == ["bid", "ask"] && both.items("orders").isEmpty)
     quote(h, id, bid: #""price":59000,"amount":200000"#, ask: nil)
     h.ask(id, "private/subscribe", #"{"channels":["user.orders.any.any.raw"]}"#)
     _ = h.take(id)

@@ -341,6 +341,13 @@ public final class DeribitVenue: ExchangeCore, VenueSimulation {
     charge(order, fill)
   }
 
+  override func firstPrice(_ market: Market, _ prices: some Sequence<Int64>) -> Int64? {
+    // Ticks are fine here: a window around the deepest level of a recording would miss the market.
+    guard market.spec.kind != .option else { return nil }
+    let index = market.indexE8 / market.spec.grid.tickE8
+    return prices.filter { $0 > 0 }.min { abs($0 - index) < abs($1 - index) }
+  }
+
   override func noteChange(_ order: VenueOrder, _ change: OrderChange, newFills: ArraySlice<Int>) {
     let order = unsafeDowncast(order, to: DeribitOrder.self)
     if change == .amend { order.isReplaced = true }
