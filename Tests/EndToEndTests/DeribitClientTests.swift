@@ -5,7 +5,9 @@ import Testing
 /// Clients that others have written, unmodified, against the simulated Deribit as a process of its own.
 @Suite(.timeLimit(.minutes(5)), .serialized) struct DeribitClientTests {
   /// Runs a client's script against a venue with a market that hardly moves: what it prints, and the books.
-  private func run(_ script: String, _ more: [String] = []) throws -> (output: String, books: [AccountBooks]) {
+  private func run(_ script: String, _ more: [String] = [], isSecure: Bool = false) throws -> (
+    output: String, books: [AccountBooks]
+  ) {
     let python = try PythonEnvironment.interpreter()
     let folder = try TemporaryFolder()
     try "kJ3xW9mQe5VtB8yLzR2nD6uPhG0sAfXcOi4jTbE1\n".write(
@@ -16,12 +18,14 @@ import Testing
         "venue", "--protocol", "deribit", "--port", "0", "--seed", "7", "--speed", "0.01", "--order-rate", "50",
         "--client",
         "desk=\(folder.file("secret.txt"))", "--books", folder.file("books.json"),
-      ] + more)
-    let url = try venue.line(startingWith: "listening on ws://127.0.0.1:", seconds: 20)
+      ] + more + (isSecure ? ["--tls", "--write-certificate", folder.file("venue.pem")] : []))
+    let url = try venue.line(startingWith: "listening on \(isSecure ? "wss" : "ws")://127.0.0.1:", seconds: 20)
     #expect(url.hasSuffix("/ws/api/v2"))
     let port = try #require(url.split(separator: ":").last?.split(separator: "/").first)
     let client = try ChildProcess(
-      python, [Places.pythonScripts + "/" + script, String(port), "desk", folder.file("secret.txt")],
+      python,
+      [Places.pythonScripts + "/" + script, String(port), "desk", folder.file("secret.txt")]
+        + (isSecure ? [folder.file("venue.pem")] : []),
       environment: PythonEnvironment.noProxy)
     let code = try client.waitForExit(seconds: 120)
     #expect(code == 0, "the client failed: \(client.errorOutput)")
@@ -34,9 +38,11 @@ import Testing
     return (client.output, books)
   }
 
-  @Test func `ccxt trades inverse and linear perpetuals, with feeds over WebSocket and signed orders over HTTP`() throws
-  {
-    let (output, books) = try run("deribit_ccxt.py")
+  @Test(arguments: [false, true])
+  func `ccxt trades inverse and linear perpetuals, with feeds over WebSocket and signed orders over HTTP`(
+    isSecure: Bool
+  ) throws {
+    let (output, books) = try run("deribit_ccxt.py", isSecure: isSecure)
     struct Told: Decodable {
       var fills: [Double]
       var symbols: Int

@@ -201,7 +201,7 @@ public struct DeribitConfiguration: Sendable {
   public var allowsMassQuotes = true
   /// `reject_taker`: an order that meets its owner's is cancelled with `order_overlap` instead of being refused.
   public var cancelsOverlap = false
-  /// A connection without a message in or a subscription is closed with 1006's reason after this; 0 never.
+  /// A connection from which nothing has come for so long is closed, with a subscription after ten times as long; 0 never.
   public var idleTimeout: Nanoseconds = 60_000_000_000
   /// Error 10041 for this long at the daily settlement, 08:00 UTC.
   public var settlementPause: Nanoseconds = 3_000_000_000

@@ -23,7 +23,8 @@ enum DeribitTimer {
 /// positions, summaries, heartbeats, cancel on disconnect, credits. Methods that it does not know get −32601, channels that
 /// it does not know are left out of the answer. What is simplified: margin is the worst case over the largest leverage;
 /// funding of inverse contracts is converted at the index of the moment; the fills of a transaction are told at its end.
-/// Trigger orders, linked orders, icebergs and combos are refused.
+/// Trigger orders, linked orders, icebergs and combos are refused. Numbers in comments are sections of the Deribit protocol
+/// reference.
 public final class DeribitVenue: ExchangeCore, VenueSimulation {
   let settings: DeribitConfiguration
   /// By market.

@@ -1,7 +1,7 @@
 """One session of ccxt.pro, unmodified, against a simulated Deribit: market data and account feeds over WebSocket, orders over
 signed HTTP requests.
 
-Usage: deribit_ccxt.py <port> <client id> <file with the secret>
+Usage: deribit_ccxt.py <port> <client id> <file with the secret> [certificate to trust, for TLS]
 Prints a line of JSON with what it did; an AssertionError says what was not as it should be.
 """
 
@@ -22,8 +22,12 @@ async def main():
     port, client, path = sys.argv[1:4]
     with open(path) as file:
         secret = file.read().strip()
-    exchange = ccxt.pro.deribit({"apiKey": client, "secret": secret})
-    exchange.urls["api"] = {"rest": f"http://127.0.0.1:{port}", "ws": f"ws://127.0.0.1:{port}/ws/api/v2"}
+    options = {"apiKey": client, "secret": secret}
+    if len(sys.argv) > 4:
+        options["cafile"] = sys.argv[4]
+    exchange = ccxt.pro.deribit(options)
+    s = "s" if len(sys.argv) > 4 else ""
+    exchange.urls["api"] = {"rest": f"http{s}://127.0.0.1:{port}", "ws": f"ws{s}://127.0.0.1:{port}/ws/api/v2"}
     try:
         return await session(exchange)
     finally:
