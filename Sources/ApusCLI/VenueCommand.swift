@@ -12,7 +12,7 @@ struct VenueCommand: AsyncParsableCommand {
 
   static let configuration = CommandConfiguration(
     commandName: "venue",
-    abstract: "Serve a simulated venue that speaks the Thalex protocol.",
+    abstract: "Serve a simulated venue that speaks the Thalex or the Deribit protocol.",
     discussion: """
       Lists BTC-PERPETUAL and ETH-PERPETUAL with the market of a recording (--feed) or a made-up one (--seed). With \
       --chain it also lists dated BTC futures, the rolls between them and options, and quotes these itself around model \
@@ -22,8 +22,13 @@ struct VenueCommand: AsyncParsableCommand {
       only, all accounts are settled daily at 08:00 UTC. The first line printed is the address to \
       connect to. Ctrl-C ends it with a short report; a second Ctrl-C ends it at once.
 
+      With --protocol deribit it lists BTC-PERPETUAL and ETH-PERPETUAL (inverse), BTC_USDC-PERPETUAL and ETH_USDC-PERPETUAL \
+      (linear) and one dated BTC future, which it quotes itself. It serves JSON-RPC over WebSocket at /ws/api/v2 and over \
+      HTTP at /api/v2 on one port; clients log in with an id and a secret (--client).
+
       Examples:
         apus venue --port 8765
+        apus venue --protocol deribit --client desk1=secret.txt --order-rate 50
         apus venue --chain 400
         apus venue --tls --write-certificate venue.pem --key K123=public.pem
         apus venue --feed binance-usdm-btcusdt-20240808.jsonl.gz --speed 20 --exit-at-end --books books.json
@@ -32,6 +37,9 @@ struct VenueCommand: AsyncParsableCommand {
       that cannot be read, 69 for an address that cannot be had, 70 if the system fails, 73 for a file that cannot be \
       written.
       """)
+
+  @Option(name: .customLong("protocol"), help: "What it speaks.")
+  var language = VenueProtocolArgument.thalex
 
   @Option(help: ArgumentHelp("TCP port to listen on; 0 takes any free one.", valueName: "n"))
   var port: UInt16 = 8765
@@ -71,6 +79,25 @@ struct VenueCommand: AsyncParsableCommand {
       valueName: "id=file"))
   var key: [KeyArgument] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "Deribit: let a client log in with the secret in a file, whose last line end does not count (may be repeated). "
+        + "Without any, every client may log in with any secret.",
+      valueName: "id=file"))
+  var client: [KeyArgument] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Deribit: orders, edits and cancels a second of an account, 1 to 100000; four times as many at once.",
+      valueName: "n"))
+  var orderRate: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Deribit: how long orders that take in the linear perpetuals and the future are held back, 0 to 10000.",
+      valueName: "ms"))
+  var takerDelayMs: Int?
+
   @Option(help: "What to do between messages: park sleeps in the kernel, spin uses a core.")
   var idle = IdleArgument.park
 
@@ -85,7 +112,9 @@ struct VenueCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "List 5 dated BTC futures, 9 rolls and about this many BTC options, calls and puts, 0 to 2000.", valueName: "n"))
+      "List 5 dated BTC futures, 9 rolls and about this many BTC options, calls and puts, 0 to 2000. Deribit: so many "
+        + "options that expire with the future.",
+      valueName: "n"))
   var chain: Int?
 
   @Option(
@@ -129,6 +158,26 @@ struct VenueCommand: AsyncParsableCommand {
           "--core \(core) is not a core that this process may use: \(allowed.map(String.init).joined(separator: ", "))")
       }
     }
+    switch language {
+    case .thalex:
+      if !client.isEmpty || orderRate != nil || takerDelayMs != nil {
+        throw ValidationError("--client, --order-rate and --taker-delay-ms are for --protocol deribit")
+      }
+    case .deribit:
+      if !key.isEmpty || massQuoteCost != .request {
+        throw ValidationError("--key and --mass-quote-cost are for --protocol thalex")
+      }
+      if let orderRate, !(1...100_000).contains(orderRate) {
+        throw ValidationError("--order-rate must be from 1 to 100000, not \(orderRate)")
+      }
+      if let takerDelayMs, !(0...10_000).contains(takerDelayMs) {
+        throw ValidationError("--taker-delay-ms must be from 0 to 10000, not \(takerDelayMs)")
+      }
+    }
+    var clientIDs: Set<String> = []
+    for argument in client where !clientIDs.insert(argument.id).inserted {
+      throw ValidationError("--client names \(argument.id) twice: a client has one secret")
+    }
     var ids: Set<String> = []
     for argument in key where !ids.insert(argument.id).inserted {
       throw ValidationError("--key names \(argument.id) twice: a key id has one public key")
@@ -154,7 +203,12 @@ struct VenueCommand: AsyncParsableCommand {
       try SignalWatcher.start { server.stop() }
       say("listening on \(server.url)")
       if let refusal = server.driverRefusal { say(refusal) }
-      if key.isEmpty { say("no key is registered: every key may log in (register one with --key ID=FILE)") }
+      if language == .deribit, client.isEmpty {
+        say("no client is registered: every client may log in (register one with --client ID=FILE)")
+      }
+      if language == .thalex, key.isEmpty {
+        say("no key is registered: every key may log in (register one with --key ID=FILE)")
+      }
       let report = try await serve(server)
       if let books { try Self.write(report.books, to: books) }
       say(Self.text(report))
@@ -182,6 +236,7 @@ struct VenueCommand: AsyncParsableCommand {
     var registry = KeyRegistry()
     for argument in key { try registry.register(file: argument.path, as: argument.id) }
     server.tls = try makeTLS()
+    if language == .deribit { return try makeDeribit(server) }
 
     var venue = VenueConfiguration()
     venue.seed = seed
@@ -205,6 +260,64 @@ struct VenueCommand: AsyncParsableCommand {
       venue.derivedTradesPerMark = 2 + chain / 40
     }
     return try VenueServer(server, venue: venue, flow: flow, verifier: registry.isEmpty ? nil : registry)
+  }
+
+  private func makeDeribit(_ server: VenueServerConfiguration) throws -> VenueServer {
+    var venue = DeribitConfiguration()
+    venue.seed = seed
+    let now = EngineClock.now() + EngineClock.wallOffset()
+    venue.instruments = [.btcPerpetual, .btcLinear, .ethLinear, .ethPerpetual]
+    var recorded: (any MarketFlow)?
+    if !feed.isEmpty {
+      var specs = venue.instruments.map(\.spec)
+      recorded = try VenueFeeds(
+        feed.map { VenueFeeds.Source(path: $0.path, instrument: $0.instrument) }, for: &specs,
+        speedThousandths: speed.thousandths
+      ).flow
+      for (one, other) in [(0, 1), (1, 0), (2, 3), (3, 2)]
+      where specs[one].initialIndexE8 == venue.instruments[one].spec.initialIndexE8 {
+        // Without a recording of its own it begins where the other contract on the coin does.
+        specs[one].initialIndexE8 = specs[other].initialIndexE8
+      }
+      for index in specs.indices { venue.instruments[index].spec = specs[index] }
+    }
+    let future = DeribitInstrument.btcFuture(
+      day: now / 86_400_000_000_000 + 28, indexE8: venue.instruments[0].spec.initialIndexE8)
+    venue.instruments.append(future)
+    if let chain {
+      venue.instruments += DeribitInstrument.btcOptions(chain, expiryOf: future)
+      venue.derivedTradesPerMark = 2 + chain / 40
+    }
+    venue.markInterval = max(10_000_000, min(1_000_000_000, 1_000_000_000_000 / Nanoseconds(speed.thousandths)))
+    for argument in client {
+      venue.clients.append(
+        DeribitClient(id: argument.id, secret: try Self.secret(in: argument.path), account: argument.id))
+    }
+    if let orderRate {
+      venue.matchingRate = orderRate
+      venue.matchingBurst = 4 * orderRate
+      venue.cancelAllRate = orderRate
+      venue.cancelAllBurst = 4 * orderRate
+    }
+    if let takerDelayMs {
+      for index in venue.instruments.indices where index != 0 && index != 3 {
+        venue.instruments[index].takerDelay = Nanoseconds(takerDelayMs) * 1_000_000
+      }
+    }
+    if let recorded { return try VenueServer(server, deribit: venue, flow: recorded) }
+    return try VenueServer(
+      server, deribit: venue, flow: venue.syntheticFlow(seed: seed, speedThousandths: speed.thousandths))
+  }
+
+  /// What a file of at most 4 KiB says, its last line end left out.
+  private static func secret(in path: String) throws -> String {
+    guard access(path, R_OK) == 0, let data = FileManager.default.contents(atPath: path) else {
+      throw FileFailure.unreadable(path: path, code: errno == 0 ? EIO : errno)
+    }
+    var text = String(decoding: data.prefix(4096), as: UTF8.self)
+    while text.last?.isNewline == true { text.removeLast() }
+    guard !text.isEmpty else { throw KeyError.malformed(path: path) }
+    return text
   }
 
   private func makeTLS() throws -> TLSContext? {
@@ -352,6 +465,8 @@ struct KeyArgument: ExpressibleByArgument {
     if id.isEmpty || path.isEmpty { return nil }
   }
 }
+
+enum VenueProtocolArgument: String, ExpressibleByArgument, CaseIterable { case thalex, deribit }
 
 enum MassQuoteCostArgument: String, ExpressibleByArgument, CaseIterable {
   case request, instrument, side

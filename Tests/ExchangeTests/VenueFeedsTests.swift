@@ -55,6 +55,20 @@ import Testing
     #expect(times(feeds.flow) == [0, 0])
   }
 
+  @Test func `what feeds an inverse contract counts in its own currency`() throws {
+    let path = try record("a", second: 1_700_000_000, bid: "60000", ask: "60001")
+    defer { unlink(path) }
+    var specs = [DeribitInstrument.btcPerpetual.spec, DeribitInstrument.btcLinear.spec]
+    let feeds = try VenueFeeds(
+      [.init(path: path, instrument: "BTC-PERPETUAL"), .init(path: path, instrument: "BTC_USDC-PERPETUAL")], for: &specs
+    )
+    var events: [FlowEvent] = []
+    while feeds.flow.nextTime != nil { feeds.flow.next(into: &events) }
+    // 5 BTC: 300,000 USD in contracts of 10, or 50,000 of 0.0001 BTC.
+    #expect(events.contains(.level(0, .buy, 120_000, 30_000)) && events.contains(.level(0, .sell, 120_002, 30_000)))
+    #expect(events.contains(.level(1, .buy, 600_000, 50_000)) && events.contains(.level(1, .sell, 600_010, 50_000)))
+  }
+
   @Test func `an instrument fed twice or not listed is refused`() throws {
     let path = try record("a", second: 1_700_000_000, bid: "99000", ask: "99002")
     defer { unlink(path) }

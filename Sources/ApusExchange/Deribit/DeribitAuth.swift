@@ -23,7 +23,7 @@ extension DeribitVenue {
     guard session.account !== account else { return }
     session.account?.connections.removeAll { $0 === session }
     session.account = account
-    account.messages += session.received
+    account.messages += session.isHTTP ? 1 : session.received
     if !session.isHTTP {
       account.connections.append(session)
       // The oldest goes.

@@ -33,8 +33,8 @@ final class DeribitChannel {
   var changeID: Int64 = 0
   /// So many changes get lost on their way (fault injection).
   var changesToLose = 0
-  /// Windows, quotes and tickers: the last content.
-  var sent: [UInt8] = []
+  /// Windows, quotes and tickers: what the last message showed.
+  var shown: [Int64] = []
   /// Trades: number of the first not yet published, by market.
   var nextTrade: [Int: Int] = [:]
 
@@ -192,7 +192,9 @@ extension DeribitVenue {
 
   private func scope(kind: Substring, currency: Substring) -> DeribitScope? {
     guard ["any", "future", "option", "spot", "future_combo", "option_combo"].contains(kind) else { return nil }
-    let known = ["BTC", "ETH", "USDC", "USDT", "EURR", "SOL", "any"].contains { $0.lowercased() == currency.lowercased() }
+    let known = ["BTC", "ETH", "USDC", "USDT", "EURR", "SOL", "any"].contains {
+      $0.lowercased() == currency.lowercased()
+    }
     guard known else { return nil }
     return .family(
       kind: kind == "any" ? nil : String(kind), currency: currency.lowercased() == "any" ? nil : currency.uppercased())

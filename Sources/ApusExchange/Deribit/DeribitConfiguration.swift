@@ -89,6 +89,45 @@ public struct DeribitInstrument: Sendable, Equatable {
   }
 }
 
+extension DeribitInstrument {
+  /// An option on BTC for a future's expiry, priced in BTC: tick 0.0001, 0.0005 above 0.005; amounts are multiples of 0.1.
+  public static func btcOption(
+    _ type: InstrumentSpec.OptionType, strike: Int64, expiryOf future: DeribitInstrument
+  ) -> Self {
+    var spec = future.spec
+    spec.name = "\(future.spec.name)-\(strike)-\(type == .call ? "C" : "P")"
+    spec.kind = .option
+    spec.isInverse = false
+    spec.isPricedInCoin = true
+    spec.optionType = type
+    spec.strikeE8 = strike * 100_000_000
+    spec.grid = InstrumentGrid(tickE8: 10_000, lotE8: 10_000_000, minimumLots: QtyLots(rawValue: 1))
+    spec.premiumLots = QtyLots(rawValue: 10)
+    var option = Self(
+      spec: spec, base: "BTC", quote: "BTC", counter: "USD", settlement: "BTC", contractSizeE8: 100_000_000)
+    option.settlementPeriod = future.settlementPeriod
+    option.tickSteps = [DeribitTickStep(aboveE8: 500_000, tickE8: 50_000)]
+    option.makerFeeE6 = 300
+    option.takerFeeE6 = 300
+    option.maximumLeverage = 10
+    return option
+  }
+
+  /// Calls and puts around the money, about as many as asked for, strikes 1,000 USD apart.
+  public static func btcOptions(_ count: Int, expiryOf future: DeribitInstrument) -> [Self] {
+    let strikes = Int64((max(0, min(2000, count)) + 1) / 2)
+    let money = future.spec.initialIndexE8 / 100_000_000_000 * 1000
+    var options: [Self] = []
+    for place in 0..<strikes {
+      let strike = money + (place - strikes / 2) * 1000
+      guard strike > 0 else { continue }
+      options.append(btcOption(.call, strike: strike, expiryOf: future))
+      options.append(btcOption(.put, strike: strike, expiryOf: future))
+    }
+    return options
+  }
+}
+
 /// A key that may log in.
 public struct DeribitClient: Sendable, Equatable {
   public var id: String
@@ -162,10 +201,12 @@ public struct DeribitConfiguration: Sendable {
   public var allowsMassQuotes = true
   /// `reject_taker`: an order that meets its owner's is cancelled with `order_overlap` instead of being refused.
   public var cancelsOverlap = false
-  /// A connection without a message in or a subscription is closed with 1006's reason after this; 0 never.
+  /// A connection from which nothing has come for so long is closed, with a subscription after ten times as long; 0 never.
   public var idleTimeout: Nanoseconds = 60_000_000_000
   /// Error 10041 for this long at the daily settlement, 08:00 UTC.
   public var settlementPause: Nanoseconds = 3_000_000_000
+  /// Trades a mark interval that others do in the instruments which the venue itself quotes.
+  public var derivedTradesPerMark = 2
   /// What `agg2` means.
   public var slowInterval: Nanoseconds = 1_000_000_000
 
@@ -176,6 +217,17 @@ public struct DeribitConfiguration: Sendable {
   public var maximumLevels: UInt32 = 16_384
 
   public init() {}
+
+  /// A made-up market for the instruments that the venue does not quote itself.
+  public func syntheticFlow(seed: UInt64, speedThousandths: Int64 = 1000) -> SyntheticFlow {
+    SyntheticFlow(
+      seed: seed,
+      streams: instruments.enumerated().filter { !$0.element.spec.isQuotedByVenue }.map { index, instrument in
+        SyntheticFlow.Stream(
+          instrument: FlowInstrument(index: index, grid: instrument.spec.grid),
+          startE8: instrument.spec.initialIndexE8, levelLots: max(1, instrument.spec.premiumLots.rawValue / 2))
+      }, speedThousandths: speedThousandths)
+  }
 
   /// What the matching goes by.
   var core: VenueConfiguration {
@@ -188,6 +240,7 @@ public struct DeribitConfiguration: Sendable {
     core.optionCollarBasisPoints = optionBandBasisPoints
     core.maximumOpenOrders = maximumOpenOrders
     core.fillModel = fillModel
+    core.derivedTradesPerMark = derivedTradesPerMark
     core.maximumRestingOrders = maximumRestingOrders
     core.maximumLevels = maximumLevels
     return core

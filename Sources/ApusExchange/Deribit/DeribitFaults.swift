@@ -74,6 +74,83 @@ extension DeribitVenue {
     own.other.empty(now: self.now)
   }
 
+  /// The venue goes down and comes back: every connection is closed with 1012, and with it go the orders that have asked
+  /// for it.
+  ///
+  /// - Parameter keepingBook: The other orders survive. Else they are gone without a word. Positions and trades survive in
+  ///   any case.
+  public func restart(keepingBook: Bool, now: Nanoseconds) {
+    disconnectAll(code: 1012, now: now)
+    if !keepingBook {
+      cancelAll(accountList.flatMap(\.orders), deletion: .failover)
+      settle()
+    }
+  }
+
+  /// Gives an instrument another tick size. All orders in it die; `instrument.state` tells of it. Flow prices between the
+  /// new ticks are rounded away from the middle.
+  ///
+  /// - Parameter tickE8: > 0; the price of the smallest amount at one tick must be whole in 10⁻⁸.
+  public func setTick(_ name: String, tickE8: Int64, now: Nanoseconds) throws(VenueError) {
+    advance(to: now)
+    guard let market = marketsByName[name] else { throw .configuration("\(name) is not listed") }
+    var grid = market.spec.grid
+    grid.tickE8 = tickE8
+    guard tickE8 > 0, let unit = grid.tickLotE8, unit > 0 else {
+      throw .configuration("\(name): a tick of \(tickE8) · 1e-8 does not fit its lot")
+    }
+    cancelAll(accountList.flatMap(\.orders).filter { $0.market === market }, deletion: .adminCancel)
+    let levels = backgroundLevels(market)
+    clearBackground(market)
+    settle()
+    // Levels of the old grid are no levels of the new one.
+    for channel in channelList where channel.isBook && channel.scope == .market(market.index) {
+      channel.bids = [:]
+      channel.asks = [:]
+    }
+    market.setTick(tickE8, tickLotE8: unit)
+    market.background = BackgroundBook(span: market.background.span, allowsNegative: false)
+    applyLevels(market, levels, 0..<levels.count)
+    if market.spec.isQuotedByVenue { quoteDerived() }
+    announce(market, "open")
+    settle()
+  }
+
+  /// Lets an instrument expire now. False if it is not listed.
+  @discardableResult
+  public func expire(_ name: String, now: Nanoseconds) -> Bool {
+    advance(to: now)
+    guard let market = marketsByName[name] else { return false }
+    expire([market])
+    return true
+  }
+
+  /// Lets go of what holds each other in circles, so that thousands of venues fit one process. The venue's last call.
+  public func letGo() {
+    for underlying in underlyings { underlying.markets.removeAll() }
+    for session in sessions.values {
+      session.account = nil
+      session.orders.removeAll()
+      session.channels.removeAll()
+      session.held.removeAll()
+    }
+    for account in accountList {
+      let account = unsafeDowncast(account, to: DeribitAccount.self)
+      account.orders.removeAll()
+      account.closed.removeAll()
+      account.trades.removeAll()
+      account.quotes.removeAll()
+      account.connections.removeAll()
+    }
+    for channel in channelList { channel.subscribers.removeAll() }
+    tokens.removeAll()
+    closedByNumber.removeAll()
+    timers = TimerQueue()
+    accountEvents.removeAll()
+    newSubscriptions.removeAll()
+    tradedAccounts.removeAll()
+  }
+
   /// Refuses orders for an instrument with 10012 until `resume`; its market stands still. False if it is not listed.
   @discardableResult
   public func halt(_ name: String, now: Nanoseconds) -> Bool {
@@ -131,9 +208,11 @@ extension DeribitVenue {
   /// What is due by the venue's wall clock: orders die, positions are settled.
   func expireDue() {
     let wall = wallClock
-    let dying = markets.filter {
-      $0.isListed && $0.spec.kind != .perpetual && $0.spec.expirySeconds * 1_000_000_000 <= wall
-    }
+    expire(
+      markets.filter { $0.isListed && $0.spec.kind != .perpetual && $0.spec.expirySeconds * 1_000_000_000 <= wall })
+  }
+
+  private func expire(_ dying: [Market]) {
     for market in dying {
       cancelAll(accountList.flatMap(\.orders).filter { $0.market === market }, deletion: .instrumentDeactivated)
       market.isListed = false

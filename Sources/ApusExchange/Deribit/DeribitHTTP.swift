@@ -8,6 +8,8 @@ extension DeribitVenue {
   public func receive(_ id: ConnectionID, request: HTTPRequest, now: Nanoseconds) {
     advance(to: now)
     guard let session = sessions[id], session.isOpen, session.isHTTP else { return }
+    // Who it is belongs to this request alone.
+    session.account = nil
     note(session)
     requestTime = self.now
     requestID = nil
@@ -29,8 +31,6 @@ extension DeribitVenue {
     if path == "/api/v2" { path += "/" }
     guard path.hasPrefix(Self.httpPath) else { throw .methodNotFound }
     var method = String(path.dropFirst(Self.httpPath.count))
-    // Who it is belongs to this request alone.
-    session.account = nil
     if let header = request.headers["authorization"] {
       guard let account = account(session, header: header, request) else { throw .unauthorized }
       session.account = account
@@ -39,8 +39,8 @@ extension DeribitVenue {
     switch request.method {
     case "GET":
       let body = try Self.json(query: parts.count > 1 ? parts[1] : "")
-      guard body.withUnsafeBytes({ document.parse($0) }) else { throw .badRequest }
       body.withUnsafeBytes { bytes in
+        // It has been written just now, and is good JSON.
         _ = document.parse(bytes)
         perform(session, method, DeribitArguments(document: document, object: 0))
       }

@@ -75,7 +75,9 @@ extension DeribitVenue {
       for currency in event.account.changedCurrencies { sendPortfolio(event.account, currency) }
       event.account.changedCurrencies.removeAll()
       // Open orders have moved the margin: told with the next mark.
-      if case .order(let account, let market, _, _) = event { account.changedCurrencies = [listing(market).settlementCurrency] }
+      if case .order(let account, let market, _, _) = event {
+        account.changedCurrencies = [listing(market).settlementCurrency]
+      }
     }
     items.clear()
   }

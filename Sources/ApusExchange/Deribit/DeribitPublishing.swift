@@ -68,7 +68,12 @@ extension DeribitVenue {
   /// Writes the next notification into `message`; false if nothing has changed.
   private func writeNews(_ channel: DeribitChannel) -> Bool {
     begin(channel.name)
-    let mark = message.count
+    let shown = showing(channel)
+    if !shown.isEmpty {
+      // The same as before is not said again.
+      if shown == channel.shown { return false }
+      channel.shown = shown
+    }
     switch channel.kind {
     case .book: guard writeBookChange(channel, market(channel)) else { return false }
     case .window(let group, let depth):
@@ -94,22 +99,38 @@ extension DeribitVenue {
       message.raw("\"}")
     case .platform, .state: return false
     }
-    switch channel.kind {
-    case .window, .quote, .ticker:
-      // The same as before is not said again.
-      let content = Array(UnsafeRawBufferPointer(rebasing: message.bytes[mark...]))
-      if settings.numbers == .pointed, content == channel.sent { return false }
-      channel.sent = content
-    default: break
-    }
     message.raw("}}")
     return true
+  }
+
+  /// What a window, quote or ticker says at the moment; empty for other channels.
+  private func showing(_ channel: DeribitChannel) -> [Int64] {
+    switch channel.kind {
+    case .window(let group, let depth):
+      var levels: [Int64] = []
+      for side in [Side.buy, .sell] {
+        read(market(channel), side, depth: depth, group: group)
+        for level in view { levels += [level.price, level.lots] }
+        levels.append(0)
+      }
+      return levels
+    case .quote, .ticker:
+      let market = market(channel)
+      var state: [Int64] = []
+      for side in [Side.buy, .sell] {
+        let best = market.best(side)
+        state += [best?.price.rawValue ?? 0, best?.lots.rawValue ?? 0]
+      }
+      if case .ticker = channel.kind { state += [Int64(market.tradeCount), market.markTime] }
+      return state
+    default: return []
+    }
   }
 
   /// Makes the present state the one that news are told against: for a channel's first listener.
   func prime(_ channel: DeribitChannel) {
     channel.nextAllowed = now
-    channel.sent = []
+    channel.shown = showing(channel)
     switch channel.kind {
     case .book:
       let market = market(channel)
@@ -243,21 +264,26 @@ extension DeribitVenue {
     message.byte(UInt8(ascii: "}"))
   }
 
+  /// Puts a side's best levels into `view`: bids grouped down, asks up.
+  private func read(_ market: Market, _ side: Side, depth: Int, group: Int64) {
+    view.removeAll(keepingCapacity: true)
+    market.levels(side, limit: group == 1 ? depth : .max) { price, lots in
+      var shown = price.rawValue
+      if group > 1 { shown = side == .buy ? shown / group * group : (shown + group - 1) / group * group }
+      if let last = view.indices.last, view[last].price == shown {
+        view[last].lots += lots.rawValue
+        return true
+      }
+      if view.count == depth { return false }
+      view.append((shown, lots.rawValue))
+      return true
+    }
+  }
+
   /// `,"bids":[[price,amount],…],"asks":[…]`.
   func writeLevels(_ out: TextBuffer, _ market: Market, depth: Int, group: Int64 = 1) {
     for side in [Side.buy, .sell] {
-      view.removeAll(keepingCapacity: true)
-      market.levels(side, limit: group == 1 ? depth : .max) { price, lots in
-        var shown = price.rawValue
-        if group > 1 { shown = side == .buy ? shown / group * group : (shown + group - 1) / group * group }
-        if let last = view.indices.last, view[last].price == shown {
-          view[last].lots += lots.rawValue
-          return true
-        }
-        if view.count == depth { return false }
-        view.append((shown, lots.rawValue))
-        return true
-      }
+      read(market, side, depth: depth, group: group)
       out.raw(side == .buy ? ",\"bids\":[" : ",\"asks\":[")
       for (place, level) in view.enumerated() {
         out.raw(place == 0 ? "[" : ",[")

@@ -121,7 +121,9 @@ extension DeribitVenue {
         }
       }
     }
-    if list.count > 1 { found.sort { ($0.trade.time, $0.market.index, $0.sequence) < ($1.trade.time, $1.market.index, $1.sequence) } }
+    if list.count > 1 {
+      found.sort { ($0.trade.time, $0.market.index, $0.sequence) < ($1.trade.time, $1.market.index, $1.sequence) }
+    }
     if !page.isAscending { found.reverse() }
     reply.raw("{\"trades\":[")
     for (place, item) in found.prefix(page.count).enumerated() {

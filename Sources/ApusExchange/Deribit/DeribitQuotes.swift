@@ -28,7 +28,8 @@ struct DeribitProtection {
 
   /// A trade of that much base currency, negative for a sale.
   mutating func trade(_ signedE8: Int64, now: Nanoseconds) {
-    if let start = windowStart, now - start < interval {} else {
+    if let start = windowStart, now - start < interval {
+    } else {
       windowStart = now
       tradedE8 = 0
       deltaE8 = 0
@@ -81,7 +82,8 @@ extension DeribitVenue {
         account.protection[key]?.freeze(now: now)
         statistics.protectionHits += 1
         cancelAll(
-          account.orders.filter { unsafeDowncast($0, to: DeribitOrder.self).protectionKey == key }, deletion: .protection)
+          account.orders.filter { unsafeDowncast($0, to: DeribitOrder.self).protectionKey == key },
+          deletion: .protection)
         accountEvents.append(.protection(account, key, until: account.protection[key]?.frozenUntil ?? .max))
       }
     }
@@ -268,13 +270,15 @@ extension DeribitVenue {
     if settings.enforcesLimits, !account.quoteCredits.take(sides.count, now: now) { throw .tooManyQuotes }
 
     statistics.massQuotes += 1
+    let tooLarge = Set(
+      sides.filter { exceeds($0, account, group, protection.maximumQuoteE8) }.map(\.market.index))
     let list = TextBuffer(capacity: 1024)
     let trades = TextBuffer(capacity: 256)
     let errors = TextBuffer(capacity: 256)
     var failed: Int64 = 0
     for side in ordered(sides, account, group) {
       do throws(DeribitFault) {
-        guard let (order, first) = try quote(side, account, session, key, quoteID) else { continue }
+        guard let (order, first) = try quote(side, account, session, key, quoteID, tooLarge: tooLarge) else { continue }
         statistics.quotesDone += 1
         if !list.isEmpty { list.byte(UInt8(ascii: ",")) }
         writeOrder(list, order)
@@ -316,6 +320,17 @@ extension DeribitVenue {
     } else {
       reply.raw(isDetailed ? "],\"pending_requests\":[]}" : "],\"pending_requests_count\":0}")
     }
+  }
+
+  /// Whether a side shows more than its group allows: its instrument is refused on both sides then.
+  private func exceeds(_ side: QuoteSide, _ account: DeribitAccount, _ group: String, _ maximumE8: Int64?) -> Bool {
+    let resting = account.quotes[QuoteKey(group: group, market: side.market.index, side: side.side)]
+    let grid = side.market.spec.grid
+    guard let maximumE8, let priceE8 = side.priceE8 ?? resting.map({ $0.price.rawValue * grid.tickE8 }),
+      let amountE8 = side.amountE8 ?? resting.map({ $0.remaining.rawValue * grid.lotE8 }),
+      priceE8 >= grid.tickE8, amountE8 > 0, amountE8 / grid.lotE8 <= Self.mostLots
+    else { return false }
+    return baseE8(side.market, lots: amountE8 / grid.lotE8, priceE8: priceE8) > maximumE8
   }
 
   private func quoteSides(_ arguments: DeribitArguments) throws(DeribitFault) -> [QuoteSide] {
@@ -373,7 +388,8 @@ extension DeribitVenue {
   ///
   /// - Returns: The order and how many fills it had before; `nil` if there was nothing to do.
   private func quote(
-    _ side: QuoteSide, _ account: DeribitAccount, _ session: DeribitSession, _ key: ProtectionKey, _ quoteID: String
+    _ side: QuoteSide, _ account: DeribitAccount, _ session: DeribitSession, _ key: ProtectionKey, _ quoteID: String,
+    tooLarge: Set<Int>
   ) throws(DeribitFault) -> (DeribitOrder, Int)? {
     let market = side.market
     let place = QuoteKey(group: key.group ?? "", market: market.index, side: side.side)
@@ -397,11 +413,8 @@ extension DeribitVenue {
     }
     let amount = QtyLots(rawValue: amountE8 / grid.lotE8)
     guard amount >= grid.minimumLots else { throw .invalid("amount", "must be at least the minimum trade amount") }
-    if let maximum = account.protection[key]?.maximumQuoteE8,
-      baseE8(market, lots: amount.rawValue, priceE8: priceE8) > maximum
-    {
-      throw .invalid("amount", "exceeds max_quote_quantity")
-    }
+    guard amount.rawValue <= Self.mostLots else { throw .invalidAmount }
+    if tooLarge.contains(market.index) { throw .invalid("amount", "exceeds max_quote_quantity") }
     try checkBand(market, side.side, price)
     // The amount is what shall rest, beside what has traded already.
     if let resting, resting.price == price, amount <= resting.remaining,
@@ -434,6 +447,7 @@ extension DeribitVenue {
         moved = try behindBest(market, side.side)
       }
       try checkFunds(account, market, side.side, more: amount.rawValue - resting.remaining.rawValue)
+      if !terms.postOnly { try keepApart(resting, moved, amount) }
       let total = amount + resting.filled
       resting.quoteID = quoteID
       resting.quoteSetID = side.setID

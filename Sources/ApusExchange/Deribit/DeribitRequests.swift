@@ -3,7 +3,6 @@ import CSupport
 
 /// Requests in, replies out (reference 2).
 extension DeribitVenue {
-  static let version = "1.2.26"
   /// Bytes of a message.
   static let messageLimit = 32_768
 
@@ -228,8 +227,7 @@ extension DeribitVenue {
 
   private func testOrHello(_ session: DeribitSession, _ arguments: DeribitArguments) {
     session.awaitsTest = false
-    reply.raw("{\"version\":\"")
-    reply.raw("1.2.26\"}")
+    reply.raw("{\"version\":\"1.2.26\"}")
   }
 
   private func setHeartbeat(_ session: DeribitSession, _ arguments: DeribitArguments) throws(DeribitFault) {

@@ -49,7 +49,7 @@ final class DeribitSession {
   var held: [HeldRequest] = []
   /// Bucket of a connection without a login.
   var anonymous = CreditBucket(rate: 20, burst: 100)
-  /// What its HTTP requests wait for.
+  /// HTTP: it stays open after the response under way.
   var keepsAlive = true
 
   init(id: ConnectionID, isHTTP: Bool, now: Nanoseconds) {

@@ -40,6 +40,9 @@ extension DeribitVenue {
     return market
   }
 
+  /// No order is larger.
+  static let mostLots: Int64 = 1_000_000_000
+
   /// `amount`, or `contracts` times the contract size, in lots; `nil` without either.
   func lots(_ market: Market, _ arguments: DeribitArguments) throws(DeribitFault) -> QtyLots? {
     var amountE8 = try arguments.decimal("amount")
@@ -58,15 +61,8 @@ extension DeribitVenue {
     guard amountE8 % grid.lotE8 == 0 else { throw .invalid("amount", "must be a multiple of contract size") }
     let lots = QtyLots(rawValue: amountE8 / grid.lotE8)
     guard lots >= grid.minimumLots else { throw .invalid("amount", "must be at least the minimum trade amount") }
-    guard lots.rawValue <= 1_000_000_000 else { throw .invalidAmount }
+    guard lots.rawValue <= Self.mostLots else { throw .invalidAmount }
     return lots
-  }
-
-  /// The tick at a price, in ticks of the grid.
-  func step(_ market: Market, at price: Int64) -> Int64 {
-    let tickE8 = market.spec.grid.tickE8
-    let priceE8 = price * tickE8
-    return (listing(market).tickSteps.last { priceE8 > $0.aboveE8 }?.tickE8 ?? tickE8) / tickE8
   }
 
   func ticks(_ market: Market, _ priceE8: Int64) throws(DeribitFault) -> PriceTicks {
@@ -140,7 +136,8 @@ extension DeribitVenue {
     if !terms.postOnly { terms.rejectPostOnly = false }
     terms.reduceOnly = try arguments.flag("reduce_only") ?? false
     terms.validUntil = try arguments.integer("valid_until")
-    for name in ["trigger_price", "trigger", "trigger_offset", "linked_order_type", "otoco_config", "advanced"] as [StaticString]
+    for name in ["trigger_price", "trigger", "trigger_offset", "linked_order_type", "otoco_config", "advanced"]
+      as [StaticString]
     where arguments.has(name) { throw .invalid("\(name)", "not supported here") }
     let isRestless = terms.lifetime == .immediateOrCancel || terms.lifetime == .fillOrKill
     if terms.postOnly, isRestless { throw DeribitFault(11055, "post_only_not_allowed") }
@@ -174,8 +171,11 @@ extension DeribitVenue {
     try checkOpen(terms.market)
     try checkTime(terms.validUntil)
     try checkBand(terms.market, side, terms.price)
-    if hold(session, account, .place(terms), takes: !terms.postOnly && crosses(terms.market, side, terms.price), terms.market)
-    { return }
+    if hold(
+      session, account, .place(terms), takes: !terms.postOnly && crosses(terms.market, side, terms.price), terms.market)
+    {
+      return
+    }
     let order = try enter(terms, account, session)
     writeOutcome(order, from: 0)
   }
@@ -254,7 +254,7 @@ extension DeribitVenue {
     if order.isImmediate { flags.insert(.immediateOrCancel) }
     if !terms.postOnly {
       if account.selfTradeMode == .cancelMaker {
-        cancelOwn(account, market, terms.side, terms.price, terms.amount)
+        cancelAll(met(account, market, terms.side, terms.price, terms.amount), deletion: .selfTradePrevention)
       } else {
         flags.insert(.selfTradeNoFill)
       }
@@ -301,13 +301,24 @@ extension DeribitVenue {
     return min(found, amount.rawValue)
   }
 
-  /// Cancels the account's own orders that an order would meet.
-  private func cancelOwn(
+  /// Sees to it that a changed order meets none of its owner's: they are cancelled, or it is refused.
+  func keepApart(_ order: DeribitOrder, _ price: PriceTicks, _ amount: QtyLots) throws(DeribitFault) {
+    let own = met(order.owner, order.market, order.side, price, amount)
+    guard !own.isEmpty else { return }
+    if order.owner.selfTradeMode == .cancelMaker {
+      cancelAll(own, deletion: .selfTradePrevention)
+    } else if !settings.cancelsOverlap {
+      throw .overlap
+    }
+  }
+
+  /// The account's own orders that an order would meet.
+  private func met(
     _ account: DeribitAccount, _ market: Market, _ side: Side, _ price: PriceTicks, _ amount: QtyLots
-  ) {
+  ) -> [VenueOrder] {
     var own: [VenueOrder] = []
     var prices: [PriceTicks] = []
-    guard account.orders.contains(where: { $0.market === market && $0.side != side }) else { return }
+    guard account.orders.contains(where: { $0.market === market && $0.side != side }) else { return [] }
     market.levels(side.opposite, limit: .max) { level, _ in
       guard side == .buy ? level <= price : level >= price else { return false }
       prices.append(level)
@@ -327,14 +338,19 @@ extension DeribitVenue {
         }
       }
     }
-    handles.removeAll()
-    cancelAll(own, deletion: .selfTradePrevention)
+    return own
   }
 
   /// Whether the worst case of an account with `more` lots on a side is covered by its equity.
   func checkFunds(_ account: DeribitAccount, _ market: Market, _ side: Side, more: Int64) throws(DeribitFault) {
-    guard settings.checksMargin, more > 0 else { return }
+    guard more > 0 else { return }
     let position = account.positions[market.index]
+    // What can be counted, whatever margin there is.
+    let most = Int64.max / 64 / max(market.spec.grid.lotE8, 100_000_000)
+    guard abs(position.lots) + position.openBuys + position.openSells + more <= most else {
+      throw DeribitFault(10018, "non_pme_max_future_position_size \(most)")
+    }
+    guard settings.checksMargin else { return }
     // What makes the worst case no worse is always allowed.
     let before = max(abs(position.lots + position.openBuys), abs(position.lots - position.openSells))
     let after =
@@ -504,9 +520,7 @@ extension DeribitVenue {
       let reducible = max(0, -order.side.sign * account.positions[market.index].lots)
       amount = min(amount, order.filled + QtyLots(rawValue: reducible))
     }
-    if !edit.postOnly, account.selfTradeMode == .cancelMaker {
-      cancelOwn(account, market, order.side, price, amount - order.filled)
-    }
+    if !edit.postOnly { try keepApart(order, price, amount - order.filled) }
     order.postOnly = edit.postOnly
     order.rejectPostOnly = edit.postOnly && edit.rejectPostOnly
     order.isReplaced = true

@@ -23,7 +23,8 @@ enum DeribitTimer {
 /// positions, summaries, heartbeats, cancel on disconnect, credits. Methods that it does not know get −32601, channels that
 /// it does not know are left out of the answer. What is simplified: margin is the worst case over the largest leverage;
 /// funding of inverse contracts is converted at the index of the moment; the fills of a transaction are told at its end.
-/// Trigger orders, linked orders, icebergs and combos are refused.
+/// Trigger orders, linked orders, icebergs and combos are refused. Numbers in comments are sections of the Deribit protocol
+/// reference.
 public final class DeribitVenue: ExchangeCore, VenueSimulation {
   let settings: DeribitConfiguration
   /// By market.
@@ -315,6 +316,12 @@ public final class DeribitVenue: ExchangeCore, VenueSimulation {
     return (Decimal.scaled(value, rate, over: 1_000_000), rate)
   }
 
+  override func step(_ market: Market, at price: Int64) -> Int64 {
+    let tickE8 = market.spec.grid.tickE8
+    let priceE8 = price * tickE8
+    return (listing(market).tickSteps.last { priceE8 > $0.aboveE8 }?.tickE8 ?? tickE8) / tickE8
+  }
+
   override func noteFill(_ order: VenueOrder, _ market: Market) {
     let order = unsafeDowncast(order, to: DeribitOrder.self)
     let account = order.owner
@@ -333,6 +340,13 @@ public final class DeribitVenue: ExchangeCore, VenueSimulation {
     let currency = listing(market).settlementCurrency
     if !account.changedCurrencies.contains(currency) { account.changedCurrencies.append(currency) }
     charge(order, fill)
+  }
+
+  override func firstPrice(_ market: Market, _ prices: some Sequence<Int64>) -> Int64? {
+    // Ticks are fine here: a window around the deepest level of a recording would miss the market.
+    guard market.spec.kind != .option else { return nil }
+    let index = market.indexE8 / market.spec.grid.tickE8
+    return prices.filter { $0 > 0 }.min { abs($0 - index) < abs($1 - index) }
   }
 
   override func noteChange(_ order: VenueOrder, _ change: OrderChange, newFills: ArraySlice<Int>) {

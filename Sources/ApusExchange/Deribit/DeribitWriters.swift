@@ -232,7 +232,8 @@ extension DeribitVenue {
     out.integer(wall(fill.time))
     out.raw(",\"fee\":")
     number(out, fill.feeE8)
-    out.raw(order.originalType == "market" && !fill.isMaker ? ",\"order_type\":\"market\"" : ",\"order_type\":\"limit\"")
+    out.raw(
+      order.originalType == "market" && !fill.isMaker ? ",\"order_type\":\"market\"" : ",\"order_type\":\"limit\"")
     out.raw(",\"risk_reducing\":false,\"liquidity\":")
     out.raw(fill.isMaker ? "\"M\"" : "\"T\"")
     if order.isQuote {
@@ -497,18 +498,20 @@ extension DeribitVenue {
     out.raw(",\"price_change\":")
     if let last = market.lastPrice, market.firstPrice.rawValue > 0 {
       number(
-        out, Decimal.scaled((last - market.firstPrice).rawValue, 1_000_000, over: market.firstPrice.rawValue), places: 4)
+        out, Decimal.scaled((last - market.firstPrice).rawValue, 1_000_000, over: market.firstPrice.rawValue), places: 4
+      )
     } else {
       out.raw("null")
     }
     let amountE8 = market.volumeLots * grid.lotE8
-    let worthE8 = market.spec.isInverse ? 0 : Decimal.scaled(amountE8, market.indexE8, over: 100_000_000)
+    // Amounts of inverse contracts are what they are worth.
+    let worthE8 = market.spec.isInverse ? amountE8 : Decimal.scaled(amountE8, market.indexE8, over: 100_000_000)
     out.raw(",\"volume\":")
     number(out, market.spec.isInverse ? Decimal.scaled(amountE8, 100_000_000, over: market.indexE8) : amountE8)
     out.raw(",\"volume_usd\":")
-    number(out, market.spec.isInverse ? amountE8 : worthE8)
+    number(out, worthE8)
     out.raw(",\"volume_notional\":")
-    number(out, market.spec.isInverse ? amountE8 : worthE8)
+    number(out, worthE8)
     out.byte(UInt8(ascii: "}"))
     if isTimed {
       out.raw(",\"change_id\":")

@@ -58,7 +58,9 @@ struct HTTPReader {
     var lines = text.split(separator: "\r\n", omittingEmptySubsequences: true)[...]
     guard let first = lines.popFirst() else { return nil }
     let words = first.split(separator: " ", omittingEmptySubsequences: false)
-    guard words.count == 3, words[2] == "HTTP/1.1" || words[2] == "HTTP/1.0", words[1].hasPrefix("/") else { return nil }
+    guard words.count == 3, words[2] == "HTTP/1.1" || words[2] == "HTTP/1.0", words[1].hasPrefix("/") else {
+      return nil
+    }
     var headers: [String: String] = [:]
     for line in lines {
       guard let colon = line.firstIndex(of: ":"), colon > line.startIndex else { return nil }
@@ -75,8 +77,10 @@ struct HTTPReader {
 
   /// A response without a body of interest.
   static func refusal(status: Int) -> [UInt8] {
-    let reason = [400: "Bad Request", 411: "Length Required", 413: "Content Too Large", 429: "Too Many Requests"][status]
+    let reason = [400: "Bad Request", 411: "Length Required", 413: "Content Too Large", 429: "Too Many Requests"][
+      status]
     return Array(
-      "HTTP/1.1 \(status) \(reason ?? "Request Header Fields Too Large")\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".utf8)
+      "HTTP/1.1 \(status) \(reason ?? "Request Header Fields Too Large")\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        .utf8)
   }
 }

@@ -17,7 +17,8 @@ final class ServerConnection {
     case left
   }
 
-  let id: ConnectionID
+  /// Another one after an upgrade of a connection that has spoken HTTP.
+  var id: ConnectionID
   let handle: ConnectionHandle
   var endpoint: WebSocketEndpoint
   var tls: TLSSession?

@@ -28,6 +28,33 @@ final class GatedFlow: MarketFlow {
   func next(into events: inout [FlowEvent]) { flow.next(into: &events) }
 }
 
+/// A flow whose sizes are in coins, as a venue of contracts in quote currency takes it: a size becomes what it is worth at its
+/// price, at least one lot.
+final class InverseFlow: MarketFlow {
+  /// What one lot of the flow is for inverse instruments, 10⁻⁸ coins.
+  static let coinE8: Int64 = 1000
+
+  private let flow: any MarketFlow
+  private let grids: [InstrumentGrid?]
+
+  init(_ flow: any MarketFlow, for instruments: [InstrumentSpec]) {
+    self.flow = flow
+    grids = instruments.map { $0.isInverse ? $0.grid : nil }
+  }
+
+  var nextTime: Nanoseconds? { flow.nextTime }
+
+  func next(into events: inout [FlowEvent]) {
+    let first = events.count
+    flow.next(into: &events)
+    for place in first..<events.count where events[place].kind != .index && events[place].lots > 0 {
+      guard let grid = grids[Int(events[place].instrument)] else { continue }
+      let worthE8 = Int128(events[place].lots * Self.coinE8) * Int128(events[place].value * grid.tickE8) / 100_000_000
+      events[place].lots = max(1, Int64(worthE8 / Int128(grid.lotE8)))
+    }
+  }
+}
+
 /// Recordings that feed a venue: files of one instrument each, and directories that `apus record` has made.
 public struct VenueFeeds {
   /// A recording and what it feeds.
@@ -96,7 +123,12 @@ public struct VenueFeeds {
     var flows: [any MarketFlow] = []
     for (path, indexes, start) in found {
       let origin = start - earliest < 3_600_000_000_000 ? earliest : start
-      let places = indexes.map { FlowInstrument(index: $0, grid: instruments[$0].grid) }
+      let places = indexes.map { index in
+        var grid = instruments[index].grid
+        // Recordings count in coins; see `InverseFlow`.
+        if instruments[index].isInverse { grid.lotE8 = InverseFlow.coinE8 }
+        return FlowInstrument(index: index, grid: grid)
+      }
       do {
         guard isDirectory(path) else {
           flows.append(
@@ -117,7 +149,8 @@ public struct VenueFeeds {
         throw .notARecording(path: path)
       }
     }
-    flow = MergedFlow(flows)
+    let merged = MergedFlow(flows)
+    flow = instruments.contains(where: \.isInverse) ? InverseFlow(merged, for: instruments) : merged
   }
 
   /// The first time of a recording, and the first price of each instrument that it feeds.

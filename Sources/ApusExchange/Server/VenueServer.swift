@@ -349,12 +349,7 @@ public final class VenueServer: @unchecked Sendable {
     connection.requests?.append(bytes)
     if connection.phase == .handshake {
       guard let isUpgrade = connection.requests?.isUpgrade else { return }
-      if isUpgrade {
-        let head = connection.requests?.buffer ?? []
-        connection.requests = nil
-        head.withUnsafeBytes { take($0, connection, now) }
-        return
-      }
+      if isUpgrade { return upgrade(connection, now) }
       connection.phase = .http
       connection.isKnown = true
       venue.connectHTTP(connection.id, now: now)
@@ -362,9 +357,28 @@ public final class VenueServer: @unchecked Sendable {
     if connection.phase == .http { serveHTTP(connection, now) }
   }
 
+  /// What has come, and all that follows, belongs to a WebSocket.
+  private func upgrade(_ connection: ServerConnection, _ now: Nanoseconds) {
+    let bytes = connection.requests?.buffer ?? []
+    connection.requests = nil
+    bytes.withUnsafeBytes { take($0, connection, now) }
+  }
+
   /// Hands the next request to the venue, unless the one before it is still unanswered.
   private func serveHTTP(_ connection: ServerConnection, _ now: Nanoseconds) {
-    guard connection.phase == .http, !connection.isAnswering, let result = connection.requests?.next() else { return }
+    guard connection.phase == .http, !connection.isAnswering else { return }
+    if connection.requests?.isUpgrade == true {
+      // Clients that keep connections for later use one of them.
+      forget(connection, now)
+      byID[connection.id] = nil
+      nextID += 1
+      connection.id = ConnectionID(nextID)
+      byID[connection.id] = connection
+      connection.phase = .handshake
+      connection.deadline = now + configuration.handshakeTimeout
+      return upgrade(connection, now)
+    }
+    guard let result = connection.requests?.next() else { return }
     switch result {
     case .none: connection.deadline = now + configuration.httpTimeout
     case .failed(let status):

@@ -104,7 +104,9 @@ extension ExchangeCore {
     let left = spec.expirySeconds * 1_000_000_000 - wall
     let value = OptionModel.value(
       spec.optionType ?? .call, forwardE8: forward.priceE8, strikeE8: spec.strikeE8, seconds: Double(left) / 1e9)
-    market.markE8 = value.priceE8
+    market.markE8 =
+      spec.isPricedInCoin
+      ? max(1, Decimal.scaled(value.priceE8, 100_000_000, over: max(1, market.indexE8))) : value.priceE8
     market.forwardE8 = forward.priceE8
     market.volatilityE12 = value.volatilityE12
     market.deltaE12 = value.deltaE12
@@ -145,40 +147,48 @@ extension ExchangeCore {
       case .combination: tick * 2
       case .perpetual, .future: max(tick / 2, market.markE8 / 5000)
       }
-    let bid = floorDivision(market.markE8 - half, tick)
-    let ask = max(bid + 1, -floorDivision(-(market.markE8 + half), tick))
-    let lowest = bid - Self.ownLevels
+    var bid = floorDivision(market.markE8 - half, tick)
+    var ask = max(bid + 1, -floorDivision(-(market.markE8 + half), tick))
+    // Prices lie further apart where the instrument says so.
+    let step = step(market, at: ask + Self.ownLevels)
+    if step > 1 {
+      bid = floorDivision(bid, step) * step
+      ask = max(bid + step, -floorDivision(-ask, step) * step)
+    }
+    let lowest = bid - Self.ownLevels * step
     if !market.background.contains(market.spec.kind == .combination ? lowest : max(1, lowest))
-      || !market.background.contains(ask + Self.ownLevels)
+      || !market.background.contains(ask + Self.ownLevels * step)
     {
       // The market has run away from the prices of its beginning.
       clearBackground(market)
       market.background.displace()
     }
     let old = market.ownQuotes
-    if let old, old.bid == bid, old.ask == ask, derivedRandom.below(8) != 0 { return }
-    market.ownQuotes = (bid, ask)
+    if let old, old.bid == bid, old.ask == ask, old.step == step, derivedRandom.below(8) != 0 { return }
+    market.ownQuotes = (bid, ask, step)
     // Outrights have no bids at 0 and below.
     func isShown(_ bid: Int64) -> Bool { bid > 0 || market.spec.kind == .combination }
     var events: [FlowEvent] = []
     if let old {
       for level in 0..<Self.ownLevels {
-        let below = old.bid - level
-        let above = old.ask + level
-        if below > bid || below <= bid - Self.ownLevels, isShown(below) {
+        let below = old.bid - level * old.step
+        let above = old.ask + level * old.step
+        if below > bid || below <= bid - Self.ownLevels * step || (bid - below) % step != 0, isShown(below) {
           events.append(.level(market.index, .buy, below, 0))
         }
-        if above < ask || above >= ask + Self.ownLevels { events.append(.level(market.index, .sell, above, 0)) }
+        if above < ask || above >= ask + Self.ownLevels * step || (above - ask) % step != 0 {
+          events.append(.level(market.index, .sell, above, 0))
+        }
       }
     }
     let unit = market.spec.grid.minimumLots.rawValue
     for level in 0..<Self.ownLevels {
       let size = unit * derivedRandom.within(10...100)
       let otherSize = unit * derivedRandom.within(10...100)
-      if isShown(bid - level) {
-        events.append(.level(market.index, .buy, bid - level, size))
+      if isShown(bid - level * step) {
+        events.append(.level(market.index, .buy, bid - level * step, size))
       }
-      events.append(.level(market.index, .sell, ask + level, otherSize))
+      events.append(.level(market.index, .sell, ask + level * step, otherSize))
     }
     applyLevels(market, events, 0..<events.count, isFlow: false)
   }

@@ -77,6 +77,12 @@ public class ExchangeCore {
     return (Decimal.scaled(notional, rate, over: 1_000_000_000_000) * 1_000_000, rate)
   }
 
+  /// Where the window of a market's background is to begin, given the first prices, in ticks; `nil` for the first of them.
+  func firstPrice(_ market: Market, _ prices: some Sequence<Int64>) -> Int64? { nil }
+
+  /// How many ticks apart the prices that are allowed at a price lie.
+  func step(_ market: Market, at price: Int64) -> Int64 { 1 }
+
   /// An order's id as the protocol shows it.
   func orderID(_ number: UInt64, _ market: Market) -> String {
     let text = TextBuffer(capacity: 64)

@@ -66,21 +66,6 @@ extension SimulatedVenue {
     settle(requester: nil)
   }
 
-  /// What the flow has resting, in its own ticks.
-  private func backgroundLevels(_ market: Market) -> [FlowEvent] {
-    guard !market.spec.isQuotedByVenue else { return [] }
-    var events: [FlowEvent] = []
-    for slot in 0..<market.background.span {
-      for side in [Side.buy, .sell] {
-        let lots = market.background.lots(side, slot)
-        guard lots > 0 else { continue }
-        let price = market.background.price(slot).rawValue * market.spec.grid.tickE8 / market.flowTickE8
-        events.append(.level(market.index, side, price, lots))
-      }
-    }
-    return events
-  }
-
   /// Error 4 for all order messages of all connections for a while, and for cancels too if asked.
   public func throttle(for duration: Nanoseconds, cancels: Bool = false, now: Nanoseconds) {
     advance(to: now)

@@ -36,6 +36,8 @@ public struct InstrumentSpec: Sendable, Equatable {
   public var isQuotedByVenue = false
   /// Its amounts are in the quote currency and it settles in the base currency.
   public var isInverse = false
+  /// An option whose price is in coins of its underlying.
+  public var isPricedInCoin = false
   /// The index until the market flow brings one, 10⁻⁸ USD, > 0.
   public var initialIndexE8: Int64
   /// Size whose average price makes the fair-depth premium (reference 4.3: 1 BTC or 20 ETH).

@@ -105,8 +105,8 @@ final class Market {
   let legs: [Market]
   /// Expired instruments: the final price of the instrument and of the index.
   var settlement: (priceE8: Int64, indexE8: Int64)?
-  /// Where the venue's own quotes stand, ticks.
-  var ownQuotes: (bid: Int64, ask: Int64)?
+  /// Where the venue's own quotes stand, and how far apart; ticks.
+  var ownQuotes: (bid: Int64, ask: Int64, step: Int64)?
   private(set) var fundingRateE12: Int64 = 0
   /// Of one long contract, since the last daily settlement and before it.
   private(set) var fundingMarkE8: Int64 = 0

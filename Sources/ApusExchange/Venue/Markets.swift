@@ -71,6 +71,7 @@ extension ExchangeCore {
     case .put: priceE8 = max(0, market.spec.strikeE8 - indexE8)
     case nil: break
     }
+    if market.spec.isPricedInCoin { priceE8 = Decimal.scaled(priceE8, 100_000_000, over: indexE8) }
     market.settlement = (priceE8, indexE8)
     market.markE8 = priceE8
     for account in accountList {
@@ -102,6 +103,21 @@ extension ExchangeCore {
       }
     }
     market.ownQuotes = nil
+  }
+
+  /// What the flow has resting, in its own ticks.
+  func backgroundLevels(_ market: Market) -> [FlowEvent] {
+    guard !market.spec.isQuotedByVenue else { return [] }
+    var events: [FlowEvent] = []
+    for slot in 0..<market.background.span {
+      for side in [Side.buy, .sell] {
+        let lots = market.background.lots(side, slot)
+        guard lots > 0 else { continue }
+        let price = market.background.price(slot).rawValue * market.spec.grid.tickE8 / market.flowTickE8
+        events.append(.level(market.index, side, price, lots))
+      }
+    }
+    return events
   }
 
   /// Ends a halt: what the flow said meanwhile counts.

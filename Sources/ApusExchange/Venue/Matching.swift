@@ -392,6 +392,9 @@ extension ExchangeCore {
   func applyLevels(_ market: Market, _ events: [FlowEvent], _ range: Range<Int>, isFlow: Bool = true) {
     func ticks(_ event: FlowEvent) -> Int64 { isFlow ? market.ticks(ofFlow: event.value, event.side) : event.value }
     let allowsNegative = market.spec.kind == .combination
+    if !market.background.isPlaced, let first = firstPrice(market, range.lazy.map { ticks(events[$0]) }) {
+      _ = market.background.slot(PriceTicks(rawValue: first))
+    }
     for position in range {
       let event = events[position]
       let price = PriceTicks(rawValue: ticks(event))

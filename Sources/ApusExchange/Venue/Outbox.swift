@@ -7,7 +7,7 @@ public struct ConnectionID: Hashable, Sendable, Comparable, Codable {
 
 /// What the venue wants done on a connection.
 public enum Outgoing {
-  /// One message for one text frame. The bytes are valid only during the call that hands them out.
+  /// One message for one text frame; on an HTTP connection, one whole response. The bytes are valid only during the call that hands them out.
   case text(UnsafeRawBufferPointer)
   /// Send a close frame with this code, then close. Nothing follows for the connection.
   case close(UInt16)
