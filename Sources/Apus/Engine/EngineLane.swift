@@ -101,10 +101,14 @@ class EngineLane {
   ) throws {
     if let watchdog { watchdogThread = try EngineThread(name: "apus-watchdog-\(index)") { watchdog.run() } }
     let settings = settings
+    let names = names
     let box = UncheckedBox(self)
     thread = try EngineThread(name: "apus-lane-\(index)", core: core) {
       // A rehearsal that cannot be held, for lack of memory, is no reason not to trade.
-      if rehearses { _ = try? LaneRehearsal.run(settings: settings, makeStrategy: makeStrategy) }
+      if rehearses {
+        _ = try? LaneRehearsal.run(
+          settings: settings, makeStrategy: { index, _, info in makeStrategy(index, names[Int(index)], info) })
+      }
       box.lane.run()
     }
   }
