@@ -349,6 +349,29 @@ import Testing
     check(client.state == .closed)
   }
 
+  @Test func `a close may say why, in so many bytes as a control frame holds`() throws {
+    for (reason, shown) in [
+      ("heartbeat close", "heartbeat close"), (String(repeating: "x", count: 123), String(repeating: "x", count: 123)),
+      (String(repeating: "x", count: 124), ""), ("", ""),
+    ] {
+      for role in [WebSocketRole.client, .server] {
+        var endpoint = try WebSocketEndpoint.opened(role)
+        check(endpoint.close(code: 4000, reason: reason) && endpoint.state == .closing)
+        check(!endpoint.send("x") && endpoint.close(code: 4000, reason: reason))
+        let sent = replies(&endpoint, role: role)
+        #expect(sent == [ModelFrame(opcode: 8, payload: [0x0F, 0xA0] + Array(shown.utf8))])
+      }
+    }
+    var endpoint = try WebSocketEndpoint.opened(.client)
+    check(!endpoint.close(code: 1005, reason: "x") && endpoint.state == .open)
+    // Without room it is a bare close.
+    var full = try WebSocketEndpoint.opened(.server, limits: .init(messageBytes: 125, outputBytes: 1024))
+    check(full.send(String(repeating: "s", count: 1020)))
+    check(full.close(code: 4000, reason: "heartbeat close"))
+    let frames = replies(&full, role: .server)
+    #expect(frames?.last == ModelFrame(opcode: 8, payload: [0x0F, 0xA0]))
+  }
+
   @Test func `a close before the handshake is done just ends it`() throws {
     var client = try WebSocketEndpoint(client: .init())
     try client.start(host: "h", path: "/", key: sampleKey, maskSeed: 1)
