@@ -84,6 +84,7 @@ let package = Package(
     .testTarget(name: "CoreTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "WireTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "ThalexTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
+    .testTarget(name: "BybitTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "StateTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "QuotingTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "FilesTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),

@@ -107,6 +107,24 @@ struct OrderFrame {
     at += digits.count
   }
 
+  /// A venue's id as it is.
+  @inline(__always)
+  mutating func put(_ id: VenueID) {
+    var bytes = id
+    let count = Int(id.count)
+    withUnsafeBytes(of: &bytes) { bytes in
+      if let start = bytes.baseAddress { at.copyMemory(from: start, byteCount: count) }
+    }
+    at += count
+  }
+
+  /// The client id's part of an `OrderTag`.
+  @inline(__always)
+  mutating func tag(_ clientID: UInt64) {
+    OrderTag.write(clientID, to: at)
+    at += OrderTag.digits
+  }
+
   /// So many steps of `unit` as the shortest decimal.
   @inline(__always)
   mutating func decimal(_ steps: Int64, _ unit: DecimalUnit) {

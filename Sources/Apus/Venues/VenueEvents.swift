@@ -323,6 +323,19 @@ public enum DecodeProblem: UInt8, Sendable, CaseIterable {
   case unknownWord
 }
 
+/// What a venue grants of one kind of request, as it stands in an answer.
+public struct RateLimitReport: Equatable, Sendable {
+  /// The request that was answered; what is granted counts for all of its kind.
+  public var request: RequestKind = .unknown
+  /// Requests in the venue's window, and how many of them are left.
+  public var limit: Int64 = 0
+  public var remaining: Int64 = 0
+  /// When more are granted, by the venue's clock, nanoseconds since the Unix epoch.
+  public var resetTime: Nanoseconds = 0
+
+  public init() {}
+}
+
 /// Where an adapter's decoder delivers what it reads, in the order of the wire.
 ///
 /// The lane implements this. Called on the lane's thread only; implementations neither block nor
@@ -374,6 +387,15 @@ public protocol VenueEventSink: ~Copyable {
   mutating func massQuoted(_ serial: UInt64, succeeded: Int64, failed: Int64)
   /// What a protection group may still trade, in lots of the group, rounded down. 0 or less: it is exhausted, or gone.
   mutating func protection(_ product: ProductIndex, remaining: QtyLots, reason: ProtectionReason)
+
+  /// A book that was delivered holds no longer: a message of it is missing, or was refused. Nothing more is delivered of it
+  /// before its next snapshot, which has to be asked for.
+  mutating func bookLost(_ instrument: InstrumentIndex)
+  /// The venue's id of an order of ours, told by an acknowledgement: it says nothing about the order's state.
+  mutating func orderNamed(_ clientID: UInt64, _ venueID: VenueID)
+  mutating func rateLimit(_ report: RateLimitReport)
+  /// What the account pays, as a fraction of a trade's value × 10¹²; below 0 it is paid.
+  mutating func feeRate(_ instrument: InstrumentIndex, makerE12: Int64, takerE12: Int64)
 }
 
 /// What not every venue says, and not every receiver needs.
@@ -386,4 +408,8 @@ extension VenueEventSink where Self: ~Copyable {
   public mutating func massQuoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?) {}
   public mutating func massQuoted(_ serial: UInt64, succeeded: Int64, failed: Int64) {}
   public mutating func protection(_ product: ProductIndex, remaining: QtyLots, reason: ProtectionReason) {}
+  public mutating func bookLost(_ instrument: InstrumentIndex) {}
+  public mutating func orderNamed(_ clientID: UInt64, _ venueID: VenueID) {}
+  public mutating func rateLimit(_ report: RateLimitReport) {}
+  public mutating func feeRate(_ instrument: InstrumentIndex, makerE12: Int64, takerE12: Int64) {}
 }
