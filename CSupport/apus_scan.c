@@ -127,6 +127,8 @@ void apus_level_grid_set(apus_level_grid *grid, const apus_step *price, const ap
     memset(grid, 0, sizeof *grid);
     grid->price = *price;
     grid->size = *size;
+    grid->price_most = price->step_e8 > 0 ? INT64_MAX / price->step_e8 : 0;
+    grid->size_most = size->step_e8 > 0 ? INT64_MAX / size->step_e8 : 0;
     for (int decimals = 0; decimals <= 8; decimals++) {
         const int64_t unit_e8 = (int64_t)apus_pow10[8 - decimals];
         if (price->step_e8 > 0 && unit_e8 % price->step_e8 == 0) {

@@ -329,7 +329,7 @@ APUS_TARGET int32_t apus_quoted_avx512(apus_json *json, apus_index *index, const
         const uint64_t size = (uint64_t)_mm_cvtsi128_si64(_mm256_extracti128_si256(mantissas, 1));
         if (APUS_UNLIKELY(!apus_level_count(price, p_decimals, grid->price_factor, &grid->price, &out[count].ticks) ||
                           !apus_level_count(size, r_decimals, grid->size_factor, &grid->size, &out[count].lots) ||
-                          price == 0)) {
+                          price == 0 || out[count].ticks > grid->price_most || out[count].lots > grid->size_most)) {
             return -1;
         }
         count++;

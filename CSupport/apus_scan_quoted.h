@@ -42,7 +42,8 @@ APUS_TARGET int32_t APUS_QUOTED(apus_json *APUS_NONNULL json, apus_index *APUS_N
                               !level_number(p + 2, r - 1, true, &size, &size_decimals) ||
                               !apus_level_count(price, price_decimals, grid->price_factor, &grid->price, &out[count].ticks) ||
                               !apus_level_count(size, size_decimals, grid->size_factor, &grid->size, &out[count].lots) ||
-                              out[count].ticks == 0)) {
+                              out[count].ticks == 0 || out[count].ticks > grid->price_most ||
+                              out[count].lots > grid->size_most)) {
                 return -1;
             }
             count++;

@@ -38,6 +38,9 @@ typedef struct APUS_NAME(LevelGrid) apus_level_grid {
     apus_step size;
     int64_t price_factor[16];
     int64_t size_factor[16];
+    /* The most steps whose value in 10^-8 has 63 bits: what is more is no price or size for the general reader. */
+    int64_t price_most;
+    int64_t size_most;
 } apus_level_grid;
 
 /* Cold. */

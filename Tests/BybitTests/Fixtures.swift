@@ -164,7 +164,8 @@ struct Bench: ~Copyable {
   static let btc: InstrumentIndex = 0, eth: InstrumentIndex = 1, xrp: InstrumentIndex = 2
   static let topics = [
     "orderbook.50.BTCUSDT", "publicTrade.BTCUSDT", "tickers.BTCUSDT", "priceLimit.BTCUSDT", "orderbook.1.ETHUSDT",
-    "orderbook.500.XRPUSDT", "tickers.ETHUSDT", "order.linear", "execution.linear", "execution.fast.linear",
+    "orderbook.1.BTCUSDT", "orderbook.500.XRPUSDT", "tickers.ETHUSDT", "order.linear", "execution.linear",
+    "execution.fast.linear",
     "position.linear", "wallet", "order", "execution", "position", "dcp.future", "kline.1.BTCUSDT",
     "allLiquidation.BTCUSDT",
   ]

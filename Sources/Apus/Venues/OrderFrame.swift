@@ -107,6 +107,20 @@ struct OrderFrame {
     at += digits.count
   }
 
+  /// The first `count` bytes of a vector.
+  @inline(__always)
+  mutating func put(_ bytes: SIMD16<UInt8>, upTo count: Int) {
+    at.storeBytes(of: bytes, as: SIMD16<UInt8>.self)
+    at += count
+  }
+
+  /// All four digits of a number below 10,000.
+  @inline(__always)
+  mutating func put(four value: UInt32) {
+    at.storeBytes(of: apus_digits_four(value), as: UInt32.self)
+    at += 4
+  }
+
   /// A venue's id as it is.
   @inline(__always)
   mutating func put(_ id: VenueID) {

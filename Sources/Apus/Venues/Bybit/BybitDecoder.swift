@@ -402,7 +402,9 @@ public struct BybitDecoder: ~Copyable, @unchecked Sendable {
     var name = JSONText()
     // The id of the message stands first, or the topic does.
     var isTopic = json.accept("{\"topic\":\"")
-    if !isTopic, json.accept("{\"id\":\""), apus_json_string_rest(&json, &name) { isTopic = json.accept(",\"topic\":\"") }
+    if !isTopic, json.accept("{\"id\":\""), apus_json_string_rest(&json, &name) {
+      isTopic = json.accept(",\"topic\":\"")
+    }
     if isTopic, apus_json_string_rest(&json, &name), !name.has_escapes, let bytes = name.bytes,
       let found = topicNames.find(bytes, name.count)
     {

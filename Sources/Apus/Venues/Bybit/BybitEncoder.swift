@@ -84,6 +84,9 @@ public struct BybitEncoder: ~Copyable, @unchecked Sendable {
   private let batchAmend: FramePiece
   private let batchCancel: FramePiece
   private var serial: UInt32 = 0
+  /// The last time, to 10 s, and its text: of the next one only four digits have to be made.
+  private var timeBase: Int64 = -1
+  private var timeText = SIMD16<UInt8>(repeating: 0x30)
 
   /// - Parameters:
   ///   - instrumentCapacity: Indexes 0 ..< instrumentCapacity can be set.
@@ -162,7 +165,28 @@ public struct BybitEncoder: ~Copyable, @unchecked Sendable {
     text.put("-")
     text.number(UInt64(serial))
     text.put("\",\"header\":{\"X-BAPI-TIMESTAMP\":\"")
-    text.number(UInt64(bitPattern: milliseconds))
+    let rest = UInt64(bitPattern: milliseconds &- timeBase)
+    if rest < 10_000, timeBase > 0 {
+      text.time(timeText, UInt32(truncatingIfNeeded: rest))
+    } else {
+      newTime(&text, milliseconds)
+    }
+  }
+
+  @inline(never)
+  private mutating func newTime(_ text: inout OrderFrame, _ milliseconds: Int64) {
+    text.number(UInt64(bitPattern: max(0, milliseconds)))
+    // 13 digits: from 2001 to 2286.
+    guard (1_000_000_000_000..<10_000_000_000_000).contains(milliseconds) else {
+      timeBase = -1
+      return
+    }
+    timeBase = milliseconds - milliseconds % 10_000
+    var rest = timeBase
+    for place in (0..<13).reversed() {
+      timeText[place] = 0x30 + UInt8(rest % 10)
+      rest /= 10
+    }
   }
 
   @inline(__always)
@@ -402,6 +426,13 @@ public struct BybitEncoder: ~Copyable, @unchecked Sendable {
 
 /// What only Bybit's order frames have.
 extension OrderFrame {
+  /// A time of 13 digits, of which `digits` has the first nine and `rest` < 10,000 is the last four.
+  @inline(__always)
+  mutating func time(_ digits: SIMD16<UInt8>, _ rest: UInt32) {
+    put(digits, upTo: 9)
+    put(four: rest)
+  }
+
   /// The id is one that can stand in JSON as it is.
   func canHold(_ id: VenueID) -> Bool {
     var bytes = id

@@ -107,7 +107,8 @@ extension BybitDecoder {
       if report.filled > report.qty || report.status == .filled && report.filled < report.qty { return .impossible }
       return nil
     }
-    guard texts & BybitOrderField.leavesQty.bit != 0, number(members, BybitOrderField.leavesQty, &value) == .number else {
+    guard texts & BybitOrderField.leavesQty.bit != 0, number(members, BybitOrderField.leavesQty, &value) == .number
+    else {
       // Without a known status it may be dead or alive, and nothing is concluded from what it leaves.
       return report.status.isLive ? .missingMember : report.filled > report.qty ? .impossible : nil
     }

@@ -60,12 +60,14 @@ public enum BybitVenue {
     // Timeouts, restarts and requests in a state that only the venue knows: they may have had an effect.
     case 10_000, 10_014, 10_016, 10_019, 40_004, 110_079, 20_006: return .nothing
     // Parameters, keys, permissions, rate limits, the session.
-    case 10_001...10_007, 10_009, 10_010, 10_017, 10_024, 10_027...10_029, 10_403, 10_404, 10_429, 20_001, 20_003, 33_004, -2_015:
+    case 10_001...10_007, 10_009, 10_010, 10_017, 10_024, 10_027...10_029, 10_403, 10_404, 10_429, 20_001, 20_003,
+      33_004, -2_015:
       return .noEffect
     // Prices out of range, not modified.
     case 30_208, 30_209, 34_040: return .noEffect
     // Checks before the matching engine: margin, position, limits, the instrument's state.
-    case 110_003, 110_004, 110_006, 110_007, 110_009, 110_012, 110_017...110_023, 110_025, 110_026, 110_040, 110_042...110_045,
+    case 110_003, 110_004, 110_006, 110_007, 110_009, 110_012, 110_017...110_023, 110_025, 110_026, 110_040,
+      110_042...110_045,
       110_051...110_053, 110_063, 110_066, 110_074, 110_085, 110_086, 110_089, 110_090, 110_092...110_100, 110_103,
       110_108, 110_109, 110_118...110_121, 110_123...110_125, 110_132:
       return .noEffect

@@ -67,7 +67,8 @@ enum BybitCancelWord {
       self = .cause(.adminCancel)
     } else if word.equals("CancelBySettle") {
       self = .cause(.instrumentDeactivated)
-    } else if word.equals("CancelByReduceOnly") || word.equals("CancelByTpSlTsClear") || word.equals("CancelByRebalance")
+    } else if word.equals("CancelByReduceOnly") || word.equals("CancelByTpSlTsClear")
+      || word.equals("CancelByRebalance")
       || word.equals("CancelByOCOTpCanceledBySlTriggered") || word.equals("CancelByOCOSlCanceledByTpTriggered")
     {
       self = .cause(.other)
