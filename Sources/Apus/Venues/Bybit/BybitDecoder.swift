@@ -5,8 +5,8 @@ import Glibc
 public enum BybitTopic: UInt8, Sendable {
   case book, trades, ticker, priceLimit
   case order, execution, fastExecution, position, wallet
-  /// Known and subscribed, but not interpreted, such as `dcp.future`: its messages are checked to be JSON and counted in
-  /// `ignoredItems`.
+  /// Known and subscribed, but not interpreted, such as `dcp.future`: its messages are checked to be JSON and counted
+  /// in `ignoredItems`.
   case other
 }
 
@@ -20,7 +20,8 @@ public struct BybitLimits: Equatable, Sendable {
   public var fundingMinutes: Int64 = 0
 }
 
-/// Turns Bybit V5 frames and REST bodies into venue events. It knows names and grids, but nothing of sessions or of time.
+/// Turns Bybit V5 frames and REST bodies into venue events. It knows names and grids, but nothing of sessions or of
+/// time.
 ///
 /// Rules, beyond the shape of the messages:
 /// - A frame that is not JSON delivers nothing but `.malformed`.
@@ -34,12 +35,12 @@ public struct BybitLimits: Equatable, Sendable {
 /// - An acknowledgement is no state: it delivers `replied`, the venue's id of the order, and no order report.
 /// - A member that is given twice has one of its values, as a rule the later one, or the item is refused.
 /// - An unknown word is reported as `.unknownWord`. An order is still delivered if the word was its status (`.other`:
-///   neither live nor dead) or why it ended; without a known side it is refused. Records of the execution stream that are
-///   no executions, such as funding, are counted in `ignoredItems`; an unknown kind is refused.
-/// - Instruments must be declared with `want`, and topics with `register`. Until an instrument has been listed its grid is
-///   unknown, and what arrives about it is refused as `.unknownName`. Items about other instruments or other categories are
-///   stepped over and counted in `ignoredItems`, unless they are about orders of ours: then they are refused as
-///   `.unknownName`.
+///   neither live nor dead) or why it ended; without a known side it is refused. Records of the execution stream that
+///   are no executions, such as funding, are counted in `ignoredItems`; an unknown kind is refused.
+/// - Instruments must be declared with `want`, and topics with `register`. Until an instrument has been listed its grid
+///   is unknown, and what arrives about it is refused as `.unknownName`. Items about other instruments or other
+///   categories are stepped over and counted in `ignoredItems`, unless they are about orders of ours: then they are
+///   refused as `.unknownName`.
 ///
 /// Thread: one owner. Decoding allocates for cursors of REST pages, and for nothing else.
 // Sendable: every pointer in it is owned by it alone, and being noncopyable it has one owner.
@@ -186,8 +187,8 @@ public struct BybitDecoder: ~Copyable, @unchecked Sendable {
   /// Apart from the array: its count would be read through a reference for every frame.
   private(set) var topicCount = 0
 
-  /// Items about instruments that nobody asked for, records that are no executions, book messages behind a gap, messages
-  /// of topics that are not interpreted.
+  /// Items about instruments that nobody asked for, records that are no executions, book messages behind a gap,
+  /// messages of topics that are not interpreted.
   public internal(set) var ignoredItems: UInt64 = 0
   /// Answers to pings.
   public internal(set) var pongs: UInt64 = 0
@@ -258,7 +259,8 @@ public struct BybitDecoder: ~Copyable, @unchecked Sendable {
 
   // MARK: Set-up
 
-  /// Declares an instrument by its symbol; the same symbol gets the same index. Its grid comes from the venue's list (R64).
+  /// Declares an instrument by its symbol; the same symbol gets the same index. Its grid comes from the venue's list
+  /// (R64).
   public mutating func want(instrument name: String) throws(TableError) -> InstrumentIndex {
     if let known = instrumentNames.value(of: name) { return InstrumentIndex(known) }
     let index = InstrumentIndex(instruments.count)
@@ -286,8 +288,8 @@ public struct BybitDecoder: ~Copyable, @unchecked Sendable {
   }
 
   /// Declares a topic by its exact name, which says what it carries. The instrument of a public topic must be wanted.
-  /// Registering a name again forgets what its messages have said. One book topic an instrument: two would take turns in
-  /// one book.
+  /// Registering a name again forgets what its messages have said. One book topic an instrument: two would take turns
+  /// in one book.
   public mutating func register(topic name: String) throws(TableError) {
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)
     var kind = BybitTopic.other
@@ -507,8 +509,8 @@ public struct BybitDecoder: ~Copyable, @unchecked Sendable {
     var rest: JSONCursor?
   }
 
-  /// Reads an array of objects to its end, as many as fit into the tables; the others are only checked. The cursor fails if
-  /// it is no JSON.
+  /// Reads an array of objects to its end, as many as fit into the tables; the others are only checked. The cursor
+  /// fails if it is no JSON.
   mutating func readList(_ json: inout JSONCursor, _ shape: OpaquePointer) -> ItemList {
     var list = ItemList()
     guard json.isNext(.array) else {
@@ -699,8 +701,8 @@ public struct BybitDecoder: ~Copyable, @unchecked Sendable {
     return max(0, time)
   }
 
-  /// An id as our requests have it, `<RequestID>-<serial>`, as a string; a bare number is taken too. `nil` for any other
-  /// value, which is stepped over.
+  /// An id as our requests have it, `<RequestID>-<serial>`, as a string; a bare number is taken too. `nil` for any
+  /// other value, which is stepped over.
   @inline(always)
   static func id(_ json: inout JSONCursor) -> UInt64? {
     var wrong = false

@@ -79,7 +79,8 @@ public struct BybitEncoder: ~Copyable, @unchecked Sendable {
   private let ends: (FramePiece, FramePiece, FramePiece)
   private let label: String
   private let window: Int64
-  /// From behind the time on: `","X-BAPI-RECV-WINDOW":"…"},"op":"order.…-batch","args":[{"category":"linear","request":[`
+  /// From behind the time on:
+  /// `","X-BAPI-RECV-WINDOW":"…"},"op":"order.…-batch","args":[{"category":"linear","request":[`
   private let batchCreate: FramePiece
   private let batchAmend: FramePiece
   private let batchCancel: FramePiece
@@ -223,8 +224,8 @@ public struct BybitEncoder: ~Copyable, @unchecked Sendable {
     return text.count
   }
 
-  /// `order.amend` by client id; `qty` is the new total, executed part included. Id `RequestID.amend(clientID)`. The venue
-  /// refuses an amend that changes nothing.
+  /// `order.amend` by client id; `qty` is the new total, executed part included. Id `RequestID.amend(clientID)`. The
+  /// venue refuses an amend that changes nothing.
   public mutating func amend(
     into memory: UnsafeMutableRawBufferPointer, clientID: UInt64, instrument: InstrumentIndex, price: PriceTicks,
     qty: QtyLots, milliseconds: Int64
@@ -286,8 +287,8 @@ public struct BybitEncoder: ~Copyable, @unchecked Sendable {
 
   private enum Batch { case create, amend, cancel }
 
-  /// `order.create-batch`, each order as `create` writes it. Costs as many requests as it has orders, of a budget of its
-  /// own.
+  /// `order.create-batch`, each order as `create` writes it. Costs as many requests as it has orders, of a budget of
+  /// its own.
   ///
   /// - Parameters:
   ///   - memory: `batchCapacity` says how much is asked for.
@@ -386,8 +387,8 @@ public struct BybitEncoder: ~Copyable, @unchecked Sendable {
     return text.count
   }
 
-  /// `subscribe`. One unknown topic fails the whole request; topics of the two forms, `order` and `order.linear`, must not
-  /// stand in one.
+  /// `subscribe`. One unknown topic fails the whole request; topics of the two forms, `order` and `order.linear`, must
+  /// not stand in one.
   public mutating func subscribe(into memory: UnsafeMutableRawBufferPointer, id: UInt64, topics: [String]) -> Int {
     topicRequest(memory, "subscribe", id, topics)
   }

@@ -69,8 +69,8 @@ extension BybitDecoder {
 
   /// Price, sizes and status of an order, and whether they can be true together (R05).
   ///
-  /// What a dead order leaves is stated as 0 even if it was never executed, and an order that has been amended below what
-  /// was executed may be dead with that amount: its total is then what was executed. Its death must not be lost.
+  /// What a dead order leaves is stated as 0 even if it was never executed, and an order that has been amended below
+  /// what was executed may be dead with that amount: its total is then what was executed. Its death must not be lost.
   @inline(always)
   private mutating func quantities(
     _ members: OpaquePointer, _ texts: UInt32, _ listing: UnsafePointer<Listing>, _ word: BybitOrderWord?,
@@ -226,7 +226,8 @@ extension BybitDecoder {
     return .delivered
   }
 
-  /// The fee, above 0 if it was paid. In another coin than the settle coin it cannot be booked: the fill is then without.
+  /// The fee, above 0 if it was paid. In another coin than the settle coin it cannot be booked: the fill is then
+  /// without.
   @inline(always)
   private mutating func fee<Sink: VenueEventSink & ~Copyable>(
     _ members: OpaquePointer, _ texts: UInt32, _ fill: inout FillReport, into sink: inout Sink

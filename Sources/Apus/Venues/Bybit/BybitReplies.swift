@@ -11,8 +11,8 @@ extension BybitDecoder {
     var hasOperation = false, hasReason = false, hasSuccess = false, isSuccess = false, hasCode = false
   }
 
-  /// The answer to a login, a subscription or a ping on a stream. One answer covers all topics of a request, and does not
-  /// say how many they were.
+  /// The answer to a login, a subscription or a ping on a stream. One answer covers all topics of a request, and does
+  /// not say how many they were.
   mutating func answer<Sink: VenueEventSink & ~Copyable>(
     _ reply: inout StreamReply, isWrong: Bool, into sink: inout Sink
   ) {

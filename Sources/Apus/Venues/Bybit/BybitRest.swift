@@ -19,8 +19,8 @@ public enum BybitQuestion: UInt8, Sendable, CaseIterable {
     }
   }
 
-  /// What a list begins and ends as. Orders, positions and instruments are a snapshot over all pages, executions page by
-  /// page.
+  /// What a list begins and ends as. Orders, positions and instruments are a snapshot over all pages, executions page
+  /// by page.
   var snapshot: SnapshotKind? {
     switch self {
     case .instruments: .instruments
@@ -55,12 +55,12 @@ extension BybitDecoder {
     var rows = 0
   }
 
-  /// Reads the body of an answer and delivers what it says, and `replied` or `refused` for the request that the question
-  /// stands for.
+  /// Reads the body of an answer and delivers what it says, and `replied` or `refused` for the request that the
+  /// question stands for.
   ///
-  /// A list of orders, positions or instruments is one snapshot over all of its pages: it begins with the first, and ends,
-  /// with the reply, behind the last if no item of any page was refused. Each page of executions is a snapshot of its own,
-  /// and the value of its reply is 1 if another follows.
+  /// A list of orders, positions or instruments is one snapshot over all of its pages: it begins with the first, and
+  /// ends, with the reply, behind the last if no item of any page was refused. Each page of executions is a snapshot of
+  /// its own, and the value of its reply is 1 if another follows.
   ///
   /// - Parameter isContinued: The body is a further page.
   @discardableResult

@@ -2,16 +2,16 @@
 ///
 /// Source: protocol reference 9, 10, 13, 14. What is marked unknown there is assumed to be the worse.
 public enum BybitVenue {
-  /// An amend by less keeps the place in the queue by assumption (protocol reference 9.2); a repeated quote is no message
-  /// at all here.
+  /// An amend by less keeps the place in the queue by assumption (protocol reference 9.2); a repeated quote is no
+  /// message at all here.
   public static let queueRules = QueueRules(keepsReduced: true, keepsEnlarged: false, keepsRepeated: true)
 
   /// Sizes are amounts of the base coin, prices are in the settle coin, and so are fees.
   public static let contract = ContractKind.linear
   public static let settleCoin = "USDT"
 
-  /// What proves that an order is gone for good: a terminal record of the order stream or of a query. An acknowledgement
-  /// proves nothing about it, and neither does an execution that leaves nothing.
+  /// What proves that an order is gone for good: a terminal record of the order stream or of a query. An
+  /// acknowledgement proves nothing about it, and neither does an execution that leaves nothing.
   public static let provesEnd: Set<OrderStatus> = [.filled, .cancelled, .cancelledPartiallyFilled]
   public static let isAcknowledgementState = false
 
@@ -36,8 +36,8 @@ public enum BybitVenue {
   public static let instrumentPage = 1_000
   /// Orders that one cancel-all takes.
   public static let cancelAllLimit = 500
-  /// Seconds of protection on disconnect that the venue takes. It begins some 10 s after it is set, and watches the private
-  /// stream, not the connection that orders are sent on.
+  /// Seconds of protection on disconnect that the venue takes. It begins some 10 s after it is set, and watches the
+  /// private stream, not the connection that orders are sent on.
   public static let deadManSeconds: ClosedRange<Int> = 3...300
 
   /// What an error says about the order that the request was for (R04).

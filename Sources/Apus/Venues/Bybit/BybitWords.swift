@@ -195,8 +195,8 @@ enum BybitOperation {
   }
 }
 
-/// What the text of a refusal says where the venue sends no code: answers about subscriptions (protocol reference 5). The
-/// codes are this engine's own, below 0, where Bybit has none of them.
+/// What the text of a refusal says where the venue sends no code: answers about subscriptions (protocol reference 5).
+/// The codes are this engine's own, below 0, where Bybit has none of them.
 public enum BybitTextCode {
   /// A text that this version does not know.
   public static let other: Int64 = -1
