@@ -37,7 +37,7 @@ struct Oracle {
     return raw
   }
   private func text(_ value: SlowJSON?) -> String? {
-    raw(value).map { String(decoding: SlowJSON.meaning(of: $0), as: UTF8.self) }
+    raw(value).map { spelled(SlowJSON.meaning(of: $0)) }
   }
   private func number(_ raw: [UInt8]?) -> Number {
     guard let raw, !raw.isEmpty else { return .absent }
@@ -189,12 +189,12 @@ struct Oracle {
 
   private func owner(_ item: SlowJSON) -> Owner {
     guard let tag = text(member(item, "orderLinkId")), tag.hasPrefix(prefix) else { return .other }
-    guard tag.hasPrefix(label), tag.utf8.count == label.utf8.count + 10 else { return .ours }
+    guard tag.hasPrefix(label), tag.unicodeScalars.count == label.utf8.count + 10 else { return .ours }
     var id: UInt64 = 0
-    for byte in tag.utf8.dropFirst(label.utf8.count) {
-      guard let digit = "0123456789abcdefghijklmnopqrstuv".utf8.firstIndex(of: byte) else { return .ours }
-      let place = "0123456789abcdefghijklmnopqrstuv".utf8.distance(from: "".utf8.startIndex, to: digit)
-      id = id << 5 | UInt64(place)
+    let digits = Array("0123456789abcdefghijklmnopqrstuv".unicodeScalars)
+    for scalar in tag.unicodeScalars.dropFirst(label.utf8.count) {
+      guard let digit = digits.firstIndex(of: scalar) else { return .ours }
+      id = id << 5 | UInt64(digit)
     }
     return id == 0 || id > RequestID.operandLimit ? .ours : .order(id)
   }
@@ -217,7 +217,7 @@ struct Oracle {
     return index
   }
 
-  private func isID(_ text: String?) -> Bool { text.map { (1...39).contains($0.utf8.count) } ?? false }
+  private func isID(_ text: String?) -> Bool { text.map { (1...39).contains($0.unicodeScalars.count) } ?? false }
 
   private mutating func order(_ item: SlowJSON) {
     if let category = text(member(item, "category")), category != "linear" { return }

@@ -1,5 +1,12 @@
 import CSupport
 
+/// One character for each byte: text from a fuzzer is mostly not UTF-8.
+func spelled(_ bytes: some Sequence<UInt8>) -> String {
+  var text = String.UnicodeScalarView()
+  for byte in bytes { text.append(Unicode.Scalar(byte)) }
+  return String(text)
+}
+
 /// Writes down what it is told, one line for each event, and notes what can never be true.
 struct Recorder: VenueEventSink {
   var lines: [String] = []
@@ -9,7 +16,7 @@ struct Recorder: VenueEventSink {
   private func text(_ id: VenueID) -> String {
     var id = id
     let count = Int(id.count)
-    return withUnsafeBytes(of: &id) { String(decoding: $0.prefix(count), as: UTF8.self) }
+    return withUnsafeBytes(of: &id) { spelled($0.prefix(count)) }
   }
   private mutating func note(_ line: String, _ isPossible: Bool = true) {
     lines.append(line)
