@@ -41,7 +41,7 @@ private struct Decode: Operation, ~Copyable {
       try decoder.register(topic: topic)
     }
     var sink = FieldSink()
-    Array(BybitSamples.listing.utf8).withUnsafeBytes { decoder.decodeRest(.instruments, $0, into: &sink) }
+    _ = Array(BybitSamples.listing.utf8).withUnsafeBytes { decoder.decodeRest(.instruments, $0, into: &sink) }
     self.decoder = decoder
     begin(&sink)
   }

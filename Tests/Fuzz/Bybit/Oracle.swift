@@ -66,7 +66,7 @@ struct Oracle {
   }
 
   /// Whether the frame is of a kind that is judged here; then `lines` is what it has to deliver.
-  mutating func decode(_ tree: SlowJSON, isMarket: Bool) -> Bool {
+  mutating func decode(_ tree: SlowJSON) -> Bool {
     lines = []
     guard let topic = text(member(tree, "topic")), let data = member(tree, "data") else { return false }
     let parts = topic.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
