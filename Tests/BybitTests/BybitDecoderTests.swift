@@ -173,6 +173,29 @@ import Testing
     #expect(after == before + 3)
   }
 
+  private struct TimeSink: SelectiveEventSink {
+    var times: [Nanoseconds] = []
+    mutating func order(_ report: OrderReport) { times.append(report.updateTime) }
+    mutating func position(_ report: PositionReport) { times.append(report.updateTime) }
+  }
+
+  @Test func `R02 orders and positions say since when they are as they are`() throws {
+    var bench = try Bench()
+    var sink = TimeSink()
+    for name in ["ws-private-order-new", "ws-private-order-filled", "ws-private-position-long"] {
+      try Fixtures.bytes(name).withUnsafeBytes { bench.decoder.decodePrivate($0, into: &sink) }
+    }
+    for (name, question) in [
+      ("rest-order-realtime", BybitQuestion.openOrders), ("rest-position-list-flat", .positions),
+    ] {
+      _ = try Fixtures.bytes(name).withUnsafeBytes { bench.decoder.decodeRest(question, $0, into: &sink) }
+    }
+    #expect(
+      sink.times == [
+        1_791_270_738_615_000_000, 1_791_270_740_580_000_000, 1_791_270_740_580_000_000, 1_791_270_738_615_000_000, 0,
+      ])
+  }
+
   @Test func `R06 executions are fills, postings are not, and an unknown kind is refused`() throws {
     var bench = try Bench()
     let sample = try Fixtures.text("ws-private-execution-maker-partial")

@@ -239,6 +239,9 @@ public struct OrderReport: Sendable {
   public var remaining = QtyLots(rawValue: 0)
   /// When the order was made, by the venue's clock, nanoseconds since the Unix epoch.
   public var createTime: Nanoseconds = 0
+  /// When the order came to be as it is, by the same clock; 0 if the venue does not say. Of two reports with the same
+  /// executed size the later one is newer.
+  public var updateTime: Nanoseconds = 0
 
   public init() {}
 }
@@ -275,6 +278,9 @@ public struct PositionReport: Sendable {
   public var position = QtyLots(rawValue: 0)
   public var markE8: Int64 = 0
   public var averagePriceE8: Int64 = 0
+  /// When the position came to be so, by the venue's clock, nanoseconds since the Unix epoch; 0 if the venue does not
+  /// say.
+  public var updateTime: Nanoseconds = 0
 
   public init() {}
 }
@@ -388,8 +394,8 @@ public protocol VenueEventSink: ~Copyable {
   /// What a protection group may still trade, in lots of the group, rounded down. 0 or less: it is exhausted, or gone.
   mutating func protection(_ product: ProductIndex, remaining: QtyLots, reason: ProtectionReason)
 
-  /// A book that was delivered holds no longer: a message of it is missing, or was refused. Nothing more is delivered of it
-  /// before its next snapshot, which has to be asked for.
+  /// A book that was delivered holds no longer: a message of it is missing, or was refused. Nothing more is delivered of
+  /// it before its next snapshot, which has to be asked for.
   mutating func bookLost(_ instrument: InstrumentIndex)
   /// The venue's id of an order of ours, told by an acknowledgement: it says nothing about the order's state.
   mutating func orderNamed(_ clientID: UInt64, _ venueID: VenueID)

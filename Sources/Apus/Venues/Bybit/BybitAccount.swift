@@ -69,6 +69,9 @@ extension BybitDecoder {
       sink.refusedAtEdge(problem)
       return .refused
     }
+    if texts & BybitPositionField.updatedTime.bit != 0 {
+      report.updateTime = time(apus_members_value(members, BybitPositionField.updatedTime.rawValue))
+    }
     sink.position(report)
     return .delivered
   }

@@ -73,11 +73,11 @@ enum BybitPriceLimitField: Int32, FrameField {
 
 enum BybitOrderField: Int32, FrameField {
   case category, symbol, orderID, linkID, side, orderStatus, cancelType, rejectReason, price, qty, cumExecQty
-  case leavesQty, orderType, createdTime, blockTradeId, positionIdx, timeInForce, isLeverage, avgPrice
+  case leavesQty, orderType, createdTime, updatedTime, blockTradeId, positionIdx, timeInForce, isLeverage, avgPrice
   case leavesValue, cumExecValue, cumExecFee, stopOrderType, orderIv, triggerPrice, takeProfit, stopLoss
   case triggerBy, tpTriggerBy, slTriggerBy, triggerDirection, placeType, lastPriceOnCreated, closeOnTrigger
   case reduceOnly, smpGroup, smpType, smpOrderId, slLimitPrice, tpLimitPrice, tpslMode, createType, marketUnit
-  case updatedTime, feeCurrency, closedPnl, parentOrderLinkId, slippageTolerance, slippageToleranceType
+  case feeCurrency, closedPnl, parentOrderLinkId, slippageTolerance, slippageToleranceType
   case cumFeeDetail, rpiTakerAccess, rpiMatchedQty
   var key: String {
     switch self {

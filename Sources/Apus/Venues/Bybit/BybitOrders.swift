@@ -62,6 +62,9 @@ extension BybitDecoder {
     if texts & BybitOrderField.createdTime.bit != 0 {
       report.createTime = time(apus_members_value(members, BybitOrderField.createdTime.rawValue))
     }
+    if texts & BybitOrderField.updatedTime.bit != 0 {
+      report.updateTime = time(apus_members_value(members, BybitOrderField.updatedTime.rawValue))
+    }
     if hasUnknownWord { sink.refusedAtEdge(.unknownWord) }
     sink.order(report)
     return .delivered
