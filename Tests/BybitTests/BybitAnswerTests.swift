@@ -171,10 +171,18 @@ import Testing
     // What is missing in an incomplete list proves nothing.
     let broken = page(sample.replacing(#""qty":"0.01""#, with: #""qty":"0.0101""#), false)
     #expect(broken.0 == ["begin openOrders", "edge offGrid"] && broken.1 == .unreadable)
+    // Another list in between is another matter.
+    let between = page(try Fixtures.text("rest-position-list-flat"), false, .positions)
+    #expect(between.0.last == "replied portfolio 0")
     let after = page(last, true)
     #expect(after.0 == [] && after.1 == .unreadable)
     let anew = page(last, false)
     #expect(anew.0 == ["begin openOrders", "end openOrders", "replied openOrders 0"])
+    // What became of one order is no list of all of them.
+    let single = page(sample, false, .order)
+    #expect(single.0.count == 1 && single.0[0].hasPrefix("order 39bbc94a") && single.1 == .answered(hasMore: false))
+    let unknown = page(last, false, .order)
+    #expect(unknown.0 == [] && unknown.1 == .answered(hasMore: false))
     // Executions come page by page.
     let executions = try Fixtures.text("rest-execution-list")
     let one = page(executions, false, .executions)

@@ -200,8 +200,8 @@ public struct BybitDecoder: ~Copyable, @unchecked Sendable {
   public internal(set) var venueTime: Nanoseconds = 0
   /// Seconds of protection on disconnect for derivatives in the last answer about it; 0: it is off, or not enabled.
   public internal(set) var deadManSeconds: Int64 = 0
-  /// All pages of the list that is being read were complete so far.
-  var arePagesComplete = true
+  /// Bit i: an item of the list that is being read for the i-th question was refused, on this page or one before.
+  var incompleteLists: UInt32 = 0
 
   /// - Parameters:
   ///   - instrumentCapacity: How many instruments can be wanted, 1 ... 65_535.

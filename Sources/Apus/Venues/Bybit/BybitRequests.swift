@@ -103,7 +103,7 @@ public struct BybitRestRequest: Equatable, Sendable {
   /// One order, by its client tag: open, or among the last ones that ended.
   public static func order(linkID: String, symbol: String, isRecent: Bool = false) -> Self {
     Self(
-      .openOrders, .get, "/v5/order/realtime",
+      .order, .get, "/v5/order/realtime",
       query(
         ["category": "linear", "symbol": symbol, "orderLinkId": linkID, "openOnly": isRecent ? "1" : "0"], cursor: nil))
   }
@@ -118,7 +118,7 @@ public struct BybitRestRequest: Equatable, Sendable {
         : query(["category": "linear", "limit": limit], cursor: cursor))
   }
 
-  /// Open positions in a settle coin; what is flat is not listed.
+  /// Open positions in a settle coin; an instrument that is not listed is flat.
   public static func positions(settleCoin: String = BybitVenue.settleCoin, cursor: String? = nil) -> Self {
     Self(
       .positions, .get, "/v5/position/list",

@@ -3,6 +3,8 @@ import CSupport
 /// A question that only the REST interface answers (protocol reference 11).
 public enum BybitQuestion: UInt8, Sendable, CaseIterable {
   case instruments, openOrders, executions, positions, wallet, cancelAll
+  /// One order: it may rest, or have ended lately. Says nothing about others.
+  case order
   case feeRate, deadMan, setDeadMan, time, priceLimit, setPriceLimitAction
 
   /// The request of a session that it stands for; `nil` for a question that no session request is about.
@@ -15,7 +17,7 @@ public enum BybitQuestion: UInt8, Sendable, CaseIterable {
     case .wallet: .accountSummary
     case .cancelAll: .cancelAll
     case .setDeadMan: .cancelOnDisconnect
-    case .feeRate, .deadMan, .time, .priceLimit, .setPriceLimitAction: nil
+    case .order, .feeRate, .deadMan, .time, .priceLimit, .setPriceLimitAction: nil
     }
   }
 
@@ -68,7 +70,7 @@ extension BybitDecoder {
     _ question: BybitQuestion, _ body: UnsafeRawBufferPointer, isContinued: Bool = false, into sink: inout Sink
   ) -> BybitRestOutcome {
     cursor = nil
-    if !isContinued { arePagesComplete = true }
+    if !isContinued { incompleteLists &= ~(1 << UInt32(question.rawValue)) }
     guard var json = begin(body), apus_json_enter_object(&json) else {
       sink.refusedAtEdge(.malformed)
       return .unreadable
@@ -190,10 +192,10 @@ extension BybitDecoder {
     var isGood = true
     var count: Int64 = 0
     switch question {
-    case .openOrders, .executions, .positions, .wallet:
+    case .openOrders, .order, .executions, .positions, .wallet:
       let kind: BybitTopic =
         switch question {
-        case .openOrders: .order
+        case .openOrders, .order: .order
         case .executions: .execution
         case .positions: .position
         default: .wallet
@@ -216,14 +218,13 @@ extension BybitDecoder {
       count = cancelled(bytes, result.list.count)
     case .setDeadMan, .setPriceLimitAction, .time, .priceLimit: break
     }
-    if !isGood { arePagesComplete = false }
+    let bit: UInt32 = 1 << UInt32(question.rawValue)
+    if !isGood { incompleteLists |= bit }
     // An empty page ends a list whatever cursor it has.
     let hasMore = result.cursor.count > 0 && !isEmpty && question.snapshot != nil
     if hasMore { cursor = string(result.cursor) }
     let isDone = isWhole ? !hasMore : true
-    guard isWhole ? arePagesComplete : isGood else {
-      return .unreadable
-    }
+    guard isGood, !isWhole || incompleteLists & bit == 0 else { return .unreadable }
     guard isDone else { return .answered(hasMore: true) }
     if let snapshot = question.snapshot { sink.snapshotEnd(snapshot) }
     return answered(question, hasMore: hasMore, value: isWhole ? count : hasMore ? 1 : 0, into: &sink)
