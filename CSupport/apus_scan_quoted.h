@@ -38,7 +38,8 @@ APUS_TARGET int32_t APUS_QUOTED(apus_json *APUS_NONNULL json, apus_index *APUS_N
             memcpy(&behind, r - 1, 8);
             uint64_t price = 0, size = 0;
             uint32_t price_decimals = 0, size_decimals = 0;
-            if (APUS_UNLIKELY(p[-1] != '"' || p[1] != '"' || !level_number(at, p - 1, true, &price, &price_decimals) ||
+            if (APUS_UNLIKELY(*p != ',' || p[-1] != '"' || p[1] != '"' ||
+                              !level_number(at, p - 1, true, &price, &price_decimals) ||
                               !level_number(p + 2, r - 1, true, &size, &size_decimals) ||
                               !apus_level_count(price, price_decimals, grid->price_factor, &grid->price, &out[count].ticks) ||
                               !apus_level_count(size, size_decimals, grid->size_factor, &grid->size, &out[count].lots) ||

@@ -80,7 +80,9 @@ private enum Frames {
     func write(_ value: Any) -> String {
       switch value {
       case let object as [String: Any]:
-        let members = object.shuffled(using: &random).map { "\(blank())\"\($0.key)\"\(blank()):\(write($0.value))" }
+        let members = object.sorted { $0.key < $1.key }.shuffled(using: &random).map {
+          "\(blank())\"\($0.key)\"\(blank()):\(write($0.value))"
+        }
         return "{" + members.joined(separator: ",") + blank() + "}"
       case let array as [Any]: return "[" + blank() + array.map { write($0) }.joined(separator: "," + blank()) + "]"
       case let text as String:
@@ -137,7 +139,7 @@ private enum Frames {
     #expect(mismatches.isEmpty, "seed \(seed), \(mismatches.count): \(mismatches.prefix(2))")
     #expect(impossible.isEmpty, "seed \(seed): \(impossible.prefix(3))")
     // Much of it must be readable, or little was compared.
-    #expect(events > 3_000 && levels > 2_000, "\(events) events, \(levels) levels")
+    #expect(events > 3_000 && levels > 1_000, "\(events) events, \(levels) levels")
   }
 
   @Test(arguments: [UInt64(11), 12])
@@ -152,7 +154,7 @@ private enum Frames {
       #expect(apus_index_create(level, &created) == 0)
       let index = created!
       defer { apus_index_destroy(index) }
-      for _ in 0..<2_000 {
+      for _ in 0..<3_000 {
         let grid = grids.randomElement(using: &random)!
         var steps: [(Int64, Int64)] = []
         let count = Int.random(in: 0...12, using: &random)
@@ -167,7 +169,15 @@ private enum Frames {
         }.joined(separator: ",")
         let skip = Int.random(in: 40..<100, using: &random)
         let tail = Int.random(in: 0..<4, using: &random) == 0 ? "" : ",\"u\":1}"
-        let bytes = [UInt8]((String(repeating: "0", count: skip) + "[" + text + "]" + tail).utf8)
+        var bytes = [UInt8]((String(repeating: "0", count: skip) + "[" + text + "]" + tail).utf8)
+        // One mark in the place of another makes another text of it, which is the general reader's.
+        let isDamaged = Int.random(in: 0..<3, using: &random) == 0
+        if isDamaged {
+          let marks = [UInt8](#"[]",."#.utf8)
+          let places = (skip..<bytes.count - tail.utf8.count).filter { marks.dropLast().contains(bytes[$0]) }
+          let place = places.randomElement(using: &random)!
+          bytes[place] = marks.filter { $0 != bytes[place] }.randomElement(using: &random)!
+        }
         let found = memory.with(bytes, atEnd: true) { text -> [(Int64, Int64)]? in
           let start = text.baseAddress!.assumingMemoryBound(to: CChar.self)
           var json = apus_json_begin(start, text.count)
@@ -183,6 +193,10 @@ private enum Frames {
           return out.prefix(Int(count)).map { ($0.ticks, $0.lots) }
         }
         guard let found else { continue }  // the general reader's business
+        if isDamaged {
+          mismatches.append("level \(level.rawValue): \(String(decoding: bytes, as: UTF8.self)) was read")
+          continue
+        }
         read += 1
         if found.count != steps.count || !zip(found, steps).allSatisfy({ $0 == $1 }) {
           mismatches.append("level \(level.rawValue): \(text): \(found), not \(steps)")
