@@ -59,6 +59,9 @@ import Testing
     #expect(
       decode(header(#""10""#, #""0""#, #""1791270739612""#))
         == ["rate insert(7) 0 of 10 until 1791270739612000000", "refused insert(7) 10006"])
+    let good = bench.decode(
+      Self.answer("order.create", id: "71-1", data: Self.ids(7), header: header(#""10""#, #""9""#, #""5""#)), .orders)
+    #expect(good == ["rate insert(7) 9 of 10 until 5000000", "named 7 v-1", "replied insert(7) 0"])
     for odd in [
       header(#""""#, #""0""#, #""1""#), header(#""10""#, "0", #""1""#), header(#""10""#, #""-1""#, #""1""#),
       header(#""10""#, #""1.5""#, #""1""#), header(#""10""#, #""1""#, #""""#), "{}", "[]", "null", "7",

@@ -127,15 +127,17 @@ extension BybitDecoder {
       if answer.code == 0 { sink.replied(request, value: 0) } else { sink.refused(request, code: answer.code) }
       return
     }
+    var named: UInt64?
     if !operation.isBatch, case .ourOrder(let clientID) = owner(&answer.linkID) {
+      named = clientID
       // Some refusals come without the id of the request.
       if answer.id == nil { request = operation.request(clientID) }
-      if answer.code == 0 { name(clientID, &answer.orderID, into: &sink) }
     }
     if answer.hasRate {
       answer.rate.request = request
       sink.rateLimit(answer.rate)
     }
+    if answer.code == 0, let named { name(named, &answer.orderID, into: &sink) }
     guard answer.code == 0 else {
       sink.refused(request, code: answer.code)
       return
