@@ -89,6 +89,7 @@ let package = Package(
       name: "ConformanceTests", dependencies: ["Apus", "ApusExchange", "CSupport", "TestSupport"],
       swiftSettings: swiftSettings),
     .testTarget(name: "DeribitTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
+    .testTarget(name: "BybitTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "StateTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "QuotingTests", dependencies: ["Apus", "CSupport", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(name: "FilesTests", dependencies: ["Apus", "CSupport"], swiftSettings: swiftSettings),

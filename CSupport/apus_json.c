@@ -123,6 +123,7 @@ int apus_json_shape_create(const char *const *keys, uint32_t count, apus_json_sh
         memcpy(line->text + 1, text, length + 3);
         line->count = (uint32_t)length + 4;
         line->mask = UINT32_MAX >> (32 - line->count);
+        line->bit = i < APUS_JSON_SHAPE_READ ? (uint64_t)1 << i : 0;
         /* The first guess is that members come in the order in which the keys were given. */
         shape->next[i] = (uint8_t)i;
     }
@@ -134,7 +135,7 @@ int apus_json_shape_create(const char *const *keys, uint32_t count, apus_json_sh
 
 void apus_json_shape_want(apus_json_shape *shape, uint32_t key)
 {
-    APUS_ASSERT(key < shape->count);
+    APUS_ASSERT(key < shape->count && key < APUS_JSON_SHAPE_READ);
     shape->lines[key].is_wanted = true;
 }
 

@@ -106,10 +106,11 @@ void apus_repeat_learn(apus_repeat *repeat, const apus_json *json, apus_json_sha
             break;
         }
         if (key >= 0) {
-            if (seen >> key & 1) {
+            const uint32_t bit = (uint32_t)shape->lines[key].bit;
+            if ((seen & bit) != 0) {
                 return;
             }
-            seen |= (uint32_t)1 << key;
+            seen |= bit;
         }
         if (apus_json_peek(&cursor) != APUS_JSON_NUMBER) {
             apus_json_skip(&cursor);

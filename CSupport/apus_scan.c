@@ -65,22 +65,26 @@ int apus_index_create(apus_scan_level level, apus_index **out)
     memset(index, 0, sizeof *index);
     index->build = index_none;
     index->levels = apus_levels_none;
+    index->quoted = apus_levels_none;
     index->scan = level == APUS_SCAN_GENERAL ? apus_members_general : apus_members_portable;
 #if defined(__x86_64__)
     if (level == APUS_SCAN_AVX2) {
         index->build = apus_index_avx2;
         index->scan = apus_members_avx2;
         index->levels = apus_levels_avx2;
+        index->quoted = apus_quoted_avx2;
     } else if (level == APUS_SCAN_AVX512) {
         index->build = apus_index_avx512;
         index->scan = apus_members_avx512;
         index->levels = apus_levels_avx512;
+        index->quoted = apus_quoted_avx512;
     }
 #elif defined(__aarch64__)
     if (level == APUS_SCAN_NEON) {
         index->build = apus_index_neon;
         index->scan = apus_members_neon;
         index->levels = apus_levels_neon;
+        index->quoted = apus_quoted_neon;
     }
 #endif
     *out = index;
@@ -123,6 +127,8 @@ void apus_level_grid_set(apus_level_grid *grid, const apus_step *price, const ap
     memset(grid, 0, sizeof *grid);
     grid->price = *price;
     grid->size = *size;
+    grid->price_most = price->step_e8 > 0 ? INT64_MAX / price->step_e8 : 0;
+    grid->size_most = size->step_e8 > 0 ? INT64_MAX / size->step_e8 : 0;
     for (int decimals = 0; decimals <= 8; decimals++) {
         const int64_t unit_e8 = (int64_t)apus_pow10[8 - decimals];
         if (price->step_e8 > 0 && unit_e8 % price->step_e8 == 0) {
@@ -147,7 +153,7 @@ int32_t apus_levels_none(apus_json *json, apus_index *index, const apus_level_gr
 /* The value behind a known key, of any kind and however written. */
 static bool value_general(apus_json *json, apus_members *members, uint32_t key)
 {
-    const uint32_t bit = (uint32_t)1 << key;
+    const uint32_t bit = key < APUS_JSON_SHAPE_READ ? (uint32_t)1 << key : 0;
     apus_json_text *const value = &members->all[key].value;
     switch (apus_json_peek(json)) {
     case APUS_JSON_NUMBER:
@@ -220,7 +226,7 @@ bool apus_members_rest(apus_json *json, apus_json_shape *shape, apus_members *me
             apus_json_step(json);
             continue;
         }
-        const uint32_t bit = (uint32_t)1 << key;
+        const uint32_t bit = key < APUS_JSON_SHAPE_READ ? (uint32_t)1 << key : 0;
         if (APUS_LIKELY(json->at < json->end)) {
             const char byte = *json->at;
             if (APUS_LIKELY((uint8_t)(byte - '0') < 10 || byte == '-')) {

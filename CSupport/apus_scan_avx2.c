@@ -165,4 +165,7 @@ APUS_KERNEL void block_copy(char *to, const char *from)
 #include "apus_repeat_match.h"
 #include "apus_scan_levels.h"
 
+#define APUS_QUOTED apus_quoted_avx2
+#include "apus_scan_quoted.h"
+
 #endif

@@ -65,6 +65,19 @@ int32_t apus_levels_avx512(apus_json *APUS_NONNULL json, apus_index *APUS_NONNUL
 int32_t apus_levels_neon(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
                          const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out, uint32_t max);
 
+int32_t apus_quoted_avx2(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
+                         const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out, uint32_t max);
+int32_t apus_quoted_avx512(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
+                           const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out, uint32_t max);
+int32_t apus_quoted_neon(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
+                         const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out, uint32_t max);
+
+/* What stands from the last quote of a quoted level on: `"],["` before another level, `"]]` at the end. */
+#define APUS_QUOTED_NEXT 0x225B2C5D22u
+#define APUS_QUOTED_NEXT_MASK 0xFFFFFFFFFFu
+#define APUS_QUOTED_END 0x5D5D22u
+#define APUS_QUOTED_END_MASK 0xFFFFFFu
+
 /* mantissa * 10^-decimals as a count of steps; false if it is none, or the general reader has to say. `mantissa` is below
  * 10^18. */
 APUS_HOT bool apus_level_steps(uint64_t mantissa, uint32_t decimals, const apus_step *APUS_NONNULL step,

@@ -124,7 +124,7 @@ APUS_TARGET bool APUS_MEMBERS(apus_json *APUS_NONNULL json, apus_json_shape *APU
                         const uint32_t quotes = (lanes & (0 - lanes)) | (uint32_t)1 << 31;
                         const char *const quote = apus_opaque(end - 1);
                         if (APUS_LIKELY(block_specials(block, lanes) == quotes && *quote == '"' && count != 1)) {
-                            found |= (uint64_t)1 << 32 << guess;
+                            found |= line->bit << 32;
                             member->value.bytes = value + 1;
                             member->value.count = count - 2;
                             member->value.has_escapes = false;
@@ -141,7 +141,7 @@ APUS_TARGET bool APUS_MEMBERS(apus_json *APUS_NONNULL json, apus_json_shape *APU
                             goto surprise;
                         }
                         uint32_t *const set = *value == 'n' ? &members->nulls : &members->others;
-                        *set |= (uint32_t)1 << guess;
+                        *set |= (uint32_t)line->bit;
                         member->value.bytes = value;
                         member->value.count = length;
                         member->value.has_escapes = false;
@@ -157,7 +157,7 @@ APUS_TARGET bool APUS_MEMBERS(apus_json *APUS_NONNULL json, apus_json_shape *APU
                 if (APUS_LIKELY(number_faults(value + sign, block, count, &odd) == 0)) {
                     const uint32_t digits = count - (odd != 0);
                     if (!line->is_wanted || APUS_LIKELY(digits <= 19)) {
-                        found |= (uint64_t)1 << guess;
+                        found |= line->bit;
                         at = end;
                         ends++;
                         but = 0;
@@ -169,7 +169,7 @@ APUS_TARGET bool APUS_MEMBERS(apus_json *APUS_NONNULL json, apus_json_shape *APU
                         continue;
                     }
                 } else if (number_with_exponent(end, count, sign != 0, line->is_wanted, &member->number)) {
-                    found |= (uint64_t)1 << guess;
+                    found |= line->bit;
                     at = end;
                     ends++;
                     but = 0;

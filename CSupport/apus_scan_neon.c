@@ -168,4 +168,7 @@ APUS_KERNEL void block_copy(char *to, const char *from)
 
 #include "apus_scan_levels.h"
 
+#define APUS_QUOTED apus_quoted_neon
+#include "apus_scan_quoted.h"
+
 #endif

@@ -121,7 +121,129 @@ struct Orders : Base {
     }
 };
 
+// Bybit's numbers are strings.
+constexpr double tenths = 10;
+
+struct BybitBook : Base {
+    using Base::Base;
+    template <class Sink> static bool side(ondemand::array levels, int64_t side, Sink &sink)
+    {
+        for (auto item : levels) {
+            ondemand::array level;
+            if (item.get(level)) return false;
+            double numbers[2]{};
+            int place = 0;
+            for (auto number : level) {
+                if (place < 2 && number.get_double_in_string().get(numbers[place])) return false;
+                place++;
+            }
+            if (place < 2) return false;
+            sink(side);
+            sink(scaled(numbers[0], tenths));
+            sink(scaled(numbers[1], lots));
+        }
+        return true;
+    }
+    template <class Sink> bool decode(Sink &sink)
+    {
+        ondemand::document doc;
+        if (parser.iterate(text).get(doc)) return false;
+        std::string_view topic, type;
+        if (doc.find_field("topic").get(topic) || topic != "orderbook.50.BTCUSDT") return false;
+        if (doc.find_field("type").get(type)) return false;
+        ondemand::object data;
+        if (doc.find_field("data").get(data)) return false;
+        ondemand::array bids, asks;
+        if (data.find_field("b").get(bids) || !side(bids, 0, sink)) return false;
+        if (data.find_field("a").get(asks) || !side(asks, 1, sink)) return false;
+        uint64_t update{};
+        if (data.find_field("u").get(update)) return false;
+        keep(update);
+        return true;
+    }
+};
+
+// The object that the list of a message has as its only item.
+struct BybitItem : Base {
+    using Base::Base;
+    template <class Body> bool read(std::string_view wanted, Body body)
+    {
+        ondemand::document doc;
+        if (parser.iterate(text).get(doc)) return false;
+        std::string_view topic;
+        if (doc.find_field("topic").get(topic) || topic != wanted) return false;
+        ondemand::array list;
+        if (doc.find_field("data").get(list)) return false;
+        for (auto item : list) {
+            ondemand::object object;
+            if (item.get(object) || !body(object)) return false;
+        }
+        return true;
+    }
+    static bool number(ondemand::object &object, const char *key, double &out)
+    {
+        return object.find_field(key).get_double_in_string().get(out) == SUCCESS;
+    }
+};
+
+struct BybitOrder : BybitItem {
+    using BybitItem::BybitItem;
+    template <class Sink> bool decode(Sink &sink)
+    {
+        return read("order.linear", [&](ondemand::object &o) {
+            std::string_view category, symbol, id, link, side, status, cancel, reason, type;
+            double price{}, qty{}, left{}, filled{}, time{};
+            if (o.find_field("category").get(category) || o.find_field("symbol").get(symbol)
+                || o.find_field("orderId").get(id) || o.find_field("orderLinkId").get(link)
+                || o.find_field("side").get(side) || o.find_field("orderStatus").get(status)
+                || o.find_field("cancelType").get(cancel) || o.find_field("rejectReason").get(reason)
+                || !number(o, "price", price) || !number(o, "qty", qty) || !number(o, "leavesQty", left)
+                || !number(o, "cumExecQty", filled) || o.find_field("orderType").get(type)
+                || !number(o, "createdTime", time) || symbol != "BTCUSDT" || id.size() > 39)
+                return false;
+            sink(side == "Buy" ? 0 : 1);
+            sink(scaled(price, tenths));
+            sink(scaled(qty, lots));
+            sink(scaled(filled, lots));
+            sink(scaled(left, lots));
+            sink(status == "New" || status == "PartiallyFilled" ? 1 : 0);
+            sink(scaled(time, 1));
+            return true;
+        });
+    }
+};
+
+struct BybitExecution : BybitItem {
+    using BybitItem::BybitItem;
+    template <class Sink> bool decode(Sink &sink)
+    {
+        return read("execution.linear", [&](ondemand::object &o) {
+            std::string_view category, symbol, execution, type, id, link, side, coin;
+            double fee{}, price{}, qty{}, time{};
+            bool maker{};
+            if (o.find_field("category").get(category) || o.find_field("symbol").get(symbol)
+                || !number(o, "execFee", fee) || o.find_field("execId").get(execution)
+                || !number(o, "execPrice", price) || !number(o, "execQty", qty) || o.find_field("execType").get(type)
+                || o.find_field("orderId").get(id) || o.find_field("orderLinkId").get(link)
+                || o.find_field("side").get(side) || !number(o, "execTime", time)
+                || o.find_field("isMaker").get(maker) || o.find_field("feeCurrency").get(coin) || symbol != "BTCUSDT"
+                || type != "Trade")
+                return false;
+            sink(side == "Buy" ? 0 : 1);
+            sink(scaled(price, tenths));
+            sink(scaled(qty, lots));
+            sink(scaled(fee, e8));
+            sink(maker ? 1 : 0);
+            sink(scaled(time, 1));
+            return true;
+        });
+    }
+};
+
 const char name[] = "simdjson on-demand";
+const Entry bybit_book(entry<Decode<BybitBook>>("bybit.decode.book", name));
+const Entry bybit_order(entry<Decode<BybitOrder>>("bybit.decode.order", name));
+const Entry bybit_execution(entry<Decode<BybitExecution>>("bybit.decode.execution", name));
 const Entry ticker(entry<Decode<Ticker>>("decode.ticker", name));
 const Entry book(entry<Decode<Book>>("decode.book", name));
 const Entry book10(entry<Decode<Book>>("decode.book10", name));

@@ -1,5 +1,7 @@
 // yyjson: a document in a pool that is used again; members are found in the order in which they stand.
 // needs: yyjson (tools/bench takes its source from the PyPI package yyjson)
+#include <charconv>
+
 #include <yyjson.h>
 
 #include "decode.hpp"
@@ -14,13 +16,13 @@ struct Base {
           pool(yyjson_read_max_memory_usage(text.size(), 0))
     {
     }
-    template <class Body> bool parsed(Body body)
+    template <class Body> bool parsed(Body body, const char *member = "notification")
     {
         yyjson_alc allocator;
         if (!yyjson_alc_pool_init(&allocator, pool.data(), pool.size())) return false;
         yyjson_doc *const doc = yyjson_read_opts(text.data(), text.size(), 0, &allocator, nullptr);
         if (doc == nullptr) return false;
-        const bool result = body(yyjson_obj_get(yyjson_doc_get_root(doc), "notification"));
+        const bool result = body(yyjson_obj_get(yyjson_doc_get_root(doc), member));
         yyjson_doc_free(doc);
         return result;
     }
@@ -108,7 +110,38 @@ struct Orders : Base {
     }
 };
 
+// Bybit's numbers are strings.
+double quoted(yyjson_val *value)
+{
+    const char *const text = yyjson_get_str(value);
+    double number = 0;
+    if (text != nullptr) std::from_chars(text, text + yyjson_get_len(value), number);
+    return number;
+}
+
+struct BybitBook : Base {
+    using Base::Base;
+    template <class Sink> bool decode(Sink &sink)
+    {
+        return parsed([&](yyjson_val *data) {
+            int64_t side = 0;
+            for (const char *name : {"b", "a"}) {
+                yyjson_arr_iter levels = yyjson_arr_iter_with(yyjson_obj_get(data, name));
+                while (yyjson_val *const level = yyjson_arr_iter_next(&levels)) {
+                    sink(side);
+                    sink(scaled(quoted(yyjson_arr_get(level, 0)), 10));
+                    sink(scaled(quoted(yyjson_arr_get(level, 1)), lots));
+                }
+                side++;
+            }
+            keep(yyjson_get_uint(yyjson_obj_get(data, "u")));
+            return true;
+        }, "data");
+    }
+};
+
 const char name[] = "yyjson";
+const Entry bybit_book(entry<Decode<BybitBook>>("bybit.decode.book", name));
 const Entry ticker(entry<Decode<Ticker>>("decode.ticker", name));
 const Entry book(entry<Decode<Book>>("decode.book", name));
 const Entry book10(entry<Decode<Book>>("decode.book10", name));

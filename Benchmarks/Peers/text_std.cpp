@@ -94,6 +94,72 @@ private:
     std::vector<char> memory_;
 };
 
+// An order to Bybit: what changes in it is the id and its serial, the time, size, price and the order's tag.
+struct BybitOrder {
+    uint64_t request, serial;
+    int64_t price, qty, time;
+    char tag[16];
+};
+
+struct BybitToChars {
+    static size_t write(char *memory, const BybitOrder &order)
+    {
+        char *out = ToChars::text(memory, "{\"reqId\":\"");
+        out = std::to_chars(out, out + 20, order.request).ptr;
+        *out++ = '-';
+        out = std::to_chars(out, out + 20, order.serial).ptr;
+        out = ToChars::text(out, "\",\"header\":{\"X-BAPI-TIMESTAMP\":\"");
+        out = std::to_chars(out, out + 20, order.time).ptr;
+        out = ToChars::text(out, "\",\"X-BAPI-RECV-WINDOW\":\"5000\"},\"op\":\"order.create\",\"args\":[{\"category\":"
+                                 "\"linear\",\"symbol\":\"BTCUSDT\",\"side\":\"Buy\",\"orderType\":\"Limit\",\"qty\":\"");
+        out = ToChars::thousandths(out, order.qty);
+        out = ToChars::text(out, "\",\"price\":\"");
+        out = std::to_chars(out, out + 20, order.price / 10).ptr;
+        if (order.price % 10 != 0) {
+            *out++ = '.';
+            *out++ = static_cast<char>('0' + order.price % 10);
+        }
+        out = ToChars::text(out, "\",\"timeInForce\":\"PostOnly\",\"positionIdx\":0,\"orderLinkId\":"
+                                 "\"apus-bench-mh2k0-");
+        std::memcpy(out, order.tag, 10);
+        out = ToChars::text(out + 10, "\"}]}");
+        return static_cast<size_t>(out - memory);
+    }
+};
+
+class BybitCreate {
+public:
+    explicit BybitCreate(const apus_peer_input &input) : orders_(items<BybitOrder>(input)), memory_(1024) {}
+
+    int64_t run(uint64_t count)
+    {
+        size_t sum = 0;
+        const int64_t start = now_ns();
+        for (uint64_t i = 0; i < count; i++) {
+            sum += BybitToChars::write(memory_.data(), orders_[i % orders_.size()]);
+            keep(memory_.data());
+        }
+        const int64_t time = now_ns() - start;
+        keep(sum);
+        return time;
+    }
+
+    size_t check(int64_t *out, size_t capacity)
+    {
+        Numbers numbers{out, capacity};
+        for (const BybitOrder &order : orders_) {
+            numbers(hash(memory_.data(), BybitToChars::write(memory_.data(), order)));
+        }
+        return numbers.count;
+    }
+
+private:
+    std::vector<BybitOrder> orders_;
+    std::vector<char> memory_;
+};
+
+const Entry bybit_create(entry<BybitCreate>("bybit.encode.create", "to_chars + memcpy", APUS_PEER_SYSTEM));
+
 // Ten options, one level a side: bid and ask of each in turn.
 struct Level {
     int64_t price, qty;

@@ -185,6 +185,22 @@ public struct Row: Sendable {
     [
       Row("encode.amend", "encode amend"),
       Row(
+        "bybit.decode.book", "Bybit: decode book delta, 50 levels, ≈ 1.1 KB",
+        .atMostTimes(0.55, of: "simdjson on-demand"),
+        note: "numbers stand in quotes; the number of each message is checked against the last"),
+      Row(
+        "bybit.decode.order", "Bybit: decode order record, ≈ 1.2 KB",
+        note: "52 members, 14 of them read; the others are checked as well, which simdjson on-demand does not do"),
+      Row(
+        "bybit.decode.execution", "Bybit: decode execution record, ≈ 0.8 KB", note: "33 members, 13 of them read"),
+      Row(
+        "bybit.encode.create", "Bybit: encode order.create, ≈ 330 B", .atMost(25), note: "id, time, tag, size, price"),
+      Row("bybit.decode.book.small", "Bybit: decode book delta, 4 levels"),
+      Row("bybit.decode.ticker", "Bybit: decode ticker delta"),
+      Row("bybit.decode.answer", "Bybit: decode the answer to order.create"),
+      Row("bybit.encode.amend", "Bybit: encode order.amend"),
+      Row("bybit.encode.batch", "Bybit: encode order.create-batch of 20"),
+      Row(
         "decode.ticker.mixed", "decode ticker, of another form than the last",
         note: "a best bid comes and goes with each ticker"),
       Row("decode.book10", "decode book update, 10 x 2 levels"),

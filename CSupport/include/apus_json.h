@@ -503,7 +503,8 @@ int64_t apus_json_unescape(const char *APUS_NONNULL bytes, size_t count, char *A
 
 /* The known keys of one kind of object, with a memory of the order in which they came last time. A member that
  * comes where it came before is recognised by comparing four words; anything else is looked up. */
-#define APUS_JSON_SHAPE_KEYS 32
+#define APUS_JSON_SHAPE_KEYS 64
+#define APUS_JSON_SHAPE_READ 32 /* keys from here on are known only to be stepped over fast by apus_members_scan */
 #define APUS_JSON_KEY_BYTES 28 /* longest key that fits `,"key":` into four words */
 
 typedef struct apus_json_shape_key {
@@ -518,6 +519,7 @@ typedef struct apus_json_shape_line {
     uint32_t mask; /* bit i: byte i of text counts */
     uint32_t count;
     bool is_wanted; /* a number is converted, not only checked */
+    uint64_t bit;   /* in the sets of apus_members; 0 from key APUS_JSON_SHAPE_READ on */
 } apus_json_shape_line;
 
 typedef struct apus_json_shape {
@@ -543,7 +545,7 @@ int apus_json_shape_create(const char *APUS_NONNULL const *APUS_NONNULL keys, ui
                            apus_json_shape *APUS_NULLABLE *APUS_NONNULL out);
 void apus_json_shape_destroy(apus_json_shape *APUS_NULLABLE shape);
 
-/* Marks a key whose numbers apus_members_scan converts. Cold. */
+/* Marks a key, below APUS_JSON_SHAPE_READ, whose numbers apus_members_scan converts. Cold. */
 void apus_json_shape_want(apus_json_shape *APUS_NONNULL shape, uint32_t key);
 
 /* apus_json_next_field without any guess. */

@@ -38,6 +38,9 @@ typedef struct APUS_NAME(LevelGrid) apus_level_grid {
     apus_step size;
     int64_t price_factor[16];
     int64_t size_factor[16];
+    /* The most steps whose value in 10^-8 has 63 bits: what is more is no price or size for the general reader. */
+    int64_t price_most;
+    int64_t size_most;
 } apus_level_grid;
 
 /* Cold. */
@@ -68,6 +71,9 @@ struct apus_index {
     int32_t (*APUS_NONNULL levels)(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
                                    const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out,
                                    uint32_t max);
+    int32_t (*APUS_NONNULL quoted)(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
+                                   const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out,
+                                   uint32_t max);
     /* Distances from base, rising, then UINT16_MAX; the kernels write up to 64 more. */
     alignas(APUS_CACHE_LINE) uint16_t ends[APUS_INDEX_BYTES + 128];
 };
@@ -78,8 +84,8 @@ typedef struct apus_member {
     apus_json_text value;
 } apus_member;
 
-/* The members of one object, by the index of their keys in the shape. The four sets are disjoint unless a key
- * comes twice; of two values of one kind the last one stays. */
+/* The members of one object, by the index of their keys in the shape, below APUS_JSON_SHAPE_READ. The four sets are
+ * disjoint unless a key comes twice; of two values of one kind the last one stays. */
 struct apus_members {
     alignas(APUS_CACHE_LINE) uint32_t numbers; /* bit i: key i had a number, converted if it is wanted */
     uint32_t texts;                            /* a string, in `value` */
@@ -141,6 +147,14 @@ APUS_HOT int32_t apus_levels_scan(apus_json *APUS_NONNULL json, apus_index *APUS
                                   const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out, uint32_t max)
 {
     return index->levels(json, index, grid, out, max);
+}
+
+/* The same for levels whose two numbers are strings, as in [["85930.5","1.204"],["85930.0","0"]]. */
+APUS_HOT int32_t apus_quoted_levels_scan(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
+                                         const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out,
+                                         uint32_t max)
+{
+    return index->quoted(json, index, grid, out, max);
 }
 
 APUS_HOT const apus_decimal *APUS_NONNULL apus_members_decimal(const apus_members *APUS_NONNULL members, int32_t key)

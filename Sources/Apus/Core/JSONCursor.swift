@@ -6,7 +6,8 @@ struct JSONShape: ~Copyable {
   let pointer: OpaquePointer
 
   /// - Parameters:
-  ///   - keys: At most 32 texts of 1...28 bytes; their positions are what `field` returns.
+  ///   - keys: At most 64 texts of 1...28 bytes; their positions are what `field` returns. Those from the 33rd on are only
+  ///     stepped over by a `MemberTable`.
   ///   - wanted: Bit i: numbers of key i are converted by a `MemberTable`, and not only checked.
   init(_ keys: [String], wanted: UInt32 = 0) throws(TableError) {
     var created: OpaquePointer?

@@ -107,19 +107,36 @@ struct OrderFrame {
     at += digits.count
   }
 
-  /// The ten digits of a client id in an order's tag.
+  /// The first `count` bytes of a vector.
+  @inline(__always)
+  mutating func put(_ bytes: SIMD16<UInt8>, upTo count: Int) {
+    at.storeBytes(of: bytes, as: SIMD16<UInt8>.self)
+    at += count
+  }
+
+  /// All four digits of a number below 10,000.
+  @inline(__always)
+  mutating func put(four value: UInt32) {
+    at.storeBytes(of: apus_digits_four(value), as: UInt32.self)
+    at += 4
+  }
+
+  /// A venue's id as it is.
+  @inline(__always)
+  mutating func put(_ id: VenueID) {
+    var bytes = id
+    let count = Int(id.count)
+    withUnsafeBytes(of: &bytes) { bytes in
+      if let start = bytes.baseAddress { at.copyMemory(from: start, byteCount: count) }
+    }
+    at += count
+  }
+
+  /// The client id's part of an `OrderTag`.
   @inline(__always)
   mutating func tag(_ clientID: UInt64) {
     OrderTag.write(clientID, to: at)
     at += OrderTag.digits
-  }
-
-  /// A venue's id, of which no byte has to be escaped: it was read from between quotes.
-  @inline(__always)
-  mutating func put(_ id: UnsafePointer<VenueID>) {
-    let count = Int(id.pointee.count)
-    at.copyMemory(from: id, byteCount: count)
-    at += count
   }
 
   /// So many steps of `unit` as the shortest decimal.

@@ -239,6 +239,9 @@ public struct OrderReport: Sendable {
   public var remaining = QtyLots(rawValue: 0)
   /// When the order was made, by the venue's clock, nanoseconds since the Unix epoch.
   public var createTime: Nanoseconds = 0
+  /// When the order came to be as it is, by the same clock; 0 if the venue does not say. Of two reports with the same
+  /// executed size the later one is newer.
+  public var updateTime: Nanoseconds = 0
 
   public init() {}
 }
@@ -275,6 +278,9 @@ public struct PositionReport: Sendable {
   public var position = QtyLots(rawValue: 0)
   public var markE8: Int64 = 0
   public var averagePriceE8: Int64 = 0
+  /// When the position came to be so, by the venue's clock, nanoseconds since the Unix epoch; 0 if the venue does not
+  /// say.
+  public var updateTime: Nanoseconds = 0
 
   public init() {}
 }
@@ -321,6 +327,19 @@ public enum DecodeProblem: UInt8, Sendable, CaseIterable {
   case unknownName
   /// A new word in a closed set of words.
   case unknownWord
+}
+
+/// What a venue grants of one kind of request, as it stands in an answer.
+public struct RateLimitReport: Equatable, Sendable {
+  /// The request that was answered; what is granted counts for all of its kind.
+  public var request: RequestKind = .unknown
+  /// Requests in the venue's window, and how many of them are left.
+  public var limit: Int64 = 0
+  public var remaining: Int64 = 0
+  /// When more are granted, by the venue's clock, nanoseconds since the Unix epoch.
+  public var resetTime: Nanoseconds = 0
+
+  public init() {}
 }
 
 /// Where an adapter's decoder delivers what it reads, in the order of the wire.
@@ -378,6 +397,12 @@ public protocol VenueEventSink: ~Copyable {
   mutating func massQuoted(_ serial: UInt64, succeeded: Int64, failed: Int64)
   /// What a protection group may still trade, in lots of the group, rounded down. 0 or less: it is exhausted, or gone.
   mutating func protection(_ product: ProductIndex, remaining: QtyLots, reason: ProtectionReason)
+
+  /// The venue's id of an order of ours, told by an acknowledgement: it says nothing about the order's state.
+  mutating func orderNamed(_ clientID: UInt64, _ venueID: VenueID)
+  mutating func rateLimit(_ report: RateLimitReport)
+  /// What the account pays, as a fraction of a trade's value × 10¹²; below 0 it is paid.
+  mutating func feeRate(_ instrument: InstrumentIndex, makerE12: Int64, takerE12: Int64)
 }
 
 /// What not every venue says, and not every receiver needs.
@@ -392,4 +417,7 @@ extension VenueEventSink where Self: ~Copyable {
   public mutating func massQuoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?) {}
   public mutating func massQuoted(_ serial: UInt64, succeeded: Int64, failed: Int64) {}
   public mutating func protection(_ product: ProductIndex, remaining: QtyLots, reason: ProtectionReason) {}
+  public mutating func orderNamed(_ clientID: UInt64, _ venueID: VenueID) {}
+  public mutating func rateLimit(_ report: RateLimitReport) {}
+  public mutating func feeRate(_ instrument: InstrumentIndex, makerE12: Int64, takerE12: Int64) {}
 }

@@ -133,7 +133,7 @@ struct DeribitEncoder: ~Copyable, @unchecked Sendable {
     _ = text.id(clientID, RequestID.amendOperation)
     if venueID.pointee.count > 0 {
       text.put(",\"method\":\"private/edit\",\"params\":{\"order_id\":\"")
-      text.put(venueID)
+      text.put(venueID.pointee)
       text.put("\",\"amount\":")
     } else {
       text.put(",\"method\":\"private/edit_by_label\",")
@@ -159,7 +159,7 @@ struct DeribitEncoder: ~Copyable, @unchecked Sendable {
     _ = text.id(clientID, RequestID.cancelOperation)
     if venueID.pointee.count > 0 {
       text.put(",\"method\":\"private/cancel\",\"params\":{\"order_id\":\"")
-      text.put(venueID)
+      text.put(venueID.pointee)
       text.put("\"}}")
       return text.count
     }

@@ -1,0 +1,44 @@
+import CSupport
+import Glibc
+
+/// A key and its secret, and what is signed with them (protocol reference 4). Cold.
+///
+/// The secret is wiped when this is gone; nothing that is printed has any of it (R57).
+public struct BybitCredentials: ~Copyable, @unchecked Sendable {
+  // Sendable: immutable after it was made, and the memory is its own.
+  public let key: String
+  private let secret: UnsafeMutableBufferPointer<UInt8>
+
+  /// - Returns: `nil` unless both are visible ASCII without quotes and backslashes, 1 ... 256 bytes.
+  public init?(key: String, secret: some Collection<UInt8>) {
+    func isPlain(_ bytes: some Collection<UInt8>) -> Bool {
+      (1...256).contains(bytes.count) && bytes.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x5C }
+    }
+    guard isPlain(Array(key.utf8)), isPlain(secret) else { return nil }
+    self.key = key
+    self.secret = .allocate(capacity: secret.count)
+    _ = self.secret.initialize(from: secret)
+  }
+
+  deinit {
+    apus_wipe(secret.baseAddress, secret.count)
+    secret.deallocate()
+  }
+
+  /// HMAC-SHA256 in lower-case hexadecimal digits; `nil` if the cryptographic library failed.
+  public func signature(of text: String) -> String? {
+    guard let bytes = hmacSHA256(key: UnsafeBufferPointer(secret), Array(text.utf8)) else { return nil }
+    let digits = Array("0123456789abcdef".utf8)
+    var hex: [UInt8] = []
+    for byte in bytes { hex += [digits[Int(byte >> 4)], digits[Int(byte & 15)]] }
+    return String(decoding: hex, as: UTF8.self)
+  }
+
+  /// For the login of a WebSocket that is sent before `expires`, milliseconds by the venue's clock.
+  public func loginSignature(expires: Int64) -> String? { signature(of: "GET/realtime\(expires)") }
+
+  /// For a REST request: of the query of a GET, or of the body of a POST, exactly as they are sent.
+  public func requestSignature(milliseconds: Int64, window: Int64, payload: String) -> String? {
+    signature(of: "\(milliseconds)\(key)\(window)\(payload)")
+  }
+}
