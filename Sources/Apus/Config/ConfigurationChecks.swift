@@ -29,7 +29,24 @@ struct ConfigurationChecks {
       }
     }
     checkVenueNames(configuration.lanes.map(\.venue.name))
+    checkAccounts(configuration.lanes.map(\.venue))
     checkUnderlyings(configuration)
+  }
+
+  /// Two lanes on one account would take each other's orders for their own (R14).
+  private mutating func checkAccounts(_ venues: [VenueSection]) {
+    for (index, venue) in venues.enumerated() {
+      guard
+        let first = venues[..<index].firstIndex(where: {
+          $0.kind == venue.kind && $0.keyID == venue.keyID && !venue.keyID.isEmpty
+        })
+      else { continue }
+      let path = "\(ConfigurationReader.venues)[\(index)]"
+      report(
+        places["\(path).key_id"] ?? given[path], "\(path).key_id",
+        "is \(ShownText.of(venue.keyID)), but venues[\(first)] logs in with that key: give each a key of another account, or "
+          + "put the instruments into one entry")
+    }
   }
 
   private mutating func checkUnderlyings(_ configuration: Configuration) {
@@ -38,6 +55,20 @@ struct ConfigurationChecks {
     }
     for (index, underlying) in configuration.underlyings.enumerated() {
       let path = "underlyings[\(index)]"
+      let members = configuration.lanes.flatMap(\.instruments).map(\.name).filter {
+        Underlying.name(of: $0) == underlying.name
+      }
+      if places["\(path).name"] != nil, members.isEmpty {
+        report(
+          places["\(path).name"], "\(path).name",
+          "is \(ShownText.of(underlying.name)), but no instrument's name begins so: correct it, or remove the entry")
+      }
+      if let option = members.first(where: { $0.hasSuffix("-C") || $0.hasSuffix("-P") }) {
+        report(
+          places["\(path).name"], "\(path).name",
+          "is \(ShownText.of(underlying.name)), on which the option \(option) is quoted, but a common limit is for futures "
+            + "and perpetuals: quote options with another engine, or remove the entry")
+      }
       if let first = configuration.underlyings[..<index].firstIndex(where: { $0.name == underlying.name }) {
         report(
           places["\(path).name"], "\(path).name",

@@ -202,7 +202,19 @@ public final class Engine: Sendable {
         lanes: lanes.map { $0.takeManagerLink() }),
       latches: controls.map { LatchKeeper(control: $0, path: telemetryPath) })
     let helperThread = try EngineThread(name: "apus-helper") { helper.run() }
-    for lane in lanes { try lane.start(rehearses: configuration.engine.rehearsal, makeStrategy: makeStrategy) }
+    do {
+      for lane in lanes { try lane.start(rehearses: configuration.engine.rehearsal, makeStrategy: makeStrategy) }
+    } catch {
+      // Those that run already cancel what they have.
+      requestStop()
+      for lane in lanes {
+        lane.join()
+        lane.stopWatchdog()
+      }
+      helper.stop()
+      helperThread.join()
+      throw error
+    }
     for lane in lanes { lane.join() }
     helper.stop()
     helperThread.join()

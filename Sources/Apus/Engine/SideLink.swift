@@ -35,6 +35,9 @@ struct SideLink: ~Copyable {
     set { link.isWanted = newValue }
   }
 
+  /// What the venue bears: cancels after one question, and the time between two questions.
+  var pace: (cancels: Int, interval: Nanoseconds) { session.pace }
+
   /// What wakes `turn` from another thread.
   func makeWaker() -> DriverWaker { link.makeWaker() }
 
@@ -76,6 +79,7 @@ struct SideSession: ~Copyable, LinkSession {
   }
 
   var isReady: Bool { step == .ready }
+  var pace: (cancels: Int, interval: Nanoseconds) { venue.pace }
 
   mutating func opened(_ link: inout VenueLink, now: Nanoseconds) {
     step = .loggingIn

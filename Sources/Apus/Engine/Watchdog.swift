@@ -27,8 +27,6 @@ final class Watchdog: @unchecked Sendable {
   private var nextAsk: Nanoseconds = 0
   private var rounds = 0
 
-  private static let askInterval: Nanoseconds = 20_000_000
-
   init(
     link: consuming SideLink, control: LaneControl, telemetry: consuming TelemetryWatchdog, stall: Nanoseconds,
     mayCancelMassQuotes: Bool
@@ -102,13 +100,13 @@ final class Watchdog: @unchecked Sendable {
       } else {
         view.flat_ns = 0
         rounds += 1
-        for order in resting { link.cancel(order) }
+        for order in resting.prefix(link.pace.cancels) { link.cancel(order) }
         if rounds > 2, mayCancelMassQuotes { link.cancelMassQuotes() }
-        nextAsk = now + Self.askInterval
+        nextAsk = now + link.pace.interval
       }
     }
     guard now >= nextAsk, link.askForOrders() else { return }
-    nextAsk = now + Self.askInterval
+    nextAsk = now + link.pace.interval
   }
 
   private func show(_ now: Nanoseconds) {

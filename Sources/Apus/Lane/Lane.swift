@@ -147,12 +147,23 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   mutating func handle(_ text: UnsafeRawBufferPointer, _ now: Nanoseconds) {
     core.counters.framesIn += 1
-    output.records.inbound(text, now: now)
+    if adapter.phase == .loggingIn {
+      recordLoginAnswer(text, now)
+    } else {
+      output.records.inbound(text, now: now)
+    }
     adapter.decode(text, into: &core)
     if core.fillCount > 0 { recordFills(now) }
     if core.hasNewListing { setUpListings() }
     if core.orphanCount > 0 { cancelOrphans() }
     if core.eventCount > 0 { handleSessionEvents(now) }
+  }
+
+  @inline(never)
+  private mutating func recordLoginAnswer(_ text: UnsafeRawBufferPointer, _ now: Nanoseconds) {
+    guard let redacted = Adapter.redacted(text) else { return output.records.inbound(text, now: now) }
+    output.records.inbound(
+      UnsafeRawBufferPointer(start: redacted.utf8Start, count: redacted.utf8CodeUnitCount), now: now)
   }
 
   /// A directive of the manager.

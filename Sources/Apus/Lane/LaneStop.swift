@@ -197,6 +197,8 @@ extension Lane where Adapter: ~Copyable {
       // The venue shows none of ours, but the words that ended some of them were lost: their state is unknown, and
       // the next question settles it by their absence.
       core.tracker.connectionLost(now: now)
+    } else if stop.left > 0, !Adapter.cancelsSessions {
+      cancelEach(now)
     } else if stop.left > 0 {
       core.tracker.forEachResting { order in
         _ = adapter.cancelForeign(order.pointee.venue_id, clientID: order.pointee.client_id, output: &output)

@@ -256,7 +256,8 @@ struct LaneTelemetry: ~Copyable {
   private mutating func publishInstrument<A: ExchangeAdapter & ~Copyable>(
     _ index: Int, _ lane: inout Lane<A>, _ now: Nanoseconds
   ) {
-    guard let info = lane.core.markets[index].info else { return }
+    // What is no longer listed may still be held.
+    guard let info = lane.core.markets[index].lastInfo else { return }
     let state = lane.core.tracker.state(InstrumentIndex(index))
     let market = lane.core.markets + index
     // The last one: while the connection is lost a position is worth what it was, not nothing.
@@ -266,7 +267,9 @@ struct LaneTelemetry: ~Copyable {
       let update = LaneUpdate(
         instrument: InstrumentIndex(index), isPositionKnown: state.pointee.position != nil,
         isReady: lane.adapter.phase == .ready, position: state.pointee.position?.rawValue ?? 0,
-        worstLong: state.pointee.worstLong.rawValue, worstShort: state.pointee.worstShort.rawValue,
+        // The worse of our count and the venue's (R07).
+        worstLong: -state.pointee.room(for: .buy, limit: .zero).rawValue,
+        worstShort: -state.pointee.room(for: .sell, limit: .zero).rawValue,
         markE8: mark, profitE8: profit, serial: lane.safety.instruments[index].serial,
         unitE12: Underlying.unitE12(info, markE8: mark, deltaE8: market.pointee.ticker.deltaE8),
         isHedging: lane.isHedging(InstrumentIndex(index)))

@@ -9,6 +9,10 @@ struct UnderlyingBook {
     var instrument: InstrumentIndex
     /// The last statement with a known position.
     var update: LaneUpdate?
+    /// The caps that should be in force, and whether they are others than before.
+    var longCoins: Int64 = 0
+    var shortCoins: Int64 = 0
+    var isNew = false
     /// The next message's caps, lots.
     var longCap: Int64 = 0
     var shortCap: Int64 = 0
@@ -21,7 +25,9 @@ struct UnderlyingBook {
     /// So many coins, as lots.
     func lots(_ coinsE8: Int64) -> Int64 {
       guard let unit = update?.unitE12, unit > 0 else { return 0 }
-      return Int64(clamping: Int128(coinsE8) * 10_000 / Int128(unit))
+      let (lots, rest) = (Int128(coinsE8) * 10_000).quotientAndRemainder(dividingBy: Int128(unit))
+      // Down: a cap that is negative must not come out looser.
+      return Int64(clamping: rest < 0 ? lots - 1 : lots)
     }
 
     func coinsE8(_ lots: Int64, up: Bool = false) -> Int64 {
@@ -37,6 +43,10 @@ struct UnderlyingBook {
   private var short: ExposureBudget
   /// A hedge was asked for; the serial of its message until the lane has dealt with it.
   private var hedgeSerial: UInt32?
+  /// Turns since a hedge was asked for.
+  private var turnsSinceHedge = UnderlyingBook.hedgePause
+  /// A hedge that came to nothing, for whatever reason, is not asked for again in each turn.
+  static let hedgePause = 10
 
   init(_ settings: UnderlyingSettings, members: [Member]) {
     self.settings = settings
@@ -70,8 +80,12 @@ struct UnderlyingBook {
   }
 
   mutating func plan() {
+    turnsSinceHedge = min(turnsSinceHedge + 1, Self.hedgePause)
     let (longs, shorts) = (long.caps(), short.caps())
     for index in members.indices {
+      members[index].isNew = longs[index] != members[index].longCoins || shorts[index] != members[index].shortCoins
+      members[index].longCoins = longs[index]
+      members[index].shortCoins = shorts[index]
       members[index].longCap = members[index].lots(longs[index])
       members[index].shortCap = members[index].lots(shorts[index])
     }
@@ -87,7 +101,7 @@ struct UnderlyingBook {
       message.targetPosition = update.position - own.lots(total)
     }
     let tolerance = max(1, own.lots(settings.maximumE8 / 50))
-    return message.longCap != last.longCap || message.shortCap != last.shortCap
+    return own.isNew
       || abs(message.targetPosition - last.targetPosition) >= tolerance
   }
 
@@ -98,12 +112,14 @@ struct UnderlyingBook {
 
   /// An order that takes the position of all back to nothing, if it has left its band and none is under way.
   func hedge() -> (lane: Int, message: DirectiveMessage)? {
-    guard let hedge = settings.hedge, let total = position, abs(total) > hedge.bandE8,
+    guard turnsSinceHedge == Self.hedgePause, let hedge = settings.hedge, let total = position,
+      abs(total) > hedge.bandE8,
       let member = members.first(where: { $0.lane == hedge.lane && $0.instrument == hedge.instrument }),
       let update = member.update, update.isReady, update.markE8 > 0
     else { return nil }
     if let hedgeSerial, update.serial &- hedgeSerial >= 1 << 31 || update.isHedging { return nil }
-    let lots = member.lots(total)
+    // Towards zero: never beyond it.
+    let lots = total < 0 ? -member.lots(-total) : member.lots(total)
     guard lots != 0 else { return nil }
     return (
       hedge.lane,
@@ -113,5 +129,8 @@ struct UnderlyingBook {
     )
   }
 
-  mutating func hedged(_ message: DirectiveMessage) { hedgeSerial = message.serial }
+  mutating func hedged(_ message: DirectiveMessage) {
+    hedgeSerial = message.serial
+    turnsSinceHedge = 0
+  }
 }

@@ -7,7 +7,11 @@ typealias MarketPointer = UnsafeMutablePointer<MarketState>
 public struct MarketState: ~Copyable {
   public var book: Book
   public internal(set) var ticker = Ticker()
-  public internal(set) var info: InstrumentInfo?
+  public internal(set) var info: InstrumentInfo? {
+    didSet { if let info { lastInfo = info } }
+  }
+  /// As it was listed last, if it is not now.
+  private(set) var lastInfo: InstrumentInfo?
   /// The grid that the instrument's strategy was made for.
   var strategyGrid: InstrumentGrid?
   /// The last mark price ever stated, 10⁻⁸; survives a lost connection, for the accounts only.

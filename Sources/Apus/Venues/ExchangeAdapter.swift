@@ -84,6 +84,9 @@ protocol ExchangeAdapter: ~Copyable, SendableMetatype {
   mutating func queryPositions(output: inout LaneOutput) -> Bool
   /// Asks for executions; the next page of the last answer if `continued`.
   mutating func queryTrades(since: Nanoseconds, continued: Bool, output: inout LaneOutput) -> Bool
+  /// What the journal gets in place of a frame that holds a credential of the venue's, and says the same otherwise (R57);
+  /// `nil` for the frame itself. Asked while the login is under way.
+  static func redacted(_ text: UnsafeRawBufferPointer) -> StaticString?
   /// Cancels everything that this session has in the market, requests in flight included.
   mutating func cancelSession(output: inout LaneOutput) -> Bool
   /// Whether the venue can do that without touching what others have on the account. If not, orders are cancelled one by

@@ -6,6 +6,8 @@ import CSupport
 protocol SideProtocol: AnyObject {
   /// Requests that follow the login, before the first question can be asked; all are sent at once.
   var setUpCount: Int { get }
+  /// What the venue bears: cancels after one question, and the time between two questions.
+  var pace: (cancels: Int, interval: Nanoseconds) { get }
   func decode(_ text: UnsafeRawBufferPointer, into sink: inout SideSink)
   func login(into buffer: UnsafeMutableRawBufferPointer, token: String) -> Int
   func setUp(_ place: Int, into buffer: UnsafeMutableRawBufferPointer) -> Int

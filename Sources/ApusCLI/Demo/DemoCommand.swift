@@ -7,9 +7,10 @@ import Foundation
 struct DemoCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "demo",
-    abstract: "Watch the engine quote on a simulated venue: two processes on this machine.",
+    abstract: "Watch the engine quote on simulated venues: two or more processes on this machine.",
     discussion: """
-      Starts `apus venue` and `apus run` with a key and a configuration made for the occasion, shows a live table, \
+      With --venues thalex,deribit it quotes BTC on both, keeps one position over both, and closes at Deribit what is \
+      filled. Starts `apus venue` (for each venue) and `apus run` with a key and a configuration made for the occasion, shows a live table, \
       and at the end compares the engine's orders, position, fills and fees with the venue's own books. Ctrl-C \
       ends it at any moment with the report. Exit codes: 0 the books are equal; 1 they differ; 66 the feed cannot be \
       read; others as for `apus run`.
@@ -28,6 +29,11 @@ struct DemoCommand: AsyncParsableCommand {
 
   @Option(help: "Seed of the synthetic market and of the venue's delays.")
   var seed: UInt64 = 1
+
+  @Option(
+    help: ArgumentHelp(
+      "The venues to quote on: thalex, deribit, or both with a comma between them.", valueName: "names"))
+  var venues = VenueList([.thalex])
 
   @Flag(help: "Use TLS 1.3 between engine and venue.")
   var tls = false
@@ -58,6 +64,9 @@ struct DemoCommand: AsyncParsableCommand {
       throw ValidationError("--slow-ticks-above needs --directory: that is where the file stays")
     }
     if let seconds, !(seconds > 0) { throw ValidationError("--seconds must be above 0") }
+    if massQuotes, venues.kinds.contains(where: { $0 != .thalex }) {
+      throw ValidationError("--mass-quotes is for thalex alone: Apus sends no mass quotes to the other venues yet")
+    }
     guard speed >= 0.001, speed <= 1000 else { throw ValidationError("--speed must be from 0.001 to 1000") }
   }
 
@@ -86,25 +95,13 @@ struct DemoCommand: AsyncParsableCommand {
   }
 
   private func perform(in room: String, _ stopping: StopFlag) throws {
-    let key = try SigningKey.generate()
-    try Data(key.publicPEM().utf8).write(to: URL(fileURLWithPath: "\(room)/public.pem"))
-    try writeSecret(key, to: "\(room)/key.pem")
-
-    let books = "\(room)/venue-books.json"
     let engineReport = "\(room)/engine-report.json"
-    for stale in [books, engineReport, "\(room)/data/slow-ticks.csv"] { unlink(stale) }
-    let venue = try ChildProcess("the venue", arguments: venueArguments(room, books))
-    defer { venue.terminate() }
-    guard let line = venue.waitForLine(prefix: "listening on ") else {
-      let code = venue.wait(seconds: 2)
-      throw Exit.fail(
-        ExitCode(code == 0 ? Exit.system.rawValue : code),
-        "the venue did not start (exit code \(code)); its own message is above")
-    }
-    // At the end of a recording the engine stops first, while the venue still answers.
-    venue.watchOutput { if $0 == VenueCommand.endOfFeed { stopping.set() } }
+    for stale in [engineReport, "\(room)/data/slow-ticks.csv"] { unlink(stale) }
+    var running: [RunningVenue] = []
+    defer { for venue in running { venue.process.terminate() } }
+    for kind in venues.kinds { running.append(try start(kind, in: room, stopping)) }
 
-    let configuration = demoConfiguration(url: String(line.dropFirst("listening on ".count)), room: room)
+    let configuration = demoConfiguration(running, room: room)
     let configPath = "\(room)/demo.yaml"
     try Data(ConfigurationFile.text(of: configuration).utf8).write(to: URL(fileURLWithPath: configPath))
     let engine = try ChildProcess(
@@ -115,28 +112,75 @@ struct DemoCommand: AsyncParsableCommand {
     engine.watchOutput()
 
     watch(
-      engine, venue, telemetry: "\(room)/data/telemetry", limit: configuration.instruments[0].limits.maxPosition,
-      stopping)
+      engine, running.map(\.process), telemetry: "\(room)/data/telemetry",
+      limits: configuration.lanes.map { $0.instruments[0].limits.maxPosition }, stopping)
     engine.terminate()
     let engineCode = engine.wait(seconds: 30)
-    venue.terminate()
-    let venueCode = venue.wait(seconds: 10)
+    for venue in running { venue.process.terminate() }
+    let venueCodes = running.map { $0.process.wait(seconds: 10) }
     guard FileManager.default.fileExists(atPath: engineReport) else {
       throw Exit.fail(
         ExitCode(engineCode == 0 ? Exit.system.rawValue : engineCode),
         "the engine ended without a report (exit code \(engineCode)); its own message is above")
     }
-    try conclude(room, engineReport: engineReport, books: books, engineCode: engineCode, venueCode: venueCode)
+    try conclude(room, engineReport: engineReport, running, engineCode: engineCode, venueCodes: venueCodes)
   }
 
-  private func venueArguments(_ room: String, _ books: String) -> [String] {
+  /// A venue that is up, and where it leaves its books.
+  private struct RunningVenue {
+    var kind: VenueKind
+    var process: ChildProcess
+    var url: String
+    var books: String
+    /// The file with the engine's key or secret.
+    var secret: String
+    var certificate: String
+  }
+
+  private func start(_ kind: VenueKind, in room: String, _ stopping: StopFlag) throws -> RunningVenue {
+    let prefix = venues.kinds.count > 1 ? "\(kind.rawValue)-" : ""
+    let books = "\(room)/\(prefix)venue-books.json"
+    let secret = "\(room)/\(prefix)key.pem"
+    let certificate = "\(room)/\(prefix)certificate.pem"
+    unlink(books)
+    var arguments = venueArguments(books)
+    switch kind {
+    case .thalex:
+      let key = try SigningKey.generate()
+      let publicKey = "\(room)/\(prefix)public.pem"
+      try Data(key.publicPEM().utf8).write(to: URL(fileURLWithPath: publicKey))
+      var pem: [UInt8] = []
+      try key.withPrivatePEM { pem = Array($0) }
+      defer { for index in pem.indices { pem[index] = 0 } }
+      try pem.withUnsafeBytes { try writeSecret($0, to: secret) }
+      arguments += ["--key", "demo=\(publicKey)"]
+    case .deribit:
+      let random = (0..<40).map { _ in "abcdefghijkmnpqrstuvwxyz23456789".randomElement() ?? "a" }
+      try Array(String(random).utf8).withUnsafeBytes { try writeSecret($0, to: secret) }
+      arguments += ["--protocol", "deribit", "--client", "demo=\(secret)", "--order-rate", "50"]
+    }
+    if tls { arguments += ["--tls", "--write-certificate", certificate] }
+    let process = try ChildProcess("the venue", arguments: arguments)
+    guard let line = process.waitForLine(prefix: "listening on ") else {
+      let code = process.wait(seconds: 2)
+      throw Exit.fail(
+        ExitCode(code == 0 ? Exit.system.rawValue : code),
+        "the venue did not start (exit code \(code)); its own message is above")
+    }
+    // At the end of a recording the engine stops first, while the venue still answers.
+    process.watchOutput { if $0 == VenueCommand.endOfFeed { stopping.set() } }
+    return RunningVenue(
+      kind: kind, process: process, url: String(line.dropFirst("listening on ".count)), books: books, secret: secret,
+      certificate: certificate)
+  }
+
+  private func venueArguments(_ books: String) -> [String] {
     var arguments = [
-      "venue", "--port", "0", "--seed", "\(seed)", "--speed", "\(speed)", "--key", "demo=\(room)/public.pem",
-      "--books", books, "--wait-for-client", "--die-with-parent", "--driver", driver.rawValue,
+      "venue", "--port", "0", "--seed", "\(seed)", "--speed", "\(speed)", "--books", books, "--wait-for-client",
+      "--die-with-parent", "--driver", driver.rawValue,
     ]
     if let cores = try? CPU.allowedCores(), cores.count >= 2 { arguments += ["--core", "\(cores[0])"] }
     if let feed { arguments += ["--feed", feed] }
-    if tls { arguments += ["--tls", "--write-certificate", "\(room)/certificate.pem"] }
     return arguments
   }
 
@@ -145,25 +189,43 @@ struct DemoCommand: AsyncParsableCommand {
   }
 
   /// The demo's configuration: written to a file and read back by `apus run` like anybody's.
-  private func demoConfiguration(url: String, room: String) -> Configuration {
+  private func demoConfiguration(_ running: [RunningVenue], room: String) -> Configuration {
     let size = DecimalE8(e8: isEther ? 50_000_000 : 2_000_000)
-    let instrument = InstrumentSection(
-      name: isEther ? "ETH-PERPETUAL" : "BTC-PERPETUAL",
-      ladder: LadderSection(
-        levels: 3, halfSpreadBps: DecimalE8(e8: 30_000_000), stepTicks: 2, size: size,
-        skewBps: DecimalE8(e8: 150_000_000), keepWithinTicks: 1, keepSize: DecimalE8(e8: 40_000_000)),
-      limits: LimitsSection(
-        maxPosition: DecimalE8(e8: size.e8 * 50), maxOrder: DecimalE8(e8: size.e8 * 5),
-        maxNotional: DecimalE8(e8: 20_000 * 100_000_000), collarBps: DecimalE8(e8: 100 * 100_000_000), maxOrders: 12),
-      massQuotes: massQuotes)
-    return Configuration(
+    let coin = isEther ? "ETH" : "BTC"
+    let entries = running.map { venue in
+      // At Deribit the contract that is counted in coins, as Thalex's is.
+      let name = venue.kind == .thalex ? "\(coin)-PERPETUAL" : "\(coin)_USDC-PERPETUAL"
+      let instrument = InstrumentSection(
+        name: name,
+        ladder: LadderSection(
+          levels: 3, halfSpreadBps: DecimalE8(e8: 30_000_000), stepTicks: 2, size: size,
+          skewBps: DecimalE8(e8: 150_000_000), keepWithinTicks: 1, keepSize: DecimalE8(e8: 40_000_000)),
+        limits: LimitsSection(
+          maxPosition: DecimalE8(e8: size.e8 * 50), maxOrder: DecimalE8(e8: size.e8 * 5),
+          maxNotional: DecimalE8(e8: 20_000 * 100_000_000), collarBps: DecimalE8(e8: 100 * 100_000_000),
+          maxOrders: 12),
+        massQuotes: massQuotes)
+      return Configuration.VenueEntry(
+        venue: VenueSection(
+          kind: venue.kind, url: venue.url, keyID: "demo", privateKeyFile: venue.secret,
+          caFile: tls ? venue.certificate : nil),
+        instruments: [instrument])
+    }
+    var configuration = Configuration(
       engine: EngineSection(
         name: "demo", core: .automatic, idle: coreCount >= 2 ? .spin : .park, driver: driver,
         // A profiler attaches to the engine; its key is good for this demonstration only.
         dataDirectory: "\(room)/data", coreDumps: slowTicksAbove != nil),
-      venue: VenueSection(
-        url: url, keyID: "demo", privateKeyFile: "\(room)/key.pem", caFile: tls ? "\(room)/certificate.pem" : nil),
-      instruments: [instrument], safety: safety)
+      venue: entries[0].venue, instruments: entries[0].instruments, safety: safety,
+      moreVenues: Array(entries.dropFirst()))
+    if let deribit = entries.first(where: { $0.venue.kind == .deribit }), entries.count > 1 {
+      configuration.underlyings = [
+        UnderlyingSection(
+          name: coin, maxPosition: DecimalE8(e8: size.e8 * 40), hedge: "deribit:\(deribit.instruments[0].name)",
+          hedgeBand: DecimalE8(e8: size.e8 * 5))
+      ]
+    }
+    return configuration
   }
 
   /// A recording's trades come as they came, whatever our quotes do: they are not flow that has found us.
@@ -175,38 +237,41 @@ struct DemoCommand: AsyncParsableCommand {
 
   private var coreCount: Int { (try? CPU.allowedCores())?.count ?? 1 }
 
-  private func writeSecret(_ key: SigningKey, to path: String) throws {
+  private func writeSecret(_ secret: UnsafeRawBufferPointer, to path: String) throws {
     unlink(path)
     let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard file >= 0 else {
       throw Exit.fail(Exit.system, "cannot write \(path): \(String(cString: strerror(errno)))")
     }
     defer { close(file) }
-    let written = try key.withPrivatePEM { write(file, $0.baseAddress, $0.count) == $0.count }
-    guard written else { throw Exit.fail(Exit.system, "cannot write \(path): \(String(cString: strerror(errno)))") }
+    guard write(file, secret.baseAddress, secret.count) == secret.count else {
+      throw Exit.fail(Exit.system, "cannot write \(path): \(String(cString: strerror(errno)))")
+    }
   }
 
   /// Shows the table until the end of time, of the feed, of a process, or of the user's patience.
   private func watch(
-    _ engine: ChildProcess, _ venue: ChildProcess, telemetry path: String, limit: DecimalE8, _ stopping: StopFlag
+    _ engine: ChildProcess, _ venues: [ChildProcess], telemetry path: String, limits: [DecimalE8], _ stopping: StopFlag
   ) {
     var table = DemoTable()
     let start = Date()
     var next = 1.0
-    while !stopping.isSet, engine.poll() == nil, venue.poll() == nil {
+    while !stopping.isSet, engine.poll() == nil, venues.allSatisfy({ $0.poll() == nil }) {
       let elapsed = Date().timeIntervalSince(start)
       if let seconds, elapsed >= seconds { return }
       if elapsed >= next {
         next += 1
         // Opened each time: the file appears when the engine is up.
         if let reader = try? TelemetryReader(path: path) {
-          let latency = reader.withSpan(lane: 0, .tickToOrder) { memory -> (p50: Nanoseconds, p99: Nanoseconds)? in
-            guard let start = memory.baseAddress, memory.count >= LatencyHistogram.byteCount else { return nil }
-            let histogram = start.assumingMemoryBound(to: apus_histogram.self)
-            guard LatencyHistogram.count(of: histogram) > 0 else { return nil }
-            return (LatencyHistogram.percentile(50, of: histogram), LatencyHistogram.percentile(99, of: histogram))
+          let latencies = limits.indices.map { lane in
+            reader.withSpan(lane: lane, .tickToOrder) { memory -> (p50: Nanoseconds, p99: Nanoseconds)? in
+              guard let start = memory.baseAddress, memory.count >= LatencyHistogram.byteCount else { return nil }
+              let histogram = start.assumingMemoryBound(to: apus_histogram.self)
+              guard LatencyHistogram.count(of: histogram) > 0 else { return nil }
+              return (LatencyHistogram.percentile(50, of: histogram), LatencyHistogram.percentile(99, of: histogram))
+            } ?? nil
           }
-          table.draw(reader.snapshot(), latency: latency ?? nil, elapsed: elapsed, limitE8: limit.e8)
+          table.draw(reader.snapshot(), latencies: latencies, elapsed: elapsed, limitsE8: limits.map(\.e8))
         }
       }
       usleep(20_000)
@@ -214,15 +279,20 @@ struct DemoCommand: AsyncParsableCommand {
   }
 
   private func conclude(
-    _ room: String, engineReport: String, books: String, engineCode: Int32, venueCode: Int32
+    _ room: String, engineReport: String, _ running: [RunningVenue], engineCode: Int32, venueCodes: [Int32]
   ) throws {
     let engine = try EngineReport(json: Data(contentsOf: URL(fileURLWithPath: engineReport)))
-    guard let data = try? Data(contentsOf: URL(fileURLWithPath: books)) else {
-      throw Exit.fail(
-        Exit.booksDiffer, "the venue ended without writing its books (exit code \(venueCode)): nothing to compare with")
+    var accounts: [AccountBooks?] = []
+    for (venue, code) in zip(running, venueCodes) {
+      guard let data = try? Data(contentsOf: URL(fileURLWithPath: venue.books)) else {
+        throw Exit.fail(
+          Exit.booksDiffer,
+          "the venue \(venue.kind.rawValue) ended without writing its books (exit code \(code)): nothing to compare with"
+        )
+      }
+      accounts.append(try JSONDecoder().decode([AccountBooks].self, from: data).first)
     }
-    let accounts = try JSONDecoder().decode([AccountBooks].self, from: data)
-    let result = DemoReport(engine: engine, venue: accounts.first)
+    let result = DemoReport(engine: engine, venues: accounts)
     say("")
     say(engine.text)
     say("")
@@ -252,4 +322,25 @@ final class StopFlag: @unchecked Sendable {
   private var value = false
   func set() { lock.withLock { value = true } }
   var isSet: Bool { lock.withLock { value } }
+}
+
+/// Venues by name, with commas between them.
+struct VenueList: ExpressibleByArgument {
+  let kinds: [VenueKind]
+
+  init(_ kinds: [VenueKind]) { self.kinds = kinds }
+
+  init?(argument: String) {
+    var kinds: [VenueKind] = []
+    for name in argument.split(separator: ",") {
+      guard let kind = VenueKind(rawValue: name.trimmingCharacters(in: .whitespaces)), !kinds.contains(kind) else {
+        return nil
+      }
+      kinds.append(kind)
+    }
+    guard !kinds.isEmpty else { return nil }
+    self.kinds = kinds
+  }
+
+  var defaultValueDescription: String { kinds.map(\.rawValue).joined(separator: ",") }
 }

@@ -27,30 +27,46 @@ struct DemoReport: Codable {
   var seconds: Double
   var engine: EngineReport
   var venue: AccountBooks?
+  /// With several venues: the books of each, in the order of `engine.lanes`.
+  var venues: [AccountBooks?] = []
 
-  init(engine: EngineReport, venue: AccountBooks?) {
-    let comparison = BooksComparison(engine: engine, venue: venue)
-    booksEqual = comparison.isEqual
-    self.comparison = comparison.items
+  /// - Parameter venues: the books of each of the engine's venues.
+  init(engine: EngineReport, venues: [AccountBooks?]) {
+    let lanes = engine.lanes.isEmpty ? [engine] : engine.lanes.map(\.withoutVenueNames)
+    var isEqual = lanes.count == venues.count
+    comparison = []
+    for (lane, venue) in zip(lanes, venues) {
+      let compared = BooksComparison(engine: lane, venue: venue)
+      isEqual = isEqual && compared.isEqual
+      comparison += compared.items.map { item in
+        var item = item
+        if lanes.count > 1 { item.name = "\(lane.name): \(item.name)" }
+        return item
+      }
+    }
+    booksEqual = isEqual
     unknownOrders = engine.unknownOrders
     ordersLeft = engine.ordersLeft
     fills = engine.instruments.reduce(0) { $0 + $1.fills }
     quotedShare = engine.instruments.first?.quotedShare ?? 0
     var breaches = engine.limitBreaches
-    for instrument in engine.instruments where instrument.limitLots > 0 {
-      guard let position = venue?.positions.first(where: { $0.instrument == instrument.name }) else { continue }
-      if position.maximumLots > instrument.limitLots { breaches += 1 }
-      if max(position.worstLongLots, position.worstShortLots) > instrument.limitLots { breaches += 1 }
+    for (lane, venue) in zip(lanes, venues) {
+      for instrument in lane.instruments where instrument.limitLots > 0 {
+        guard let position = venue?.positions.first(where: { $0.instrument == instrument.name }) else { continue }
+        if position.maximumLots > instrument.limitLots { breaches += 1 }
+        if max(position.worstLongLots, position.worstShortLots) > instrument.limitLots { breaches += 1 }
+      }
     }
     limitBreaches = breaches
-    rateViolations = Int(venue?.rateViolations ?? 0)
+    rateViolations = venues.reduce(0) { $0 + Int($1?.rateViolations ?? 0) }
     messagesPerMinute = engine.messagesPerMinute
     tickToOrderNs = Latency(
       p50: engine.tickToOrder.p50, p99: engine.tickToOrder.p99, p999: engine.tickToOrder.p999,
       max: engine.tickToOrder.max)
     seconds = engine.seconds
     self.engine = engine
-    self.venue = venue
+    venue = venues.first ?? nil
+    if venues.count > 1 { self.venues = venues }
   }
 
   enum CodingKeys: String, CodingKey {
@@ -64,7 +80,7 @@ struct DemoReport: Codable {
     case rateViolations = "rate_violations"
     case messagesPerMinute = "messages_per_minute"
     case tickToOrderNs = "tick_to_order_ns"
-    case seconds, engine, venue
+    case seconds, engine, venue, venues
   }
 
   func json() throws -> Data {
@@ -92,5 +108,16 @@ struct DemoReport: Codable {
 
   private static func pad(_ text: String, _ width: Int) -> String {
     text.count >= width ? text + " " : text + String(repeating: " ", count: width - text.count)
+  }
+}
+
+extension EngineReport {
+  /// Of one venue of several, with the instruments' own names.
+  var withoutVenueNames: EngineReport {
+    var report = self
+    func own(_ name: String) -> String { String(name.drop { $0 != ":" }.dropFirst()) }
+    for index in report.instruments.indices { report.instruments[index].name = own(report.instruments[index].name) }
+    for index in report.trades.indices { report.trades[index].instrument = own(report.trades[index].instrument) }
+    return report
   }
 }

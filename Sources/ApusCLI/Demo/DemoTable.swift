@@ -11,17 +11,24 @@ struct DemoTable {
 
   /// Draws anew over what was drawn before; one line a second where there is no terminal.
   mutating func draw(
-    _ snapshot: TelemetrySnapshot, latency: (p50: Nanoseconds, p99: Nanoseconds)?, elapsed: Double, limitE8: Int64
+    _ snapshot: TelemetrySnapshot, latencies: [(p50: Nanoseconds, p99: Nanoseconds)?], elapsed: Double,
+    limitsE8: [Int64]
   ) {
-    guard let lane = snapshot.lanes.first else { return }
-    let messages = lane[.messagesUsed]
+    let lanes = snapshot.lanes.prefix(limitsE8.count)
+    guard lanes.count == limitsE8.count, !lanes.isEmpty else { return }
+    let messages = lanes.reduce(0) { $0 &+ $1[.messagesUsed] }
     let interval = max(Date().timeIntervalSince(lastTime), 0.001)
     let rate = Double(messages &- lastMessages) / interval
     lastMessages = messages
     lastTime = Date()
-    let lines =
-      isTerminal
-      ? picture(lane, latency, elapsed, rate, limitE8) : [oneLine(lane, latency, elapsed, rate)]
+    var lines: [String] = []
+    for (index, lane) in lanes.enumerated() {
+      let name = lanes.count > 1 ? lane.name : "apus demo"
+      lines +=
+        isTerminal
+        ? picture(lane, latencies[index], elapsed, rate, limitsE8[index], name)
+        : [(lanes.count > 1 ? "\(lane.name): " : "") + oneLine(lane, latencies[index], elapsed, rate)]
+    }
     var text = ""
     if isTerminal, drawnLines > 0 { text += "\u{1B}[\(drawnLines)A" }
     for line in lines { text += isTerminal ? "\(line)\u{1B}[K\n" : "\(line)\n" }
@@ -50,9 +57,9 @@ struct DemoTable {
 
   private func picture(
     _ lane: LaneSnapshot, _ latency: (p50: Nanoseconds, p99: Nanoseconds)?, _ elapsed: Double, _ rate: Double,
-    _ limitE8: Int64
+    _ limitE8: Int64, _ name: String
   ) -> [String] {
-    var lines = ["", "  apus demo   \(Figures.clock(elapsed))   \(state(lane))", ""]
+    var lines = ["", "  \(name)   \(Figures.clock(elapsed))   \(state(lane))", ""]
     for instrument in lane.instruments {
       let price = Figures.places(of: instrument.tickE8)
       let size = Figures.places(of: instrument.lotE8)

@@ -1,4 +1,5 @@
 import CSupport
+import Glibc
 
 /// The session with Deribit on top of its codec: which request follows which answer.
 ///
@@ -13,8 +14,10 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
   /// Which of them the present question is about, and from when on.
   private var tradeCurrency = 0
   private var tradesFrom: Int64 = 0
+  private var tradesInPage = DeribitAdapter.tradesInPage
   private var instrumentsMissing = 0
   private var hasBeenListed: [Bool]
+  private var isSubscribedTo: [Bool]
   private var channelReplies = 0
   private var channelGroups = 0
   private var channelsAccepted: Int64 = 0
@@ -28,6 +31,15 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
   let cancelRate: Int64 = 0
   /// `cancel_all` would take what others have on the account (R14); the end of the connection takes what is ours.
   static let cancelsSessions = false
+  /// The answer to a login has tokens in it that are good for a year (section 4.1).
+  static func redacted(_ text: UnsafeRawBufferPointer) -> StaticString? {
+    let needle: StaticString = "_token\""
+    let count = needle.utf8CodeUnitCount
+    guard let base = text.baseAddress, text.count >= count,
+      (0...(text.count - count)).contains(where: { memcmp(base + $0, needle.utf8Start, count) == 0 })
+    else { return nil }
+    return #"{"jsonrpc":"2.0","id":10,"result":{}}"#
+  }
   private(set) var failureCode: Int64 = 0
   private var failedAt: SessionRequest?
   private var problem: String?
@@ -39,6 +51,8 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
   private static let heartbeatSeconds: Int64 = 10
   /// Executions in one page: it is read in one turn of the lane, in which a tick has to wait.
   private static let tradesInPage: Int64 = 100
+  /// The venue's most (section 15).
+  private static let mostTradesInPage: Int64 = 1000
   /// What an account without volume may send (section 16), for a venue that does not say.
   private static let leastRate: Int64 = 5
   private static let leastBurst: Int64 = 20
@@ -62,6 +76,7 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
       if !currencies.contains(currency) { currencies.append(currency) }
     }
     hasBeenListed = Array(repeating: false, count: instruments.count)
+    isSubscribedTo = hasBeenListed
     self.currencies = currencies
     self.decoder = decoder
     self.encoder = encoder
@@ -167,11 +182,17 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
       // A summary that cannot be read leaves the least rate.
       case .accountSummary: write(&output) { $0.cancelOnDisconnect(into: $1) }
       case .instrument:
-        problem = decoder.instruments.indices.first {
-          !hasBeenListed[$0] && decoder.info(of: InstrumentIndex($0)) == nil
+        guard phase == .settingUp else { break }
+        // One that was listed before has expired; the others go on without it (R32).
+        let place = Int(RequestID.serial(of: decoder.lastReplyID))
+        if decoder.instruments.indices.contains(place), hasBeenListed[place], code != 10028 {
+          decoder.delist(InstrumentIndex(place))
+          instrumentsMissing -= 1
+          if instrumentsMissing == 0 { instrumentsAreThere(&output) }
+        } else {
+          problem = decoder.instruments.indices.contains(place) ? decoder.instruments[place] : nil
+          fail(request, code: code)
         }
-        .map { decoder.instruments[$0] }
-        if phase == .settingUp { fail(request, code: code) }
       case .login, .heartbeat, .cancelOnDisconnect, .subscribePublic, .subscribePrivate: fail(request, code: code)
       default: break
       }
@@ -202,7 +223,8 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
     phase = .subscribing
     channelReplies = 0
     channelsAccepted = 0
-    let names = decoder.instruments
+    for place in isSubscribedTo.indices { isSubscribedTo[place] = decoder.isListed(InstrumentIndex(place)) }
+    let names = decoder.instruments.indices.filter { isSubscribedTo[$0] }.map { decoder.instruments[$0] }
     let own = Self.groups(of: names.map(Self.changes))
     let market = Self.groups(of: names.flatMap { [Self.ticker($0), Self.book($0)] })
     channelGroups = own.count + market.count
@@ -267,8 +289,7 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
 
   func isListed(_ instrument: InstrumentIndex) -> Bool { decoder.isListed(instrument) }
 
-  /// Every session subscribes all of its instruments.
-  func isSubscribed(_ instrument: InstrumentIndex) -> Bool { Int(instrument) < decoder.instruments.count }
+  func isSubscribed(_ instrument: InstrumentIndex) -> Bool { isSubscribedTo[Int(instrument)] }
 
   mutating func queryOpenOrders(output: inout LaneOutput) -> Bool {
     serial += 1
@@ -289,10 +310,13 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
   /// Executions are told by currency; the lane's one question becomes one for each, page by page.
   mutating func queryTrades(since: Nanoseconds, continued: Bool, output: inout LaneOutput) -> Bool {
     if !continued {
+      tradesInPage = Self.tradesInPage
       tradeCurrency = 0
       tradesFrom = since / 1_000_000
     } else if decoder.hasMoreTrades {
-      // The millisecond is asked for again: its executions that were told already are known by their ids.
+      // The millisecond is asked for again: its executions that were told already are known by their ids. One that is
+      // fuller than a page is asked for whole.
+      tradesInPage = decoder.newestTradeInPage > tradesFrom ? Self.tradesInPage : Self.mostTradesInPage
       tradesFrom = max(tradesFrom, decoder.newestTradeInPage)
     } else {
       tradeCurrency += 1
@@ -303,13 +327,14 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
     let id = RequestID.session(.tradeHistory, serial: serial)
     let currency = currencies[tradeCurrency]
     let from = tradesFrom
+    let count = tradesInPage
     // Until an hour from now, by the venue's clock.
     let until = max(decoder.replyTime / 1000, from) + 3_600_000
     guard
       write(
         &output,
         {
-          $0.trades(into: $1, id: id, currency: currency, from: from, until: until, count: Self.tradesInPage)
+          $0.trades(into: $1, id: id, currency: currency, from: from, until: until, count: count)
         })
     else { return false }
     decoder.tradesGoOn = tradeCurrency + 1 < currencies.count

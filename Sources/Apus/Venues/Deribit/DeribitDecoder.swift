@@ -165,6 +165,9 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
     Int(index) < instruments.count && listings[Int(index)].isListed
   }
 
+  /// The venue does not know an instrument any more.
+  mutating func delist(_ index: InstrumentIndex) { listings[Int(index)].isListed = false }
+
   /// Declares a channel by its exact name.
   mutating func register(channel name: String, kind: DeribitChannel, instrument: InstrumentIndex = .max)
     throws(TableError)

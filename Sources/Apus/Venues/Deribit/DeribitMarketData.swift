@@ -63,6 +63,11 @@ extension DeribitDecoder {
     if isListed != listing.pointee.isListed, apus_members_texts(members.pointer) & Field.state.bit != 0 {
       listings[Int(instrument)].isListed = isListed
       sink.instrument(listing.pointee.info, isListed: isListed)
+      if isListed {
+        // Its book was not followed meanwhile.
+        chains[Int(instrument)].isWhole = false
+        sink.bookLost(instrument)
+      }
     }
     sink.ticker(instrument, ticker)
   }
@@ -129,6 +134,12 @@ extension DeribitDecoder {
     }
     guard let listing = listing(instrument) else {
       sink.refusedAtEdge(.unknownName)
+      return
+    }
+    // Nothing is quoted there now; when it trades again, that is told by its ticker, and its book is begun anew.
+    guard listing.pointee.isListed else {
+      chains[Int(instrument)].isWhole = false
+      ignoredItems += 1
       return
     }
     var changeID: UInt64 = 0, previousID: UInt64 = 0

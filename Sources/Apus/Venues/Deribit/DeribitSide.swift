@@ -18,6 +18,10 @@ final class DeribitSide: SideProtocol {
   /// The heartbeat keeps a socket open that subscribes to nothing (protocol, section 3).
   var setUpCount: Int { 1 + decoder.instruments.count }
 
+  /// The least account may send 20 order requests at once and 5 a second after that, the lane's own among them; more ends
+  /// the connection (section 16).
+  let pace: (cancels: Int, interval: Nanoseconds) = (16, 500_000_000)
+
   func decode(_ text: UnsafeRawBufferPointer, into sink: inout SideSink) { decoder.decode(text, into: &sink) }
 
   func login(into buffer: UnsafeMutableRawBufferPointer, token: String) -> Int {

@@ -37,6 +37,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   var messageBurst: Int64 { messageRate }
   let cancelRate: Int64 = 1000
   static let cancelsSessions = true
+  static func redacted(_ text: UnsafeRawBufferPointer) -> StaticString? { nil }
   private(set) var failureCode: Int64 = 0
   private var failedAt: SessionRequest?
   private var awaited: Awaited = []

@@ -17,6 +17,7 @@ final class ThalexSide: SideProtocol {
   }
 
   let setUpCount = 1
+  let pace: (cancels: Int, interval: Nanoseconds) = (.max, 20_000_000)
 
   func decode(_ text: UnsafeRawBufferPointer, into sink: inout SideSink) { decoder.decode(text, into: &sink) }
 
