@@ -74,7 +74,7 @@ public final class ChaosWorld {
   /// Takes a line for each thing worth knowing; nothing is formatted without one.
   @exclusivity(unchecked) public var trace: ((Nanoseconds, String) -> Void)?
 
-  private static func label(_ life: UInt64) -> String { "apus-chaos-\(life)" }
+  private static func label(_ life: UInt64) -> String { "apus-chaos-" + String(life, radix: 36) }
 
   private static let key = "K1"
   @exclusivity(unchecked) private var account: Account?
@@ -271,8 +271,8 @@ public final class ChaosWorld {
     }
     drainVenue()
     if !isSilent, !injector.isReadStalled(planTime) {
-      deliverToLane()
-      deliverToStandby()
+      deliverToLane(waitedSince: before)
+      deliverToStandby(waitedSince: before)
     }
     if manager != nil { takeDirectives() }
     lane.tick(now: now)
@@ -711,15 +711,18 @@ public final class ChaosWorld {
     wire.endpoint.consumeOutput(output.count)
   }
 
-  private func deliverToLane() {
+  /// - Parameter before: What had arrived by then waited in the receive buffer while nothing was read: it comes in one read.
+  private func deliverToLane(waitedSince before: Nanoseconds) {
     guard let main else { return }
     let merges = injector.network(planTime).gather > 0
+    _ = main.toLane.take(by: before, merges: true) { lane.receive($0, now: now) }
     while main.toLane.take(by: now, merges: merges, { lane.receive($0, now: now) }) {}
   }
 
-  private func deliverToStandby() {
+  private func deliverToStandby(waitedSince before: Nanoseconds) {
     guard let spare else { return }
     let merges = injector.network(planTime).gather > 0
+    _ = spare.toLane.take(by: before, merges: true) { lane.standbyReceive($0, now: now) }
     while spare.toLane.take(by: now, merges: merges, { lane.standbyReceive($0, now: now) }) {}
   }
 
