@@ -26,6 +26,9 @@ public struct InstrumentState: ~Copyable {
   var includedUntil: Nanoseconds = 0
   /// What a lot of such an execution was valued at then.
   var includedMark = PriceTicks(rawValue: 0)
+  /// Since the last mass quote for a side was announced the order feed has told something that it did there.
+  private var areBidsTold = false
+  private var areAsksTold = false
   /// Sum of `worstCaseLots` over all orders of a side.
   public internal(set) var openBuyLots = QtyLots(rawValue: 0)
   public internal(set) var openSellLots = QtyLots(rawValue: 0)
@@ -100,6 +103,12 @@ public struct InstrumentState: ~Copyable {
   /// unknown state, executions that were reported and not told.
   func unproven(_ side: Side) -> QtyLots {
     side == .buy ? openBuyLots - bids.settledLots : openSellLots - asks.settledLots
+  }
+
+  func isReplacementTold(_ side: Side) -> Bool { side == .buy ? areBidsTold : areAsksTold }
+
+  mutating func noteReplacement(_ side: Side, isTold: Bool) {
+    if side == .buy { areBidsTold = isTold } else { areAsksTold = isTold }
   }
 
   mutating func addExposure(_ side: Side, _ delta: QtyLots) {

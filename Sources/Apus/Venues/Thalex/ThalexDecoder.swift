@@ -667,6 +667,25 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     return label.count == ownLabel.count && memcmp(bytes, own, ownLabel.count) == 0
   }
 
+  /// The run that a label of ours names by its boot epoch, in base 36; 0 if there is no such number.
+  func run(of label: JSONText) -> UInt64 {
+    guard let bytes = label.bytes else { return 0 }
+    var run: UInt64 = 0
+    for place in labelPrefix.count..<max(label.count, labelPrefix.count) {
+      let digit: UInt64
+      switch UInt8(bitPattern: bytes[place]) {
+      case let byte where byte >= 0x30 && byte <= 0x39: digit = UInt64(byte - 0x30)
+      case let byte where byte >= 0x61 && byte <= 0x7A: digit = UInt64(byte - 0x57)
+      default: return 0
+      }
+      let (product, isLarge) = run.multipliedReportingOverflow(by: 36)
+      let (sum, isLarger) = product.addingReportingOverflow(digit)
+      if isLarge || isLarger { return 0 }
+      run = sum
+    }
+    return run
+  }
+
   /// The label says that the order is this engine's (R14).
   mutating func isOurs(_ label: JSONText) -> Bool {
     guard let bytes = label.bytes, let prefix = labelPrefix.baseAddress, !labelPrefix.isEmpty else { return false }
