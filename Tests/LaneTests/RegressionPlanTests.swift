@@ -150,6 +150,16 @@ import Testing
        | 0s+20s delay inserts,amends,cancels,queries 1ms..300ms 30/1000 | 7800ms+4300ms refuse-logins
       """),
     Find(
+      "a quote had traded unseen, and the mass quote that seemed to repeat it had placed another",
+      """
+      seed=55795 instruments=ETH-PERPETUAL,BTC-25DEC26,BTC-PERPETUAL levels=3 size=5 limit=40 \
+      latency=100us lag=50ms..600ms for=24s back=250us manager=10ms widen=50 mass-quotes\
+       | 0s+24s drop replies,refusals,orders,trades,positions 50/1000\
+       | 0s+24s duplicate orders,trades,positions 1ms..2s 20/1000 | 0s+24s drop inserts,amends,cancels 10/1000\
+       | 0s+24s delay order-answers,trade-answers,position-answers 1ms..2s 200/1000 | 13s reset\
+       | 18200ms+6200ms closure | 0s+24s jitter 2ms
+      """),
+    Find(
       "an execution of a quote that was taken for a repetition was nobody's, however often it was told",
       """
       seed=16535 instruments=BTC-PERPETUAL levels=3 size=20 limit=140 latency=100ms lag=50ms..600ms \
