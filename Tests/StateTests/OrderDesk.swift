@@ -269,7 +269,7 @@ struct OrderDesk: ~Copyable {
     case "answered-repeated":
       addOther()
       // Something else that the mass quote did has been told.
-      tracker.state(0).pointee.noteReplacement(.buy, isTold: true)
+      tracker.state(0).pointee.noteReplacementTold(.buy)
       return changing { $0.tracker.quotesAnswered(0, .buy, processedBy: $0.now, now: $0.now) }
     case "answered-untold":
       addOther()

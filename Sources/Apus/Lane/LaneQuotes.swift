@@ -56,7 +56,7 @@ struct LaneQuotes: ~Copyable {
     return serial
   }
 
-  func isTold(_ serial: UInt64) -> Bool { told >> (serial % 64) & 1 != 0 }
+  mutating func isTold(_ serial: UInt64) -> Bool { told >> (serial % 64) & 1 != 0 }
   mutating func noteTold(_ serial: UInt64) { told |= 1 << (serial % 64) }
 
   mutating func open(_ instrument: InstrumentIndex, _ side: Side, serial: UInt64, now: Nanoseconds) {
@@ -308,7 +308,8 @@ extension Lane where Adapter: ~Copyable {
 
   private mutating func settleIfComplete(_ instrument: InstrumentIndex, _ side: Side) {
     guard core.tracker.areQuotesSettled(instrument, side) else { return }
-    noteTold(instrument, side)
+    let serial = quotes.announcement(instrument, side).serial
+    noteTold(instrument, side, of: serial)
     quotes.close(instrument, side)
     core.markDirty(instrument)
   }
@@ -335,17 +336,23 @@ extension Lane where Adapter: ~Copyable {
       : now - announcement.sentAt > settings.requestTimeout
     guard isDue else { return }
     // What one mass quote did comes in one notification: what is told of one side says that of the others there is no more.
-    forEachSide(of: announcement.serial) { $0.noteTold($1, $2) }
+    for index in 0..<core.instrumentCount {
+      noteTold(InstrumentIndex(index), .buy, of: announcement.serial)
+      noteTold(InstrumentIndex(index), .sell, of: announcement.serial)
+    }
+    let isTold = quotes.isTold(announcement.serial)
     core.tracker.quotesAnswered(
-      instrument, side, processedBy: announcement.answeredAt > 0 ? announcement.answeredAt : nil,
-      isTold: quotes.isTold(announcement.serial), now: now)
+      instrument, side, processedBy: announcement.answeredAt > 0 ? announcement.answeredAt : nil, isTold: isTold,
+      now: now)
     quotes.close(instrument, side)
     core.markDirty(instrument)
   }
 
-  private mutating func noteTold(_ instrument: InstrumentIndex, _ side: Side) {
-    guard core.tracker.state(instrument).pointee.isReplacementTold(side) else { return }
-    quotes.noteTold(quotes.announcement(instrument, side).serial)
+  private mutating func noteTold(_ instrument: InstrumentIndex, _ side: Side, of serial: UInt64) {
+    guard quotes.announcement(instrument, side).serial == serial,
+      core.tracker.state(instrument).pointee.isReplacementTold(side)
+    else { return }
+    quotes.noteTold(serial)
   }
 
   /// Sets the protection groups that are not armed: at once when they are new, after a pause and with none of their

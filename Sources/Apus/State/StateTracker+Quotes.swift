@@ -12,15 +12,13 @@ extension StateTracker {
   ) -> OrderPointer? {
     guard let order = beginInsert(instrument, side, price: quote.price, qty: quote.qty, now: now) else { return nil }
     order.pointee.flags |= Self.isQuote
-    order.pointee.level = announcement
+    order.pointee.level = state(instrument).pointee.announcement(side)
     return order
   }
 
   /// The standing orders of a side are about to be replaced by a mass quote.
   mutating func beginReplacement(_ instrument: InstrumentIndex, _ side: Side, now: Nanoseconds) {
-    state(instrument).pointee.noteReplacement(side, isTold: false)
-    announcement &+= 1
-    let announcement = announcement
+    let announcement = state(instrument).pointee.announce(side)
     forEachOrder(instrument, side) { tracker, order in
       guard order.pointee.isSettled else { return }
       tracker.change(order) {
@@ -105,22 +103,25 @@ extension StateTracker {
     let isLeaving =
       known.flags & Self.isReplaced != 0 && known.inFlightValue == .cancel && report.change == .cancel
       && (report.deletion == .replaced || report.deletion == .clientCancel)
-    if isEntering || isLeaving { state(known.instrument_index).pointee.noteReplacement(known.sideValue, isTold: true) }
+    if isEntering || isLeaving { state(known.instrument_index).pointee.noteReplacementTold(known.sideValue) }
   }
 
   /// Whether no other quote of its side and price could be meant by a report about an order whose id is not known yet.
-  private func isOnlyQuote(_ quote: OrderPointer) -> Bool {
+  private mutating func isOnlyQuote(_ quote: OrderPointer) -> Bool {
     let (instrument, side) = (quote.pointee.instrument_index, quote.pointee.sideValue)
     let price = quote.pointee.target_ticks
-    var isOnly = missingFillOrders == 0 || !hasAbsentQuote(instrument, side, price)
-    forEachOrder(instrument, side) { order in
+    guard missingFillOrders == 0 || !hasAbsentQuote(instrument, side, price) else { return false }
+    let state = state(instrument)
+    let count = side == .buy ? state.pointee.bids.count : state.pointee.asks.count
+    for position in 0..<count {
+      let order = side == .buy ? state.pointee.bids[position] : state.pointee.asks[position]
       if order != quote, order.pointee.flags & Self.isQuote != 0, order.pointee.venue_id.count == 0,
         order.pointee.target_ticks == price
       {
-        isOnly = false
+        return false
       }
     }
-    return isOnly
+    return true
   }
 
   private mutating func markUnknown(_ order: OrderPointer, processedBy: Nanoseconds?, now: Nanoseconds) {
@@ -149,7 +150,7 @@ extension StateTracker {
 
   /// Whether an announced quote of which nothing was ever heard was never placed: the query that does not list it lists the
   /// standing order of its price and size that the same mass quote was to replace, and so has left where it was.
-  func wasNeverPlaced(_ quote: OrderPointer) -> Bool {
+  mutating func wasNeverPlaced(_ quote: OrderPointer) -> Bool {
     guard quote.pointee.flags & Self.isQuote != 0, quote.pointee.inFlightValue == .insert, !quote.pointee.isSeen else {
       return false
     }

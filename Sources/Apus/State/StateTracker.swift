@@ -45,10 +45,6 @@ public struct StateTracker: ~Copyable {
   /// Ended orders that still miss fills which the venue has reported, or may have made unseen.
   public private(set) var missingFillOrders = 0
 
-  /// Numbers the sides that are announced in mass quotes, and wraps: `OrderRecord.level` says which of them has placed an
-  /// order whose id is not known, or was to replace one whose id is.
-  var announcement: UInt8 = 0
-
   // Bits of `OrderRecord.flags`.
   static let seenInQuery: UInt8 = 1
   /// A query did not list the order; nobody said that it ended.
@@ -769,7 +765,7 @@ public struct StateTracker: ~Copyable {
 
   /// Whether a quote of this price was given up for its absence before the venue had told its id. Cold.
   @inline(never)
-  func hasAbsentQuote(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks) -> Bool {
+  mutating func hasAbsentQuote(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks) -> Bool {
     for offset in 0..<endedCount {
       guard let order = slab.find(clientID: ended[(endedFirst + offset) % endedCapacity].clientID),
         order.pointee.flags & (Self.isQuote | Self.endedByAbsence) == Self.isQuote | Self.endedByAbsence,
