@@ -42,7 +42,7 @@ typedef struct APUS_NAME(OrderRecord) apus_order {
     uint8_t in_flight;             /* apus_in_flight */
     uint8_t cancel_attempts;
     uint8_t flags;                 /* owner's use */
-    uint8_t level;                 /* owner's use */
+    uint8_t level;                 /* owner's use: the announcement of a mass quote, see StateTracker */
 } apus_order;
 static_assert(sizeof(apus_order) == 120, "within two cache lines");
 

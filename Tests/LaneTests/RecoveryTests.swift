@@ -248,4 +248,17 @@ import Testing
     let account = try #require(CarriedAccount.read(journal: room.journal, for: settings))
     #expect(account.runs == [2] && account.instruments == whole.instruments && account.trades.count >= 7)
   }
+
+  @Test(arguments: [
+    ("apus-x-1z", 71 as UInt64), ("apus-x-mh2k0x34", 1_761_171_477_376), ("apus-x-", 0), ("apus-x-1-2", 0),
+    ("apus-x-A", 0), ("apus-x-zzzzzzzzzzzzzz", 0), ("apus-", 0),
+  ])
+  func `R56 the label of an execution names the run that it is of, or none`(label: String, run: UInt64) throws {
+    let decoder = try ThalexDecoder(instrumentCapacity: 1, channelCapacity: 1, labelPrefix: "apus-x-")
+    let bytes = label.utf8.map { CChar(bitPattern: $0) }
+    let found = bytes.withUnsafeBufferPointer {
+      decoder.run(of: JSONText(bytes: $0.baseAddress, count: $0.count, has_escapes: false))
+    }
+    #expect(found == run)
+  }
 }

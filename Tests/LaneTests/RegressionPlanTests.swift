@@ -128,6 +128,83 @@ import Testing
        | 0s+22s drop inserts,amends,cancels 10/1000 | 4500ms abandon | 8900ms+7100ms halt ETH-PERPETUAL\
        | 7100ms+6100ms fragment 500 | 1700ms+7300ms short-writes 20
       """),
+    Find(
+      "a quote had traded unseen, and the mass quote that seemed to repeat it had placed another",
+      """
+      seed=54959 instruments=ETH-PERPETUAL,BTC-25DEC26,BTC-PERPETUAL levels=3 size=5 limit=10 latency=10ms \
+      lag=50ms..600ms for=24s back=45ms manager=10ms widen=5 drawdown=100 notifies-first mass-quotes\
+       | 0s+24s drop replies,refusals,orders,trades,positions 20/1000\
+       | 0s+24s delay replies,refusals,orders,trades,positions 1ms..500ms 200/1000\
+       | 0s+24s drop inserts,amends,cancels 10/1000\
+       | 0s+24s delay inserts,amends,cancels,queries 1ms..300ms 30/1000\
+       | 0s+24s delay order-answers,trade-answers,position-answers 1ms..2s 200/1000\
+       | 0s+24s corrupt replies,orders,trades,positions 20/1000 | 200ms restart with-book\
+       | 11200ms restart with-book | 2300ms+8800ms merge 10ms
+      """),
+    Find(
+      "a quote had traded unseen, and the mass quote that seemed to repeat it had placed another",
+      """
+      seed=5723 instruments=ETH-PERPETUAL,BTC-25DEC26,BTC-PERPETUAL levels=8 size=5 limit=30 latency=1ms \
+      lag=5ms..50ms for=20s manager=60ms mass-quotes\
+       | 0s+20s delay replies,refusals,orders,trades,positions 1ms..500ms 200/1000\
+       | 0s+20s delay inserts,amends,cancels,queries 1ms..300ms 30/1000 | 7800ms+4300ms refuse-logins
+      """),
+    Find(
+      "a quote had traded unseen, and the mass quote that seemed to repeat it had placed another",
+      """
+      seed=55795 instruments=ETH-PERPETUAL,BTC-25DEC26,BTC-PERPETUAL levels=3 size=5 limit=40 \
+      latency=100us lag=50ms..600ms for=24s back=250us manager=10ms widen=50 mass-quotes\
+       | 0s+24s drop replies,refusals,orders,trades,positions 50/1000\
+       | 0s+24s duplicate orders,trades,positions 1ms..2s 20/1000 | 0s+24s drop inserts,amends,cancels 10/1000\
+       | 0s+24s delay order-answers,trade-answers,position-answers 1ms..2s 200/1000 | 13s reset\
+       | 18200ms+6200ms closure | 0s+24s jitter 2ms
+      """),
+    Find(
+      "an execution of a quote that was taken for a repetition was nobody's, however often it was told",
+      """
+      seed=16535 instruments=BTC-PERPETUAL levels=3 size=20 limit=140 latency=100ms lag=50ms..600ms \
+      for=22s back=85ms pace=500 manager=60ms widen=5 drawdown=100 notifies-first mass-quotes\
+       | 0s+22s delay replies,refusals,orders,trades,positions 1ms..500ms 200/1000\
+       | 0s+22s delay replies,refusals,orders,trades,positions 4s..8s 10/1000\
+       | 0s+22s duplicate orders,trades,positions 1ms..2s 20/1000 | 17400ms+3800ms mask 21 300/1000\
+       | 4200ms restart without-book | 1400ms abandon | 18500ms restart with-book
+      """),
+    Find(
+      "an execution of a quote that was taken for a repetition was nobody's, however often it was told",
+      """
+      seed=38435 instruments=BTC-PERPETUAL levels=1 size=5 limit=45 latency=50ms lag=5ms..50ms for=23s \
+      back=2500us pace=500 manager=400ms widen=5 mass-quotes\
+       | 0s+23s drop replies,refusals,orders,trades,positions 20/1000\
+       | 0s+23s delay replies,refusals,orders,trades,positions 1ms..500ms 50/1000\
+       | 0s+23s delay replies,refusals,orders,trades,positions 4s..8s 10/1000\
+       | 0s+23s delay inserts,amends,cancels,queries 1ms..300ms 30/1000 | 3400ms restart without-book\
+       | 300ms+4500ms stall-reads | 16100ms restart with-book | 16600ms reset | 3s tick BTC-PERPETUAL 2\
+       | 0s+23s jitter 200us | 5400ms+2900ms fragment 500
+      """),
+    Find(
+      "what an earlier life executed after the latest time that the venue had stated was booked on the new account",
+      """
+      seed=37295 instruments=BTC-PERPETUAL,ETH-PERPETUAL levels=1 size=20 limit=180 latency=650us \
+      lag=50ms..600ms for=15s back=100ms manager=10ms mass-quotes\
+       | 0s+15s drop replies,refusals,orders,trades,positions 5/1000\
+       | 0s+15s duplicate orders,trades,positions 1ms..2s 100/1000\
+       | 0s+15s delay inserts,amends,cancels,queries 1ms..300ms 30/1000\
+       | 8700ms+3s delay replies,orders 45s..55s 100/1000 x3 | 6200ms reset | 1700ms reset\
+       | 4800ms+4300ms unreachable | 7500ms abandon | 500ms power-cut | 0s+15s jitter 20ms | 5800ms power-cut
+      """),
+    Find(
+      "what had waited in the receive buffer came in thousands of reads at one moment",
+      """
+      seed=16902 instruments=BTC-PERPETUAL,ETH-PERPETUAL levels=8 size=20 limit=160 latency=900us \
+      lag=5ms..50ms for=20s back=7500us manager=60ms notifies-first\
+       | 0s+20s drop replies,refusals,orders,trades,positions 5/1000\
+       | 0s+20s delay replies,refusals,orders,trades,positions 1ms..500ms 50/1000\
+       | 0s+20s duplicate orders,trades,positions 1ms..2s 100/1000\
+       | 0s+20s delay inserts,amends,cancels,queries 1ms..300ms 30/1000\
+       | 0s+20s delay order-answers,trade-answers,position-answers 1ms..2s 200/1000\
+       | 12200ms+1400ms stall-reads | 3500ms power-cut | 0s+20s jitter 200us | 8s+6700ms fragment 7\
+       | 4600ms+6300ms merge 100ms
+      """),
   ]
 
   @Test(arguments: finds)

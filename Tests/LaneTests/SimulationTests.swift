@@ -37,6 +37,21 @@ import Testing
     #expect(queue.nextTime == nil && take(100) == nil)
   }
 
+  @Test func `what waits in the receive buffer while nothing is read comes in one read`() throws {
+    // Seven bytes at a time, and a second and a half in which nothing is read: a read for each piece would be more than any
+    // journal takes at once, and no socket reads so.
+    let world = plan(
+      [
+        TimedFault(at: 0, lasting: 6 * second, .fragment(7)),
+        TimedFault(at: second, lasting: 3 * second / 2, .stallReads), TimedFault(at: 5 * second, .crash),
+      ]
+    ) { $0.levels = 8 }
+    let verdict = try ChaosRun.run(world)
+    let isPassed = verdict.isPassed
+    #expect(isPassed, "\(verdict.account)")
+    #expect(verdict.lives == 2)
+  }
+
   private func plan(_ faults: [TimedFault], adjust: (inout FaultPlan) -> Void = { _ in }) -> FaultPlan {
     var plan = FaultPlan()
     plan.faults = faults

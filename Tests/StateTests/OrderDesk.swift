@@ -22,6 +22,7 @@ struct OrderDesk: ~Copyable {
 
   init(isQuote: Bool = false) throws {
     tracker = try Say.tracker()
+    tracker.open(0, at: 1)
     self.isQuote = isQuote
   }
 
@@ -266,6 +267,11 @@ struct OrderDesk: ~Copyable {
     case "answered":
       return changing { $0.tracker.quotesAnswered(0, .buy, processedBy: $0.now, now: $0.now) }
     case "answered-repeated":
+      addOther()
+      // Something else that the mass quote did has been told.
+      tracker.state(0).pointee.noteReplacementTold(.buy)
+      return changing { $0.tracker.quotesAnswered(0, .buy, processedBy: $0.now, now: $0.now) }
+    case "answered-untold":
       addOther()
       return changing { $0.tracker.quotesAnswered(0, .buy, processedBy: $0.now, now: $0.now) }
     case "unanswered":

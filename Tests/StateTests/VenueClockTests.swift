@@ -20,6 +20,19 @@ import Testing
     #expect(clock.latest == start + 3600 * second)
   }
 
+  @Test func `R56 what it shows now is estimated by the time that has passed since it was stated last`() {
+    var clock = VenueClock()
+    #expect(clock.estimate(now: 5 * second) == 0)
+    clock.note(start, now: second)
+    #expect(clock.estimate(now: second) == start)
+    #expect(clock.estimate(now: 4 * second) == start + 3 * second)
+    // A late message with an earlier time changes nothing.
+    clock.note(start - second, now: 4 * second)
+    #expect(clock.estimate(now: 5 * second) == start + 4 * second)
+    clock.note(start + 6 * second, now: 6 * second)
+    #expect(clock.estimate(now: 6 * second) == start + 6 * second)
+  }
+
   @Test func `R05 one time far ahead or behind is not believed, many are`() {
     var clock = VenueClock()
     clock.note(start, now: 0)

@@ -50,6 +50,8 @@ struct LaneCore: ~Copyable, VenueEventSink {
   private var venueClock = VenueClock()
   /// The latest time of the venue's clock that it has stated: its clock is not behind this. 0 before the first.
   var venueTime: Nanoseconds { venueClock.latest }
+  /// What its clock shows now, or a little earlier. 0 before it has stated a time.
+  var venueTimeNow: Nanoseconds { venueClock.estimate(now: now) }
   /// When the last execution was booked.
   var lastFillAt = LaneSession.never
   /// No inserts and amends until then: the message rate was exceeded (R39).

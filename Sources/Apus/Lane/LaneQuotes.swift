@@ -25,6 +25,8 @@ struct LaneQuotes: ~Copyable {
   /// Sides with an announcement under way.
   private(set) var openSides = 0
   private(set) var serial: UInt64 = 0
+  /// Of the last 64 mass quotes, by serial: the order feed has told something that it did on a side that is closed.
+  private var told: UInt64 = 0
 
   init(instrumentCapacity: Int) {
     capacity = 2 * instrumentCapacity
@@ -50,8 +52,12 @@ struct LaneQuotes: ~Copyable {
 
   mutating func nextSerial() -> UInt64 {
     serial = serial % RequestID.operandLimit + 1
+    told &= ~(1 << (serial % 64))
     return serial
   }
+
+  mutating func isTold(_ serial: UInt64) -> Bool { told >> (serial % 64) & 1 != 0 }
+  mutating func noteTold(_ serial: UInt64) { told |= 1 << (serial % 64) }
 
   mutating func open(_ instrument: InstrumentIndex, _ side: Side, serial: UInt64, now: Nanoseconds) {
     let place = place(instrument, side)
@@ -302,6 +308,8 @@ extension Lane where Adapter: ~Copyable {
 
   private mutating func settleIfComplete(_ instrument: InstrumentIndex, _ side: Side) {
     guard core.tracker.areQuotesSettled(instrument, side) else { return }
+    let serial = quotes.announcement(instrument, side).serial
+    noteTold(instrument, side, of: serial)
     quotes.close(instrument, side)
     core.markDirty(instrument)
   }
@@ -327,10 +335,24 @@ extension Lane where Adapter: ~Copyable {
       ? now - announcement.answeredAt >= LaneQuotes.feedTime || core.tracker.areQuotesSettled(instrument, side)
       : now - announcement.sentAt > settings.requestTimeout
     guard isDue else { return }
+    // What one mass quote did comes in one notification: what is told of one side says that of the others there is no more.
+    for index in 0..<core.instrumentCount {
+      noteTold(InstrumentIndex(index), .buy, of: announcement.serial)
+      noteTold(InstrumentIndex(index), .sell, of: announcement.serial)
+    }
+    let isTold = quotes.isTold(announcement.serial)
     core.tracker.quotesAnswered(
-      instrument, side, processedBy: announcement.answeredAt > 0 ? announcement.answeredAt : nil, now: now)
+      instrument, side, processedBy: announcement.answeredAt > 0 ? announcement.answeredAt : nil, isTold: isTold,
+      now: now)
     quotes.close(instrument, side)
     core.markDirty(instrument)
+  }
+
+  private mutating func noteTold(_ instrument: InstrumentIndex, _ side: Side, of serial: UInt64) {
+    guard quotes.announcement(instrument, side).serial == serial,
+      core.tracker.state(instrument).pointee.isReplacementTold(side)
+    else { return }
+    quotes.noteTold(serial)
   }
 
   /// Sets the protection groups that are not armed: at once when they are new, after a pause and with none of their

@@ -386,7 +386,8 @@ extension Lane where Adapter: ~Copyable {
       output.records.note("position taken over from the venue", now: now)
       core.markDirty(instrument)
     }
-    core.tracker.open(instrument, at: core.venueTime)
+    // Not the latest time that the venue has stated: what an earlier life executed since is part of this position already.
+    core.tracker.open(instrument, at: core.venueTimeNow)
     recordAccount(instrument, now)
   }
 

@@ -82,6 +82,7 @@ extension StateTracker {
   /// - Parameter names: of the instruments, by index.
   mutating func carry(_ account: CarriedAccount, names: [String]) {
     carriesAccount = true
+    firstRun = account.runs.min() ?? 0
     for carried in account.instruments {
       guard let index = names.firstIndex(of: carried.name) else { continue }
       state(InstrumentIndex(index)).pointee.carry(carried)

@@ -26,6 +26,13 @@ public struct InstrumentState: ~Copyable {
   var includedUntil: Nanoseconds = 0
   /// What a lot of such an execution was valued at then.
   var includedMark = PriceTicks(rawValue: 0)
+  /// Since the last mass quote for a side was announced the order feed has told something that it did there.
+  private var areBidsTold = false
+  private var areAsksTold = false
+  /// Number the mass quotes for a side, and wrap: `OrderRecord.level` says which of them announced an order whose id is not
+  /// known, or was to replace one whose id is.
+  private var bidAnnouncement: UInt8 = 0
+  private var askAnnouncement: UInt8 = 0
   /// Sum of `worstCaseLots` over all orders of a side.
   public internal(set) var openBuyLots = QtyLots(rawValue: 0)
   public internal(set) var openSellLots = QtyLots(rawValue: 0)
@@ -102,6 +109,27 @@ public struct InstrumentState: ~Copyable {
   /// unknown state, executions that were reported and not told.
   func unproven(_ side: Side) -> QtyLots {
     side == .buy ? openBuyLots - bids.settledLots : openSellLots - asks.settledLots
+  }
+
+  /// Mutating, as the next but one, although it changes nothing: a borrowed state would be copied for the call.
+  mutating func isReplacementTold(_ side: Side) -> Bool { side == .buy ? areBidsTold : areAsksTold }
+
+  mutating func noteReplacementTold(_ side: Side) {
+    if side == .buy { areBidsTold = true } else { areAsksTold = true }
+  }
+
+  mutating func announcement(_ side: Side) -> UInt8 { side == .buy ? bidAnnouncement : askAnnouncement }
+
+  /// A mass quote for a side is about to leave. Returns its number.
+  mutating func announce(_ side: Side) -> UInt8 {
+    if side == .buy {
+      areBidsTold = false
+      bidAnnouncement &+= 1
+    } else {
+      areAsksTold = false
+      askAnnouncement &+= 1
+    }
+    return announcement(side)
   }
 
   mutating func addExposure(_ side: Side, _ delta: QtyLots) {

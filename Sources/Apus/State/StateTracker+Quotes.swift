@@ -12,16 +12,19 @@ extension StateTracker {
   ) -> OrderPointer? {
     guard let order = beginInsert(instrument, side, price: quote.price, qty: quote.qty, now: now) else { return nil }
     order.pointee.flags |= Self.isQuote
+    order.pointee.level = state(instrument).pointee.announcement(side)
     return order
   }
 
   /// The standing orders of a side are about to be replaced by a mass quote.
   mutating func beginReplacement(_ instrument: InstrumentIndex, _ side: Side, now: Nanoseconds) {
+    let announcement = state(instrument).pointee.announce(side)
     forEachOrder(instrument, side) { tracker, order in
       guard order.pointee.isSettled else { return }
       tracker.change(order) {
         $0.pointee.inFlightValue = .cancel
         $0.pointee.flags |= Self.isReplaced
+        $0.pointee.level = announcement
         $0.pointee.sent_ns = now
       }
     }
@@ -62,20 +65,24 @@ extension StateTracker {
     return isSettled
   }
 
-  /// The mass quote is answered and the order feed has had its time. A level that repeated a standing order
-  /// has left it as it was; everything else that is still open is of unknown state.
+  /// The mass quote is answered and the order feed has had its time. If the feed has told something that the mass quote did,
+  /// a level that repeated a standing order has left it as it was; for had that order gone before, the new one would have been
+  /// told in the same notification. Everything else that is still open is of unknown state: the same silence comes of a
+  /// report that is lost or late.
   ///
   /// - Parameter processedBy: when the venue had certainly dealt with the mass quote: a query sent later proves by what it
   ///   does not list. `nil` if that is not known.
+  /// - Parameter isTold: the feed has told what the same mass quote did on another side.
   mutating func quotesAnswered(
-    _ instrument: InstrumentIndex, _ side: Side, processedBy: Nanoseconds?, now: Nanoseconds
+    _ instrument: InstrumentIndex, _ side: Side, processedBy: Nanoseconds?, isTold: Bool = false, now: Nanoseconds
   ) {
+    // Without an answer the mass quote may still be on its way, and replace what stands when that has traded.
+    let isTold = processedBy != nil && (isTold || state(instrument).pointee.isReplacementTold(side))
     forEachOrder(instrument, side) { tracker, order in
       guard Self.isAwaited(order) else { return }
-      // Without an answer the mass quote may still be on its way, and replace what stands when that has traded.
-      if processedBy != nil, let standing = tracker.repeated(by: order) {
+      if isTold, let standing = tracker.repeated(by: order) {
         tracker.end(order, reported: .zero, now: now)
-        tracker.settle(standing, now: now)
+        if Self.isBeingReplaced(standing) { tracker.settle(standing, now: now) }
       } else {
         tracker.markUnknown(order, processedBy: processedBy, now: now)
       }
@@ -85,22 +92,79 @@ extension StateTracker {
     }
   }
 
+  /// An order of a side for which a mass quote is under way is told of, by something that only a mass quote does. A new one
+  /// tells nothing if it may be an earlier one of its price, whose report is late.
+  mutating func noteReplacement(_ order: OrderPointer, _ report: OrderReport) {
+    guard report.source == .feed else { return }
+    let known = order.pointee
+    let isEntering =
+      known.flags & Self.isQuote != 0 && known.phaseValue == .inserting && report.change == .insert
+      && isOnlyQuote(order)
+    let isLeaving =
+      known.flags & Self.isReplaced != 0 && known.inFlightValue == .cancel && report.change == .cancel
+      && (report.deletion == .replaced || report.deletion == .clientCancel)
+    if isEntering || isLeaving { state(known.instrument_index).pointee.noteReplacementTold(known.sideValue) }
+  }
+
+  /// Whether no other quote of its side and price could be meant by a report about an order whose id is not known yet.
+  private mutating func isOnlyQuote(_ quote: OrderPointer) -> Bool {
+    let (instrument, side) = (quote.pointee.instrument_index, quote.pointee.sideValue)
+    let price = quote.pointee.target_ticks
+    guard missingFillOrders == 0 || !hasAbsentQuote(instrument, side, price) else { return false }
+    let state = state(instrument)
+    let count = side == .buy ? state.pointee.bids.count : state.pointee.asks.count
+    for position in 0..<count {
+      let order = side == .buy ? state.pointee.bids[position] : state.pointee.asks[position]
+      if order != quote, order.pointee.flags & Self.isQuote != 0, order.pointee.venue_id.count == 0,
+        order.pointee.target_ticks == price
+      {
+        return false
+      }
+    }
+    return true
+  }
+
   private mutating func markUnknown(_ order: OrderPointer, processedBy: Nanoseconds?, now: Nanoseconds) {
     markUnknown(order, now: now)
     if let processedBy { order.pointee.sent_ns = processedBy - LaneSession.absenceGrace }
   }
 
-  /// The standing order that has the price and the open size of an announced quote.
+  /// The standing order that has the price, and in all or still open the size, of an announced quote. It may have been of
+  /// unknown state when the mass quote left, and known since.
   private func repeated(by quote: OrderPointer) -> OrderPointer? {
     var found: OrderPointer?
     forEachOrder(quote.pointee.instrument_index, quote.pointee.sideValue) { order in
-      if Self.isBeingReplaced(order), order.pointee.price_ticks == quote.pointee.target_ticks,
-        order.pointee.qty_lots - order.pointee.filled_lots == quote.pointee.target_lots
+      if Self.isBeingReplaced(order) || order.pointee.isSettled,
+        order.pointee.price_ticks == quote.pointee.target_ticks,
+        Self.sizes(of: order, include: quote.pointee.target_lots)
       {
         found = order
       }
     }
     return found
+  }
+
+  private static func sizes(of order: OrderPointer, include lots: QtyLots) -> Bool {
+    order.pointee.qty_lots == lots || order.pointee.qty_lots - order.pointee.filled_lots == lots
+  }
+
+  /// Whether an announced quote of which nothing was ever heard was never placed: the query that does not list it lists the
+  /// standing order of its price and size that the same mass quote was to replace, and so has left where it was.
+  mutating func wasNeverPlaced(_ quote: OrderPointer) -> Bool {
+    guard quote.pointee.flags & Self.isQuote != 0, quote.pointee.inFlightValue == .insert, !quote.pointee.isSeen else {
+      return false
+    }
+    var isRepetition = false
+    forEachOrder(quote.pointee.instrument_index, quote.pointee.sideValue) { order in
+      if order.pointee.flags & Self.isReplaced != 0, order.pointee.flags & Self.seenInQuery != 0,
+        order.pointee.level == quote.pointee.level, order.pointee.phaseValue == .live,
+        order.pointee.price_ticks == quote.pointee.target_ticks,
+        Self.sizes(of: order, include: quote.pointee.target_lots)
+      {
+        isRepetition = true
+      }
+    }
+    return isRepetition
   }
 
   /// An announced quote whose venue id is not known yet, by its side and price.

@@ -39,12 +39,14 @@ public struct StateTracker: ~Copyable {
   private var isQuerySnapshot = false
   /// This run continues a killed one: executions of its orders are booked, although the orders are not known.
   var carriesAccount = false
+  /// The first of the runs whose account this is; 0: not known.
+  var firstRun: UInt64 = 0
 
   /// Ended orders that still miss fills which the venue has reported, or may have made unseen.
   public private(set) var missingFillOrders = 0
 
   // Bits of `OrderRecord.flags`.
-  private static let seenInQuery: UInt8 = 1
+  static let seenInQuery: UInt8 = 1
   /// A query did not list the order; nobody said that it ended.
   static let endedByAbsence: UInt8 = 2
   /// Ended unseen: it counts as filled until the venue has been asked what traded.
@@ -207,6 +209,7 @@ public struct StateTracker: ~Copyable {
     if known.venue_id.count == 0, report.venueID.count > 0 {
       _ = slab.bind(order, venueID: report.venueID)
     }
+    if known.flags & (Self.isQuote | Self.isReplaced) != 0 { noteReplacement(order, report) }
     if report.filled > report.qty || report.qty > Self.largestLots {
       counters.impossible += 1
       markUnknown(order, now: now)
@@ -386,8 +389,9 @@ public struct StateTracker: ~Copyable {
   /// Books an execution exactly once (R06).
   mutating func apply(_ fill: FillReport, now: Nanoseconds) -> FillOutcome {
     let order = find(fill)
-    // An execution of an order of the run that is continued: nothing else is left of the order.
-    let isInherited = order == nil && carriesAccount && isOfAccount(fill)
+    // An execution of an order of the run that is continued: nothing else is left of the order. Or of a quote of ours that
+    // was taken for another one: the label says that it is of this run.
+    let isInherited = order == nil && (carriesAccount || fill.isOurQuote) && isOfAccount(fill)
     if order == nil, !isInherited, !trades.contains(fill.tradeID) {
       counters.foreignFills += 1
       return .foreign
@@ -484,11 +488,14 @@ public struct StateTracker: ~Copyable {
     return order
   }
 
-  /// Labelled as ours, and made since the account began: of a run that is continued, then.
+  /// Labelled as ours, and made since the account began: of a run that is continued, then, or of this one.
   private func isOfAccount(_ fill: FillReport) -> Bool {
     guard fill.isLabelledOurs, Int(fill.instrument) < instrumentCapacity else { return false }
     let openedAt = state(fill.instrument).pointee.openedAt
-    return openedAt > 0 && fill.time > openedAt
+    guard openedAt > 0 else { return false }
+    // A run sends nothing before its account has begun: the name of the run says it, and no clock need be asked.
+    if fill.isOurQuote { return true }
+    return firstRun > 0 && fill.run > 0 ? fill.run >= firstRun : fill.time > openedAt
   }
 
   /// The account of an instrument begins, by the venue's clock, unless it has begun before.
@@ -628,6 +635,11 @@ public struct StateTracker: ~Copyable {
       guard record.phaseValue == .unknown, record.flags & Self.seenInQuery == 0,
         record.sent_ns + grace <= sentAt
       else { return }
+      if tracker.wasNeverPlaced(order) {
+        tracker.end(order, reported: .zero, now: now)
+        count += 1
+        return
+      }
       // What it executed before it ended is not known either: all of it, as far as exposure goes.
       let most = max(record.qty_lots, record.target_lots)
       tracker.end(order, reported: max(record.reported_lots, record.filled_lots, most), now: now)
@@ -749,6 +761,20 @@ public struct StateTracker: ~Copyable {
       order.pointee.venue_id.count == 0
     else { return nil }
     return order
+  }
+
+  /// Whether a quote of this price was given up for its absence before the venue had told its id. Cold.
+  @inline(never)
+  mutating func hasAbsentQuote(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks) -> Bool {
+    for offset in 0..<endedCount {
+      guard let order = slab.find(clientID: ended[(endedFirst + offset) % endedCapacity].clientID),
+        order.pointee.flags & (Self.isQuote | Self.endedByAbsence) == Self.isQuote | Self.endedByAbsence,
+        order.pointee.venue_id.count == 0, order.pointee.instrument_index == instrument,
+        order.pointee.sideValue == side, order.pointee.target_ticks == price
+      else { continue }
+      return true
+    }
+    return false
   }
 
   /// A quote that was given up for its absence before the venue had told its id. Cold.

@@ -15,6 +15,10 @@ struct VenueClock {
   private var latestAt: Nanoseconds = 0
   private var strange = 0
 
+  /// What the venue's clock shows now, or a little earlier: the latest time that it has stated and what has passed since.
+  /// 0 before the first.
+  func estimate(now: Nanoseconds) -> Nanoseconds { latest == 0 ? 0 : latest + max(0, now - latestAt) }
+
   /// - Parameter time: 0 if the message had none.
   @inline(__always)
   mutating func note(_ time: Nanoseconds, now: Nanoseconds) {

@@ -77,4 +77,28 @@ struct OrderTag: ~Copyable, @unchecked Sendable {
     }
     return value == 0 || value > RequestID.operandLimit ? .ours : .ourOrder(value)
   }
+
+  /// The run that a tag of ours names by its boot epoch; 0 if there is no such number.
+  func run(of text: JSONText) -> UInt64 {
+    guard let bytes = text.bytes, text.count > prefixCount + Self.digits else { return 0 }
+    return Self.run(bytes + prefixCount, text.count - prefixCount - Self.digits)
+  }
+
+  /// A boot epoch in base 36, as labels have it; 0 if that is no number of 64 bits.
+  static func run(_ bytes: UnsafePointer<CChar>, _ count: Int) -> UInt64 {
+    var run: UInt64 = 0
+    for place in 0..<count {
+      let digit: UInt64
+      switch UInt8(bitPattern: bytes[place]) {
+      case let byte where byte >= 0x30 && byte <= 0x39: digit = UInt64(byte - 0x30)
+      case let byte where byte >= 0x61 && byte <= 0x7A: digit = UInt64(byte - 0x57)
+      default: return 0
+      }
+      let (product, isLarge) = run.multipliedReportingOverflow(by: 36)
+      let (sum, isLarger) = product.addingReportingOverflow(digit)
+      if isLarge || isLarger { return 0 }
+      run = sum
+    }
+    return run
+  }
 }

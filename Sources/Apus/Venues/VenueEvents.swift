@@ -256,6 +256,8 @@ public struct FillReport: Sendable {
   public var isLabelledOurs = false
   /// As in `OrderReport`.
   public var isOurQuote = false
+  /// The boot epoch of the run of this engine that the label names; 0 if it is not ours, or names none.
+  public var run: UInt64 = 0
   public var instrument: InstrumentIndex = .max
   public var tradeID = VenueID()
   /// The order's ids; `clientID` is 0 if the venue sent none.

@@ -59,6 +59,8 @@ public final class ChaosWorld {
   /// The lane's connection, and the one that it has made beside it, if it has.
   @exclusivity(unchecked) private var main: Wire?
   @exclusivity(unchecked) private var spare: Wire?
+  /// Connections that the engine has given up while the venue has not noticed: what was on its way to the venue arrives.
+  @exclusivity(unchecked) private var ghosts: [Wire] = []
   private var connectionCount: UInt64 = 0
   public var isUp: Bool { main != nil }
 
@@ -74,7 +76,7 @@ public final class ChaosWorld {
   /// Takes a line for each thing worth knowing; nothing is formatted without one.
   @exclusivity(unchecked) public var trace: ((Nanoseconds, String) -> Void)?
 
-  private static func label(_ life: UInt64) -> String { "apus-chaos-\(life)" }
+  private static func label(_ life: UInt64) -> String { "apus-chaos-" + String(life, radix: 36) }
 
   private static let key = "K1"
   @exclusivity(unchecked) private var account: Account?
@@ -243,6 +245,7 @@ public final class ChaosWorld {
     if !injector.isSilent(planTime) {
       if let main { next = min(next, nextTime(main)) }
       if let spare { next = min(next, nextTime(spare)) }
+      for ghost in ghosts where !injector.isWriteStalled(planTime) { next = min(next, ghost.toVenue.nextTime ?? .max) }
       if !isUp, !injector.isUnreachable(planTime) { next = min(next, lane.retryAt) }
     }
     if let planBegan {
@@ -268,11 +271,12 @@ public final class ChaosWorld {
       let isStalled = injector.isWriteStalled(planTime)
       if let main { exchangeToVenue(main, isStalled) }
       if let spare { exchangeToVenue(spare, isStalled) }
+      for ghost in ghosts { exchangeToVenue(ghost, isStalled) }
     }
     drainVenue()
     if !isSilent, !injector.isReadStalled(planTime) {
-      deliverToLane()
-      deliverToStandby()
+      deliverToLane(waitedSince: before)
+      deliverToStandby(waitedSince: before)
     }
     if manager != nil { takeDirectives() }
     lane.tick(now: now)
@@ -378,6 +382,8 @@ public final class ChaosWorld {
       case .abandon: abandon()
       case .restart(let keepsBook):
         venue.restartForFault(keepsBook: keepsBook, now: now)
+        for ghost in ghosts { injector.connectionLost(link: ghost.id.rawValue) }
+        ghosts = []
         drop()
       case .closure: venue.announceClosure(notice: timed.lasting, now: now)
       case .tick(let name, let factor):
@@ -507,7 +513,7 @@ public final class ChaosWorld {
   private func dropSpare(venueKnows: Bool) {
     guard let wire = spare else { return }
     spare = nil
-    injector.connectionLost(link: wire.id.rawValue)
+    lose(wire, venueKnows)
     if venueKnows { venue.disconnected(wire.id, now: now) }
     lane.standbyLost(now: now)
     trace?(now, "the second connection is gone")
@@ -516,13 +522,20 @@ public final class ChaosWorld {
   private func loseConnection(venueKnows: Bool) {
     guard let wire = main else { return }
     main = nil
-    injector.connectionLost(link: wire.id.rawValue)
+    lose(wire, venueKnows)
     if venueKnows {
       venue.disconnected(wire.id, now: now)
       venue.drain { _, _ in }
     }
     lane.disconnected(now: now)
     trace?(now, venueKnows ? "disconnected" : "disconnected; the venue has not noticed")
+  }
+
+  /// What was under way on a connection is gone too, except, if the venue has not noticed, what was on its way there.
+  private func lose(_ wire: Wire, _ venueKnows: Bool) {
+    guard !venueKnows else { return injector.connectionLost(link: wire.id.rawValue) }
+    injector.connectionLost(link: wire.id.rawValue, .toEngine)
+    ghosts.append(wire)
   }
 
   /// The network breaks: all connections are gone.
@@ -639,7 +652,10 @@ public final class ChaosWorld {
     if venue.hasOutput {
       var closed: [Wire] = []
       venue.drain { id, outgoing in
-        guard let wire = id == main?.id ? main : id == spare?.id ? spare : nil else { return }
+        guard let wire = id == main?.id ? main : id == spare?.id ? spare : nil else {
+          if case .close = outgoing { ghosts.removeAll { $0.id == id } }
+          return
+        }
         switch outgoing {
         case .text(let text):
           noteRefusal(text)
@@ -711,15 +727,18 @@ public final class ChaosWorld {
     wire.endpoint.consumeOutput(output.count)
   }
 
-  private func deliverToLane() {
+  /// - Parameter before: What had arrived by then waited in the receive buffer while nothing was read: it comes in one read.
+  private func deliverToLane(waitedSince before: Nanoseconds) {
     guard let main else { return }
     let merges = injector.network(planTime).gather > 0
+    _ = main.toLane.take(by: before, merges: true) { lane.receive($0, now: now) }
     while main.toLane.take(by: now, merges: merges, { lane.receive($0, now: now) }) {}
   }
 
-  private func deliverToStandby() {
+  private func deliverToStandby(waitedSince before: Nanoseconds) {
     guard let spare else { return }
     let merges = injector.network(planTime).gather > 0
+    _ = spare.toLane.take(by: before, merges: true) { lane.standbyReceive($0, now: now) }
     while spare.toLane.take(by: now, merges: merges, { lane.standbyReceive($0, now: now) }) {}
   }
 

@@ -288,10 +288,10 @@ public final class FaultInjector {
     return frames
   }
 
-  /// A connection is gone, and with it what was under way.
-  public func connectionLost(link: UInt64 = 0) {
-    held.removeAll { $0.link == link }
-    swapping.removeAll { $0.link == link }
+  /// A connection is gone, and with it what was under way; `direction`: only what was under way so.
+  public func connectionLost(link: UInt64 = 0, _ direction: FrameDirection? = nil) {
+    held.removeAll { $0.link == link && (direction == nil || $0.direction == direction) }
+    swapping.removeAll { $0.link == link && (direction == nil || $0.direction == direction) }
   }
 
   private func hold(_ bytes: [UInt8], _ direction: FrameDirection, _ link: UInt64, until time: Nanoseconds) {

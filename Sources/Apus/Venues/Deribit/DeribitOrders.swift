@@ -225,6 +225,7 @@ extension DeribitDecoder {
     fill.side = side
     fill.isLabelledOurs = owner != .other
     if case .ourOrder(let id) = owner { fill.clientID = id }
+    if owner != .other { fill.run = tag.run(of: text(Field.label)) }
     fill.isMaker = text(Field.liquidity).equals("M")
     if numbers & Field.fee.bit != 0 {
       fill.hasFee = true

@@ -655,6 +655,12 @@ public struct ThalexDecoder: ~Copyable, @unchecked Sendable {
     return label.count == ownLabel.count && memcmp(bytes, own, ownLabel.count) == 0
   }
 
+  /// The run that a label of ours names by its boot epoch, in base 36; 0 if there is no such number.
+  func run(of label: JSONText) -> UInt64 {
+    guard let bytes = label.bytes, label.count > labelPrefix.count else { return 0 }
+    return OrderTag.run(bytes + labelPrefix.count, label.count - labelPrefix.count)
+  }
+
   /// The label says that the order is this engine's (R14).
   mutating func isOurs(_ label: JSONText) -> Bool {
     guard let bytes = label.bytes, let prefix = labelPrefix.baseAddress, !labelPrefix.isEmpty else { return false }

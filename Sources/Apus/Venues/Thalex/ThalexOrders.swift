@@ -103,7 +103,8 @@ extension ThalexDecoder {
       let value = apus_members_value(members, OrderField.fills.rawValue)
       if let bytes = value.bytes, !value.equals("[]") {
         var fills = apus_json_begin(bytes, value.count)
-        self.fills(&fills, of: report, listing, into: &sink)
+        self.fills(
+          &fills, of: report, run: isOurs ? run(of: text(members, .label)) : 0, listing, into: &sink)
       }
     } else if (numbers | texts) & OrderField.fills.bit != 0 {
       sink.refusedAtEdge(.missingMember)
@@ -167,7 +168,8 @@ extension ThalexDecoder {
 
   /// The new fills of an order. Each stands for itself: a broken one is refused, the others are delivered.
   private mutating func fills<Sink: VenueEventSink & ~Copyable>(
-    _ json: inout JSONCursor, of order: OrderReport, _ listing: UnsafePointer<Listing>, into sink: inout Sink
+    _ json: inout JSONCursor, of order: OrderReport, run: UInt64, _ listing: UnsafePointer<Listing>,
+    into sink: inout Sink
   ) {
     guard json.isNext(.array) else {
       if !apus_json_null(&json) { sink.refusedAtEdge(.missingMember) }
@@ -184,6 +186,7 @@ extension ThalexDecoder {
       fill.instrument = order.instrument
       fill.isLabelledOurs = order.isLabelledOurs
       fill.isOurQuote = order.isOurQuote
+      fill.run = run
       fill.clientID = order.clientID
       fill.venueID = order.venueID
       if let problem = execution(&item, listing, &fill, into: &sink) {

@@ -154,6 +154,7 @@ extension ThalexDecoder {
     fill.instrument = InstrumentIndex(index)
     fill.isLabelledOurs = isOurs
     fill.isOurQuote = isOurs && !item.hasClientID && isOfThisLife(item.label)
+    if isOurs { fill.run = run(of: item.label) }
     guard !item.wrong, item.hasDirection, item.hasOrderID, let id = item.orderID.bytes,
       apus_id_set(&fill.venueID, id, item.orderID.count),
       !item.hasClientID || apus_decimal_to_u64(&item.clientID, &fill.clientID)
