@@ -3,7 +3,12 @@ import CSupport
 /// The limits of one instrument, on its grid. Without them nothing is traded (R54).
 public struct RiskLimits: Equatable, Sendable {
   /// Largest worst-case position, long or short: position plus everything that may still trade.
-  public var maximumPosition: QtyLots
+  public var maximumPosition: QtyLots {
+    didSet {
+      maximumLong = maximumPosition
+      maximumShort = maximumPosition
+    }
+  }
   /// The same for each side, where the manager leaves less; at most `maximumPosition`, and negative where the position has
   /// to be on the other side.
   public internal(set) var maximumLong: QtyLots
