@@ -252,7 +252,9 @@ apus_members_next apus_members_surprise(apus_json *json, apus_json_shape *shape,
     apus_json_walk walk = {state->last, state->started};
     int32_t key = (int32_t)state->last - 1;
     if (value != NULL) {
+        /* The key has been passed: what follows the value is no first member, also if this was one. */
         cursor.at = value;
+        walk.started = true;
     } else {
         cursor.at = state->at + !state->started;
         key = apus_json_lookup_field(&cursor, shape, &walk);

@@ -345,9 +345,27 @@ import Testing
     #expect(bench.decode(trades).last == "replied session(Apus.SessionRequest.tradeHistory) 1")
   }
 
+  @Test func `R20_ a long list is read whole, wherever the part that is listed for the fast kernels ends`() throws {
+    let text = try DeribitBench.reply(RequestID.session(.openOrders), "get-open-orders-response")
+    let start = try #require(text.range(of: "[{")), end = try #require(text.range(of: "}]"))
+    let order = String(text[start.upperBound...end.lowerBound])
+    for level in [ScanLevel.portable, apus_scan_best()] {
+      var bench = try DeribitBench(level: level)
+      // The first 8 KiB are listed; their end falls on every byte of an order.
+      for padding in 0..<(order.utf8.count + 40) {
+        let pad = #"{"label":"\#(String(repeating: "x", count: padding))","order_id":"1","instrument_name":"none"}"#
+        let list = "[" + pad + "," + repeatElement("{" + order, count: 20).joined(separator: ",") + "]"
+        let lines = bench.decode(text.replacingCharacters(in: start.lowerBound..<end.upperBound, with: list))
+        #expect(!lines.contains { $0 == "edge malformed" }, "\(padding)")
+        #expect(lines.count { $0.hasPrefix("order ") } == 20, "\(padding)")
+      }
+    }
+  }
+
   // MARK: - Damage
 
-  @Test(arguments: [UInt64(1), 2, 3]) func `R05_ random damage never delivers what cannot be true`(seed: UInt64) throws {
+  @Test(arguments: [UInt64(1), 2, 3]) func `R05_ random damage never delivers what cannot be true`(seed: UInt64) throws
+  {
     var random = SplitMix(seed: seed)
     let samples = try DeribitFixtures.names().map { [UInt8](try DeribitFixtures.text($0).utf8) }
     var bench = try DeribitBench()
