@@ -17,7 +17,8 @@ enum Vocabulary {
     "123456789012345678901234567890123456789", "1234567890123456789012345678901234567890", "\\u0042uy",
   ]
   static let keys = [
-    "topic", "type", "data", "ts", "b", "a", "u", "symbol", "side", "price", "qty", "leavesQty", "cumExecQty", "category",
+    "topic", "type", "data", "ts", "b", "a", "u", "symbol", "side", "price", "qty", "leavesQty", "cumExecQty",
+    "category",
     "orderStatus", "orderLinkId", "orderId", "execId", "execPrice", "execQty", "execFee", "T", "S", "v", "p", "success",
     "op", "reqId", "retCode", "list", "code", "result", "extra",
   ]

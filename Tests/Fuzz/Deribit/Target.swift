@@ -103,7 +103,9 @@ struct World: ~Copyable {
     // The decoder refuses what is nested deeply. Escaped text shares a scratch area of 1,024 bytes. What a member that is
     // given twice means is not laid down.
     guard tree.depth < 40, tree.escapedBytes < 1_000, !tree.hasTwins else { return forget() }
-    if other.lines != found.lines { fail("a frame means another thing behind a space", frame, other.lines, found.lines) }
+    if other.lines != found.lines {
+      fail("a frame means another thing behind a space", frame, other.lines, found.lines)
+    }
     if let expected = oracle.lines(tree, names, infos), expected != found.lines {
       fail("the decoder and the oracle differ", frame, found.lines, expected)
     }
@@ -203,7 +205,8 @@ struct BookOracle {
     }
     var lines: [String] = []
     for item in items {
-      guard case .array(let parts) = item, parts.count == 3, case .string = parts[0], case .number(let price) = parts[1],
+      guard case .array(let parts) = item, parts.count == 3, case .string = parts[0],
+        case .number(let price) = parts[1],
         case .number(let amount) = parts[2]
       else {
         problem = problem ?? .missingMember
