@@ -1,8 +1,8 @@
-import CSupport
+public import CSupport
 import Glibc
 
 /// What a channel that was asked for carries.
-enum DeribitChannel: UInt8, Sendable {
+public enum DeribitChannel: UInt8, Sendable {
   case ticker, book, userChanges, other
 }
 
@@ -19,7 +19,7 @@ enum DeribitChannel: UInt8, Sendable {
 ///
 /// Thread: one owner. Decoding allocates nothing.
 // Sendable: every pointer in it is owned by it alone, and being noncopyable it has one owner.
-struct DeribitDecoder: ~Copyable, @unchecked Sendable {
+public struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   struct Shapes: ~Copyable {
     let envelope: JSONShape
     let detail: JSONShape
@@ -122,7 +122,9 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   ///   - labelPrefix: Orders whose label starts with it are ours.
   ///   - label: The label of this life's orders.
   ///   - scanLevel: Which kernels read the text; `nil` takes the fastest that this processor runs.
-  init(instrumentCapacity: Int, labelPrefix: String, label: String, scanLevel: ScanLevel? = nil) throws(TableError) {
+  public init(instrumentCapacity: Int, labelPrefix: String, label: String, scanLevel: ScanLevel? = nil)
+    throws(TableError)
+  {
     guard (1..<Int(InstrumentIndex.max)).contains(instrumentCapacity) else { throw .capacity(instrumentCapacity) }
     let channelCapacity = 3 * instrumentCapacity + 8
     let shapes = try Shapes()
@@ -163,7 +165,7 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   // MARK: - Set-up
 
   /// Declares an instrument; the same name gets the same index. Its grid comes from the venue (R64).
-  mutating func want(instrument name: String) throws(TableError) -> InstrumentIndex {
+  public mutating func want(instrument name: String) throws(TableError) -> InstrumentIndex {
     if let known = instrumentNames.value(of: name) { return InstrumentIndex(known) }
     let index = InstrumentIndex(instruments.count)
     try instrumentNames.add(name, value: UInt32(index))
@@ -183,7 +185,7 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   }
 
   /// Declares a channel by its exact name.
-  mutating func register(channel name: String, kind: DeribitChannel, instrument: InstrumentIndex = .max)
+  public mutating func register(channel name: String, kind: DeribitChannel, instrument: InstrumentIndex = .max)
     throws(TableError)
   {
     let prefix = "{\"jsonrpc\":\"2.0\",\"method\":\"subscription\",\"params\":{\"channel\":\"\(name)\",\"data\":".utf8
@@ -199,7 +201,7 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   }
 
   /// For a new connection: books begin with snapshots, and answers to old questions no longer come.
-  mutating func forgetConnection() {
+  public mutating func forgetConnection() {
     for index in instruments.indices { chains[index] = BookChain() }
     awaitedOrdersID = nil
     awaitedTradesID = nil
@@ -210,7 +212,7 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   // MARK: - Frames
 
   /// Reads one frame and delivers what it says.
-  mutating func decode<Sink: VenueEventSink & ~Copyable>(_ text: UnsafeRawBufferPointer, into sink: inout Sink) {
+  public mutating func decode<Sink: VenueEventSink & ~Copyable>(_ text: UnsafeRawBufferPointer, into sink: inout Sink) {
     guard let base = text.baseAddress else {
       sink.refusedAtEdge(.malformed)
       return
