@@ -197,7 +197,7 @@ public struct Row: Sendable {
         "bybit.encode.create", "Bybit: encode order.create, ≈ 330 B", .atMost(25), note: "id, time, tag, size, price"),
       Row(
         "deribit.decode.snapshot", "Deribit: decode book snapshot, 50 x 2 levels, ≈ 2.7 KB",
-        .atMostTimes(0.55, of: "simdjson on-demand"), note: "a word and two numbers a level"),
+        .atMostTimes(0.75, of: "simdjson on-demand"), note: "a word and two numbers a level"),
       Row(
         "deribit.decode.change", "Deribit: decode book change, 4 levels, ≈ 350 B",
         .atMostTimes(0.75, of: "simdjson on-demand"), note: "each change is checked against the last"),

@@ -54,7 +54,7 @@ private final class Box {
   func `R05_ every kernel delivers what the general reader delivers, of whole and of damaged frames`(seed: UInt64)
     throws
   {
-    var random = SplitMix(state: seed)
+    var random = SplitMix(seed: seed)
     let general = try Box(.general)
     let fast = try fastLevels.map { ($0, try Box($0)) }
     let samples = try DeribitFixtures.names().map { try DeribitFixtures.text($0) }
@@ -96,7 +96,7 @@ private final class Box {
 
   @Test(arguments: [UInt64(11), 12])
   func `levels with words are read alike by every kernel, and as exact decimals`(seed: UInt64) throws {
-    var random = SplitMix(state: seed)
+    var random = SplitMix(seed: seed)
     let grids: [(Int64, Int64)] = [
       (50_000_000, 1_000_000_000), (100_000_000, 100_000), (7, 12_345_678_901), (10_000, 1),
     ]
@@ -135,7 +135,7 @@ private final class Box {
         let memory = UnsafeMutableBufferPointer<CChar>.allocate(capacity: bytes.count)
         defer { memory.deallocate() }
         for (place, byte) in bytes.enumerated() { memory[place] = CChar(bitPattern: byte) }
-        let start = UnsafePointer(memory.baseAddress!)
+        let start = UnsafePointer<CChar>(memory.baseAddress!)
         var json = apus_json_begin(start, bytes.count)
         json.at = start + skip
         apus_index_build(index, json.at, bytes.count - skip)

@@ -96,16 +96,17 @@ extension DeribitDecoder {
 
   /// What a book message says beside its levels.
   private struct BookMessage {
-    var type = JSONText()
-    var previous = ScannedDecimal()
-    var change = ScannedDecimal()
+    var isSnapshot = false
+    /// What kind of message it is has been said.
+    var hasType = false
+    var previous: UInt64 = 0
+    var change: UInt64 = 0
     var hasPrevious = false
     var hasChange = false
-    /// A member of another type than it should have.
+    /// A member of another type than it should have, or no id.
     var isWrong = false
     /// Why its levels cannot be taken.
     var problem: DecodeProblem?
-    var isSnapshot: Bool { type.equals("snapshot") }
   }
 
   /// A book message. Nothing of it is delivered unless it is whole and fits the chain.
@@ -140,9 +141,16 @@ extension DeribitDecoder {
         continue
       }
       switch field {
-      case .type: _ = json.text(&message.type, wrong: &message.isWrong)
-      case .previous: message.hasPrevious = json.number(&message.previous, wrong: &message.isWrong)
-      case .change: message.hasChange = json.number(&message.change, wrong: &message.isWrong)
+      case .type:
+        message.isSnapshot = json.accept("\"snapshot\"")
+        guard message.isSnapshot || json.accept("\"change\"") else { return false }
+        message.hasType = true
+      case .previous:
+        guard apus_json_whole(&json, &message.previous) else { return false }
+        message.hasPrevious = true
+      case .change:
+        guard apus_json_whole(&json, &message.change) else { return false }
+        message.hasChange = true
       case .bids:
         guard bids < 0 else { return false }
         bids = apus_worded_levels_scan(
@@ -157,7 +165,10 @@ extension DeribitDecoder {
         guard asks >= 0 else { return false }
         asksStart = used
         used += Int(asks)
-      case .time, .instrument: json.skip()
+      case .time:
+        var time: UInt64 = 0
+        if !apus_json_whole(&json, &time) { json.skip() }
+      case .instrument: json.skip()
       }
     }
     guard ends(&json, isOpen: isOpen) else { return false }
@@ -201,9 +212,13 @@ extension DeribitDecoder {
         continue
       }
       switch field {
-      case .type: _ = json.text(&message.type, wrong: &message.isWrong)
-      case .previous: message.hasPrevious = json.number(&message.previous, wrong: &message.isWrong)
-      case .change: message.hasChange = json.number(&message.change, wrong: &message.isWrong)
+      case .type:
+        var word = JSONText()
+        let isText = json.text(&word, wrong: &message.isWrong)
+        message.isSnapshot = isText && word.equals("snapshot")
+        message.hasType = message.isSnapshot || isText && word.equals("change")
+      case .previous: message.hasPrevious = Self.id(&json, &message.previous, &message.isWrong)
+      case .change: message.hasChange = Self.id(&json, &message.change, &message.isWrong)
       case .bids: bids = Self.checkedLevels(&json, listing, &message.problem)
       case .asks: asks = Self.checkedLevels(&json, listing, &message.problem)
       case .time, .instrument: json.skip()
@@ -231,23 +246,18 @@ extension DeribitDecoder {
   private mutating func accept<Sink: VenueEventSink & ~Copyable>(
     _ message: BookMessage, _ instrument: InstrumentIndex, into sink: inout Sink
   ) -> Bool {
-    var changeID: UInt64 = 0, previousID: UInt64 = 0
-    var change = message.change, previous = message.previous
-    let isSnapshot = message.isSnapshot
-    guard !message.isWrong, message.hasChange, apus_decimal_to_u64(&change, &changeID),
-      !message.hasPrevious || apus_decimal_to_u64(&previous, &previousID), isSnapshot || message.type.equals("change")
-    else {
+    guard !message.isWrong, message.hasChange, message.hasType else {
       lose(instrument, into: &sink)
       sink.refusedAtEdge(.missingMember)
       return false
     }
     let chain = chains + Int(instrument)
-    if !isSnapshot {
+    if !message.isSnapshot {
       guard chain.pointee.isWhole else {
         ignoredItems += 1
         return false
       }
-      guard message.hasPrevious, previousID == chain.pointee.last else {
+      guard message.hasPrevious, message.previous == chain.pointee.last else {
         lose(instrument, into: &sink)
         return false
       }
@@ -257,7 +267,15 @@ extension DeribitDecoder {
       sink.refusedAtEdge(problem)
       return false
     }
-    chain.pointee = BookChain(last: changeID, isWhole: true)
+    chain.pointee = BookChain(last: message.change, isWhole: true)
+    return true
+  }
+
+  /// Whether an id was read; a number that is none sets `isWrong`.
+  private static func id(_ json: inout JSONCursor, _ out: inout UInt64, _ isWrong: inout Bool) -> Bool {
+    var number = ScannedDecimal()
+    guard json.number(&number, wrong: &isWrong) else { return false }
+    if !apus_decimal_to_u64(&number, &out) { isWrong = true }
     return true
   }
 
