@@ -66,6 +66,7 @@ int apus_index_create(apus_scan_level level, apus_index **out)
     index->build = index_none;
     index->levels = apus_levels_none;
     index->quoted = apus_levels_none;
+    index->worded = apus_levels_none;
     index->scan = level == APUS_SCAN_GENERAL ? apus_members_general : apus_members_portable;
 #if defined(__x86_64__)
     if (level == APUS_SCAN_AVX2) {
@@ -73,11 +74,13 @@ int apus_index_create(apus_scan_level level, apus_index **out)
         index->scan = apus_members_avx2;
         index->levels = apus_levels_avx2;
         index->quoted = apus_quoted_avx2;
+        index->worded = apus_worded_avx2;
     } else if (level == APUS_SCAN_AVX512) {
         index->build = apus_index_avx512;
         index->scan = apus_members_avx512;
         index->levels = apus_levels_avx512;
         index->quoted = apus_quoted_avx512;
+        index->worded = apus_worded_avx512;
     }
 #elif defined(__aarch64__)
     if (level == APUS_SCAN_NEON) {
@@ -85,6 +88,7 @@ int apus_index_create(apus_scan_level level, apus_index **out)
         index->scan = apus_members_neon;
         index->levels = apus_levels_neon;
         index->quoted = apus_quoted_neon;
+        index->worded = apus_worded_neon;
     }
 #endif
     *out = index;

@@ -168,4 +168,7 @@ APUS_KERNEL void block_copy(char *to, const char *from)
 #define APUS_QUOTED apus_quoted_avx2
 #include "apus_scan_quoted.h"
 
+#define APUS_WORDED apus_worded_avx2
+#include "apus_scan_worded.h"
+
 #endif

@@ -245,7 +245,67 @@ APUS_TARGET int32_t apus_levels_avx512(apus_json *json, apus_index *index, const
     return count;
 }
 
-/* The two numbers of a quoted level in two lanes of 16 bytes, checked and converted together. */
+/* Price and size of a level in two lanes of 16 bytes, checked and converted together. `points` and `hundred_million` are
+ * level_points() and level_factor(). */
+APUS_KERNEL bool level_pair(const char *price_end, uint64_t price_count, const char *size_end, uint64_t size_count,
+                            __m256i points, __m256i hundred_million, const apus_level_grid *grid, apus_level *out)
+{
+    const uint32_t ones = 0x00010001;
+    const uint32_t tops = 0x80008000;
+    /* Up to 15 bytes each: bit 0 of each lane stays free. */
+    if (APUS_UNLIKELY((price_count | size_count) > 15)) {
+        return false;
+    }
+    const uint32_t lanes = last_16[price_count] | (uint32_t)last_16[size_count] << 16;
+    const __m128i first = _mm_loadu_si128((const __m128i *)(const void *)(price_end - 16));
+    const __m128i second = _mm_loadu_si128((const __m128i *)(const void *)(size_end - 16));
+    const __m256i block = _mm256_inserti128_si256(_mm256_castsi128_si256(first), second, 1);
+    const __m256i value = _mm256_sub_epi8(block, _mm256_set1_epi8('0'));
+    const uint32_t odd = _mm256_mask_cmpgt_epu8_mask(lanes, value, _mm256_set1_epi8(9));
+    const uint32_t no_points = _mm256_mask_cmpneq_epi8_mask(odd, block, points);
+    const uint32_t zeros = _mm256_mask_testn_epi8_mask(lanes, value, value);
+    const uint32_t starts = lanes & ~(lanes << 1);
+    /* As in apus_levels_avx512. */
+    const uint32_t bad = no_points | (odd & ((odd | tops) - ones)) | (odd & starts) | (tops & ~lanes) |
+                         ((zeros & starts) << 1 & lanes & ~odd);
+    if (APUS_UNLIKELY(bad != 0)) {
+        return false;
+    }
+    /* Digits behind the point, 16 if there is none. */
+    const uint32_t p_behind = (uint32_t)_lzcnt_u32((uint16_t)odd) - 16;
+    const uint32_t s_behind = (uint32_t)_lzcnt_u32((uint16_t)(odd >> 16)) - 16;
+    /* Before the point the digits stand one byte too far left. */
+    const __mmask32 right = last_16[p_behind] | (uint32_t)last_16[s_behind] << 16;
+    const __mmask32 valid = lanes & (right | lanes << 1);
+    const __m256i digits =
+        _mm256_maskz_mov_epi8(valid, _mm256_mask_blend_epi8(right, _mm256_bslli_epi128(value, 1), value));
+    const __m256i pairs = _mm256_maddubs_epi16(digits, _mm256_set1_epi16(0x010A));
+    const __m256i fours = _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x00010064));
+    const __m256i packed = _mm256_packus_epi32(fours, fours);
+    const __m256i eights = _mm256_madd_epi16(packed, _mm256_set1_epi32(0x00012710));
+    const __m256i mantissas = _mm256_add_epi64(_mm256_mul_epu32(eights, hundred_million),
+                                               _mm256_srli_epi64(eights, 32));
+    const uint64_t price = (uint64_t)_mm_cvtsi128_si64(_mm256_castsi256_si128(mantissas));
+    const uint64_t size = (uint64_t)_mm_cvtsi128_si64(_mm256_extracti128_si256(mantissas, 1));
+    return apus_level_count(price, p_behind & 15, grid->price_factor, &grid->price, &out->ticks) &&
+           apus_level_count(size, s_behind & 15, grid->size_factor, &grid->size, &out->lots) && price != 0 &&
+           out->ticks <= grid->price_most && out->lots <= grid->size_most;
+}
+
+APUS_KERNEL __m256i level_points(void)
+{
+    return _mm256_broadcastsi128_si256(
+        _mm_setr_epi8('.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '0'));
+}
+
+APUS_KERNEL __m256i level_factor(void)
+{
+    /* Out of the compiler's sight, which would otherwise make the product one of 64 bits, and slow. */
+    __m256i hundred_million = _mm256_set1_epi64x(100000000);
+    __asm__("" : "+x"(hundred_million));
+    return hundred_million;
+}
+
 APUS_TARGET int32_t apus_quoted_avx512(apus_json *json, apus_index *index, const apus_level_grid *grid, apus_level *out,
                                        uint32_t max)
 {
@@ -270,13 +330,8 @@ APUS_TARGET int32_t apus_quoted_avx512(apus_json *json, apus_index *index, const
     /* `ends` up to here has three entries, and the bytes behind its second can be read. */
     const uint16_t *const last = index->ends + index->count - 3;
     const char *const safe = json->end - 7;
-    const __m256i points = _mm256_broadcastsi128_si256(
-        _mm_setr_epi8('.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '.', '0'));
-    /* Out of the compiler's sight, which would otherwise make the product one of 64 bits, and slow. */
-    __m256i hundred_million = _mm256_set1_epi64x(100000000);
-    __asm__("" : "+x"(hundred_million));
-    const uint32_t ones = 0x00010001;
-    const uint32_t tops = 0x80008000;
+    const __m256i points = level_points();
+    const __m256i hundred_million = level_factor();
     int32_t count = 0;
     for (;;) {
         const char *const p = base + ends[0]; /* the ',' between price and size */
@@ -284,52 +339,13 @@ APUS_TARGET int32_t apus_quoted_avx512(apus_json *json, apus_index *index, const
         if (APUS_UNLIKELY(ends > last || r > safe || (uint32_t)count == max)) {
             return -1;
         }
-        /* Up to 15 bytes each: bit 0 of each lane stays free. */
-        const uint64_t p_count = (uint64_t)(p - at) - 1;
-        const uint64_t r_count = (uint64_t)(r - p) - 3;
-        if (APUS_UNLIKELY((p_count | r_count) > 15)) {
-            return -1;
-        }
         uint32_t between; /* `","` and a digit */
         uint64_t behind;
         memcpy(&between, p - 1, 4);
         memcpy(&behind, r - 1, 8);
-        const uint32_t lanes = last_16[p_count] | (uint32_t)last_16[r_count] << 16;
-        const __m128i first = _mm_loadu_si128((const __m128i *)(const void *)(p - 17));
-        const __m128i second = _mm_loadu_si128((const __m128i *)(const void *)(r - 17));
-        const __m256i block = _mm256_inserti128_si256(_mm256_castsi128_si256(first), second, 1);
-        const __m256i value = _mm256_sub_epi8(block, _mm256_set1_epi8('0'));
-        const uint32_t odd = _mm256_mask_cmpgt_epu8_mask(lanes, value, _mm256_set1_epi8(9));
-        const uint32_t no_points = _mm256_mask_cmpneq_epi8_mask(odd, block, points);
-        const uint32_t zeros = _mm256_mask_testn_epi8_mask(lanes, value, value);
-        const uint32_t starts = lanes & ~(lanes << 1);
-        /* As in apus_levels_avx512, and the quotes. */
-        const uint32_t bad = no_points | (odd & ((odd | tops) - ones)) | (odd & starts) | (tops & ~lanes) |
-                             ((zeros & starts) << 1 & lanes & ~odd) | ((between & 0xFFFFFF) ^ 0x222C22);
-        if (APUS_UNLIKELY(bad != 0)) {
-            return -1;
-        }
-        /* Digits behind the point, 16 if there is none. */
-        const uint32_t p_behind = (uint32_t)_lzcnt_u32((uint16_t)odd) - 16;
-        const uint32_t r_behind = (uint32_t)_lzcnt_u32((uint16_t)(odd >> 16)) - 16;
-        const uint32_t p_decimals = p_behind & 15;
-        const uint32_t r_decimals = r_behind & 15;
-        /* Before the point the digits stand one byte too far left. */
-        const __mmask32 right = last_16[p_behind] | (uint32_t)last_16[r_behind] << 16;
-        const __mmask32 valid = lanes & (right | lanes << 1);
-        const __m256i digits =
-            _mm256_maskz_mov_epi8(valid, _mm256_mask_blend_epi8(right, _mm256_bslli_epi128(value, 1), value));
-        const __m256i pairs = _mm256_maddubs_epi16(digits, _mm256_set1_epi16(0x010A));
-        const __m256i fours = _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x00010064));
-        const __m256i packed = _mm256_packus_epi32(fours, fours);
-        const __m256i eights = _mm256_madd_epi16(packed, _mm256_set1_epi32(0x00012710));
-        const __m256i mantissas = _mm256_add_epi64(_mm256_mul_epu32(eights, hundred_million),
-                                                   _mm256_srli_epi64(eights, 32));
-        const uint64_t price = (uint64_t)_mm_cvtsi128_si64(_mm256_castsi256_si128(mantissas));
-        const uint64_t size = (uint64_t)_mm_cvtsi128_si64(_mm256_extracti128_si256(mantissas, 1));
-        if (APUS_UNLIKELY(!apus_level_count(price, p_decimals, grid->price_factor, &grid->price, &out[count].ticks) ||
-                          !apus_level_count(size, r_decimals, grid->size_factor, &grid->size, &out[count].lots) ||
-                          price == 0 || out[count].ticks > grid->price_most || out[count].lots > grid->size_most)) {
+        if (APUS_UNLIKELY((between & 0xFFFFFF) != 0x222C22 ||
+                          !level_pair(p - 1, (uint64_t)(p - at) - 1, r - 1, (uint64_t)(r - p) - 3, points,
+                                      hundred_million, grid, &out[count]))) {
             return -1;
         }
         count++;
@@ -337,6 +353,61 @@ APUS_TARGET int32_t apus_quoted_avx512(apus_json *json, apus_index *index, const
         if (APUS_LIKELY((behind & APUS_QUOTED_NEXT_MASK) == APUS_QUOTED_NEXT)) {
             at = r + 4;
         } else if ((behind & APUS_QUOTED_END_MASK) == APUS_QUOTED_END) {
+            at = r + 2;
+            break;
+        } else {
+            return -1;
+        }
+    }
+    index->next = (uint32_t)(ends - index->ends);
+    json->at = at;
+    return count;
+}
+
+APUS_TARGET int32_t apus_worded_avx512(apus_json *json, apus_index *index, const apus_level_grid *grid, apus_level *out,
+                                       uint32_t max)
+{
+    if (APUS_UNLIKELY(!apus_index_covers(index, json) || json->end - json->at < 4 || *json->at != '[')) {
+        return -1;
+    }
+    const char *const base = index->base;
+    const char *at = json->at;
+    const uint16_t *ends = index->ends + index->next;
+    while (*ends <= at - base) {
+        ends++;
+    }
+    if (at[1] == ']') {
+        json->at = at + 2;
+        index->next = (uint32_t)(ends + 1 - index->ends);
+        return 0;
+    }
+    if (at[1] != '[' || index->count < 4) {
+        return -1;
+    }
+    at += 2; /* the word of a level */
+    /* `ends` up to here has four entries, and the bytes behind its third can be read. */
+    const uint16_t *const last = index->ends + index->count - 4;
+    const char *const safe = json->end - 4;
+    const __m256i points = level_points();
+    const __m256i hundred_million = level_factor();
+    int32_t count = 0;
+    for (;;) {
+        const char *const p = base + ends[0];
+        const char *const q = base + ends[1];
+        const char *const r = base + ends[2];
+        if (APUS_UNLIKELY(ends > last || r > safe || (uint32_t)count == max || *p != ',' || *q != ',' ||
+                          !apus_is_level_word(at, p) ||
+                          !level_pair(q, (uint64_t)(q - p) - 1, r, (uint64_t)(r - q) - 1, points, hundred_million, grid,
+                                      &out[count]))) {
+            return -1;
+        }
+        uint32_t behind;
+        memcpy(&behind, r, 4);
+        count++;
+        ends += 4;
+        if (APUS_LIKELY((behind & 0xFFFFFF) == 0x5B2C5D)) { /* ],[ */
+            at = r + 3;
+        } else if ((behind & 0xFFFF) == 0x5D5D) { /* ]] */
             at = r + 2;
             break;
         } else {

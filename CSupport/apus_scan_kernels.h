@@ -72,6 +72,29 @@ int32_t apus_quoted_avx512(apus_json *APUS_NONNULL json, apus_index *APUS_NONNUL
 int32_t apus_quoted_neon(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
                          const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out, uint32_t max);
 
+int32_t apus_worded_avx2(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
+                         const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out, uint32_t max);
+int32_t apus_worded_avx512(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
+                           const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out, uint32_t max);
+int32_t apus_worded_neon(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
+                         const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out, uint32_t max);
+
+/* Whether "new", "change" or "delete" stands between `at` and `end`; behind `end` three more bytes can be read. The words
+ * come in any order, so there is no branch on which it is. */
+APUS_HOT bool apus_is_level_word(const char *APUS_NONNULL at, const char *APUS_NONNULL end)
+{
+    const ptrdiff_t count = end - at;
+    if (APUS_UNLIKELY(count < 5)) {
+        return false;
+    }
+    uint64_t word;
+    memcpy(&word, at, 8);
+    const uint32_t is_short = (uint32_t)(count == 5) & (uint32_t)(word << 24 == 0x2277656E22000000);
+    const uint32_t is_long =
+        (uint32_t)(count == 8) & ((uint32_t)(word == 0x2265676E61686322) | (uint32_t)(word == 0x226574656C656422));
+    return (is_short | is_long) != 0;
+}
+
 /* What stands from the last quote of a quoted level on: `"],["` before another level, `"]]` at the end. */
 #define APUS_QUOTED_NEXT 0x225B2C5D22u
 #define APUS_QUOTED_NEXT_MASK 0xFFFFFFFFFFu

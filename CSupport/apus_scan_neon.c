@@ -171,4 +171,7 @@ APUS_KERNEL void block_copy(char *to, const char *from)
 #define APUS_QUOTED apus_quoted_neon
 #include "apus_scan_quoted.h"
 
+#define APUS_WORDED apus_worded_neon
+#include "apus_scan_worded.h"
+
 #endif

@@ -240,7 +240,205 @@ struct BybitExecution : BybitItem {
     }
 };
 
+// Deribit's levels have a word before the numbers. Prices are in halves, amounts in tens.
+constexpr double halves = 2, tens = 0.1;
+
+struct Deribit : Base {
+    using Base::Base;
+    ondemand::document doc;
+    // The data of a notification of this channel.
+    bool open(std::string_view channel, ondemand::object &data)
+    {
+        if (parser.iterate(text).get(doc)) return false;
+        std::string_view method, found;
+        if (doc.find_field("method").get(method) || method != "subscription") return false;
+        ondemand::object params;
+        if (doc.find_field("params").get(params) || params.find_field("channel").get(found) || found != channel)
+            return false;
+        return params.find_field("data").get(data) == SUCCESS;
+    }
+    template <class Sink> static bool order(ondemand::object o, Sink &sink)
+    {
+        std::string_view label, direction, instrument, id, status;
+        double price{}, amount{}, filled{};
+        uint64_t time{};
+        bool replaced{};
+        if (o.find_field("label").get(label) || o.find_field("price").get(price)
+            || o.find_field("direction").get(direction) || o.find_field("instrument_name").get(instrument)
+            || o.find_field("amount").get(amount) || o.find_field("order_id").get(id)
+            || o.find_field("creation_timestamp").get(time) || o.find_field("filled_amount").get(filled)
+            || o.find_field("replaced").get(replaced) || o.find_field("order_state").get(status)
+            || instrument != "BTC-PERPETUAL" || id.size() > 39)
+            return false;
+        keep(label);
+        keep(replaced);
+        const int64_t qty = scaled(amount, tens), done = scaled(filled, tens);
+        const bool live = status == "open";
+        sink(direction == "buy" ? 0 : 1);
+        sink(scaled(price, halves));
+        sink(qty);
+        sink(done);
+        sink(live ? qty - done : 0);
+        sink(live ? 1 : 0);
+        sink(static_cast<int64_t>(time));
+        return true;
+    }
+};
+
+struct DeribitBook : Deribit {
+    using Deribit::Deribit;
+    template <class Sink> static bool side(ondemand::array levels, int64_t side, Sink &sink)
+    {
+        for (auto item : levels) {
+            ondemand::array level;
+            if (item.get(level)) return false;
+            double numbers[2]{};
+            int place = 0;
+            for (auto value : level) {
+                std::string_view word;
+                if (place == 0 ? value.get(word) : place < 3 && value.get(numbers[place - 1])) return false;
+                place++;
+            }
+            if (place != 3) return false;
+            sink(side);
+            sink(scaled(numbers[0], halves));
+            sink(scaled(numbers[1], tens));
+        }
+        return true;
+    }
+    template <class Sink> bool decode(Sink &sink)
+    {
+        ondemand::object data;
+        std::string_view type;
+        if (!open("book.BTC-PERPETUAL.raw", data) || data.find_field("type").get(type)) return false;
+        uint64_t previous{}, change{};
+        if (type == "change" && data.find_field("prev_change_id").get(previous)) return false;
+        if (data.find_field("change_id").get(change)) return false;
+        keep(previous);
+        keep(change);
+        ondemand::array bids, asks;
+        if (data.find_field("bids").get(bids) || !side(bids, 0, sink)) return false;
+        return !data.find_field("asks").get(asks) && side(asks, 1, sink);
+    }
+};
+
+struct DeribitTicker : Deribit {
+    using Deribit::Deribit;
+    template <class Sink> bool decode(Sink &sink)
+    {
+        ondemand::object t;
+        if (!open("ticker.BTC-PERPETUAL.100ms", t)) return false;
+        std::string_view state;
+        uint64_t time{};
+        double low{}, high{}, mark{}, last{}, index{}, funding{}, bid{}, bid_qty{}, ask{}, ask_qty{};
+        if (t.find_field("timestamp").get(time) || t.find_field("state").get(state)
+            || t.find_field("min_price").get(low) || t.find_field("max_price").get(high)
+            || t.find_field("mark_price").get(mark) || t.find_field("last_price").get(last)
+            || t.find_field("index_price").get(index) || t.find_field("current_funding").get(funding)
+            || t.find_field("best_bid_price").get(bid) || t.find_field("best_bid_amount").get(bid_qty)
+            || t.find_field("best_ask_price").get(ask) || t.find_field("best_ask_amount").get(ask_qty)
+            || state != "open")
+            return false;
+        sink(scaled(mark, e8));
+        sink(scaled(index, e8));
+        sink(scaled(bid, halves));
+        sink(scaled(bid_qty, tens));
+        sink(scaled(ask, halves));
+        sink(scaled(ask_qty, tens));
+        sink(scaled(last, halves));
+        sink(scaled(low, e8));
+        sink(scaled(high, e8));
+        sink(scaled(funding, e12));
+        sink(static_cast<int64_t>(time));
+        return true;
+    }
+};
+
+struct DeribitFill : Deribit {
+    using Deribit::Deribit;
+    template <class Sink> static bool trade(ondemand::object t, Sink &sink)
+    {
+        std::string_view label, direction, instrument, order, id, liquidity;
+        uint64_t time{};
+        double price{}, amount{}, fee{};
+        if (t.find_field("label").get(label) || t.find_field("timestamp").get(time)
+            || t.find_field("price").get(price) || t.find_field("direction").get(direction)
+            || t.find_field("instrument_name").get(instrument) || t.find_field("amount").get(amount)
+            || t.find_field("order_id").get(order) || t.find_field("trade_id").get(id)
+            || t.find_field("fee").get(fee) || t.find_field("liquidity").get(liquidity)
+            || instrument != "BTC-PERPETUAL" || order.size() > 39 || id.size() > 39)
+            return false;
+        keep(label);
+        sink(direction == "buy" ? 0 : 1);
+        sink(scaled(price, halves));
+        sink(scaled(amount, tens));
+        sink(scaled(fee, e8));
+        sink(liquidity == "M" ? 1 : 0);
+        sink(static_cast<int64_t>(time));
+        return true;
+    }
+    template <class Sink> static bool position(ondemand::object p, Sink &sink)
+    {
+        std::string_view instrument;
+        double size{}, mark{}, average{};
+        if (p.find_field("size").get(size) || p.find_field("mark_price").get(mark)
+            || p.find_field("instrument_name").get(instrument) || p.find_field("average_price").get(average)
+            || instrument != "BTC-PERPETUAL")
+            return false;
+        sink(scaled(size, tens));
+        sink(scaled(mark, e8));
+        sink(scaled(average, e8));
+        return true;
+    }
+    template <class Body> static bool each(ondemand::object &data, const char *key, Body body)
+    {
+        ondemand::array list;
+        if (data.find_field(key).get(list)) return false;
+        for (auto item : list) {
+            ondemand::object object;
+            if (item.get(object) || !body(object)) return false;
+        }
+        return true;
+    }
+    template <class Sink> bool decode(Sink &sink)
+    {
+        ondemand::object data;
+        return open("user.changes.future.BTC.raw", data)
+            && each(data, "trades", [&](ondemand::object &t) { return trade(t, sink); })
+            && each(data, "orders", [&](ondemand::object &o) { return order(o, sink); })
+            && each(data, "positions", [&](ondemand::object &p) { return position(p, sink); });
+    }
+};
+
+struct DeribitReply : Deribit {
+    using Deribit::Deribit;
+    template <class Sink> bool decode(Sink &sink)
+    {
+        if (parser.iterate(text).get(doc)) return false;
+        uint64_t id{}, time{};
+        ondemand::object result, record;
+        if (doc.find_field("id").get(id) || doc.find_field("result").get(result)
+            || result.find_field("order").get(record) || !order(record, sink))
+            return false;
+        ondemand::array trades;
+        if (result.find_field("trades").get(trades)) return false;
+        for (auto item : trades) {
+            ondemand::object trade;
+            if (item.get(trade) || !DeribitFill::trade(trade, sink)) return false;
+        }
+        if (doc.find_field("usOut").get(time)) return false;
+        keep(id);
+        keep(time);
+        return true;
+    }
+};
+
 const char name[] = "simdjson on-demand";
+const Entry deribit_snapshot(entry<Decode<DeribitBook>>("deribit.decode.snapshot", name));
+const Entry deribit_change(entry<Decode<DeribitBook>>("deribit.decode.change", name));
+const Entry deribit_ticker(entry<Decode<DeribitTicker>>("deribit.decode.ticker", name));
+const Entry deribit_fill(entry<Decode<DeribitFill>>("deribit.decode.fill", name));
+const Entry deribit_reply(entry<Decode<DeribitReply>>("deribit.decode.reply", name));
 const Entry bybit_book(entry<Decode<BybitBook>>("bybit.decode.book", name));
 const Entry bybit_order(entry<Decode<BybitOrder>>("bybit.decode.order", name));
 const Entry bybit_execution(entry<Decode<BybitExecution>>("bybit.decode.execution", name));

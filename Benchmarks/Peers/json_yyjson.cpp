@@ -140,7 +140,31 @@ struct BybitBook : Base {
     }
 };
 
+struct DeribitBook : Base {
+    using Base::Base;
+    template <class Sink> bool decode(Sink &sink)
+    {
+        return parsed([&](yyjson_val *params) {
+            yyjson_val *const data = yyjson_obj_get(params, "data");
+            int64_t side = 0;
+            for (const char *name : {"bids", "asks"}) {
+                yyjson_arr_iter levels = yyjson_arr_iter_with(yyjson_obj_get(data, name));
+                while (yyjson_val *const level = yyjson_arr_iter_next(&levels)) {
+                    sink(side);
+                    sink(scaled(yyjson_get_num(yyjson_arr_get(level, 1)), 2));
+                    sink(scaled(yyjson_get_num(yyjson_arr_get(level, 2)), 0.1));
+                }
+                side++;
+            }
+            keep(yyjson_get_uint(yyjson_obj_get(data, "change_id")));
+            return true;
+        }, "params");
+    }
+};
+
 const char name[] = "yyjson";
+const Entry deribit_snapshot(entry<Decode<DeribitBook>>("deribit.decode.snapshot", name));
+const Entry deribit_change(entry<Decode<DeribitBook>>("deribit.decode.change", name));
 const Entry bybit_book(entry<Decode<BybitBook>>("bybit.decode.book", name));
 const Entry ticker(entry<Decode<Ticker>>("decode.ticker", name));
 const Entry book(entry<Decode<Book>>("decode.book", name));

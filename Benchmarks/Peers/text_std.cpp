@@ -127,16 +127,42 @@ struct BybitToChars {
     }
 };
 
-class BybitCreate {
+// An order to Deribit: what changes in it is the id, size, price and the label's digits.
+struct DeribitOrder {
+    uint64_t request;
+    int64_t price, qty;
+    char tag[16];
+};
+
+struct DeribitToChars {
+    static size_t write(char *memory, const DeribitOrder &order)
+    {
+        char *out = ToChars::text(memory, "{\"jsonrpc\":\"2.0\",\"id\":");
+        out = std::to_chars(out, out + 20, order.request).ptr;
+        out = ToChars::text(out, ",\"method\":\"private/buy\",\"params\":{\"instrument_name\":\"BTC-PERPETUAL\","
+                                 "\"type\":\"limit\",\"amount\":");
+        out = std::to_chars(out, out + 20, order.qty * 10).ptr;
+        out = ToChars::text(out, ",\"price\":");
+        out = std::to_chars(out, out + 20, order.price / 2).ptr;
+        if (order.price % 2 != 0) out = ToChars::text(out, ".5");
+        out = ToChars::text(out, ",\"label\":\"apus-bench-mh2k0-");
+        std::memcpy(out, order.tag, 10);
+        out = ToChars::text(out + 10, "\",\"post_only\":true}}");
+        return static_cast<size_t>(out - memory);
+    }
+};
+
+// Writes one order after the other.
+template <class Record, class Writer> class Orders {
 public:
-    explicit BybitCreate(const apus_peer_input &input) : orders_(items<BybitOrder>(input)), memory_(1024) {}
+    explicit Orders(const apus_peer_input &input) : orders_(items<Record>(input)), memory_(1024) {}
 
     int64_t run(uint64_t count)
     {
         size_t sum = 0;
         const int64_t start = now_ns();
         for (uint64_t i = 0; i < count; i++) {
-            sum += BybitToChars::write(memory_.data(), orders_[i % orders_.size()]);
+            sum += Writer::write(memory_.data(), orders_[i % orders_.size()]);
             keep(memory_.data());
         }
         const int64_t time = now_ns() - start;
@@ -147,19 +173,21 @@ public:
     size_t check(int64_t *out, size_t capacity)
     {
         Numbers numbers{out, capacity};
-        for (const BybitOrder &order : orders_) {
-            numbers(hash(memory_.data(), BybitToChars::write(memory_.data(), order)));
+        for (const Record &order : orders_) {
+            numbers(hash(memory_.data(), Writer::write(memory_.data(), order)));
         }
         return numbers.count;
     }
 
 private:
-    std::vector<BybitOrder> orders_;
+    std::vector<Record> orders_;
     std::vector<char> memory_;
 };
 
-const Entry bybit_create(entry<BybitCreate>("bybit.encode.create", "to_chars + memcpy", APUS_PEER_SYSTEM));
-
+const Entry bybit_create(
+    entry<Orders<BybitOrder, BybitToChars>>("bybit.encode.create", "to_chars + memcpy", APUS_PEER_SYSTEM));
+const Entry deribit_buy(
+    entry<Orders<DeribitOrder, DeribitToChars>>("deribit.encode.buy", "to_chars + memcpy", APUS_PEER_SYSTEM));
 // Ten options, one level a side: bid and ask of each in turn.
 struct Level {
     int64_t price, qty;

@@ -98,8 +98,8 @@ public struct Piece: Sendable {
 
   /// All pieces, in the order of the table.
   public static let all: [Piece] =
-    tickPieces + thalexPieces + bybitPieces + webSocketPieces + ringPieces + bucketPieces + slabPieces + bookPieces + meterPieces
-    + reconcilePieces + matchPieces + journalPieces + decimalPieces
+    tickPieces + thalexPieces + bybitPieces + deribitPieces + webSocketPieces + ringPieces + bucketPieces + slabPieces
+    + bookPieces + meterPieces + reconcilePieces + matchPieces + journalPieces + decimalPieces
 }
 
 /// A piece did something else than its row says: its figures would mean nothing.

@@ -195,6 +195,27 @@ public struct Row: Sendable {
         "bybit.decode.execution", "Bybit: decode execution record, ≈ 0.8 KB", note: "33 members, 13 of them read"),
       Row(
         "bybit.encode.create", "Bybit: encode order.create, ≈ 330 B", .atMost(25), note: "id, time, tag, size, price"),
+      Row(
+        "deribit.decode.snapshot", "Deribit: decode book snapshot, 50 x 2 levels, ≈ 2.7 KB",
+        .atMostTimes(0.75, of: "simdjson on-demand"), note: "a word and two numbers a level"),
+      Row(
+        "deribit.decode.change", "Deribit: decode book change, 4 levels, ≈ 350 B",
+        .atMostTimes(0.75, of: "simdjson on-demand"), note: "each change is checked against the last"),
+      Row(
+        "deribit.decode.ticker", "Deribit: decode ticker, ≈ 720 B", .atMostTimes(0.75, of: "simdjson on-demand"),
+        note: "16 in a series: mark, time, index, volume, funding change; peers: the first"),
+      Row(
+        "deribit.decode.fill", "Deribit: decode user.changes with a fill, ≈ 1.9 KB",
+        .atMostTimes(0.75, of: "simdjson on-demand"),
+        note: "an execution, its order and the position; what is not read is checked as well, which simdjson on-demand "
+          + "does not do"),
+      Row(
+        "deribit.decode.reply", "Deribit: decode the reply to private/buy, ≈ 800 B",
+        .atMostTimes(0.75, of: "simdjson on-demand"), note: "the same"),
+      Row(
+        "deribit.encode.buy", "Deribit: encode private/buy, ≈ 210 B", .atMost(25), note: "id, size, price, label"),
+      Row("deribit.encode.edit", "Deribit: encode private/edit"),
+      Row("deribit.encode.cancel", "Deribit: encode private/cancel"),
       Row("bybit.decode.book.small", "Bybit: decode book delta, 4 levels"),
       Row("bybit.decode.ticker", "Bybit: decode ticker delta"),
       Row("bybit.decode.answer", "Bybit: decode the answer to order.create"),

@@ -244,6 +244,33 @@ APUS_HOT bool apus_json_number(apus_json *APUS_NONNULL json, apus_decimal *APUS_
     return true;
 }
 
+/* A whole number of up to 19 digits, right here, with a member behind it. False, with the cursor where it was, if it is
+ * anything else: the general reader has to look. */
+APUS_HOT bool apus_json_whole(apus_json *APUS_NONNULL json, uint64_t *APUS_NONNULL out)
+{
+    const char *p = json->at;
+    if (APUS_UNLIKELY(json->end - p < 32)) {
+        return false;
+    }
+    uint64_t value = 0;
+    const uint32_t digits = apus_digits_take(p, json->end, &value);
+    if (APUS_UNLIKELY(digits == 0 || (*p == '0' && digits != 1))) {
+        return false;
+    }
+    p += digits;
+    if (digits == 16) {
+        for (uint32_t more = 0; more < 3 && (uint8_t)(*p - '0') < 10; more++) {
+            value = value * 10 + (uint8_t)(*p++ - '0');
+        }
+    }
+    if (APUS_UNLIKELY(*p != ',')) {
+        return false;
+    }
+    *out = value;
+    json->at = p;
+    return true;
+}
+
 /* One of the words null, true, false. */
 APUS_HOT bool apus_json_word(apus_json *APUS_NONNULL json, const char *APUS_NONNULL word, size_t count)
 {

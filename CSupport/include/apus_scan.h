@@ -74,6 +74,9 @@ struct apus_index {
     int32_t (*APUS_NONNULL quoted)(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
                                    const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out,
                                    uint32_t max);
+    int32_t (*APUS_NONNULL worded)(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
+                                   const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out,
+                                   uint32_t max);
     /* Distances from base, rising, then UINT16_MAX; the kernels write up to 64 more. */
     alignas(APUS_CACHE_LINE) uint16_t ends[APUS_INDEX_BYTES + 128];
 };
@@ -155,6 +158,14 @@ APUS_HOT int32_t apus_quoted_levels_scan(apus_json *APUS_NONNULL json, apus_inde
                                          uint32_t max)
 {
     return index->quoted(json, index, grid, out, max);
+}
+
+/* The same for levels of a word and two numbers, as in [["new",86472.5,9120.0],["delete",86470.5,0.0]]. */
+APUS_HOT int32_t apus_worded_levels_scan(apus_json *APUS_NONNULL json, apus_index *APUS_NONNULL index,
+                                         const apus_level_grid *APUS_NONNULL grid, apus_level *APUS_NONNULL out,
+                                         uint32_t max)
+{
+    return index->worded(json, index, grid, out, max);
 }
 
 APUS_HOT const apus_decimal *APUS_NONNULL apus_members_decimal(const apus_members *APUS_NONNULL members, int32_t key)

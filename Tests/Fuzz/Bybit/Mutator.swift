@@ -34,28 +34,6 @@ private struct Mutator {
   mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
   private mutating func pick<T>(_ items: [T]) -> T { items[below(items.count)] }
 
-  private static let numbers = [
-    "", "0", "-0", "0.0", "1", "-1", "0.001", "0.1", "85930.5", "85930.50", "85930.55", "1e0", "7628E1", "1e-3",
-    "0.0000000001", "9223372036854775807", "9223372036854775808", "92233720368.54775807", "92233720368.54775808",
-    "18446744073709551615", "1e19", "1e400", "12345678901234567890123", "1791270738617", "0.00000007", "123.45678901",
-    "123456789012345", "1234567890123456", "000", "01", "1.", "-", " 1", "1 ", "0.01", "0.004", "0.006", "2", "10",
-  ]
-  private static let words = [
-    "Buy", "Sell", "New", "PartiallyFilled", "Filled", "Cancelled", "Rejected", "Deactivated", "Untriggered",
-    "PartiallyFilledCanceled", "UNKNOWN", "CancelByUser", "CancelBySmp", "CancelByDCP", "EC_NoError",
-    "EC_PerCancelRequest", "EC_PostOnlyWillTakeLiquidity", "Trade", "Funding", "AdlTrade", "Market", "Limit", "linear",
-    "spot", "USDT", "BTC", "BTCUSDT", "ETHUSDT", "ODDUSDT", "NEWUSDT", "DOGEUSDT", "mm1-000000002d", "mm1-0000000000",
-    "mm1", "other", "snapshot", "delta", "orderbook.50.BTCUSDT", "orderbook.200.ODDUSDT", "publicTrade.BTCUSDT",
-    "tickers.BTCUSDT", "order.linear", "execution.linear", "execution.fast.linear", "position.linear", "order.create",
-    "order.cancel-batch", "auth", "pong", "71-1", "LinearPerpetual", "Trading", "DERIVATIVES", "ON",
-    "123456789012345678901234567890123456789", "1234567890123456789012345678901234567890", "\\u0042uy",
-  ]
-  private static let keys = [
-    "topic", "type", "data", "ts", "b", "a", "u", "symbol", "side", "price", "qty", "leavesQty", "cumExecQty", "category",
-    "orderStatus", "orderLinkId", "orderId", "execId", "execPrice", "execQty", "execFee", "T", "S", "v", "p", "success",
-    "op", "reqId", "retCode", "list", "code", "result", "extra",
-  ]
-
   mutating func mutate(_ frames: inout [[UInt8]]) {
     let at = below(frames.count)
     switch below(12) {
@@ -95,8 +73,8 @@ private struct Mutator {
       switch below(14) {
       case 0: members.remove(at: at)
       case 1: members.swapAt(at, below(members.count))
-      case 2: members.append(SlowJSON.Member(key: Array(pick(Self.keys).utf8), value: leaf()))
-      case 3: members[at].key = Array(pick(Self.keys).utf8)
+      case 2: members.append(SlowJSON.Member(key: Array(pick(Vocabulary.keys).utf8), value: leaf()))
+      case 3: members[at].key = Array(pick(Vocabulary.keys).utf8)
       default: change(&members[at].value, depth + 1)
       }
       value = .object(members)
@@ -115,9 +93,9 @@ private struct Mutator {
     case 2: .number(Array(pick(["0", "1", "-1", "5.5", "1791270738617", "1e3", "18446744073709551615"]).utf8))
     case 3: .array([])
     case 4: .object([])
-    case 5, 6, 7: .string(Array(pick(Self.words).utf8))
-    case 8: .array([.string(Array(pick(Self.numbers).utf8)), .string(Array(pick(Self.numbers).utf8))])
-    default: .string(Array(pick(Self.numbers).utf8))
+    case 5, 6, 7: .string(Array(pick(Vocabulary.words).utf8))
+    case 8: Vocabulary.level(pick(Vocabulary.numbers), pick(Vocabulary.numbers))
+    default: Vocabulary.number(pick(Vocabulary.numbers))
     }
   }
 

@@ -11,6 +11,8 @@ func spelled(_ bytes: some Sequence<UInt8>) -> String {
 struct Recorder: VenueEventSink {
   var lines: [String] = []
   var impossible: [String] = []
+  /// Combinations may cost nothing or less.
+  var takesNegativePrices = false
   private var openBook: InstrumentIndex?
 
   private func text(_ id: VenueID) -> String {
@@ -18,6 +20,7 @@ struct Recorder: VenueEventSink {
     let count = Int(id.count)
     return withUnsafeBytes(of: &id) { spelled($0.prefix(count)) }
   }
+  private func isPrice(_ price: PriceTicks) -> Bool { takesNegativePrices || price.rawValue > 0 }
   private mutating func note(_ line: String, _ isPossible: Bool = true) {
     lines.append(line)
     if !isPossible { impossible.append(line) }
@@ -34,9 +37,9 @@ struct Recorder: VenueEventSink {
     if t.fields.contains(.funding) { line += " funding \(t.fundingRateE12)" }
     note(
       line,
-      (!t.fields.contains(.bid) || t.bidQty > .zero && t.bidPrice.rawValue > 0)
-        && (!t.fields.contains(.ask) || t.askQty > .zero && t.askPrice.rawValue > 0)
-        && (!t.fields.contains(.last) || t.lastPrice.rawValue > 0) && t.venueTime >= 0)
+      (!t.fields.contains(.bid) || t.bidQty > .zero && isPrice(t.bidPrice))
+        && (!t.fields.contains(.ask) || t.askQty > .zero && isPrice(t.askPrice))
+        && (!t.fields.contains(.last) || isPrice(t.lastPrice)) && t.venueTime >= 0)
   }
   mutating func bookBegin(_ instrument: InstrumentIndex, isSnapshot: Bool) {
     note("book \(instrument) \(isSnapshot)", openBook == nil)
@@ -45,7 +48,7 @@ struct Recorder: VenueEventSink {
   mutating func bookLevel(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks, _ qty: QtyLots) {
     note(
       "level \(instrument) \(side.rawValue) \(price.rawValue)x\(qty.rawValue)",
-      price.rawValue > 0 && qty >= .zero && openBook == instrument)
+      isPrice(price) && qty >= .zero && openBook == instrument)
   }
   mutating func bookEnd(_ instrument: InstrumentIndex) {
     note("book end \(instrument)", openBook == instrument)
@@ -57,7 +60,7 @@ struct Recorder: VenueEventSink {
   ) {
     note(
       "trade \(instrument) \(aggressor.rawValue) \(price.rawValue)x\(qty.rawValue) \(time)",
-      price.rawValue > 0 && qty >= .zero && time >= 0)
+      isPrice(price) && qty >= .zero && time >= 0)
   }
   mutating func account(_ s: AccountSummary) {
     note(
@@ -71,7 +74,7 @@ struct Recorder: VenueEventSink {
         + "\(r.qty.rawValue) \(r.filled.rawValue) \(r.remaining.rawValue) \(r.status) \(r.deletion) \(r.source) "
         + "\(r.isLabelledOurs) \(r.createTime)",
       r.qty >= .zero && r.filled >= .zero && r.remaining >= .zero && r.filled <= r.qty && r.remaining <= r.qty
-        && (r.status != .filled || r.filled == r.qty) && (!r.hasPrice || r.price.rawValue > 0)
+        && (r.status != .filled || r.filled == r.qty) && (!r.hasPrice || isPrice(r.price))
         && (!r.status.isLive || r.remaining.rawValue <= r.qty.rawValue - r.filled.rawValue) && r.venueID.count > 0
         && (r.clientID == 0 || r.isLabelledOurs && r.clientID <= RequestID.operandLimit))
   }
@@ -79,7 +82,7 @@ struct Recorder: VenueEventSink {
     note(
       "fill \(text(r.tradeID)) \(text(r.venueID)) \(r.clientID) \(r.instrument) \(r.side.rawValue) \(r.price.rawValue)x"
         + "\(r.qty.rawValue) \(r.isMaker) \(r.source) \(r.isLabelledOurs) \(r.hasFee ? r.feeE8 : .min) \(r.time)",
-      r.qty > .zero && r.price.rawValue > 0 && r.tradeID.count > 0 && r.venueID.count > 0 && r.time >= 0)
+      r.qty > .zero && isPrice(r.price) && r.tradeID.count > 0 && r.venueID.count > 0 && r.time >= 0)
   }
   mutating func position(_ r: PositionReport) {
     note("position \(r.instrument) \(r.position.rawValue) \(r.markE8) \(r.averagePriceE8)")

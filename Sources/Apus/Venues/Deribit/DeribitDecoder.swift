@@ -1,8 +1,8 @@
-import CSupport
+public import CSupport
 import Glibc
 
 /// What a channel that was asked for carries.
-enum DeribitChannel: UInt8, Sendable {
+public enum DeribitChannel: UInt8, Sendable {
   case ticker, book, userChanges, other
 }
 
@@ -19,7 +19,7 @@ enum DeribitChannel: UInt8, Sendable {
 ///
 /// Thread: one owner. Decoding allocates nothing.
 // Sendable: every pointer in it is owned by it alone, and being noncopyable it has one owner.
-struct DeribitDecoder: ~Copyable, @unchecked Sendable {
+public struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   struct Shapes: ~Copyable {
     let envelope: JSONShape
     let detail: JSONShape
@@ -69,14 +69,24 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
 
   static let prefixCapacity = 160
   static let scratchCapacity = 1024
+  /// Objects of one message that can be read before the first is delivered.
+  static let tableCount = 8
+  /// More than fit into what `ScanIndex` lists of a frame; longer books are read level by level.
+  static let levelCapacity = 1024
 
   let shapes: Shapes
   let index: ScanIndex
-  let members: MemberTable
+  private let tables: MemberTable
+  /// The members of the object that is being read or delivered.
+  var table: OpaquePointer
   var instrumentNames: NameTable
   var channelNames: NameTable
   let listings: UnsafeMutablePointer<VenueListing>
   let chains: UnsafeMutablePointer<BookChain>
+  /// The grids of the listings, as the kernels want them.
+  let grids: UnsafeMutablePointer<LevelGrid>
+  /// The levels of the message that is being read.
+  let levels: UnsafeMutablePointer<ScannedLevel>
   private let channels: UnsafeMutablePointer<ChannelEntry>
   private let prefixes: UnsafeMutablePointer<CChar>
   private var channelCount = 0
@@ -112,24 +122,31 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   ///   - labelPrefix: Orders whose label starts with it are ours.
   ///   - label: The label of this life's orders.
   ///   - scanLevel: Which kernels read the text; `nil` takes the fastest that this processor runs.
-  init(instrumentCapacity: Int, labelPrefix: String, label: String, scanLevel: ScanLevel? = nil) throws(TableError) {
+  public init(instrumentCapacity: Int, labelPrefix: String, label: String, scanLevel: ScanLevel? = nil)
+    throws(TableError)
+  {
     guard (1..<Int(InstrumentIndex.max)).contains(instrumentCapacity) else { throw .capacity(instrumentCapacity) }
     let channelCapacity = 3 * instrumentCapacity + 8
     let shapes = try Shapes()
     let index = try ScanIndex(scanLevel ?? apus_scan_best())
-    let members = try MemberTable()
+    let tables = try MemberTable(count: Self.tableCount)
     let instrumentNames = try NameTable(capacity: instrumentCapacity)
     let channelNames = try NameTable(capacity: channelCapacity)
     let tag = try OrderTag(prefix: labelPrefix, label: label, limit: DeribitEncoder.labelLimit)
     self.shapes = shapes
     self.index = index
-    self.members = members
+    table = tables.pointer
+    self.tables = tables
     self.instrumentNames = instrumentNames
     self.channelNames = channelNames
     self.tag = tag
     listings = .allocate(capacity: instrumentCapacity)
     chains = .allocate(capacity: instrumentCapacity)
     chains.initialize(repeating: BookChain(), count: instrumentCapacity)
+    grids = .allocate(capacity: instrumentCapacity)
+    grids.initialize(repeating: LevelGrid(), count: instrumentCapacity)
+    levels = .allocate(capacity: Self.levelCapacity)
+    levels.initialize(repeating: ScannedLevel(), count: Self.levelCapacity)
     channels = .allocate(capacity: channelCapacity)
     prefixes = .allocate(capacity: channelCapacity * Self.prefixCapacity)
     scratch = .allocate(capacity: Self.scratchCapacity)
@@ -138,6 +155,8 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   deinit {
     listings.deallocate()
     chains.deallocate()
+    grids.deallocate()
+    levels.deallocate()
     channels.deallocate()
     prefixes.deallocate()
     scratch.deallocate()
@@ -146,7 +165,7 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   // MARK: - Set-up
 
   /// Declares an instrument; the same name gets the same index. Its grid comes from the venue (R64).
-  mutating func want(instrument name: String) throws(TableError) -> InstrumentIndex {
+  public mutating func want(instrument name: String) throws(TableError) -> InstrumentIndex {
     if let known = instrumentNames.value(of: name) { return InstrumentIndex(known) }
     let index = InstrumentIndex(instruments.count)
     try instrumentNames.add(name, value: UInt32(index))
@@ -169,7 +188,7 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   mutating func delist(_ index: InstrumentIndex) { listings[Int(index)].isListed = false }
 
   /// Declares a channel by its exact name.
-  mutating func register(channel name: String, kind: DeribitChannel, instrument: InstrumentIndex = .max)
+  public mutating func register(channel name: String, kind: DeribitChannel, instrument: InstrumentIndex = .max)
     throws(TableError)
   {
     let prefix = "{\"jsonrpc\":\"2.0\",\"method\":\"subscription\",\"params\":{\"channel\":\"\(name)\",\"data\":".utf8
@@ -185,7 +204,7 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   }
 
   /// For a new connection: books begin with snapshots, and answers to old questions no longer come.
-  mutating func forgetConnection() {
+  public mutating func forgetConnection() {
     for index in instruments.indices { chains[index] = BookChain() }
     awaitedOrdersID = nil
     awaitedTradesID = nil
@@ -196,7 +215,7 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   // MARK: - Frames
 
   /// Reads one frame and delivers what it says.
-  mutating func decode<Sink: VenueEventSink & ~Copyable>(_ text: UnsafeRawBufferPointer, into sink: inout Sink) {
+  public mutating func decode<Sink: VenueEventSink & ~Copyable>(_ text: UnsafeRawBufferPointer, into sink: inout Sink) {
     guard let base = text.baseAddress else {
       sink.refusedAtEdge(.malformed)
       return
@@ -226,7 +245,53 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
         return
       }
     }
+    json = apus_json_begin(base.assumingMemoryBound(to: CChar.self), text.count)
+    if json.accept("{\"jsonrpc\":\"2.0\",\"id\":"), plainReply(json, into: &sink) { return }
     general(apus_json_begin(base.assumingMemoryBound(to: CChar.self), text.count), into: &sink)
+  }
+
+  /// The object of a message that is to be read into, or delivered from, `table` next; the first for `place` 0.
+  @inline(always)
+  mutating func useTable(_ place: Int) { table = tables[place] }
+
+  /// The reply to an insert or an amend as Deribit writes it, if nothing was executed at once; the id is next. Read in one
+  /// pass, and delivered when all of it has been seen. False if it is another reply or is written in another way; nothing
+  /// has been delivered then.
+  private mutating func plainReply<Sink: VenueEventSink & ~Copyable>(
+    _ frame: JSONCursor, into sink: inout Sink
+  ) -> Bool {
+    var json = frame
+    var id = ScannedDecimal(), timeOut = ScannedDecimal()
+    guard apus_json_number(&json, &id), json.accept(",\"result\":{\"order\":{") else { return false }
+    let request = kind(of: id)
+    switch request {
+    case .insert, .amend: break
+    default: return false
+    }
+    apus_index_build(index.pointer, json.at, json.end - json.at)
+    useTable(0)
+    guard apus_members_scan(&json, shapes.order.pointer, table, index.pointer), json.accept(",\"trades\":[]}") else {
+      return false
+    }
+    var walk = JSONWalk(last: UInt32(DeribitEnvelopeField.result.rawValue) + 1, started: true)
+    var hasTime = false, wrong = false
+    while true {
+      let found = apus_json_next_field(&json, shapes.envelope.pointer, &walk)
+      guard let field = DeribitEnvelopeField(rawValue: found) else {
+        if found == APUS_JSON_FIELD_END { break }
+        json.skip()
+        continue
+      }
+      switch field {
+      case .timeOut: hasTime = json.number(&timeOut, wrong: &wrong)
+      case .timeIn, .timeDifference, .testnet: json.skip()
+      case .version, .id, .method, .parameters, .result, .error: return false
+      }
+    }
+    guard apus_json_finish(&json) else { return false }
+    if hasTime { _ = apus_decimal_to_scaled(&timeOut, 0, &replyTime) }
+    if deliverOrder(source: .reply, into: &sink) == .delivered { sink.replied(request, value: 0) }
+    return true
   }
 
   /// The data of a notification is next, inside two objects that are still open.
@@ -248,7 +313,7 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   /// Whether the frame ends well behind a value that has been read.
   @inline(always)
   mutating func ends(_ json: inout JSONCursor, isOpen: Bool) -> Bool {
-    guard isOpen else { return apus_json_finish(&json) }
+    guard isOpen, !json.failed else { return apus_json_finish(&json) }
     if json.end - json.at == 2, json.at[0] == 0x7D, json.at[1] == 0x7D { return true }
     return Self.closes(&json, shapes.detail.pointer, shapes.envelope.pointer)
   }
@@ -294,7 +359,7 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
       case .result: result = json.checkedSlice()
       case .error: error = json.isNext(.null) ? (json.skip(), nil).1 : json.checkedSlice()
       case .timeOut: hasTime = json.number(&timeOut, wrong: &wrong)
-      case .version, .timeIn: json.skip()
+      case .version, .timeIn, .timeDifference, .testnet: json.skip()
       }
     }
     guard apus_json_finish(&json) else {
@@ -437,13 +502,13 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
       return false
     }
     json.at += 1
-    return apus_members_scan(&json, shape, members.pointer, index.pointer)
+    return apus_members_scan(&json, shape, table, index.pointer)
   }
 
   /// A member that is a string, its escapes resolved.
   @inline(always)
   mutating func text<Field: FrameField>(_ field: Field) -> JSONText {
-    var text = apus_members_value(members.pointer, field.rawValue)
+    var text = apus_members_value(table, field.rawValue)
     if text.has_escapes { plain(&text) }
     return text
   }
@@ -451,7 +516,7 @@ struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   /// A member that is a number.
   @inline(always)
   func decimal<Field: FrameField>(_ field: Field) -> UnsafePointer<ScannedDecimal> {
-    apus_members_decimal(members.pointer, field.rawValue)
+    apus_members_decimal(table, field.rawValue)
   }
 
   /// Milliseconds to nanoseconds; 0 if it is too large to be a time.

@@ -1,4 +1,4 @@
-import CSupport
+public import CSupport
 import Glibc
 
 /// Writes requests to Deribit as JSON text into memory of the caller (protocol, sections 4 to 6, 10 and 15).
@@ -9,7 +9,7 @@ import Glibc
 ///
 /// Thread: one owner.
 // Sendable: the memory behind its pointers is its own, and being noncopyable it has one owner.
-struct DeribitEncoder: ~Copyable, @unchecked Sendable {
+public struct DeribitEncoder: ~Copyable, @unchecked Sendable {
   private struct Template {
     var tick: DecimalUnit
     var lot: DecimalUnit
@@ -42,7 +42,7 @@ struct DeribitEncoder: ~Copyable, @unchecked Sendable {
   private let labelFirst: FramePiece
 
   /// - Parameter label: Of this life's orders; with a tag's digits at most `labelLimit` bytes.
-  init(instrumentCapacity: Int, label: String) throws(TableError) {
+  public init(instrumentCapacity: Int, label: String) throws(TableError) {
     guard (1..<Int(InstrumentIndex.max)).contains(instrumentCapacity) else { throw .capacity(instrumentCapacity) }
     let isPlain = label.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x5C }
     guard isPlain, label.utf8.count + OrderTag.digits <= Self.labelLimit else { throw .unusableName(label) }
@@ -62,7 +62,7 @@ struct DeribitEncoder: ~Copyable, @unchecked Sendable {
   }
 
   /// Sets or replaces the name and grid of an instrument. Cold.
-  mutating func setInstrument(_ index: InstrumentIndex, name: String, grid: InstrumentGrid) throws(TableError) {
+  public mutating func setInstrument(_ index: InstrumentIndex, name: String, grid: InstrumentGrid) throws(TableError) {
     guard Int(index) < capacity else { throw .full(capacity: capacity) }
     let isPlain = name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x5C }
     guard isPlain, (1...63).contains(name.utf8.count) else { throw .unusableName(name) }
@@ -84,16 +84,17 @@ struct DeribitEncoder: ~Copyable, @unchecked Sendable {
 
   // MARK: - Orders
 
-  struct Options: OptionSet {
-    let rawValue: UInt8
+  public struct Options: OptionSet, Sendable {
+    public let rawValue: UInt8
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
     /// A crossing price is moved behind the opposite best.
-    static let postOnly = Self(rawValue: 1)
-    static let immediateOrCancel = Self(rawValue: 2)
-    static let reduceOnly = Self(rawValue: 4)
+    public static let postOnly = Self(rawValue: 1)
+    public static let immediateOrCancel = Self(rawValue: 2)
+    public static let reduceOnly = Self(rawValue: 4)
   }
 
   /// `private/buy` or `private/sell` of a limit order, under the id `RequestID.insert(clientID)`.
-  func insert(
+  public func insert(
     into memory: UnsafeMutableRawBufferPointer, clientID: UInt64, instrument: InstrumentIndex, side: Side,
     price: PriceTicks, qty: QtyLots, options: Options
   ) -> Int {
@@ -122,7 +123,7 @@ struct DeribitEncoder: ~Copyable, @unchecked Sendable {
 
   /// `private/edit` by the venue's id, or `private/edit_by_label` while that is not known; `qty` is the new total,
   /// executed part included (section 10.2).
-  func amend(
+  public func amend(
     into memory: UnsafeMutableRawBufferPointer, clientID: UInt64, venueID: UnsafePointer<VenueID>,
     instrument: InstrumentIndex, price: PriceTicks, qty: QtyLots
   ) -> Int {
@@ -150,7 +151,7 @@ struct DeribitEncoder: ~Copyable, @unchecked Sendable {
 
   /// `private/cancel` by the venue's id, or `private/cancel_by_label` while that is not known. The first is answered by
   /// the order, the second by a count.
-  func cancel(
+  public func cancel(
     into memory: UnsafeMutableRawBufferPointer, clientID: UInt64, venueID: UnsafePointer<VenueID>,
     instrument: InstrumentIndex
   ) -> Int {

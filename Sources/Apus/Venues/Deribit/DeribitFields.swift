@@ -3,7 +3,7 @@
 /// Source: Deribit protocol, sections 2, 7, 8, 9, 11 and 16. Members that are never used are listed where they are
 /// frequent, because a known key is stepped over faster; a key has at most 28 bytes.
 enum DeribitEnvelopeField: Int32, FrameField {
-  case version, id, method, parameters, result, error, timeIn, timeOut
+  case version, id, method, parameters, result, error, timeIn, timeOut, timeDifference, testnet
   var key: String {
     switch self {
     case .version: "jsonrpc"
@@ -14,6 +14,8 @@ enum DeribitEnvelopeField: Int32, FrameField {
     case .error: "error"
     case .timeIn: "usIn"
     case .timeOut: "usOut"
+    case .timeDifference: "usDiff"
+    case .testnet: "testnet"
     }
   }
 }

@@ -7,12 +7,17 @@ extension DeribitDecoder {
     _ instrument: InstrumentIndex, _ json: inout JSONCursor, isOpen: Bool, into sink: inout Sink
   ) {
     typealias Field = DeribitTickerField
-    guard scan(&json, shapes.ticker.pointer), ends(&json, isOpen: isOpen) else {
-      sink.refusedAtEdge(json.failed ? .malformed : .missingMember)
+    let isObject = scan(&json, shapes.ticker.pointer)
+    guard ends(&json, isOpen: isOpen) else {
+      sink.refusedAtEdge(.malformed)
       return
     }
-    let numbers = apus_members_numbers(members.pointer)
-    let wrong = (apus_members_texts(members.pointer) | apus_members_others(members.pointer)) & Field.numbers
+    guard isObject else {
+      sink.refusedAtEdge(.missingMember)
+      return
+    }
+    let numbers = apus_members_numbers(table)
+    let wrong = (apus_members_texts(table) | apus_members_others(table)) & Field.numbers
     guard wrong == 0, numbers & (Field.mark.bit | Field.index.bit) == Field.mark.bit | Field.index.bit else {
       sink.refusedAtEdge(.missingMember)
       return
@@ -60,7 +65,7 @@ extension DeribitDecoder {
     }
     // What the state says is the venue's word about trading: anything but `open` forbids quoting (R32).
     let isListed = text(Field.state).equals("open")
-    if isListed != listing.pointee.isListed, apus_members_texts(members.pointer) & Field.state.bit != 0 {
+    if isListed != listing.pointee.isListed, apus_members_texts(table) & Field.state.bit != 0 {
       listings[Int(instrument)].isListed = isListed
       sink.instrument(listing.pointee.info, isListed: isListed)
       if isListed {
@@ -94,8 +99,102 @@ extension DeribitDecoder {
     apus_decimal_to_scaled(decimal(field), places, &out) != .overflow
   }
 
-  /// A book message, read twice: first whether it is whole and fits the chain, then its levels.
+  /// What a book message says beside its levels.
+  private struct BookMessage {
+    var isSnapshot = false
+    /// What kind of message it is has been said.
+    var hasType = false
+    var previous: UInt64 = 0
+    var change: UInt64 = 0
+    var hasPrevious = false
+    var hasChange = false
+    /// A member of another type than it should have, or no id.
+    var isWrong = false
+    /// Why its levels cannot be taken.
+    var problem: DecodeProblem?
+  }
+
+  /// A book message. Nothing of it is delivered unless it is whole and fits the chain.
   mutating func book<Sink: VenueEventSink & ~Copyable>(
+    _ instrument: InstrumentIndex, _ data: JSONCursor, isOpen: Bool, into sink: inout Sink
+  ) {
+    if !plainBook(instrument, data, isOpen: isOpen, into: &sink) {
+      anyBook(instrument, data, isOpen: isOpen, into: &sink)
+    }
+  }
+
+  /// A book message as Deribit writes it, read in one pass. False if it is written in another way or if something in it
+  /// has to be refused; nothing has been delivered then, and `anyBook` reads it again.
+  @inline(always)
+  private mutating func plainBook<Sink: VenueEventSink & ~Copyable>(
+    _ instrument: InstrumentIndex, _ data: JSONCursor, isOpen: Bool, into sink: inout Sink
+  ) -> Bool {
+    guard listing(instrument) != nil else { return false }
+    var json = data
+    guard apus_json_accept(&json, 0x7B) else { return false }
+    let grid = grids + Int(instrument)
+    var message = BookMessage()
+    var bids: Int32 = -1, asks: Int32 = -1
+    var bidsStart = 0, asksStart = 0
+    var used = 0
+    var walk = JSONWalk()
+    while true {
+      let found = apus_json_next_field(&json, shapes.book.pointer, &walk)
+      guard let field = DeribitBookField(rawValue: found) else {
+        if found == APUS_JSON_FIELD_END { break }
+        json.skip()
+        continue
+      }
+      switch field {
+      case .type:
+        message.isSnapshot = json.accept("\"snapshot\"")
+        guard message.isSnapshot || json.accept("\"change\"") else { return false }
+        message.hasType = true
+      case .previous:
+        guard apus_json_whole(&json, &message.previous) else { return false }
+        message.hasPrevious = true
+      case .change:
+        guard apus_json_whole(&json, &message.change) else { return false }
+        message.hasChange = true
+      case .bids:
+        guard bids < 0 else { return false }
+        bids = apus_worded_levels_scan(
+          &json, index.pointer, grid, levels + used, UInt32(truncatingIfNeeded: Self.levelCapacity - used))
+        guard bids >= 0 else { return false }
+        bidsStart = used
+        used += Int(bids)
+      case .asks:
+        guard asks < 0 else { return false }
+        asks = apus_worded_levels_scan(
+          &json, index.pointer, grid, levels + used, UInt32(truncatingIfNeeded: Self.levelCapacity - used))
+        guard asks >= 0 else { return false }
+        asksStart = used
+        used += Int(asks)
+      case .time:
+        var time: UInt64 = 0
+        if !apus_json_whole(&json, &time) { json.skip() }
+      case .instrument: json.skip()
+      }
+    }
+    guard ends(&json, isOpen: isOpen) else { return false }
+    guard accept(message, instrument, into: &sink) else { return true }
+    sink.bookBegin(instrument, isSnapshot: message.isSnapshot)
+    for place in bidsStart..<bidsStart + Int(max(bids, 0)) {
+      let level = (levels + place).pointee
+      sink.bookLevel(instrument, .buy, PriceTicks(rawValue: level.ticks), QtyLots(rawValue: level.lots))
+    }
+    for place in asksStart..<asksStart + Int(max(asks, 0)) {
+      let level = (levels + place).pointee
+      sink.bookLevel(instrument, .sell, PriceTicks(rawValue: level.ticks), QtyLots(rawValue: level.lots))
+    }
+    sink.bookEnd(instrument)
+    return true
+  }
+
+  /// A book message of any length, however it is written, read twice: first whether it is whole and all of its levels are
+  /// on the grid, then its levels.
+  @inline(never)
+  private mutating func anyBook<Sink: VenueEventSink & ~Copyable>(
     _ instrument: InstrumentIndex, _ data: JSONCursor, isOpen: Bool, into sink: inout Sink
   ) {
     var json = data
@@ -105,9 +204,8 @@ extension DeribitDecoder {
       return
     }
     json.at += 1
-    var type = JSONText()
-    var previous = ScannedDecimal(), change = ScannedDecimal()
-    var hasPrevious = false, hasChange = false, wrong = false
+    let listing = listing(instrument)
+    var message = BookMessage()
     var bids: JSONCursor?
     var asks: JSONCursor?
     var walk = JSONWalk()
@@ -119,65 +217,81 @@ extension DeribitDecoder {
         continue
       }
       switch field {
-      case .type: _ = json.text(&type, wrong: &wrong)
-      case .previous: hasPrevious = json.number(&previous, wrong: &wrong)
-      case .change: hasChange = json.number(&change, wrong: &wrong)
-      // Leapt over: the levels are checked when they are read.
-      case .bids: bids = Self.leap(&json)
-      case .asks: asks = Self.leap(&json)
+      case .type:
+        var word = JSONText()
+        let isText = json.text(&word, wrong: &message.isWrong)
+        message.isSnapshot = isText && word.equals("snapshot")
+        message.hasType = message.isSnapshot || isText && word.equals("change")
+      case .previous: message.hasPrevious = Self.id(&json, &message.previous, &message.isWrong)
+      case .change: message.hasChange = Self.id(&json, &message.change, &message.isWrong)
+      case .bids: bids = Self.checkedLevels(&json, listing, &message.problem)
+      case .asks: asks = Self.checkedLevels(&json, listing, &message.problem)
       case .time, .instrument: json.skip()
       }
     }
     guard ends(&json, isOpen: isOpen) else {
+      // What it said is missing: the chain will tell.
       sink.refusedAtEdge(.malformed)
       return
     }
-    guard let listing = listing(instrument) else {
+    guard let listing else {
       sink.refusedAtEdge(.unknownName)
       return
     }
-    // Nothing is quoted there now; when it trades again, that is told by its ticker, and its book is begun anew.
-    guard listing.pointee.isListed else {
-      chains[Int(instrument)].isWhole = false
-      ignoredItems += 1
-      return
-    }
-    var changeID: UInt64 = 0, previousID: UInt64 = 0
-    let isSnapshot = type.equals("snapshot")
-    guard !wrong, hasChange, apus_decimal_to_u64(&change, &changeID),
-      !hasPrevious || apus_decimal_to_u64(&previous, &previousID), isSnapshot || type.equals("change")
-    else {
-      lose(instrument, into: &sink)
-      sink.refusedAtEdge(.missingMember)
-      return
-    }
-    let chain = chains + Int(instrument)
-    if isSnapshot {
-      chain.pointee.isWhole = true
-    } else if !chain.pointee.isWhole {
-      ignoredItems += 1
-      return
-    } else if !hasPrevious || previousID != chain.pointee.last {
-      lose(instrument, into: &sink)
-      return
-    }
-    chain.pointee.last = changeID
-    sink.bookBegin(instrument, isSnapshot: isSnapshot)
-    var isFine = true
-    if var bids { isFine = levels(instrument, listing, .buy, &bids, into: &sink) }
-    if isFine, var asks { isFine = levels(instrument, listing, .sell, &asks, into: &sink) }
+    guard accept(message, instrument, into: &sink) else { return }
+    sink.bookBegin(instrument, isSnapshot: message.isSnapshot)
+    if var bids { deliver(instrument, listing, .buy, &bids, into: &sink) }
+    if var asks { deliver(instrument, listing, .sell, &asks, into: &sink) }
     sink.bookEnd(instrument)
-    if !isFine { lose(instrument, into: &sink) }
   }
 
-  private static func leap(_ json: inout JSONCursor) -> JSONCursor {
-    apus_json_space(&json)
-    let start = json.at
-    _ = apus_json_leap(&json)
-    return apus_json_begin(start, json.failed ? 0 : json.at - start)
+  /// Whether the levels of a message are to be delivered: it says what it has to, and is a snapshot or follows the last
+  /// message. If it does not, the book is void.
+  @inline(always)
+  private mutating func accept<Sink: VenueEventSink & ~Copyable>(
+    _ message: BookMessage, _ instrument: InstrumentIndex, into sink: inout Sink
+  ) -> Bool {
+    // Nothing is quoted there now; when it trades again, that is told by its ticker, and its book is begun anew.
+    guard listings[Int(instrument)].isListed else {
+      chains[Int(instrument)].isWhole = false
+      ignoredItems += 1
+      return false
+    }
+    guard !message.isWrong, message.hasChange, message.hasType else {
+      lose(instrument, into: &sink)
+      sink.refusedAtEdge(.missingMember)
+      return false
+    }
+    let chain = chains + Int(instrument)
+    if !message.isSnapshot {
+      guard chain.pointee.isWhole else {
+        ignoredItems += 1
+        return false
+      }
+      guard message.hasPrevious, message.previous == chain.pointee.last else {
+        lose(instrument, into: &sink)
+        return false
+      }
+    }
+    if let problem = message.problem {
+      lose(instrument, into: &sink)
+      sink.refusedAtEdge(problem)
+      return false
+    }
+    chain.pointee = BookChain(last: message.change, isWhole: true)
+    return true
+  }
+
+  /// Whether an id was read; a number that is none sets `isWrong`.
+  private static func id(_ json: inout JSONCursor, _ out: inout UInt64, _ isWrong: inout Bool) -> Bool {
+    var number = ScannedDecimal()
+    guard json.number(&number, wrong: &isWrong) else { return false }
+    if !apus_decimal_to_u64(&number, &out) { isWrong = true }
+    return true
   }
 
   /// The book is void until its next snapshot.
+  @inline(never)
   private func lose<Sink: VenueEventSink & ~Copyable>(_ instrument: InstrumentIndex, into sink: inout Sink) {
     let chain = chains + Int(instrument)
     let wasWhole = chain.pointee.isWhole
@@ -185,38 +299,64 @@ extension DeribitDecoder {
     if wasWhole { sink.bookLost(instrument) }
   }
 
-  /// `[word, price, amount]`: the amount is the level's new size, and the word says nothing more (section 7.1).
-  ///
-  /// - Returns: false if a level was none, and the book is wrong from there on.
+  /// Reads `[word, price, amount]`: the amount is the level's new size, and the word says nothing more
+  /// (section 7.1). False if this is no level; the cursor is anywhere then.
   @inline(always)
-  private func levels<Sink: VenueEventSink & ~Copyable>(
-    _ instrument: InstrumentIndex, _ listing: UnsafePointer<VenueListing>, _ side: Side, _ json: inout JSONCursor,
-    into sink: inout Sink
+  private static func level(
+    _ json: inout JSONCursor, _ price: inout ScannedDecimal, _ amount: inout ScannedDecimal
   ) -> Bool {
-    guard apus_json_accept(&json, 0x5B) else { return apus_json_null(&json) }
+    var word = JSONText()
+    return apus_json_accept(&json, 0x5B) && apus_json_string(&json, &word) && apus_json_accept(&json, 0x2C)
+      && apus_json_number(&json, &price) && apus_json_accept(&json, 0x2C) && apus_json_number(&json, &amount)
+      && apus_json_accept(&json, 0x5D)
+  }
+
+  /// Steps over the levels of one side, checked completely; the first defect of one stays in `problem`.
+  ///
+  /// - Returns: Where they are; `nil` for none.
+  private static func checkedLevels(
+    _ json: inout JSONCursor, _ listing: UnsafePointer<VenueListing>?, _ problem: inout DecodeProblem?
+  ) -> JSONCursor? {
+    if apus_json_null(&json) { return nil }
+    if json.failed { return nil }
+    let start = json
+    guard apus_json_accept(&json, 0x5B) else {
+      _ = json.checkedSlice()
+      problem = problem ?? .missingMember
+      return nil
+    }
     var started = false
     while apus_json_next_element(&json, &started) {
       var price = ScannedDecimal(), amount = ScannedDecimal()
-      var word = JSONText()
       var ticks = PriceTicks(rawValue: 0)
       var lots = QtyLots.zero
-      guard apus_json_accept(&json, 0x5B), apus_json_string(&json, &word), apus_json_accept(&json, 0x2C),
-        apus_json_number(&json, &price), apus_json_accept(&json, 0x2C), apus_json_number(&json, &amount),
-        apus_json_accept(&json, 0x5D)
-      else {
-        sink.refusedAtEdge(.missingMember)
-        return false
+      let element = json
+      if !level(&json, &price, &amount) {
+        json = element
+        _ = json.checkedSlice()
+        problem = problem ?? .missingMember
+      } else if let listing, let found = listing.pointee.price(&price, &ticks) ?? listing.pointee.size(&amount, &lots) {
+        problem = problem ?? found
       }
-      if let problem = listing.pointee.price(&price, &ticks) ?? listing.pointee.size(&amount, &lots) {
-        sink.refusedAtEdge(problem)
-        return false
-      }
+    }
+    return start
+  }
+
+  /// Levels that have been checked.
+  private func deliver<Sink: VenueEventSink & ~Copyable>(
+    _ instrument: InstrumentIndex, _ listing: UnsafePointer<VenueListing>, _ side: Side, _ json: inout JSONCursor,
+    into sink: inout Sink
+  ) {
+    guard apus_json_accept(&json, 0x5B) else { return }
+    var started = false
+    while apus_json_next_element(&json, &started) {
+      var price = ScannedDecimal(), amount = ScannedDecimal()
+      var ticks = PriceTicks(rawValue: 0)
+      var lots = QtyLots.zero
+      guard Self.level(&json, &price, &amount), listing.pointee.price(&price, &ticks) == nil,
+        listing.pointee.size(&amount, &lots) == nil
+      else { return }
       sink.bookLevel(instrument, side, ticks, lots)
     }
-    guard !json.failed else {
-      sink.refusedAtEdge(.malformed)
-      return false
-    }
-    return true
   }
 }

@@ -9,9 +9,68 @@ extension DeribitDecoder {
   /// `user.changes.*`: trades, orders and positions of one event.
   mutating func changes<Sink: VenueEventSink & ~Copyable>(_ json: inout JSONCursor, isOpen: Bool, into sink: inout Sink)
   {
+    if !plainChanges(json, isOpen: isOpen, into: &sink) { anyChanges(&json, isOpen: isOpen, into: &sink) }
+  }
+
+  /// An event of a few objects as Deribit writes it: all of them are read before the first is delivered. False if it is
+  /// written in another way; nothing has been delivered then, and `anyChanges` reads it again.
+  @inline(always)
+  private mutating func plainChanges<Sink: VenueEventSink & ~Copyable>(
+    _ data: JSONCursor, isOpen: Bool, into sink: inout Sink
+  ) -> Bool {
+    var json = data
+    var name = JSONText()
+    guard json.accept("{\"instrument_name\":\""), apus_json_string_rest(&json, &name), json.accept(",\"trades\":"),
+      let trades = scanAll(&json, shapes.trade.pointer, from: 0), json.accept(",\"orders\":"),
+      let orders = scanAll(&json, shapes.order.pointer, from: trades), json.accept(",\"positions\":"),
+      let positions = scanAll(&json, shapes.position.pointer, from: orders), json.accept("}"),
+      ends(&json, isOpen: isOpen)
+    else { return false }
+    newestTradeInPage = 0
+    for place in 0..<trades {
+      useTable(place)
+      _ = deliverTrade(source: .feed, into: &sink)
+    }
+    for place in trades..<orders {
+      useTable(place)
+      _ = deliverOrder(source: .feed, into: &sink)
+    }
+    for place in orders..<positions {
+      useTable(place)
+      _ = deliverPosition(into: &sink)
+    }
+    return true
+  }
+
+  /// Reads an array of objects into the tables from `start` on. Returns the place behind the last; `nil` if the array is
+  /// written in another way or there are too many.
+  @inline(always)
+  private mutating func scanAll(_ json: inout JSONCursor, _ shape: OpaquePointer, from start: Int) -> Int? {
+    var place = start
+    if json.accept("[]") { return place }
+    guard json.accept("[{") else { return nil }
+    while place < Self.tableCount {
+      useTable(place)
+      guard apus_members_scan(&json, shape, table, index.pointer) else { return nil }
+      place += 1
+      if json.accept("]") { return place }
+      guard json.accept(",{") else { return nil }
+    }
+    return nil
+  }
+
+  @inline(never)
+  private mutating func anyChanges<Sink: VenueEventSink & ~Copyable>(
+    _ json: inout JSONCursor, isOpen: Bool, into sink: inout Sink
+  ) {
     var parts = Parts()
-    guard read(&parts, &json), ends(&json, isOpen: isOpen) else {
-      sink.refusedAtEdge(json.failed ? .malformed : .missingMember)
+    let isObject = read(&parts, &json)
+    guard ends(&json, isOpen: isOpen) else {
+      sink.refusedAtEdge(.malformed)
+      return
+    }
+    guard isObject else {
+      sink.refusedAtEdge(.missingMember)
       return
     }
     if var trades = parts.trades { _ = self.trades(&trades, source: .feed, into: &sink) }
@@ -89,14 +148,21 @@ extension DeribitDecoder {
   private mutating func order<Sink: VenueEventSink & ~Copyable>(
     _ json: inout JSONCursor, source: ReportSource, into sink: inout Sink
   ) -> ItemOutcome {
-    typealias Field = DeribitOrderField
-    scratchCount = 0
     guard scan(&json, shapes.order.pointer) else {
       sink.refusedAtEdge(json.failed ? .malformed : .missingMember)
       return .refused
     }
-    let numbers = apus_members_numbers(members.pointer), texts = apus_members_texts(members.pointer)
-    let others = apus_members_others(members.pointer)
+    return deliverOrder(source: source, into: &sink)
+  }
+
+  /// The order in `table`.
+  mutating func deliverOrder<Sink: VenueEventSink & ~Copyable>(
+    source: ReportSource, into sink: inout Sink
+  ) -> ItemOutcome {
+    typealias Field = DeribitOrderField
+    scratchCount = 0
+    let numbers = apus_members_numbers(table), texts = apus_members_texts(table)
+    let others = apus_members_others(table)
     let owner = texts & Field.label.bit != 0 ? tag.owner(of: text(Field.label)) : .other
     let neededTexts = Field.instrument.bit | Field.orderID.bit | Field.direction.bit | Field.state.bit
     let isWrong =
@@ -152,7 +218,7 @@ extension DeribitDecoder {
   }
 
   private var isReplaced: Bool {
-    apus_members_value(members.pointer, DeribitOrderField.replaced.rawValue).equals("true")
+    apus_members_value(table, DeribitOrderField.replaced.rawValue).equals("true")
   }
 
   /// An item about an instrument that nobody asked for: stepped over, unless something of it is ours.
@@ -187,14 +253,21 @@ extension DeribitDecoder {
   private mutating func trade<Sink: VenueEventSink & ~Copyable>(
     _ json: inout JSONCursor, source: ReportSource, into sink: inout Sink
   ) -> ItemOutcome {
-    typealias Field = DeribitTradeField
-    scratchCount = 0
     guard scan(&json, shapes.trade.pointer) else {
       sink.refusedAtEdge(json.failed ? .malformed : .missingMember)
       return .refused
     }
-    let numbers = apus_members_numbers(members.pointer), texts = apus_members_texts(members.pointer)
-    let others = apus_members_others(members.pointer)
+    return deliverTrade(source: source, into: &sink)
+  }
+
+  /// The execution in `table`.
+  private mutating func deliverTrade<Sink: VenueEventSink & ~Copyable>(
+    source: ReportSource, into sink: inout Sink
+  ) -> ItemOutcome {
+    typealias Field = DeribitTradeField
+    scratchCount = 0
+    let numbers = apus_members_numbers(table), texts = apus_members_texts(table)
+    let others = apus_members_others(table)
     if numbers & Field.time.bit != 0 { newestTradeInPage = max(newestTradeInPage, time(Field.time) / 1_000_000) }
     let owner = texts & Field.label.bit != 0 ? tag.owner(of: text(Field.label)) : .other
     let neededTexts = Field.instrument.bit | Field.orderID.bit | Field.tradeID.bit | Field.direction.bit
@@ -248,7 +321,7 @@ extension DeribitDecoder {
   /// Whether the id is neither empty nor too long, and can be sent back as it is.
   @inline(always)
   private func setID(_ id: inout VenueID, _ field: some FrameField) -> Bool {
-    let text = apus_members_value(members.pointer, field.rawValue)
+    let text = apus_members_value(table, field.rawValue)
     guard let bytes = text.bytes, !text.has_escapes else { return false }
     return apus_id_set(&id, bytes, text.count)
   }

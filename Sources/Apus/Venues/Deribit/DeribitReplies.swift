@@ -120,13 +120,18 @@ extension DeribitDecoder {
   private mutating func position<Sink: VenueEventSink & ~Copyable>(
     _ json: inout JSONCursor, into sink: inout Sink
   ) -> ItemOutcome {
-    typealias Field = DeribitPositionField
-    scratchCount = 0
     guard scan(&json, shapes.position.pointer) else {
       sink.refusedAtEdge(json.failed ? .malformed : .missingMember)
       return .refused
     }
-    let numbers = apus_members_numbers(members.pointer), texts = apus_members_texts(members.pointer)
+    return deliverPosition(into: &sink)
+  }
+
+  /// The position in `table`.
+  mutating func deliverPosition<Sink: VenueEventSink & ~Copyable>(into sink: inout Sink) -> ItemOutcome {
+    typealias Field = DeribitPositionField
+    scratchCount = 0
+    let numbers = apus_members_numbers(table), texts = apus_members_texts(table)
     guard texts & Field.instrument.bit != 0 else {
       sink.refusedAtEdge(.missingMember)
       return .refused
@@ -171,7 +176,7 @@ extension DeribitDecoder {
       sink.refusedAtEdge(json.failed ? .malformed : .missingMember)
       return false
     }
-    let numbers = apus_members_numbers(members.pointer), texts = apus_members_texts(members.pointer)
+    let numbers = apus_members_numbers(table), texts = apus_members_texts(table)
     let neededTexts = Field.name.bit | Field.kind.bit | Field.state.bit
     let neededNumbers = Field.contractSize.bit | Field.tick.bit | Field.minimum.bit
     guard texts & neededTexts == neededTexts, numbers & neededNumbers == neededNumbers else {
@@ -214,6 +219,8 @@ extension DeribitDecoder {
       contract: kind != .option && text(Field.type).equals("reversed") ? .inverse : .linear)
     let isListed = text(Field.state).equals("open")
     listings[Int(wanted)] = VenueListing(info, isListed: isListed)
+    var tick = apus_step_make(tickE8), lot = apus_step_make(lotE8)
+    apus_level_grid_set(grids + Int(wanted), &tick, &lot)
     sink.instrument(info, isListed: isListed)
     return true
   }
