@@ -6,7 +6,7 @@ import Foundation
 struct DemoTable {
   private let isTerminal = isatty(STDOUT_FILENO) == 1
   private var drawnLines = 0
-  private var lastMessages: UInt64 = 0
+  private var lastMessages: [UInt64] = []
   private var lastTime = Date()
 
   /// Draws anew over what was drawn before; one line a second where there is no terminal.
@@ -16,13 +16,14 @@ struct DemoTable {
   ) {
     let lanes = snapshot.lanes.prefix(limitsE8.count)
     guard lanes.count == limitsE8.count, !lanes.isEmpty else { return }
-    let messages = lanes.reduce(0) { $0 &+ $1[.messagesUsed] }
+    let messages = lanes.map { $0[.messagesUsed] }
     let interval = max(Date().timeIntervalSince(lastTime), 0.001)
-    let rate = Double(messages &- lastMessages) / interval
+    let before = lastMessages.isEmpty ? messages : lastMessages
     lastMessages = messages
     lastTime = Date()
     var lines: [String] = []
     for (index, lane) in lanes.enumerated() {
+      let rate = Double(messages[index] &- before[index]) / interval
       let name = lanes.count > 1 ? lane.name : "apus demo"
       lines +=
         isTerminal

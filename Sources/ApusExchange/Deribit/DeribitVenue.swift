@@ -397,7 +397,12 @@ public final class DeribitVenue: ExchangeCore, VenueSimulation {
     return currency == "BTC" ? "" : currency + "-"
   }
 
-  override func tradeID(of fill: Fill, _ index: Int) -> String { "\(fill.number)" }
+  /// As its messages have it.
+  override func tradeID(of fill: Fill, _ index: Int, _ account: Account) -> String {
+    guard let account = account as? DeribitAccount, index < account.trades.count else { return "\(fill.number)" }
+    let market = markets[fill.market]
+    return orderPrefix(market) + "\(tradeNumber(market, account.trades[index].sequence))"
+  }
 
   // MARK: the end of a transaction
 

@@ -170,7 +170,7 @@ extension DeribitVenue {
     }
   }
 
-  private func tradeNumber(_ market: Market, _ sequence: Int) -> Int64 {
+  func tradeNumber(_ market: Market, _ sequence: Int) -> Int64 {
     Int64(market.index + 1) * 1_000_000_000 + Int64(sequence)
   }
 

@@ -81,7 +81,7 @@ extension ExchangeCore {
     }
     let fills = account.fills.enumerated().map { index, fill in
       return AccountBooks.Fill(
-        tradeID: tradeID(of: fill, index), orderID: orderID(fill.orderNumber, markets[fill.orderMarket]),
+        tradeID: tradeID(of: fill, index, account), orderID: orderID(fill.orderNumber, markets[fill.orderMarket]),
         clientOrderID: fill.clientID,
         instrument: markets[fill.market].spec.name, isBuy: fill.side == .buy,
         priceTicks: fill.priceE8 / markets[fill.market].spec.grid.tickE8,

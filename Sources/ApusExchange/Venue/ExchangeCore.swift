@@ -91,7 +91,7 @@ public class ExchangeCore {
   }
 
   /// The trade id of a fill as the protocol shows it; `index` is its place in the account's list.
-  func tradeID(of fill: Fill, _ index: Int) -> String {
+  func tradeID(of fill: Fill, _ index: Int, _ account: Account) -> String {
     let text = TextBuffer(capacity: 64)
     fill.writeID(text)
     return String(decoding: text.bytes, as: UTF8.self)
