@@ -166,8 +166,8 @@ public final class Engine: Sendable {
         start: start, quotesLadders: quotesLadders,
         failed: { [controls] in for control in controls { control.requestStop() } })
       switch lane.venue.kind {
-      case .thalex: lanes.append(try VenueLane<ThalexAdapter>(parts))
-      case .deribit: lanes.append(try VenueLane<DeribitAdapter>(parts))
+      case .thalex: lanes.append(try VenueLane<ThalexAdapter>(parts) { $0.run() })
+      case .deribit: lanes.append(try VenueLane<DeribitAdapter>(parts) { $0.run() })
       }
     }
     let (cores, idle) = try chooseCores(lanes.count, notice)

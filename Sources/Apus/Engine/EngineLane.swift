@@ -182,8 +182,16 @@ private final class UncheckedBox: @unchecked Sendable {
 /// The lane of one kind of venue.
 final class VenueLane<Adapter: ExchangeAdapter & ~Copyable>: EngineLane {
   private var runner: LaneRunner<Adapter>?
+  /// Runs the lane. Given where the adapter's type is known, so that the lane's code is made for that one: a method of a
+  /// generic class is not, and would look types up at run time.
+  private let turn: (inout LaneRunner<Adapter>) -> Void
   private var laneCore: Int?
   private var ended: LaneFailure?
+
+  init(_ parts: Parts, run turn: @escaping (inout LaneRunner<Adapter>) -> Void) throws {
+    self.turn = turn
+    try super.init(parts)
+  }
 
   override var core: Int? { laneCore }
   override var failure: LaneFailure? { ended }
@@ -265,7 +273,7 @@ final class VenueLane<Adapter: ExchangeAdapter & ~Copyable>: EngineLane {
 
   override func run() {
     guard var runner = runner.take() else { return }
-    runner.run()
+    turn(&runner)
     ended = runner.failure
     self.runner = .some(runner)
     // A venue that cannot be traded at ends the run: the others cancel what they have.
