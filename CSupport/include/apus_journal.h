@@ -126,6 +126,9 @@ typedef enum APUS_CLOSED_ENUM APUS_NAME(ControlKind) apus_control {
     APUS_CONTROL_SPARE_LOST APUS_NAME(spareLost) = 14,
     APUS_CONTROL_MOVED_OVER APUS_NAME(movedOver) = 15,   /* the second connection has taken the first one's place */
     APUS_CONTROL_STOPPED APUS_NAME(stopped) = 16,        /* no input: the lane has ended; 1 if the venue confirmed that nothing is left */
+    /* Another connection of the same session is up: as CONNECTED, and its place. */
+    APUS_CONTROL_COMPANION_UP APUS_NAME(companionUp) = 17,
+    APUS_CONTROL_COMPANION_LOST APUS_NAME(companionLost) = 18, /* its place */
 } apus_control;
 
 typedef struct APUS_NAME(ControlRecord) apus_control_record {
@@ -134,7 +137,7 @@ typedef struct APUS_NAME(ControlRecord) apus_control_record {
     uint64_t first;
     uint64_t second;
     uint64_t third;
-    uint64_t reserved;
+    uint64_t fourth;
 } apus_control_record;
 static_assert(sizeof(apus_control_record) == 40, "as the format says");
 

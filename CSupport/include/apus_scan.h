@@ -178,6 +178,15 @@ APUS_HOT apus_json_text apus_members_value(const apus_members *APUS_NONNULL memb
     return members->all[key].value;
 }
 
+/* The string that a member is; empty if it is none of this object, so that what an earlier object left is never read. */
+APUS_HOT apus_json_text apus_members_text(const apus_members *APUS_NONNULL members, int32_t key)
+{
+    if (APUS_LIKELY(members->texts >> key & 1)) {
+        return members->all[key].value;
+    }
+    return (apus_json_text){0};
+}
+
 APUS_HOT uint32_t apus_members_numbers(const apus_members *APUS_NONNULL members)
 {
     return members->numbers;

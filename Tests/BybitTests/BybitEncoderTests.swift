@@ -147,7 +147,9 @@ enum EncoderText {
         guard what % 3 == 0 else { continue }
         #expect(item["side"] as? String == (order.side == .buy ? "Buy" : "Sell"))
         #expect(item["orderType"] as? String == "Limit" && item["positionIdx"] as? Int == 0)
-        let words: [BybitOrderKind: String] = [.postOnly: "PostOnly", .reduction: "IOC", .goodTillCancelled: "GTC"]
+        let words: [BybitOrderKind: String] = [
+          .postOnly: "PostOnly", .reduction: "IOC", .immediate: "IOC", .goodTillCancelled: "GTC",
+        ]
         #expect(item["timeInForce"] as? String == words[kind])
         #expect(item["reduceOnly"] as? Bool == (kind == .reduction ? true : nil))
       }

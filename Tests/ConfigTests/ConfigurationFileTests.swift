@@ -78,7 +78,7 @@ import Testing
       name: "a_1", core: .core(3), idle: .park, idleSpinUs: 0, idleYieldUs: 10_000_000, driver: .epoll,
       rehearsal: false, dataDirectory: "a \"b\" \\ c#: ü\t", journal: false),
     venue: VenueSection(
-      url: "wss://[::1]:8765/ws", keyID: "K-1._", privateKeyEnv: "KEY", account: "0012", caFile: "ca.pem",
+      url: "wss://[::1]:8765/ws", restURL: "https://[::1]:8766", keyID: "K-1._", privateKeyEnv: "KEY", account: "0012", caFile: "ca.pem",
       cancelOnDisconnectSeconds: 7, reserveMessages: 0, requestTimeoutMs: 100, closureWindowMs: 0),
     instruments: [
       InstrumentSection(

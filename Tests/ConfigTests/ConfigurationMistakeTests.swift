@@ -143,7 +143,7 @@ import Testing
         + "write the path out, variables are not replaced"),
     Mistake(
       "key_id: K1", "key_id: K1\n  kind: binance",
-      "a.yaml:7:9: venue.kind is \"binance\", but must be one of thalex, deribit: choose one of them"),
+      "a.yaml:7:9: venue.kind is \"binance\", but must be one of thalex, deribit, bybit: choose one of them"),
     Mistake(
       "key_id: K1", "key_id: K 1",
       "a.yaml:6:11: venue.key_id is \"K 1\", but must be 1 to 64 characters of A-Z a-z 0-9 - _ .: "

@@ -135,7 +135,7 @@ final class World<Adapter: ExchangeAdapter & ~Copyable>: ConformanceWorld {
     self.clock = clock
     self.path = path
     self.role = role
-    let output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: nil))
+    let output = try LaneOutput(records: LaneRecords(journal: nil), companions: Adapter.companionCount)
     lane = try Lane(
       settings: settings, adapter: try Adapter(settings), output: output, makeToken: makeToken,
       makeStrategy: { _, _, _ in StrategyBox(LadderStrategy(ladder)) })

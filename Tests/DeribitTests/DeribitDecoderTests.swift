@@ -345,6 +345,20 @@ import Testing
     #expect(bench.decode(trades).last == "replied session(Apus.SessionRequest.tradeHistory) 1")
   }
 
+  @Test func `R05_ what an object leaves out is not taken from the one before it`() throws {
+    var bench = try DeribitBench()
+    let trades = try DeribitBench.reply(RequestID.session(.tradeHistory), "get-user-trades-response")
+    #expect(bench.decode(trades)[1].contains(" maker "))
+    let unsaid = trades.replacing(#","liquidity":"M""#, with: "")
+    #expect(unsaid != trades && bench.decode(unsaid)[1].contains(" taker "))
+
+    // An escape in a name that the next object does not have.
+    let ticker = try DeribitFixtures.text("ticker")
+    let lines = bench.decode(ticker)
+    _ = bench.decode(ticker.replacing(#""state":"open""#, with: ##""state":"\u006fpen""##))
+    #expect(bench.decode(ticker.replacing(#""state":"open","#, with: "")) == lines)
+  }
+
   @Test func `R20_ a long list is read whole, wherever the part that is listed for the fast kernels ends`() throws {
     let text = try DeribitBench.reply(RequestID.session(.openOrders), "get-open-orders-response")
     let start = try #require(text.range(of: "[{")), end = try #require(text.range(of: "}]"))

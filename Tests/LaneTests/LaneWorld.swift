@@ -91,7 +91,7 @@ final class LaneWorld {
       labelPrefix: settings.labelPrefix, label: settings.label,
       deadManSeconds: settings.cancelOnDisconnectSeconds)
     let clock = Clock()
-    var output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: journal))
+    var output = try LaneOutput(records: LaneRecords(journal: journal))
     output.records.goesOnWithoutJournal = goesOnWithoutJournal
     lane = try Lane(
       settings: settings, adapter: adapter, output: output,

@@ -174,6 +174,7 @@ public struct EngineSection: Codable, Equatable, Sendable {
 public enum VenueKind: String, Codable, CaseIterable, Sendable {
   case thalex
   case deribit
+  case bybit
 }
 
 public struct VenueSection: Codable, Equatable, Sendable {
@@ -182,6 +183,8 @@ public struct VenueSection: Codable, Equatable, Sendable {
   public var givenName: String?
   /// `ws://host:port/path` or `wss://host[:port]/path`; taken apart by `VenueAddress`.
   public var url: String
+  /// Where the venue answers by HTTP, `https://host[:port]`; `nil` for the host and port of `url`.
+  public var restURL: String?
   public var keyID: String
   /// PEM file with the private key, mode 0600. Exactly one of this and `privateKeyEnv`.
   public var privateKeyFile: String?
@@ -209,6 +212,7 @@ public struct VenueSection: Codable, Equatable, Sendable {
   enum CodingKeys: String, CodingKey, CaseIterable {
     case kind, url
     case givenName = "name"
+    case restURL = "rest_url"
     case keyID = "key_id"
     case privateKeyFile = "private_key_file"
     case privateKeyEnv = "private_key_env"
@@ -228,7 +232,8 @@ public struct VenueSection: Codable, Equatable, Sendable {
   public var name: String { givenName ?? kind.rawValue }
 
   public init(
-    kind: VenueKind = .thalex, name: String? = nil, url: String, keyID: String, privateKeyFile: String? = nil,
+    kind: VenueKind = .thalex, name: String? = nil, url: String, restURL: String? = nil, keyID: String,
+    privateKeyFile: String? = nil,
     privateKeyEnv: String? = nil, account: String? = nil, caFile: String? = nil,
     cancelOnDisconnectSeconds: Int = 6, reserveMessages: Int = 5, requestTimeoutMs: Int = 3000,
     closureWindowMs: Int = 8000,
@@ -238,6 +243,7 @@ public struct VenueSection: Codable, Equatable, Sendable {
     self.kind = kind
     givenName = name
     self.url = url
+    self.restURL = restURL
     self.keyID = keyID
     self.privateKeyFile = privateKeyFile
     self.privateKeyEnv = privateKeyEnv

@@ -135,6 +135,14 @@ struct ConfigurationChecks {
         "is \(configuration.venue.protectionTrade), but must be at most protection_quote "
           + "(\(configuration.venue.protectionQuote)): lower it, or raise protection_quote")
     }
+    if configuration.venue.kind == .bybit, configuration.venue.restURL == nil, let place = places["\(venuePath).url"],
+      let address = VenueAddress(configuration.venue.url), address.isEncrypted
+    {
+      report(
+        place, "\(venuePath).rest_url",
+        "is not given, but Bybit answers questions about orders and trades by HTTP from another host: give "
+          + "https://api.bybit.com, or that of your region or of the test network")
+    }
     if let file = places["\(venuePath).ca_file"], let address = VenueAddress(configuration.venue.url),
       !address.isEncrypted
     {

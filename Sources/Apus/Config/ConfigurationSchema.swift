@@ -175,7 +175,13 @@ extension VenueSection: DescribedSection {
       optional: .name(1...16, of: "a-z 0-9 _", advice: "choose another name, for example deribit_2") {
         $0 == "_" || (isWord($0) && !$0.isUppercase)
       }, "Names the venue among several, if its kind does not."),
-    .init(CodingKeys.url, \.url, .url, .required, "Address of the venue's WebSocket."),
+    .init(CodingKeys.url, \.url, .url, .required, "Address of the venue's WebSocket; of Bybit's without the last part."),
+    .init(
+      CodingKeys.restURL, \.restURL,
+      optional: .text(range: "printable ASCII", allowed: "https://host[:port] (or http:// for a venue on this machine)") {
+        VenueAddress(rest: $0) == nil ? "write it as https://api.bybit.com, without a path" : nil
+      },
+      "Where a venue answers by HTTP that does not answer everything by WebSocket; default: host and port of url."),
     .init(
       CodingKeys.keyID, \.keyID,
       .name(1...64, of: "A-Z a-z 0-9 - _ .", advice: "copy the id that the venue shows next to the key") {

@@ -20,6 +20,17 @@ public struct VenueAddress: Equatable, Sendable {
     self = address
   }
 
+  /// `https://host[:port]` or `http://host:port`; `nil` for anything else.
+  public init?(rest url: String) {
+    for (scheme, socket) in [("https://", "wss://"), ("http://", "ws://")] where url.hasPrefix(scheme) {
+      let rest = url.dropFirst(scheme.count)
+      guard !rest.contains("/") else { return nil }
+      self.init(socket + rest + "/")
+      return
+    }
+    return nil
+  }
+
   private init(isEncrypted: Bool, host: String, port: UInt16, path: String) {
     self.isEncrypted = isEncrypted
     self.host = host

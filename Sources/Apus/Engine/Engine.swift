@@ -168,6 +168,7 @@ public final class Engine: Sendable {
       switch lane.venue.kind {
       case .thalex: lanes.append(try VenueLane<ThalexAdapter>(parts) { $0.run() })
       case .deribit: lanes.append(try VenueLane<DeribitAdapter>(parts) { $0.run() })
+      case .bybit: lanes.append(try VenueLane<BybitAdapter>(parts) { $0.run() })
       }
     }
     let (cores, idle) = try chooseCores(lanes.count, notice)
@@ -209,7 +210,7 @@ public final class Engine: Sendable {
       requestStop()
       for lane in lanes {
         lane.join()
-        lane.stopWatchdog()
+        lane.stopHelpers()
       }
       helper.stop()
       helperThread.join()
@@ -218,7 +219,7 @@ public final class Engine: Sendable {
     for lane in lanes { lane.join() }
     helper.stop()
     helperThread.join()
-    for lane in lanes { lane.stopWatchdog() }
+    for lane in lanes { lane.stopHelpers() }
 
     let seconds = Double(EngineClock.now() - start) / 1e9
     var reports: [EngineReport] = []
@@ -256,7 +257,7 @@ public final class Engine: Sendable {
   }
 
   /// Of a link that looks at this engine's orders at its first venue from outside.
-  func sideLinkSettings() throws -> SideLink.Settings {
+  func sideLinkSettings() throws -> SideSettings {
     EngineClock.start()
     return try EngineLane.sideLinkSettings(configuration.lanes[0])
   }

@@ -81,6 +81,9 @@ class EngineLane {
   /// Keeps the engine's telemetry file, and shows its sign of life.
   func keep(_ file: consuming TelemetryWriter) { fatalError("of a venue") }
   fileprivate func run() { fatalError("of a venue") }
+  /// What asks the venue by HTTP, if that is needed.
+  fileprivate func startDesk() throws {}
+  fileprivate func stopDesk() {}
   fileprivate var core: Int? { nil }
   var failure: LaneFailure? { nil }
   func report(seconds: Double) -> EngineReport { fatalError("of a venue") }
@@ -99,6 +102,7 @@ class EngineLane {
   func start(
     rehearses: Bool, makeStrategy: @escaping @Sendable (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
   ) throws {
+    try startDesk()
     if let watchdog { watchdogThread = try EngineThread(name: "apus-watchdog-\(index)") { watchdog.run() } }
     let settings = settings
     let names = names
@@ -115,7 +119,9 @@ class EngineLane {
 
   func join() { thread?.join() }
 
-  func stopWatchdog() {
+  /// What runs beside the lane; after the lane has been joined.
+  func stopHelpers() {
+    stopDesk()
     watchdog?.stop()
     watchdogThread?.join()
   }
@@ -153,15 +159,27 @@ class EngineLane {
     return settings
   }
 
-  static func sideLinkSettings(_ configuration: Configuration, login: VenueLogin? = nil) throws -> SideLink.Settings {
+  static func sideLinkSettings(_ configuration: Configuration, login: VenueLogin? = nil) throws -> SideSettings {
     let venue = configuration.venue
     guard let address = VenueAddress(venue.url) else {
       throw EngineError(.configuration, "venue.url \(venue.url) is not ws://host:port/path or wss://host[:port]/path")
     }
-    return SideLink.Settings(
+    let login = try login ?? VenueLogin(configuration)
+    return SideSettings(
       venue: venue.kind, address: address, account: venue.account, instruments: configuration.instruments.map(\.name),
       labelPrefix: labelPrefix(configuration), tls: address.isEncrypted ? try tlsContext(venue) : nil,
-      makeToken: try (login ?? VenueLogin(configuration)).makeToken)
+      makeToken: login.makeToken, desk: try deskSettings(configuration, login))
+  }
+
+  /// Where the venue is asked by HTTP.
+  static func deskSettings(_ configuration: Configuration, _ login: VenueLogin) throws -> HTTPLink.Settings {
+    let venue = configuration.venue
+    guard let address = venue.restURL.map({ VenueAddress(rest: $0) }) ?? VenueAddress(venue.url) else {
+      throw EngineError(.configuration, "venue.rest_url is not http://host:port or https://host[:port]")
+    }
+    return HTTPLink.Settings(
+      address: address, tls: address.isEncrypted ? try tlsContext(venue) : nil,
+      timeout: Nanoseconds(venue.requestTimeoutMs) * 1_000_000, sign: login.sign)
   }
 
   static func labelPrefix(_ configuration: Configuration) -> String { "apus-\(configuration.engine.name)-" }
@@ -186,6 +204,8 @@ final class VenueLane<Adapter: ExchangeAdapter & ~Copyable>: EngineLane {
   /// generic class is not, and would look types up at run time.
   private let turn: (inout LaneRunner<Adapter>) -> Void
   private var laneCore: Int?
+  private var desk: RequestDesk?
+  private var deskThread: EngineThread?
   private var ended: LaneFailure?
 
   init(_ parts: Parts, run turn: @escaping (inout LaneRunner<Adapter>) -> Void) throws {
@@ -213,8 +233,8 @@ final class VenueLane<Adapter: ExchangeAdapter & ~Copyable>: EngineLane {
     let directives = try Ring(capacity: 256, in: laneMemory(Ring.byteCount(capacity: 256) ?? 0))
 
     let adapter = try Adapter(settings)
-    var output = LaneOutput(
-      endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: journalWriter.take()))
+    var output = try LaneOutput(
+      records: LaneRecords(journal: journalWriter.take()), companions: Adapter.companionCount)
     output.records.goesOnWithoutJournal = configuration.journal.onFailure == .continue
     if output.records.isOn {
       let description = RunDescription(settings: settings, configuration: configuration, isLadder: parts.quotesLadders)
@@ -249,6 +269,9 @@ final class VenueLane<Adapter: ExchangeAdapter & ~Copyable>: EngineLane {
     if let waker { parts.control.attach(waker) }
     self.updates = .some(updates.consumer)
     self.directives = .some(directives.producer)
+    if (0..<Adapter.companionCount).contains(where: { Adapter.companion($0) == .desk }) {
+      desk = try RequestDesk(Self.deskSettings(configuration, login), laneWaker: waker)
+    }
     runner = .some(
       LaneRunner(
         lane: lane, driver: driver, tlsContext: tls, host: address.host, port: address.port, idle: wait,
@@ -256,10 +279,10 @@ final class VenueLane<Adapter: ExchangeAdapter & ~Copyable>: EngineLane {
         telemetry: LaneTelemetry(
           file: .none, lane: shown, instrumentNames: configuration.instruments.map(\.name),
           updates: .some(updates.producer)),
-        slowTicks: SlowTicks(above: slowTicksAbove)))
+        slowTicks: SlowTicks(above: slowTicksAbove), desk: desk?.takeLaneEnd()))
     if configuration.watchdog.enabled, let watch = telemetry.openWatchdog(index) {
       watchdog = Watchdog(
-        link: try SideLink(Self.sideLinkSettings(configuration, login: login)), control: parts.control,
+        link: try Self.sideLinkSettings(configuration, login: login).makeLink(), control: parts.control,
         telemetry: watch, stall: Nanoseconds(configuration.watchdog.stallMs) * 1_000_000,
         mayCancelMassQuotes: configuration.watchdog.cancelMassQuotes)
     }
@@ -269,6 +292,15 @@ final class VenueLane<Adapter: ExchangeAdapter & ~Copyable>: EngineLane {
     guard var runner = runner.take() else { return }
     runner.keep(file)
     self.runner = .some(runner)
+  }
+
+  override func startDesk() throws {
+    if let desk { deskThread = try EngineThread(name: "apus-desk-\(index)") { desk.run() } }
+  }
+
+  override func stopDesk() {
+    desk?.stop()
+    deskThread?.join()
   }
 
   override func run() {

@@ -109,6 +109,7 @@ extension VenueKind {
         "amend", "announced_closure", "cancel_on_disconnect", "cancel_session", "client_order_ids", "mass_quotes",
         "trade_history",
       ]
+    case .bybit: ["amend", "dead_man_protection", "order_tags", "several_connections", "trade_history"]
     case .deribit: ["amend", "cancel_on_disconnect", "inverse_contracts", "order_tags", "trade_history"]
     }
   }

@@ -1,81 +1,93 @@
 import CSupport
 
-/// A second connection to the venue beside a lane's: logged in, asking what rests and cancelling by the venue's id.
+/// A second way to the venue beside a lane's: asking what rests and cancelling by the venue's id.
 ///
 /// For the watchdog and for drills; it quotes nothing and needs no lane. It blocks for as long as it is told to, and it
 /// allocates: not for a lane's thread. One thread at a time.
-struct SideLink: ~Copyable {
-  struct Settings {
-    var venue = VenueKind.thalex
-    var address: VenueAddress
-    var account: String?
-    var instruments: [String]
-    /// Orders whose label begins so are ours (R14).
-    var labelPrefix: String
-    var tls: TLSContext?
-    /// Made anew for each login, from the key's one source of times.
-    var makeToken: @Sendable () -> String
-  }
+protocol SideLink: AnyObject {
+  /// Questions can be asked.
+  var isReady: Bool { get }
+  /// Whether a connection is wanted at all.
+  var isWanted: Bool { get set }
+  /// What the venue bears: cancels after one question, and the time between two questions.
+  var pace: (cancels: Int, interval: Nanoseconds) { get }
+  /// What wakes `turn` from another thread.
+  func makeWaker() -> DriverWaker
+  /// Takes in what has arrived, keeps the connection up, sends what is pending. Sleeps for up to `wait`.
+  func turn(wait: Nanoseconds)
+  /// Asks what rests; the answer is in `takeAnswer`. False if there is no session or a question is under way.
+  func askForOrders() -> Bool
+  /// Our orders that rest, once an answer has come; `nil` before.
+  func takeAnswer() -> [VenueID]?
+  func cancel(_ order: VenueID)
+  /// Every mass quote of the account, those of other engines included.
+  func cancelMassQuotes()
+}
 
+/// What a side link needs to know.
+struct SideSettings {
+  var venue = VenueKind.thalex
+  var address: VenueAddress
+  var account: String?
+  var instruments: [String]
+  /// Orders whose label begins so are ours (R14).
+  var labelPrefix: String
+  var tls: TLSContext?
+  /// Made anew for each login, from the key's one source of times.
+  var makeToken: @Sendable () -> String
+  /// For venues that are asked by HTTP.
+  var desk: HTTPLink.Settings
+
+  func makeLink() throws -> any SideLink {
+    switch venue {
+    case .thalex:
+      try SocketSide(
+        self, ThalexSide(instruments: instruments, labelPrefix: labelPrefix, account: account))
+    case .deribit: try SocketSide(self, DeribitSide(instruments: instruments, labelPrefix: labelPrefix))
+    case .bybit: try BybitSide(self)
+    }
+  }
+}
+
+/// A side link over a WebSocket of its own.
+private final class SocketSide: SideLink {
   private var link: VenueLink
   private var session: SideSession
 
-  init(_ settings: Settings) throws {
-    let session = try SideSession(settings)
+  init(_ settings: SideSettings, _ venue: any SideProtocol) throws {
+    let session = SideSession(venue, makeToken: settings.makeToken)
     link = try VenueLink(address: settings.address, tls: settings.tls)
     self.session = session
   }
 
-  /// Logged in and listed: questions can be asked.
   var isReady: Bool { session.isReady }
-
-  /// Whether a connection is wanted at all.
   var isWanted: Bool {
     get { link.isWanted }
     set { link.isWanted = newValue }
   }
-
-  /// What the venue bears: cancels after one question, and the time between two questions.
   var pace: (cancels: Int, interval: Nanoseconds) { session.pace }
-
-  /// What wakes `turn` from another thread.
   func makeWaker() -> DriverWaker { link.makeWaker() }
-
-  /// Takes in what has arrived, keeps the connection up, sends what is pending. Sleeps for up to `wait`.
-  mutating func turn(wait: Nanoseconds) { link.turn(wait: wait, &session) }
-
-  /// Asks what rests; the answer is in `takeAnswer`. False if there is no session or a question is under way.
-  mutating func askForOrders() -> Bool { session.askForOrders(&link, now: EngineClock.now()) }
-
-  /// Our orders that rest, once an answer has come; `nil` before.
-  mutating func takeAnswer() -> [VenueID]? { session.takeAnswer() }
-
-  mutating func cancel(_ order: VenueID) { session.cancel(order, &link) }
-
-  /// Every mass quote of the account, those of other engines included.
-  mutating func cancelMassQuotes() { session.cancelMassQuotes(&link) }
+  func turn(wait: Nanoseconds) { link.turn(wait: wait, &session) }
+  func askForOrders() -> Bool { session.askForOrders(&link, now: EngineClock.now()) }
+  func takeAnswer() -> [VenueID]? { session.takeAnswer() }
+  func cancel(_ order: VenueID) { session.cancel(order, &link) }
+  func cancelMassQuotes() { session.cancelMassQuotes(&link) }
 }
 
 /// Which request of a side link follows which answer.
 struct SideSession: ~Copyable, LinkSession {
   private enum Step { case offline, loggingIn, listing, ready }
 
-  private let settings: SideLink.Settings
+  private let makeToken: @Sendable () -> String
   private let venue: any SideProtocol
   private var sink = SideSink()
   private var step = Step.offline
   private var serial: UInt64 = 1 << 20
   private var queryAt: Nanoseconds?
 
-  init(_ settings: SideLink.Settings) throws {
-    self.settings = settings
-    venue =
-      switch settings.venue {
-      case .thalex:
-        try ThalexSide(
-          instruments: settings.instruments, labelPrefix: settings.labelPrefix, account: settings.account)
-      case .deribit: try DeribitSide(instruments: settings.instruments, labelPrefix: settings.labelPrefix)
-      }
+  init(_ venue: any SideProtocol, makeToken: @escaping @Sendable () -> String) {
+    self.venue = venue
+    self.makeToken = makeToken
   }
 
   var isReady: Bool { step == .ready }
@@ -83,7 +95,7 @@ struct SideSession: ~Copyable, LinkSession {
 
   mutating func opened(_ link: inout VenueLink, now: Nanoseconds) {
     step = .loggingIn
-    let token = settings.makeToken()
+    let token = makeToken()
     _ = link.write { venue.login(into: $0, token: token) }
   }
 
@@ -140,14 +152,22 @@ struct SideSink: ~Copyable, SelectiveEventSink {
   /// Fixed memory: the decoder's code is the lane's, whose guards find any allocation in it. What does not fit is in the
   /// answer to the next question.
   let resting: UnsafeMutablePointer<VenueID>
+  /// By the same places.
+  let instruments: UnsafeMutablePointer<InstrumentIndex>
   private static let capacity = 1024
   private(set) var count = 0
   var isAnswered = false
   private var isInQuery = false
 
-  init() { resting = .allocate(capacity: Self.capacity) }
+  init() {
+    resting = .allocate(capacity: Self.capacity)
+    instruments = .allocate(capacity: Self.capacity)
+  }
 
-  deinit { resting.deallocate() }
+  deinit {
+    resting.deallocate()
+    instruments.deallocate()
+  }
 
   mutating func beginQuestion() {
     isAnswered = false
@@ -170,6 +190,7 @@ struct SideSink: ~Copyable, SelectiveEventSink {
     guard isInQuery, report.isLabelledOurs, report.status.isLive, report.venueID.count > 0, count < Self.capacity
     else { return }
     resting[count] = report.venueID
+    instruments[count] = report.instrument
     count += 1
   }
 

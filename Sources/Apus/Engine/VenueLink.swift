@@ -12,6 +12,8 @@ protocol LinkSession: ~Copyable {
   /// False gives the connection up.
   mutating func text(_ text: UnsafeRawBufferPointer, _ link: inout VenueLink, now: Nanoseconds) -> Bool
   mutating func endRead(now: Nanoseconds)
+  /// What arrives on a link without a WebSocket. False gives the connection up.
+  mutating func bytes(_ bytes: UnsafeRawBufferPointer, now: Nanoseconds) -> Bool
   mutating func lost(now: Nanoseconds)
 }
 
@@ -19,9 +21,11 @@ extension LinkSession where Self: ~Copyable {
   mutating func connected(key: [UInt8], maskSeed: UInt64, now: Nanoseconds) {}
   mutating func beginRead(now: Nanoseconds) {}
   mutating func endRead(now: Nanoseconds) {}
+  mutating func bytes(_ bytes: UnsafeRawBufferPointer, now: Nanoseconds) -> Bool { true }
 }
 
-/// A WebSocket connection to a venue that is no lane's: made, kept up by pings, and made anew when it is lost.
+/// A connection to a venue that is no lane's: made, and made anew when it is lost. A WebSocket is kept up by pings;
+/// without one the bytes are the session's.
 ///
 /// It blocks for as long as it is told to, and it allocates: not for a lane's thread. One thread at a time.
 struct VenueLink: ~Copyable {
@@ -38,7 +42,10 @@ struct VenueLink: ~Copyable {
   private let address: VenueAddress
   private let context: TLSContext?
   private var driver: SocketDriver
+  private let isWebSocket: Bool
   var endpoint: WebSocketEndpoint
+  /// What is to be sent without a WebSocket.
+  private var outgoing = OutgoingBytes()
   private var tls: TLSSession?
   private var connection = ConnectionHandle(rawValue: 0)
   private(set) var state = State.down
@@ -53,7 +60,7 @@ struct VenueLink: ~Copyable {
   /// Why the last connection could not be made or was lost, for people.
   private(set) var lastProblem: String?
 
-  init(address: VenueAddress, tls context: TLSContext?, receiveBuffers: Int = 8) throws {
+  init(address: VenueAddress, tls context: TLSContext?, receiveBuffers: Int = 8, isWebSocket: Bool = true) throws {
     let endpoint = try WebSocketEndpoint(client: .init())
     let driver = try SocketDriver(
       SocketDriverConfiguration(
@@ -61,6 +68,7 @@ struct VenueLink: ~Copyable {
         kind: .epoll),
       eventsPerPoll: 16)
     self.address = address
+    self.isWebSocket = isWebSocket
     self.context = context
     self.endpoint = endpoint
     self.driver = driver
@@ -95,6 +103,20 @@ struct VenueLink: ~Copyable {
     return isSent
   }
 
+  /// Without a WebSocket: bytes as they are.
+  mutating func send(_ bytes: [UInt8]) {
+    outgoing.append(bytes)
+    flush()
+  }
+
+  /// Gives the connection up; the next one is made without a pause.
+  mutating func drop(_ session: inout some LinkSession & ~Copyable) {
+    guard state != .down else { return }
+    lost("given up", EngineClock.now(), &session)
+    failures = 0
+    retryAt = 0
+  }
+
   // MARK: - The connection
 
   private mutating func mind(_ now: Nanoseconds, _ session: inout some LinkSession & ~Copyable) {
@@ -110,6 +132,7 @@ struct VenueLink: ~Copyable {
       }
     case .open where session.isReady:
       failures = 0
+      guard isWebSocket else { return }
       if now - lastHeard > Self.silenceLimit { return lost("the venue has been silent", now, &session) }
       if now - lastPing >= Self.pingInterval {
         lastPing = now
@@ -125,6 +148,7 @@ struct VenueLink: ~Copyable {
     state = .down
     tls = nil
     endpoint.reset()
+    outgoing.removeAll()
     lastProblem = problem
     session.lost(now: now)
     retryAt = now + min(Self.longestBackoff, 500_000_000 << min(failures, 8))
@@ -162,6 +186,11 @@ struct VenueLink: ~Copyable {
   }
 
   private mutating func open(_ now: Nanoseconds, _ session: inout some LinkSession & ~Copyable) {
+    guard isWebSocket else {
+      state = .open
+      session.opened(&self, now: now)
+      return
+    }
     guard let random = secureRandomBytes(count: 24) else { return lost("no random bytes", now, &session) }
     let seed = random[16...].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     let key = Array(random[..<16])
@@ -211,6 +240,10 @@ struct VenueLink: ~Copyable {
   private mutating func plain(
     _ bytes: UnsafeRawBufferPointer, _ now: Nanoseconds, _ session: inout some LinkSession & ~Copyable
   ) {
+    guard isWebSocket else {
+      if !session.bytes(bytes, now: now) { lost("the venue's answer cannot be read", now, &session) }
+      return
+    }
     endpoint.receive(bytes)
     session.beginRead(now: now)
     while true {
@@ -230,16 +263,28 @@ struct VenueLink: ~Copyable {
     }
   }
 
+  /// The first bytes of what is to be sent.
+  private func pieceToSend(upTo room: Int) -> UnsafeBufferPointer<UInt8> {
+    let all =
+      isWebSocket
+      ? endpoint.output.bindMemory(to: UInt8.self)
+      : UnsafeBufferPointer(start: outgoing.memory, count: outgoing.count)
+    return UnsafeBufferPointer(rebasing: all.prefix(room))
+  }
+
+  private mutating func took(_ count: Int) {
+    if isWebSocket { endpoint.consumeOutput(count) } else { outgoing.removeFirst(count) }
+  }
+
   mutating func flush() {
     guard state > .connecting else { return }
     if tls == nil, context == nil {
-      let bytes = endpoint.output.bindMemory(to: UInt8.self)
-      let piece = UnsafeBufferPointer(rebasing: bytes.prefix(driver.sendSpace(connection).count))
-      if piece.count > 0, driver.send(piece, on: connection) == .queued { endpoint.consumeOutput(piece.count) }
+      let room = driver.sendSpace(connection).count
+      let piece = pieceToSend(upTo: room)
+      if piece.count > 0, driver.send(piece, on: connection) == .queued { took(piece.count) }
     } else if tls != nil {
-      let bytes = endpoint.output.bindMemory(to: UInt8.self)
-      let piece = UnsafeBufferPointer(rebasing: bytes.prefix(Int(APUS_TLS_WRITE_BYTES)))
-      if piece.count > 0, tls!.write(piece) == .queued { endpoint.consumeOutput(piece.count) }
+      let piece = pieceToSend(upTo: Int(APUS_TLS_WRITE_BYTES))
+      if piece.count > 0, tls!.write(piece) == .queued { took(piece.count) }
       while true {
         let pending = tls!.pending()
         let room = driver.sendSpace(connection).count
@@ -251,4 +296,35 @@ struct VenueLink: ~Copyable {
     }
     driver.flush()
   }
+}
+
+/// Bytes that wait to be sent, in memory that stays where it is until the next change.
+private struct OutgoingBytes: ~Copyable {
+  private(set) var memory: UnsafeMutablePointer<UInt8>?
+  private(set) var count = 0
+  private var capacity = 0
+
+  deinit { memory?.deallocate() }
+
+  mutating func append(_ bytes: [UInt8]) {
+    if count + bytes.count > capacity {
+      capacity = max(4096, 2 * (count + bytes.count))
+      let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
+      if let memory { larger.update(from: memory, count: count) }
+      memory?.deallocate()
+      memory = larger
+    }
+    guard let memory else { return }
+    bytes.withUnsafeBufferPointer { source in
+      if let base = source.baseAddress { (memory + count).update(from: base, count: source.count) }
+    }
+    count += bytes.count
+  }
+
+  mutating func removeFirst(_ taken: Int) {
+    count -= taken
+    if let memory, count > 0 { memory.update(from: memory + taken, count: count) }
+  }
+
+  mutating func removeAll() { count = 0 }
 }

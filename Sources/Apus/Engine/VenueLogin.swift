@@ -3,6 +3,8 @@ import CSupport
 /// What a venue's logins are made with. Loaded once; makes a token for each connection, on any thread.
 struct VenueLogin: Sendable {
   let makeToken: @Sendable () -> String
+  /// The header fields of a request by HTTP that prove whose it is; empty where nothing is asked so.
+  let sign: @Sendable (DeskRequest) -> String
 
   /// - Throws: `EngineError` with a sentence about the key.
   init(_ configuration: Configuration) throws {
@@ -18,8 +20,16 @@ struct VenueLogin: Sendable {
     }
     let id = configuration.venue.keyID
     switch configuration.venue.kind {
-    case .thalex: makeToken = try Self.webTokens(id: id, secret)
-    case .deribit: makeToken = Self.signatures(id: id, secret)
+    case .thalex:
+      makeToken = try Self.webTokens(id: id, secret)
+      sign = { _ in "" }
+    case .deribit:
+      makeToken = Self.signatures(id: id, secret)
+      sign = { _ in "" }
+    case .bybit:
+      let box = try CredentialsBox(id, secret)
+      makeToken = { BybitLogin.token(box.credentials, milliseconds: Self.milliseconds) }
+      sign = { box.credentials.headers(of: $0, milliseconds: Self.milliseconds) }
     }
   }
 
@@ -43,12 +53,32 @@ struct VenueLogin: Sendable {
   private static func signatures(id: String, _ secret: consuming Secret) -> @Sendable () -> String {
     let box = SecretBox(secret)
     return {
-      let time = (EngineClock.now() + EngineClock.wallOffset()) / 1_000_000
+      let time = milliseconds
       let nonce = (secureRandomBytes(count: 8) ?? []).reduce("n") { $0 + String($1, radix: 16) }
-      return box.text {
+      return box.bytes {
         (try? DeribitCredentials.members(clientID: id, secret: $0, milliseconds: time, nonce: nonce)) ?? ""
       }
     }
+  }
+}
+
+extension VenueLogin {
+  /// Since the Unix epoch, by this machine's clock.
+  fileprivate static var milliseconds: Int64 { (EngineClock.now() + EngineClock.wallOffset()) / 1_000_000 }
+}
+
+/// Keeps Bybit's key and secret for as long as logins may be made with them.
+private final class CredentialsBox: Sendable {
+  let credentials: BybitCredentials
+
+  init(_ key: String, _ secret: consuming Secret) throws {
+    let made = SecretBox(secret).bytes { BybitCredentials(key: key, secret: $0) }
+    guard let made else {
+      throw EngineError(
+        .configuration,
+        "the API secret of Bybit cannot be used: it must be a line of 1 to 256 visible characters, as the venue shows it")
+    }
+    credentials = made
   }
 }
 
@@ -60,7 +90,7 @@ private final class SecretBox: @unchecked Sendable {
   init(_ secret: consuming Secret) { self.secret = secret }
 
   /// The secret's bytes without white space at their end: a text file ends with a line break.
-  func text(_ body: (UnsafeRawBufferPointer) -> String) -> String {
+  func bytes<Result: ~Copyable>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
     secret.withBytes { bytes in
       var count = bytes.count
       while count > 0, bytes[count - 1] <= 0x20 { count -= 1 }

@@ -4,12 +4,12 @@ import CSupport
 ///
 /// It logs in with the configuration's key and sends nothing but questions. One thread; it blocks.
 public final class VenueObserver {
-  private var link: SideLink
+  private let link: any SideLink
 
   /// - Throws: an ``EngineError`` if key, address or system do not do; the connection itself is made by `resting`.
   public init(_ configuration: Configuration) throws(EngineError) {
     do {
-      link = try SideLink(Engine(configuration).sideLinkSettings())
+      link = try Engine(configuration).sideLinkSettings().makeLink()
     } catch let error as EngineError {
       throw error
     } catch {

@@ -12,7 +12,7 @@ final class Watchdog: @unchecked Sendable {
   private let control: LaneControl
   private let stall: Nanoseconds
   private let mayCancelMassQuotes: Bool
-  private var link: SideLink
+  private let link: any SideLink
   private var telemetry: TelemetryWatchdog
   private var view = WatchdogView()
   private let stopWord = Atomic<Bool>(false)
@@ -28,7 +28,7 @@ final class Watchdog: @unchecked Sendable {
   private var rounds = 0
 
   init(
-    link: consuming SideLink, control: LaneControl, telemetry: consuming TelemetryWatchdog, stall: Nanoseconds,
+    link: any SideLink, control: LaneControl, telemetry: consuming TelemetryWatchdog, stall: Nanoseconds,
     mayCancelMassQuotes: Bool
   ) {
     waker = link.makeWaker()

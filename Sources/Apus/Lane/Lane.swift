@@ -60,10 +60,11 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     let least = try BucketRate(capacity: 1, tokensPerSecond: 1)
     let tracker = try StateTracker(
       instrumentCapacity: count, orderCapacity: settings.orderCapacity, ordersPerSide: perSide, idBits: 32,
-      firstGeneration: settings.firstGeneration, tradeMemory: 1 << 16, slabMemory: orderMemory)
+      firstGeneration: settings.firstGeneration, tradeMemory: 1 << 16, repliesAreState: Adapter.repliesAreState,
+      slabMemory: orderMemory)
     let core = try LaneCore(
       instrumentCount: count, tracker: tracker, bookLevels: Self.bookLevels, bookMemory: bookMemory,
-      refusalProof: Adapter.proof, isThrottle: Adapter.isThrottle)
+      rules: ReplyRules(of: Adapter.self))
     self.core = core
     self.core.breakerRules = BreakerRules(settings.safety)
     safety = LaneSafety(settings: settings.safety, instrumentCount: count)
@@ -153,6 +154,12 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       output.records.inbound(text, now: now)
     }
     adapter.decode(text, into: &core)
+    conclude(now)
+  }
+
+  /// What a text has told beyond the books.
+  @inline(__always)
+  mutating func conclude(_ now: Nanoseconds) {
     if core.fillCount > 0 { recordFills(now) }
     if core.hasNewListing { setUpListings() }
     if core.orphanCount > 0 { cancelOrphans() }
@@ -434,8 +441,10 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     // Only a cancel is sent for a quote: the venue does not know it by our number.
     let count =
       order.pointee.flags & StateTracker.isQuote == 0
-      ? adapter.encode(approved, order, into: buffer)
-      : adapter.encodeCancel(of: order.pointee.venue_id, clientID: order.pointee.client_id, into: buffer)
+      ? adapter.encode(approved, order, now: now, into: buffer)
+      : adapter.encodeCancel(
+        of: order.pointee.venue_id, clientID: order.pointee.client_id, instrument: order.pointee.instrument_index,
+        now: now, into: buffer)
     if count == 0 { output.drop() }
     guard count > 0, output.commit(buffer, count) else {
       core.tracker.takeBack(order, now: now)

@@ -43,8 +43,9 @@ struct LaneCore: ~Copyable, VenueEventSink {
   var now: Nanoseconds = 0
   /// Instruments in which something that a strategy can see has changed since the last look.
   var dirty: DirtySet
-  var refusalProof: (RequestKind, Int64) -> RefusalProof
-  var isThrottle: (Int64) -> Bool
+  private let rules: ReplyRules
+  /// Requests a second as the venue has last stated them in an answer; 0: it has not.
+  private(set) var statedRate: Int64 = 0
   /// Time of the newest execution seen, by the venue's clock: queries ask from here on.
   var tradeWatermark: Nanoseconds = 0
   private var venueClock = VenueClock()
@@ -79,7 +80,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
   private static let eventCapacity = 64
   private(set) var eventCount = 0
   /// Orders of an earlier life that still rest.
-  private let orphanIDs: UnsafeMutablePointer<VenueID>
+  private let orphanIDs: UnsafeMutablePointer<(id: VenueID, instrument: InstrumentIndex)>
   private static let orphanCapacity = 64
   private(set) var orphanCount = 0
   /// Of those, how many the last query showed.
@@ -103,12 +104,11 @@ struct LaneCore: ~Copyable, VenueEventSink {
 
   init(
     instrumentCount: Int, tracker: consuming StateTracker, bookLevels: Int, bookMemory: consuming LockedMemory? = nil,
-    refusalProof: @escaping (RequestKind, Int64) -> RefusalProof, isThrottle: @escaping (Int64) -> Bool
+    rules: ReplyRules
   ) throws(CapacityError) {
     self.instrumentCount = instrumentCount
     self.tracker = tracker
-    self.refusalProof = refusalProof
-    self.isThrottle = isThrottle
+    self.rules = rules
     dirty = DirtySet(count: instrumentCount)
     markets = .allocate(capacity: instrumentCount)
     for index in 0..<instrumentCount {
@@ -169,7 +169,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
   func event(_ index: Int) -> SessionEvent { events[index] }
   mutating func clearEvents() { eventCount = 0 }
 
-  func orphan(_ index: Int) -> VenueID { orphanIDs[index] }
+  func orphan(_ index: Int) -> (id: VenueID, instrument: InstrumentIndex) { orphanIDs[index] }
   mutating func clearOrphans() { orphanCount = 0 }
   mutating func clearFills() { fillCount = 0 }
 
@@ -376,7 +376,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     case .orphan:
       if isInQuery { orphansInQuery += 1 }
       guard orphanCount < Self.orphanCapacity else { return }
-      orphanIDs[orphanCount] = report.venueID
+      orphanIDs[orphanCount] = (report.venueID, report.instrument)
       orphanCount += 1
     case .changed, .ended, .impossible:
       markDirty(report.instrument)
@@ -442,6 +442,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     switch request {
     case .session(let kind): push(.replied(kind, value: value))
     case .insert(let id), .amend(let id):
+      if !rules.areState { noteAnswer(id) }
       if let order = tracker.order(id) { refusals[Int(order.pointee.instrument_index)] = RejectBreaker() }
     case .protection(let product): noteProtection(product, .set)
     case .cancel, .massQuote, .cancelMassQuote, .unknown: break
@@ -457,13 +458,14 @@ struct LaneCore: ~Copyable, VenueEventSink {
 
   mutating func refused(_ request: RequestKind, code: Int64) {
     noteAnswer(to: request)
-    let isThrottled = isThrottle(code)
+    let isThrottled = rules.isThrottle(code)
+    if rules.isRestart(code) { push(.reconnectRequested) }
     if isThrottled { counters.throttled += 1 } else { counters.rejects += 1 }
     if case .session(let kind) = request {
       push(.refused(kind, code: code))
       return
     }
-    let proof = refusalProof(request, code)
+    let proof = rules.proof(request, code)
     switch request {
     case .insert(let id), .amend(let id):
       if isThrottled { throttledUntil = now + Self.throttlePause }
@@ -479,6 +481,15 @@ struct LaneCore: ~Copyable, VenueEventSink {
     }
     if let order = tracker.refuse(request, proof: proof, now: now) {
       markDirty(order.pointee.instrument_index)
+    }
+  }
+
+  mutating func orderNamed(_ clientID: UInt64, _ venueID: VenueID) { tracker.name(clientID, venueID) }
+
+  mutating func rateLimit(_ report: RateLimitReport) {
+    switch report.request {
+    case .insert, .amend: statedRate = report.limit
+    default: break
     }
   }
 
@@ -522,6 +533,23 @@ struct LaneCore: ~Copyable, VenueEventSink {
     market.pointee.isBookValid = false
     hasBrokenBook = true
     markDirty(broken)
+  }
+}
+
+/// What a venue's replies prove.
+struct ReplyRules {
+  /// A refusal.
+  var proof: (RequestKind, Int64) -> RefusalProof
+  var isThrottle: (Int64) -> Bool
+  var isRestart: (Int64) -> Bool
+  /// A reply says how the order stands.
+  var areState: Bool
+
+  init<Adapter: ExchangeAdapter & ~Copyable>(of adapter: Adapter.Type) {
+    proof = Adapter.proof
+    isThrottle = Adapter.isThrottle
+    isRestart = Adapter.isRestart
+    areState = Adapter.repliesAreState
   }
 }
 

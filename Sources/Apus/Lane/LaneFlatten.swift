@@ -34,7 +34,7 @@ extension Lane where Adapter: ~Copyable {
       output.drop()
       return
     }
-    let count = adapter.encodeTake(approved, clientID: order.pointee.client_id, isReduceOnly: true, into: buffer)
+    let count = adapter.encodeTake(approved, clientID: order.pointee.client_id, isReduceOnly: true, now: now, into: buffer)
     if count == 0 { output.drop() }
     guard count > 0, output.commit(buffer, count) else {
       core.tracker.takeBack(order, now: now)

@@ -65,7 +65,7 @@ extension Lane where Adapter: ~Copyable {
     guard session.handOver.phase == .none else { return }
     // The stop has time to end on this connection.
     if stop.isFinal { return }
-    guard adapter.phase == .ready, !stop.isRequested, settings.closureWindow > 0 else {
+    guard Adapter.makesStandby, adapter.phase == .ready, !stop.isRequested, settings.closureWindow > 0 else {
       session.closeReason = .reconnectRequested
       return
     }

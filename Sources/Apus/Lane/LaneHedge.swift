@@ -43,7 +43,8 @@ extension Lane where Adapter: ~Copyable {
       output.drop()
       return
     }
-    let count = adapter.encodeTake(approved, clientID: order.pointee.client_id, isReduceOnly: false, into: buffer)
+    let count = adapter.encodeTake(
+      approved, clientID: order.pointee.client_id, isReduceOnly: false, now: now, into: buffer)
     if count == 0 { output.drop() }
     guard count > 0, output.commit(buffer, count) else {
       core.tracker.takeBack(order, now: now)

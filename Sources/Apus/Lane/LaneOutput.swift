@@ -3,12 +3,17 @@ import CSupport
 /// What leaves a lane: frames into the WebSocket's output buffer, each noted in the journal first.
 struct LaneOutput: ~Copyable {
   var endpoint: WebSocketEndpoint
+  /// The session's other connections.
+  var companions: LaneCompanions
   var records: LaneRecords
   var now: Nanoseconds = 0
   private(set) var framesOut = 0
 
-  init(endpoint: consuming WebSocketEndpoint, records: consuming LaneRecords) {
+  init(records: consuming LaneRecords, companions count: Int = 0) throws(WebSocketSetupError) {
+    let endpoint = try WebSocketEndpoint(client: .init())
+    let companions = try LaneCompanions(count: count)
     self.endpoint = endpoint
+    self.companions = companions
     self.records = records
   }
 

@@ -30,7 +30,7 @@ public struct LaneProbe: ~Copyable {
       },
       account: settings.account, labelPrefix: settings.labelPrefix, label: settings.label,
       deadManSeconds: settings.cancelOnDisconnectSeconds)
-    let output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: nil))
+    let output = try LaneOutput(records: LaneRecords(journal: nil))
     var venue = try ScriptedVenue(
       path: settings.path, instruments: settings.instruments.map(\.name), label: settings.label)
     var lane = try Lane(

@@ -98,12 +98,12 @@ struct LaneRecords: ~Copyable {
 
   @inline(never)
   mutating func control(
-    _ kind: ControlKind, _ first: UInt64 = 0, _ second: UInt64 = 0, _ third: UInt64 = 0, isContinued: Bool = false,
-    now: Nanoseconds
+    _ kind: ControlKind, _ first: UInt64 = 0, _ second: UInt64 = 0, _ third: UInt64 = 0, _ fourth: UInt64 = 0,
+    isContinued: Bool = false, now: Nanoseconds
   ) {
     var record = ControlRecord(
       control: kind.rawValue, is_continued: isContinued ? 1 : 0, first: first, second: second, third: third,
-      reserved: 0)
+      fourth: fourth)
     withUnsafeBytes(of: &record) { append(.control, $0, now) }
   }
 
@@ -141,9 +141,39 @@ struct LaneRecords: ~Copyable {
     swapConnections()
   }
 
-  private mutating func upgrade(_ kind: ControlKind, _ key: [UInt8], _ maskSeed: UInt64, _ now: Nanoseconds) {
+  /// Another connection of the same session is up.
+  ///
+  /// - Returns: its number, for `on`.
+  mutating func companionConnected(
+    _ place: Int, key: [UInt8], maskSeed: UInt64, now: Nanoseconds
+  ) -> UInt32 {
+    let number = newConnection()
+    let main = on(number)
+    upgrade(.companionUp, key, maskSeed, now, place: UInt64(place))
+    _ = on(main)
+    return number
+  }
+
+  /// A number for what is no connection of its own, but whose texts are told apart.
+  mutating func newConnection() -> UInt32 {
+    connectionCount += 1
+    return connectionCount
+  }
+
+  /// What is noted from here on belongs to this connection.
+  ///
+  /// - Returns: the one before.
+  @inline(__always)
+  mutating func on(_ number: UInt32) -> UInt32 {
+    defer { connection = number }
+    return connection
+  }
+
+  private mutating func upgrade(
+    _ kind: ControlKind, _ key: [UInt8], _ maskSeed: UInt64, _ now: Nanoseconds, place: UInt64 = 0
+  ) {
     func word(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) } }
-    control(kind, word(key.prefix(8)), word(key.dropFirst(8).prefix(8)), maskSeed, now: now)
+    control(kind, word(key.prefix(8)), word(key.dropFirst(8).prefix(8)), maskSeed, place, now: now)
   }
 
   /// What is noted until the next call belongs to the other one of two connections.
@@ -191,6 +221,14 @@ struct LaneRecords: ~Copyable {
   mutating func account(_ account: AccountRecord, now: Nanoseconds) {
     var record = account
     withUnsafeBytes(of: &record) { append(.account, $0, now) }
+  }
+}
+
+extension ControlRecord {
+  /// What it says; `nil` for a word of a later version.
+  var kind: ControlKind? {
+    (ControlKind.connected.rawValue...ControlKind.companionLost.rawValue).contains(control)
+      ? ControlKind(rawValue: control) : nil
   }
 }
 

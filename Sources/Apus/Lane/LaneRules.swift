@@ -174,6 +174,7 @@ extension Lane where Adapter: ~Copyable {
     guard offset != safety.wallOffset else { return }
     output.records.control(.wallClock, UInt64(bitPattern: offset), now: now)
     safety.wallOffset = offset
+    adapter.setWallClock(offset)
   }
 
   private mutating func noteVenueTime(_ time: Nanoseconds, arrival: Nanoseconds, _ now: Nanoseconds) {

@@ -140,6 +140,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   let port: UInt16
   /// The second connection, while the venue has announced that it will close the first one.
   var spare: SpareLink
+  /// The session's other connections, at venues that have several.
+  var companions: CompanionLinks
   private var idle: IdleWait
   private var nextStep = IdleWait.Step.spin
   private let control: LaneControl
@@ -156,7 +158,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   /// When the turn began in which something has come in; 0: nothing has.
   private var busySince: Nanoseconds = 0
   /// The last transport error, for people.
-  private(set) var lastError = ""
+  var lastError = ""
   private(set) var failure: LaneFailure?
   let plaintext: UnsafeMutableBufferPointer<UInt8>
   private var nextPublishAt: Nanoseconds = 0
@@ -168,13 +170,14 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   init(
     lane: consuming Lane<Adapter>, driver: consuming SocketDriver, tlsContext: TLSContext?, host: String,
     port: UInt16, idle: IdleWait, control: LaneControl, directives: consuming RingConsumer?,
-    telemetry: consuming LaneTelemetry, slowTicks: consuming SlowTicks
+    telemetry: consuming LaneTelemetry, slowTicks: consuming SlowTicks, desk: consuming DeskEnd? = nil
   ) {
     self.lane = lane
     self.driver = driver
     self.tlsContext = tlsContext
     self.host = host
     spare = SpareLink(host: host)
+    companions = CompanionLinks(count: Adapter.companionCount, desk: desk)
     self.port = port
     self.idle = idle
     self.control = control
@@ -250,6 +253,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     } else {
       send()
     }
+    if Adapter.companionCount > 0 { turnCompanions(now) }
     mindLink(now)
     let phase = lane.adapter.phase
     control.beat(phase == .ready || phase == .leaving ? now : 0)
@@ -340,6 +344,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     let now = EngineClock.now()
     control.beat(0)
     dropSpare()
+    dropCompanions()
     if link == .up {
       lane.output.endpoint.close(code: 1000)
       send()
@@ -361,6 +366,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     case .received:
       if event.connection == connection {
         received(event.payload, now)
+      } else if let place = companion(event) {
+        companionReceived(place, event.payload, now)
       } else if spare.owns(event.connection) {
         handleSpare(event, now)
       }
@@ -368,6 +375,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     case .connected, .connectFailed, .closed:
       if event.connection == connection {
         linkChanged(event.kind, error: event.error, now)
+      } else if let place = companion(event) {
+        companionChanged(place, event, now)
       } else if spare.owns(event.connection) {
         handleSpare(event, now)
       }
@@ -375,6 +384,13 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       break
     }
   }
+
+  @inline(__always)
+  private func companion(_ event: SocketEvent) -> Int? {
+    Adapter.companionCount > 0 ? companions.place(of: event.connection) : nil
+  }
+
+  var isUp: Bool { link == .up }
 
   // What concerns the link itself is cold, and kept out of the turn: it makes texts, and so allocates.
 
@@ -566,6 +582,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     if link != .down { driver.abort(connection) }
     link = .down
     tls = nil
+    dropCompanions()
     lane.disconnected(now: now)
     // At the start a person is waiting for an answer; a session that has been ready is tried again for ever.
     if !hasBeenUp || !lane.session.hasBeenReady && lane.session.failures >= 3 {
@@ -587,6 +604,7 @@ extension CloseReason {
     case .reconnectRequested: "the venue asked for a reconnect"
     case .brokenBook: "a book message could not be applied; a new snapshot is needed"
     case .escalation: "orders could not be cancelled; the connection is dropped so that the venue cancels them"
+    case .companion: "one of the session's connections was lost"
     case .instrumentChanged: "the venue has changed a tick or lot size"
     case .halted: "the kill ladder disconnected"
     case .stopped: "stopped"

@@ -16,6 +16,8 @@ enum CloseReason: Equatable, Sendable {
   case brokenBook
   /// Orders could not be cancelled in any other way (R12).
   case escalation
+  /// One of the session's other connections is gone.
+  case companion
   /// An instrument has a new tick or lot: everything about it is asked for anew (R32).
   case instrumentChanged
   /// The kill ladder says "disconnect".
@@ -45,6 +47,8 @@ struct LaneSession {
   var connectedAt: Nanoseconds = 0
   var lastHeard: Nanoseconds = 0
   var lastPing: Nanoseconds = 0
+  /// When one of several connections was lost: the others are given up too.
+  var companionLostAt: Nanoseconds?
   /// The first reason counts: what follows it is its consequence.
   var closeReason = CloseReason.none {
     didSet { if oldValue != .none, closeReason != .none { closeReason = oldValue } }
@@ -97,6 +101,7 @@ struct LaneSession {
     lastHeard = now
     lastPing = now
     closeReason = .none
+    companionLostAt = nil
     handOver = HandOver()
     isMovedOver = false
     isUnbroken = false
@@ -137,8 +142,10 @@ extension Lane where Adapter: ~Copyable {
     setTime(now)
     output.records.connected(key: key, maskSeed: maskSeed, now: now)
     session.began(now: now)
-    try output.endpoint.start(host: settings.host, path: settings.path, key: key, maskSeed: maskSeed)
+    try output.endpoint.start(
+      host: settings.host, path: settings.path + Adapter.mainPath, key: key, maskSeed: maskSeed)
     adapter.connecting()
+    if Adapter.companionCount > 0 { openDesk(now) }
     output.records.note("connected", now: now)
   }
 
@@ -156,6 +163,7 @@ extension Lane where Adapter: ~Copyable {
     session.handOver = HandOver()
     session.scheduleRetry(first: settings.firstBackoff, longest: settings.longestBackoff, now: now)
     output.endpoint.reset()
+    output.companions.reset()
     output.records.note("disconnected", now: now)
     core.counters.reconnects += 1
     if stop.phase != .none, stop.phase != .stopped { stop.phase = .requested }
@@ -172,8 +180,9 @@ extension Lane where Adapter: ~Copyable {
       let event = core.event(index)
       adapter.advance(event, output: &output)
       switch event {
-      case .replied(.cancelOnDisconnect, _):
-        applyGrantedRate(now)
+      case .replied(.cancelOnDisconnect, _): applyGrantedRate(now)
+      // Where nobody grants a rate it is known before.
+      case .replied(.subscribePrivate, _) where !Adapter.repliesAreState: applyGrantedRate(now)
       case .replied(.cancelSession, _):
         stopSawCancel(now)
         leavingAnswered(isDone: true, now)
@@ -226,8 +235,7 @@ extension Lane where Adapter: ~Copyable {
 
   mutating func applyGrantedRate(_ now: Nanoseconds) {
     cancelsApart = adapter.cancelRate > 0
-    // Where cancels count too some messages are kept for them anyway.
-    let reserve = cancelsApart ? settings.reserveMessages : min(settings.reserveMessages, Int(adapter.messageRate) / 5)
+    let reserve = min(settings.reserveMessages, Int(adapter.messageRate) / 5)
     let usable = max(1, Int(adapter.messageRate) - reserve)
     let burst = max(1, Int(adapter.messageBurst) - reserve)
     let cancels = max(1, Int(adapter.cancelRate) * 9 / 10)
@@ -235,7 +243,7 @@ extension Lane where Adapter: ~Copyable {
     guard let orderRate = try? BucketRate(capacity: burst, tokensPerSecond: usable),
       let cancelRate = try? BucketRate(capacity: cancels, tokensPerSecond: cancels)
     else { return }  // a rate that makes no sense: the smallest one stays
-    if cancelsApart || adapter.messageRate != session.grantedRate {
+    if Adapter.countsByConnection || adapter.messageRate != session.grantedRate {
       orderBudget = TokenBucket(orderRate)
     } else {
       // The account is counted, and not the connection: what the last session has spent is spent.
@@ -243,7 +251,7 @@ extension Lane where Adapter: ~Copyable {
     }
     session.grantedRate = adapter.messageRate
     unansweredLimit = max(1, usable / 2)
-    cancelBudget = TokenBucket(cancelRate)
+    if Adapter.countsByConnection { cancelBudget = TokenBucket(cancelRate) } else { cancelBudget.reconfigure(cancelRate, now: now) }
   }
 
   private var tradesSince: Nanoseconds { max(0, core.tradeWatermark - 60_000_000_000) }
@@ -300,7 +308,10 @@ extension Lane where Adapter: ~Copyable {
   /// Orders that rest under our label but are none of this life: cancelled by the venue's id.
   mutating func cancelOrphans() {
     guard adapter.phase == .ready || adapter.phase == .synchronising else { return }
-    for index in 0..<core.orphanCount { _ = adapter.cancelForeign(core.orphan(index), clientID: 0, output: &output) }
+    for index in 0..<core.orphanCount {
+      let orphan = core.orphan(index)
+      _ = adapter.cancelForeign(orphan.id, clientID: 0, instrument: orphan.instrument, output: &output)
+    }
     core.clearOrphans()
     session.hasSeenOrphans = true
   }
@@ -323,8 +334,15 @@ extension Lane where Adapter: ~Copyable {
   /// Orders of the session before this one can only be reached by the venue's id.
   private mutating func cancelEarlierOrders() {
     core.tracker.forEachResting { order in
-      _ = adapter.cancelForeign(order.pointee.venue_id, clientID: order.pointee.client_id, output: &output)
+      Self.cancelForeign(order, &adapter, &output)
     }
+  }
+
+  /// Cancels by the venue's id.
+  static func cancelForeign(_ order: OrderPointer, _ adapter: inout Adapter, _ output: inout LaneOutput) {
+    _ = adapter.cancelForeign(
+      order.pointee.venue_id, clientID: order.pointee.client_id, instrument: order.pointee.instrument_index,
+      output: &output)
   }
 
   /// Takes over the venue's positions: at the start as they are, later only once the trades asked for
@@ -469,7 +487,9 @@ extension Lane where Adapter: ~Copyable {
       if now - session.lastPing >= settings.pingInterval, output.endpoint.state == .open {
         session.lastPing = now
         _ = output.endpoint.ping(UnsafeRawBufferPointer(start: nil, count: 0))
+        if Adapter.companionCount > 0 { pingCompanions(now) }
       }
+      if Adapter.companionCount > 0 { mindCompanions(now) }
     }
     core.tracker.purge(now: now)
     if now >= session.nextStepAt {
@@ -493,6 +513,7 @@ extension Lane where Adapter: ~Copyable {
 
   private mutating func runReadyTimers(_ now: Nanoseconds) {
     if core.tracker.expire(sentBefore: now - settings.requestTimeout, now: now) > 0 { core.markAllDirty() }
+    if core.statedRate != 0, adapter.granted(core.statedRate) { applyGrantedRate(now) }
     giveUpQueries(now)
     core.giveUpAnswers(to: unansweredLimit, sentBefore: now - settings.requestTimeout)
     if hasMassQuotes { runQuoteTimers(now) }

@@ -172,7 +172,7 @@ extension Lane where Adapter: ~Copyable {
     // Without a session of its own the venue's command does not apply: one by one then.
     guard stop.phase == .cancelling else { return }
     core.tracker.forEachResting { order in
-      _ = adapter.cancelForeign(order.pointee.venue_id, clientID: order.pointee.client_id, output: &output)
+      Self.cancelForeign(order, &adapter, &output)
     }
     enter(.verifying, now)
   }
@@ -201,7 +201,7 @@ extension Lane where Adapter: ~Copyable {
       cancelEach(now)
     } else if stop.left > 0 {
       core.tracker.forEachResting { order in
-        _ = adapter.cancelForeign(order.pointee.venue_id, clientID: order.pointee.client_id, output: &output)
+        Self.cancelForeign(order, &adapter, &output)
       }
     }
   }

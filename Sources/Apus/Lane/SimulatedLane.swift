@@ -19,7 +19,7 @@ public struct SimulatedLane: ~Copyable {
     journal: consuming JournalWriter? = nil
   ) throws {
     precondition(ladders.count == settings.instruments.count, "one ladder for each instrument")
-    var output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(journal: journal))
+    var output = try LaneOutput(records: LaneRecords(journal: journal))
     if output.records.isOn {
       output.records.run(try RunDescription(settings: settings, ladders: ladders).text(), now: 0)
     }

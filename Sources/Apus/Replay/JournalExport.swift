@@ -206,6 +206,7 @@ final class RunTables {
       inbound(payload)
     case .outbound:
       counts.framesOut += 1
+      reader?.sent(payload, connection: record.connection)
       outbound(payload)
     case .fill:
       counts.fills += 1
@@ -214,6 +215,7 @@ final class RunTables {
       looksAtAll = true
       let control =
         payload.count == MemoryLayout<ControlRecord>.size ? payload.loadUnaligned(as: ControlRecord.self) : nil
+      if let control { reader?.note(control, connection: record.connection) }
       if let control, control.is_continued == 0, control.control != ControlKind.noRoom.rawValue { beginTurn() }
     case .timer, .directive:
       looksAtAll = true
@@ -232,7 +234,9 @@ final class RunTables {
     // The decoder may look at a few bytes behind a text: they are zero.
     text.copyMemory(from: payload)
     for index in 0..<64 { text[payload.count + index] = 0 }
-    reader.read(UnsafeRawBufferPointer(rebasing: text[..<payload.count]), into: &sink)
+    reader.read(
+      UnsafeRawBufferPointer(rebasing: text[..<payload.count]), connection: UInt32(truncatingIfNeeded: connection),
+      into: &sink)
     for event in sink.events {
       switch event {
       case .listed(let info):

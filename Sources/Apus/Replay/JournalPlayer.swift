@@ -361,7 +361,7 @@ enum RecordText {
         + "caps \(cap(directive.long_cap_lots)) long and \(cap(directive.short_cap_lots)) short"
     case .control where payload.count == MemoryLayout<ControlRecord>.size:
       let record = payload.loadUnaligned(as: ControlRecord.self)
-      let name = (1...16).contains(record.control) ? ControlKind(rawValue: record.control).map { "\(word($0))" } : nil
+      let name = record.kind.map { "\(word($0))" }
       return "\(name ?? "control \(record.control)") (\(record.first), \(record.second), \(record.third))"
         + (record.is_continued == 1 ? ", in the same read" : "")
     default: return String(decoding: payload, as: UTF8.self)
@@ -385,6 +385,8 @@ enum RecordText {
     case .spareUp: "second connection up"
     case .spareLost: "second connection lost"
     case .movedOver: "moved over to the second connection"
+    case .companionUp: "another connection of the session up"
+    case .companionLost: "another connection of the session lost"
     case .stopped: "ended"
     }
   }

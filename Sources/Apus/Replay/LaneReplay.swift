@@ -17,7 +17,7 @@ struct LaneReplay<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
   ) throws {
     // The network is not repeated: what is written is taken at once.
-    let output = LaneOutput(endpoint: try WebSocketEndpoint(client: .init()), records: LaneRecords(player: player))
+    let output = try LaneOutput(records: LaneRecords(player: player), companions: Adapter.companionCount)
     lane = try Lane(
       settings: description.settings, adapter: try Adapter(description.settings), output: output,
       makeToken: { "not recorded" }, makeStrategy: makeStrategy)
@@ -55,6 +55,8 @@ struct LaneReplay<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     if player.counts.records == count { player.missed() }
     Self.take(&lane.output.endpoint)
     Self.take(&lane.standby.endpoint)
+    for place in 0..<Adapter.companionCount { Self.take(&lane.output.companions.at(place).pointee.endpoint) }
+    while lane.output.companions.takeQuestion({ _ in true }) {}
   }
 
   /// An upgrade request is needed when the WebSocket opens; what comes later is not.
@@ -63,7 +65,7 @@ struct LaneReplay<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   }
 
   private mutating func control(_ record: ControlRecord, _ now: Nanoseconds) {
-    guard (1...16).contains(record.control), let kind = ControlKind(rawValue: record.control) else { return }
+    guard let kind = record.kind else { return }
     switch kind {
     case .connected: try? lane.connected(key: Self.key(record), maskSeed: record.third, now: now)
     case .disconnected: lane.disconnected(now: now)
@@ -81,6 +83,10 @@ struct LaneReplay<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     case .spareUp: try? lane.standbyConnected(key: Self.key(record), maskSeed: record.third, now: now)
     case .spareLost: lane.standbyLost(now: now)
     case .movedOver: lane.moveOver(now: now)
+    case .companionUp:
+      try? lane.companionConnected(
+        Int(truncatingIfNeeded: record.fourth), key: Self.key(record), maskSeed: record.third, now: now)
+    case .companionLost: lane.companionLost(Int(truncatingIfNeeded: record.first), now: now)
     }
   }
 
@@ -92,7 +98,9 @@ struct LaneReplay<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   /// One read of a connection, with all that came in it.
   private mutating func read(_ now: Nanoseconds) {
-    guard player.record.connection == lane.output.records.currentConnection else { return readStandby(now) }
+    let number = player.record.connection
+    if let place = lane.output.companions.place(of: number) { return readCompanion(place, now) }
+    guard number == lane.output.records.currentConnection else { return readStandby(now) }
     lane.setTime(now)
     lane.session.lastHeard = now
     lane.output.records.beginRead()
@@ -112,6 +120,31 @@ struct LaneReplay<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
           guard let failure = WebSocketFailure(record) else { return }
           return lane.failed(failure, now)
         case .heard: lane.output.records.endRead(now: now)
+        default: return
+        }
+      default: return
+      }
+    } while player.isContinued
+    lane.lookAll(now)
+  }
+
+  private mutating func readCompanion(_ place: Int, _ now: Nanoseconds) {
+    lane.setTime(now)
+    lane.output.companions.at(place).pointee.lastHeard = now
+    lane.output.records.beginRead()
+    repeat {
+      switch player.kind {
+      case .inbound, .more:
+        guard let text = copyText() else { return }
+        lane.handle(text, companion: place, now)
+      case .control:
+        guard let record = player.control, let kind = record.kind else { return }
+        switch kind {
+        case .opened:
+          Self.open(&lane.output.companions.at(place).pointee.endpoint)
+          lane.companionOpened(place, now)
+        case .closed, .failed: return lane.companionClosed(place, kind, record.first, record.second, now)
+        case .heard: lane.companionHeard(place, now)
         default: return
         }
       default: return

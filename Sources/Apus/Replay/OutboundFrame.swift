@@ -28,14 +28,40 @@ struct OutboundFrame: Decodable {
     let quotes: [Quote]?
   }
 
+  /// Bybit's form of a request, with numbers as texts.
+  private struct Request: Decodable {
+    struct Order: Decodable {
+      let symbol: String?
+      let side: String?
+      let price: String?
+      let qty: String?
+      let orderId: String?
+    }
+    let op: String
+    let reqId: String?
+    let args: [Order]
+  }
+
   let method: String
   let id: UInt64?
   private let params: Parameters?
 
   /// `nil` if it is no request.
   init?(_ text: UnsafeRawBufferPointer) {
-    guard let frame = try? JSONDecoder().decode(Self.self, from: Data(text)) else { return nil }
-    self = frame
+    if let frame = try? JSONDecoder().decode(Self.self, from: Data(text)) {
+      self = frame
+      return
+    }
+    guard let request = try? JSONDecoder().decode(Request.self, from: Data(text)), let order = request.args.first else {
+      return nil
+    }
+    method = request.op
+    // Behind the id is a serial.
+    id = request.reqId.flatMap { UInt64($0.prefix { $0 != "-" }) }
+    params = Parameters(
+      instrument_name: order.symbol, direction: order.side?.lowercased(),
+      price: order.price.flatMap { Decimal(string: $0) }, amount: order.qty.flatMap { Decimal(string: $0) },
+      order_id: order.orderId, quotes: nil)
   }
 
   var instrumentName: String? { params?.instrument_name }

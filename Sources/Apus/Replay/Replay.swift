@@ -123,6 +123,7 @@ public struct Replay: ~Copyable {
       switch description.settings.venue {
       case .thalex: try follow(ThalexAdapter.self)
       case .deribit: try follow(DeribitAdapter.self)
+      case .bybit: try follow(BybitAdapter.self)
       }
       run.difference = player.difference
       if run.difference == nil, !player.hasRecord { noteGap(&run) }
@@ -164,6 +165,7 @@ public struct Replay: ~Copyable {
         switch description.settings.venue {
         case .thalex: try follow(ThalexAdapter.self)
         case .deribit: try follow(DeribitAdapter.self)
+        case .bybit: try follow(BybitAdapter.self)
         }
       } catch {
         tables.note("without quotes and account of the lane from record \(player.record.record_number) on: \(error)")

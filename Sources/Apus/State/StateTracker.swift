@@ -37,6 +37,8 @@ public struct StateTracker: ~Copyable {
   /// When the query of open orders now being answered was sent.
   private var querySentAt: Nanoseconds = 0
   private var isQuerySnapshot = false
+  /// The answer to a request says how the order stands; if not, that is told by the feed alone.
+  private let repliesAreState: Bool
   /// This run continues a killed one: executions of its orders are booked, although the orders are not known.
   var carriesAccount = false
   /// The first of the runs whose account this is; 0: not known.
@@ -64,12 +66,13 @@ public struct StateTracker: ~Copyable {
   ///   - slabMemory: at least `OrderSlab.memoryBytes(capacity: orderCapacity)`, for the orders; `nil` to allocate.
   public init(
     instrumentCapacity: Int, orderCapacity: Int, ordersPerSide: Int, idBits: Int, firstGeneration: UInt64,
-    tradeMemory: Int, slabMemory: consuming LockedMemory? = nil
+    tradeMemory: Int, repliesAreState: Bool = true, slabMemory: consuming LockedMemory? = nil
   ) throws(CapacityError) {
     let block = Self.block(of: slabMemory)
     slab = try OrderSlab(capacity: orderCapacity, idBits: idBits, firstGeneration: firstGeneration, memory: block)
     self.slabMemory = slabMemory
     trades = TradeSet(capacity: tradeMemory)
+    self.repliesAreState = repliesAreState
     self.instrumentCapacity = instrumentCapacity
     states = .allocate(capacity: instrumentCapacity)
     for index in 0..<instrumentCapacity {
@@ -323,6 +326,7 @@ public struct StateTracker: ~Copyable {
         isQuery && !isBehind && (isTarget || isLate || report.source == .snapshot)
         || report.source == .reply && report.change == .amend && !isRepeat
           && (isTarget || known.phaseValue != .unknown)
+        || report.source == .feed && !repliesAreState && isTarget
       guard isAnswer else {
         noteExecuted(order, report)
         return stale()
@@ -451,6 +455,12 @@ public struct StateTracker: ~Copyable {
       counters.impossible += 1
       markUnknown(order, now: now)
     }
+  }
+
+  /// The venue's id of an order, from an acknowledgement: of its state that says nothing.
+  mutating func name(_ clientID: UInt64, _ venueID: VenueID) {
+    guard let order = slab.find(clientID: clientID), order.pointee.venue_id.count == 0, venueID.count > 0 else { return }
+    _ = slab.bind(order, venueID: venueID)
   }
 
   /// Takes over an error reply. `proof` is what the venue's table says that it proves (R04).

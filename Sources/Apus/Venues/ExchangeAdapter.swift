@@ -66,6 +66,35 @@ protocol ExchangeAdapter: ~Copyable, SendableMetatype {
   /// Reads one frame and delivers what it says.
   mutating func decode(_ text: UnsafeRawBufferPointer, into sink: inout some VenueEventSink & ~Copyable)
 
+  /// Connections beside the main one; each frame of theirs is read by the decode of its place.
+  static var companionCount: Int { get }
+  static func companion(_ place: Int) -> CompanionKind
+  /// What the main connection's path has behind the configured one.
+  static var mainPath: String { get }
+  /// A companion's WebSocket is open. `token` is what the venue's login wants.
+  mutating func openedCompanion(_ place: Int, token: String, output: inout LaneOutput)
+  mutating func decode(
+    _ text: UnsafeRawBufferPointer, companion place: Int, into sink: inout some VenueEventSink & ~Copyable)
+  /// A reader of a journal has come to a text that was sent to a companion: its answer is to be read too. Cold.
+  mutating func asked(_ text: UnsafeRawBufferPointer, companion place: Int)
+  /// After each frame of a companion: writes what follows from it, such as the question for the next page.
+  mutating func goOn(output: inout LaneOutput)
+  /// Signs of life beyond pings of the WebSocket; called every few seconds.
+  mutating func stayAlive(now: Nanoseconds, output: inout LaneOutput)
+  /// Lane time plus `offset` is the wall clock from now on.
+  mutating func setWallClock(_ offset: Nanoseconds)
+  /// How an order stands is said by the answer to the request. If not, an answer is an acknowledgement, and the feed says
+  /// what has come of it.
+  static var repliesAreState: Bool { get }
+  /// The venue has said how many requests it grants in a second; whether that is new.
+  mutating func granted(_ rate: Int64) -> Bool
+  /// Messages are counted for each connection, and not for the account.
+  static var countsByConnection: Bool { get }
+  /// Whether the code says that nothing is accepted on this connection any more.
+  static func isRestart(code: Int64) -> Bool
+  /// Whether a second connection can be made before the venue closes the first one.
+  static var makesStandby: Bool { get }
+
   /// The transport is up and the WebSocket is being opened.
   mutating func connecting()
   /// The WebSocket is open. `token` is what the venue's login wants.
@@ -106,7 +135,10 @@ protocol ExchangeAdapter: ~Copyable, SendableMetatype {
   /// Whether the code says that the account has too many connections.
   static func isConnectionLimit(code: Int64) -> Bool
   /// Cancels an order by the venue's id that the venue knows no client id of: written into `buffer` as `encode` does.
-  mutating func encodeCancel(of id: VenueID, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int
+  mutating func encodeCancel(
+    of id: VenueID, clientID: UInt64, instrument: InstrumentIndex, now: Nanoseconds,
+    into buffer: UnsafeMutableRawBufferPointer
+  ) -> Int
   /// Groups whose mass quotes the venue protects; their indexes begin at 0. 0 without mass quotes.
   var protectionGroupCount: Int { get }
   /// Sets, or refills, the protection of a group.
@@ -117,17 +149,21 @@ protocol ExchangeAdapter: ~Copyable, SendableMetatype {
   static func isProtectionMissing(code: Int64) -> Bool
 
   /// Cancels an order of an earlier session or life by the venue's id; `clientID` 0 if it is not in the slab.
-  mutating func cancelForeign(_ id: VenueID, clientID: UInt64, output: inout LaneOutput) -> Bool
+  mutating func cancelForeign(
+    _ id: VenueID, clientID: UInt64, instrument: InstrumentIndex, output: inout LaneOutput
+  ) -> Bool
 
   /// Writes the frame of an approved command about an order of the slab; returns its length, 0 if it does not fit.
-  mutating func encode(_ approved: ApprovedCommand, _ order: OrderPointer, into buffer: UnsafeMutableRawBufferPointer)
-    -> Int
+  mutating func encode(
+    _ approved: ApprovedCommand, _ order: OrderPointer, now: Nanoseconds, into buffer: UnsafeMutableRawBufferPointer
+  ) -> Int
 
   /// Writes an approved order that takes what it can at once and never rests.
   ///
   /// - Parameter isReduceOnly: The venue must let it do nothing but reduce the position.
   mutating func encodeTake(
-    _ approved: ApprovedCommand, clientID: UInt64, isReduceOnly: Bool, into buffer: UnsafeMutableRawBufferPointer
+    _ approved: ApprovedCommand, clientID: UInt64, isReduceOnly: Bool, now: Nanoseconds,
+    into buffer: UnsafeMutableRawBufferPointer
   ) -> Int
 
   /// What an error reply proves about the order that the request was for (R04).
@@ -136,4 +172,42 @@ protocol ExchangeAdapter: ~Copyable, SendableMetatype {
   static func isThrottle(code: Int64) -> Bool
   /// What keeps an order's place in the queue of its price.
   static var queueRules: QueueRules { get }
+}
+
+/// What most venues do not have: one connection, whose replies say how orders stand.
+extension ExchangeAdapter where Self: ~Copyable {
+  static var companionCount: Int { 0 }
+  static func companion(_ place: Int) -> CompanionKind { .desk }
+  static var mainPath: String { "" }
+  mutating func openedCompanion(_ place: Int, token: String, output: inout LaneOutput) {}
+  mutating func decode(
+    _ text: UnsafeRawBufferPointer, companion place: Int, into sink: inout some VenueEventSink & ~Copyable
+  ) {}
+  mutating func asked(_ text: UnsafeRawBufferPointer, companion place: Int) {}
+  mutating func goOn(output: inout LaneOutput) {}
+  mutating func stayAlive(now: Nanoseconds, output: inout LaneOutput) {}
+  mutating func setWallClock(_ offset: Nanoseconds) {}
+  static var repliesAreState: Bool { true }
+  mutating func granted(_ rate: Int64) -> Bool { false }
+  static func isRestart(code: Int64) -> Bool { false }
+  static var countsByConnection: Bool { false }
+}
+
+/// What a venue does not have that announces no closures, and takes no mass quotes.
+extension ExchangeAdapter where Self: ~Copyable {
+  static var makesStandby: Bool { false }
+  mutating func openStandby(token: String, output: inout LaneOutput) -> Bool { false }
+  mutating func advanceStandby(_ event: SessionEvent, output: inout LaneOutput) -> StandbyStep { .refused(code: 0) }
+  mutating func leave(output: inout LaneOutput) -> Bool { false }
+  mutating func stay() {}
+  mutating func movedOver(messageRate: Int64, output: inout LaneOutput) {}
+  static func isConnectionLimit(code: Int64) -> Bool { false }
+
+  var protectionGroupCount: Int { 0 }
+  mutating func setProtection(_ group: ProductIndex, _ settings: ProtectionSettings, output: inout LaneOutput) -> Bool {
+    false
+  }
+  mutating func encode(_ batch: borrowing QuoteBatch, serial: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int
+  { 0 }
+  static func isProtectionMissing(code: Int64) -> Bool { false }
 }

@@ -154,10 +154,10 @@ struct DemoCommand: AsyncParsableCommand {
       defer { for index in pem.indices { pem[index] = 0 } }
       try pem.withUnsafeBytes { try writeSecret($0, to: secret) }
       arguments += ["--key", "demo=\(publicKey)"]
-    case .deribit:
+    case .deribit, .bybit:
       let random = (0..<40).map { _ in "abcdefghijkmnpqrstuvwxyz23456789".randomElement() ?? "a" }
       try Array(String(random).utf8).withUnsafeBytes { try writeSecret($0, to: secret) }
-      arguments += ["--protocol", "deribit", "--client", "demo=\(secret)", "--order-rate", "50"]
+      arguments += ["--protocol", kind.rawValue, "--client", "demo=\(secret)", "--order-rate", "50"]
     }
     if tls { arguments += ["--tls", "--write-certificate", certificate] }
     let process = try ChildProcess("the venue", arguments: arguments)
@@ -193,8 +193,13 @@ struct DemoCommand: AsyncParsableCommand {
     let size = DecimalE8(e8: isEther ? 50_000_000 : 2_000_000)
     let coin = isEther ? "ETH" : "BTC"
     let entries = running.map { venue in
-      // At Deribit the contract that is counted in coins, as Thalex's is.
-      let name = venue.kind == .thalex ? "\(coin)-PERPETUAL" : "\(coin)_USDC-PERPETUAL"
+      let name =
+        switch venue.kind {
+        case .thalex: "\(coin)-PERPETUAL"
+        // The contract that is counted in coins, as the others are.
+        case .deribit: "\(coin)_USDC-PERPETUAL"
+        case .bybit: "\(coin)USDT"
+        }
       let instrument = InstrumentSection(
         name: name,
         ladder: LadderSection(

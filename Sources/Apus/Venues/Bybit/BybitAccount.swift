@@ -70,7 +70,7 @@ extension BybitDecoder {
       return .refused
     }
     if texts & BybitPositionField.updatedTime.bit != 0 {
-      report.updateTime = time(apus_members_value(members, BybitPositionField.updatedTime.rawValue))
+      report.updateTime = time(apus_members_text(members, BybitPositionField.updatedTime.rawValue))
     }
     sink.position(report)
     return .delivered
@@ -98,8 +98,8 @@ extension BybitDecoder {
     let needed = BybitAccountField.totalMarginBalance.bit | BybitAccountField.totalAvailableBalance.bit
     // Empty means that the account is of another kind, not that it holds nothing.
     guard texts & needed == needed,
-      apus_members_value(members, BybitAccountField.totalMarginBalance.rawValue).count > 0,
-      apus_members_value(members, BybitAccountField.totalAvailableBalance.rawValue).count > 0
+      apus_members_text(members, BybitAccountField.totalMarginBalance.rawValue).count > 0,
+      apus_members_text(members, BybitAccountField.totalAvailableBalance.rawValue).count > 0
     else {
       sink.refusedAtEdge(.missingMember)
       return .refused

@@ -42,3 +42,39 @@ public struct BybitCredentials: ~Copyable, @unchecked Sendable {
     signature(of: "\(milliseconds)\(key)\(window)\(payload)")
   }
 }
+
+extension BybitCredentials {
+  /// The header fields that prove whose a request is (protocol reference 4.2), each with its line end.
+  func headers(
+    of request: DeskRequest, milliseconds: Int64, window: Int64 = BybitVenue.requestWindowMilliseconds
+  ) -> String {
+    let signature = requestSignature(milliseconds: milliseconds, window: window, payload: String(request.payload))
+    return "X-BAPI-API-KEY: \(key)\r\nX-BAPI-TIMESTAMP: \(milliseconds)\r\nX-BAPI-RECV-WINDOW: \(window)\r\n"
+      + "X-BAPI-SIGN: \(signature ?? "")\r\n"
+  }
+}
+
+/// What the login of a WebSocket is made with: good for one login, and for a few seconds.
+struct BybitLogin {
+  var key = ""
+  var expires: Int64 = 0
+  var signature = ""
+
+  /// Long enough for a login that waits for a handshake.
+  private static let lifetime: Int64 = 10_000
+
+  /// As one text, for the lane; `milliseconds` by the venue's clock.
+  static func token(_ credentials: borrowing BybitCredentials, milliseconds: Int64) -> String {
+    let expires = milliseconds + lifetime
+    return "\(expires) \(credentials.loginSignature(expires: expires) ?? "") \(credentials.key)"
+  }
+
+  /// A text that is no token gives a login that the venue refuses.
+  init(token: String) {
+    let words = token.split(separator: " ")
+    guard words.count == 3, let expires = Int64(words[0]) else { return }
+    self.expires = expires
+    signature = String(words[1])
+    key = String(words[2])
+  }
+}

@@ -42,7 +42,7 @@ public struct BybitLimits: Equatable, Sendable {
 ///   categories are stepped over and counted in `ignoredItems`, unless they are about orders of ours: then they are
 ///   refused as `.unknownName`.
 ///
-/// Thread: one owner. Decoding allocates for cursors of REST pages, and for nothing else.
+/// Thread: one owner. Decoding allocates for lists of instruments, rates and protections, and for nothing else.
 // Sendable: every pointer in it is owned by it alone, and being noncopyable it has one owner.
 public struct BybitDecoder: ~Copyable, @unchecked Sendable {
   typealias Listing = VenueListing
@@ -194,8 +194,16 @@ public struct BybitDecoder: ~Copyable, @unchecked Sendable {
   public internal(set) var pongs: UInt64 = 0
   /// The id of the last answer; `UInt64.max` if it had none of our form.
   public internal(set) var lastReplyID = UInt64.max
-  /// Where the next page of the last REST list starts, as it has to be sent back; `nil` after the last page.
-  public internal(set) var cursor: String?
+  /// Where the next page of the last REST list starts, as it has to be sent back; empty after the last page.
+  let cursorBytes: UnsafeMutablePointer<CChar>
+  var cursorCount = 0
+  static let cursorCapacity = 1024
+  /// The same as text; `nil` after the last page. Cold.
+  public var cursor: String? {
+    guard cursorCount > 0 else { return nil }
+    let bytes = UnsafeBufferPointer(start: cursorBytes, count: cursorCount)
+    return String(decoding: bytes.lazy.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
   /// The venue's clock in the last answer to a question for it, nanoseconds since the Unix epoch; 0 before.
   public internal(set) var venueTime: Nanoseconds = 0
   /// Seconds of protection on disconnect for derivatives in the last answer about it; 0: it is off, or not enabled.
@@ -238,6 +246,7 @@ public struct BybitDecoder: ~Copyable, @unchecked Sendable {
     guesses = .allocate(capacity: topicCapacity)
     prefixes = .allocate(capacity: topicCapacity * Self.prefixCapacity)
     scratch = .allocate(capacity: Self.scratchCapacity)
+    cursorBytes = .allocate(capacity: Self.cursorCapacity)
     frameEnd = UnsafePointer(scratch)
     levels = .allocate(capacity: Self.levelCapacity)
     self.settleCoin = .allocate(capacity: settleCoin.utf8.count)
@@ -253,6 +262,7 @@ public struct BybitDecoder: ~Copyable, @unchecked Sendable {
     guesses.deallocate()
     prefixes.deallocate()
     scratch.deallocate()
+    cursorBytes.deallocate()
     levels.deallocate()
     settleCoin.deallocate()
   }
@@ -656,10 +666,10 @@ public struct BybitDecoder: ~Copyable, @unchecked Sendable {
     scratchCount += text.count
   }
 
-  /// A member that is a string, its escapes resolved.
+  /// A member that is a string, its escapes resolved; empty if it is not there.
   @inline(always)
   mutating func text(_ members: OpaquePointer, _ field: some FrameField) -> JSONText {
-    var text = apus_members_value(members, field.rawValue)
+    var text = apus_members_text(members, field.rawValue)
     plain(&text)
     return text
   }
@@ -682,7 +692,7 @@ public struct BybitDecoder: ~Copyable, @unchecked Sendable {
 
   @inline(always)
   func number(_ members: OpaquePointer, _ field: some FrameField, _ out: inout ScannedDecimal) -> NumberText {
-    number(apus_members_value(members, field.rawValue), &out)
+    number(apus_members_text(members, field.rawValue), &out)
   }
 
   /// Milliseconds in quotes to nanoseconds; 0 if there are none.

@@ -7,6 +7,8 @@ public enum BybitOrderKind: UInt8, Sendable, CaseIterable {
   case postOnly
   /// Takes what it can at once, only reduces the position, and never rests.
   case reduction
+  /// Takes what it can at once, and never rests.
+  case immediate
   /// Rests, and may take.
   case goodTillCancelled
 }
@@ -76,7 +78,7 @@ public struct BybitEncoder: ~Copyable, @unchecked Sendable {
   private let capacity: Int
   private let templates: UnsafeMutablePointer<Template>
   /// `","timeInForce":"PostOnly","positionIdx":0,"orderLinkId":"` and the label; by `BybitOrderKind`.
-  private let ends: (FramePiece, FramePiece, FramePiece)
+  private let ends: (FramePiece, FramePiece, FramePiece, FramePiece)
   private let label: String
   private let window: Int64
   /// From behind the time on:
@@ -115,6 +117,7 @@ public struct BybitEncoder: ~Copyable, @unchecked Sendable {
     ends = (
       FramePiece("\",\"timeInForce\":\"PostOnly\"" + link),
       FramePiece("\",\"timeInForce\":\"IOC\",\"reduceOnly\":true" + link),
+      FramePiece("\",\"timeInForce\":\"IOC\"" + link),
       FramePiece("\",\"timeInForce\":\"GTC\"" + link)
     )
     func batch(_ operation: String) -> FramePiece {
@@ -133,7 +136,7 @@ public struct BybitEncoder: ~Copyable, @unchecked Sendable {
   deinit {
     for index in 0..<capacity { templates[index].free() }
     templates.deallocate()
-    for piece in [ends.0, ends.1, ends.2, batchCreate, batchAmend, batchCancel] { piece.free() }
+    for piece in [ends.0, ends.1, ends.2, ends.3, batchCreate, batchAmend, batchCancel] { piece.free() }
   }
 
   /// Sets or replaces the symbol and grid of an instrument. Cold.
@@ -195,7 +198,8 @@ public struct BybitEncoder: ~Copyable, @unchecked Sendable {
     switch kind {
     case .postOnly: ends.0
     case .reduction: ends.1
-    case .goodTillCancelled: ends.2
+    case .immediate: ends.2
+    case .goodTillCancelled: ends.3
     }
   }
 

@@ -441,8 +441,8 @@ extension BybitDecoder {
       return
     }
     _ = collars(
-      entry.instrument, highest: apus_members_value(members, BybitPriceLimitField.highest.rawValue),
-      lowest: apus_members_value(members, BybitPriceLimitField.lowest.rawValue), into: &sink)
+      entry.instrument, highest: apus_members_text(members, BybitPriceLimitField.highest.rawValue),
+      lowest: apus_members_text(members, BybitPriceLimitField.lowest.rawValue), into: &sink)
   }
 
   /// Takes the highest price of a buy and the lowest of a sell into the ticker; false if they are refused.

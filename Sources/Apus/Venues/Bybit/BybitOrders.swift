@@ -60,10 +60,10 @@ extension BybitDecoder {
     var hasUnknownWord = word == nil
     report.deletion = deletion(members, texts, report.status, &hasUnknownWord)
     if texts & BybitOrderField.createdTime.bit != 0 {
-      report.createTime = time(apus_members_value(members, BybitOrderField.createdTime.rawValue))
+      report.createTime = time(apus_members_text(members, BybitOrderField.createdTime.rawValue))
     }
     if texts & BybitOrderField.updatedTime.bit != 0 {
-      report.updateTime = time(apus_members_value(members, BybitOrderField.updatedTime.rawValue))
+      report.updateTime = time(apus_members_text(members, BybitOrderField.updatedTime.rawValue))
     }
     if hasUnknownWord { sink.refusedAtEdge(.unknownWord) }
     sink.order(report)
@@ -223,7 +223,7 @@ extension BybitDecoder {
       fill.isMaker = apus_members_value(members, BybitExecutionField.isMaker.rawValue).equals("true")
     }
     if texts & BybitExecutionField.execTime.bit != 0 {
-      fill.time = time(apus_members_value(members, BybitExecutionField.execTime.rawValue))
+      fill.time = time(apus_members_text(members, BybitExecutionField.execTime.rawValue))
     }
     sink.fill(fill)
     return .delivered

@@ -69,7 +69,7 @@ extension BybitDecoder {
   public mutating func decodeRest<Sink: VenueEventSink & ~Copyable>(
     _ question: BybitQuestion, _ body: UnsafeRawBufferPointer, isContinued: Bool = false, into sink: inout Sink
   ) -> BybitRestOutcome {
-    cursor = nil
+    cursorCount = 0
     if !isContinued { incompleteLists &= ~(1 << UInt32(question.rawValue)) }
     guard var json = begin(body), apus_json_enter_object(&json) else {
       sink.refusedAtEdge(.malformed)
@@ -222,7 +222,10 @@ extension BybitDecoder {
     if !isGood { incompleteLists |= bit }
     // An empty page ends a list whatever cursor it has.
     let hasMore = result.cursor.count > 0 && !isEmpty && question.snapshot != nil
-    if hasMore { cursor = string(result.cursor) }
+    if hasMore, !keep(result.cursor) {
+      sink.refusedAtEdge(.impossible)
+      return .unreadable
+    }
     let isDone = isWhole ? !hasMore : true
     guard isGood, !isWhole || incompleteLists & bit == 0 else { return .unreadable }
     guard isDone else { return .answered(hasMore: true) }
@@ -272,14 +275,19 @@ extension BybitDecoder {
   }
 
   /// A text with its escapes resolved. Allocates.
-  private mutating func string(_ text: JSONText) -> String {
+  /// False for a cursor that could not be sent back: it would change the query, or is longer than any.
+  private mutating func keep(_ text: JSONText) -> Bool {
     var text = text
     scratchCount = 0
     plain(&text)
-    guard let bytes = text.bytes else { return "" }
-    return bytes.withMemoryRebound(to: UInt8.self, capacity: text.count) {
-      String(decoding: UnsafeBufferPointer(start: $0, count: text.count), as: UTF8.self)
+    guard let bytes = text.bytes, text.count <= Self.cursorCapacity else { return false }
+    for place in 0..<text.count {
+      let byte = UInt8(bitPattern: bytes[place])
+      guard byte > 0x20, byte < 0x7F, byte != 0x26, byte != 0x23 else { return false }
+      cursorBytes[place] = bytes[place]
     }
+    cursorCount = text.count
+    return true
   }
 
   /// The small members of an object; where it is none, all are absent.

@@ -225,8 +225,8 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
     channelsAccepted = 0
     for place in isSubscribedTo.indices { isSubscribedTo[place] = decoder.isListed(InstrumentIndex(place)) }
     let names = decoder.instruments.indices.filter { isSubscribedTo[$0] }.map { decoder.instruments[$0] }
-    let own = Self.groups(of: names.map(Self.changes))
-    let market = Self.groups(of: names.flatMap { [Self.ticker($0), Self.book($0)] })
+    let own = ChannelGroups.of( names.map(Self.changes))
+    let market = ChannelGroups.of( names.flatMap { [Self.ticker($0), Self.book($0)] })
     channelGroups = own.count + market.count
     channelsAsked = 3 * names.count
     for group in own {
@@ -239,23 +239,6 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
         $0.subscribe(into: $1, id: RequestID.session(.subscribePublic), channels: group, isPrivate: false)
       }
     }
-  }
-
-  /// Channels in groups whose requests fit a frame.
-  private static func groups(of channels: [String]) -> [[String]] {
-    var groups: [[String]] = []
-    var bytes = Int.max
-    for channel in channels {
-      // Its quotes and a comma.
-      let more = channel.utf8.count + 3
-      if bytes > LaneOutput.frameCapacity - 512 - more {
-        groups.append([])
-        bytes = 0
-      }
-      groups[groups.count - 1].append(channel)
-      bytes += more
-    }
-    return groups
   }
 
   private mutating func fail(_ request: SessionRequest, code: Int64) {
@@ -344,7 +327,9 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
 
   mutating func cancelSession(output: inout LaneOutput) -> Bool { false }
 
-  mutating func cancelForeign(_ id: VenueID, clientID: UInt64, output: inout LaneOutput) -> Bool {
+  mutating func cancelForeign(
+    _ id: VenueID, clientID: UInt64, instrument: InstrumentIndex, output: inout LaneOutput
+  ) -> Bool {
     guard id.count > 0 else { return false }
     var id = id
     return write(&output) { encoder, buffer in
@@ -353,7 +338,7 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
   }
 
   mutating func encode(
-    _ approved: ApprovedCommand, _ order: OrderPointer, into buffer: UnsafeMutableRawBufferPointer
+    _ approved: ApprovedCommand, _ order: OrderPointer, now: Nanoseconds, into buffer: UnsafeMutableRawBufferPointer
   ) -> Int {
     let command = approved.command
     let clientID = order.pointee.client_id
@@ -373,7 +358,8 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
   }
 
   mutating func encodeTake(
-    _ approved: ApprovedCommand, clientID: UInt64, isReduceOnly: Bool, into buffer: UnsafeMutableRawBufferPointer
+    _ approved: ApprovedCommand, clientID: UInt64, isReduceOnly: Bool, now: Nanoseconds,
+    into buffer: UnsafeMutableRawBufferPointer
   ) -> Int {
     let command = approved.command
     return encoder.insert(
@@ -381,28 +367,13 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
       qty: command.qty, options: isReduceOnly ? [.reduceOnly, .immediateOrCancel] : .immediateOrCancel)
   }
 
-  mutating func encodeCancel(of id: VenueID, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+  mutating func encodeCancel(
+    of id: VenueID, clientID: UInt64, instrument: InstrumentIndex, now: Nanoseconds,
+    into buffer: UnsafeMutableRawBufferPointer
+  ) -> Int {
     var id = id
     return encoder.cancel(into: buffer, clientID: clientID, venueID: &id, instrument: .max)
   }
-
-  // MARK: - What the venue does not have, or is not asked for
-
-  /// It announces no closures, so no second connection is made beside the first.
-  mutating func openStandby(token: String, output: inout LaneOutput) -> Bool { false }
-  mutating func advanceStandby(_ event: SessionEvent, output: inout LaneOutput) -> StandbyStep { .refused(code: 0) }
-  mutating func leave(output: inout LaneOutput) -> Bool { false }
-  mutating func stay() {}
-  mutating func movedOver(messageRate: Int64, output: inout LaneOutput) {}
-  static func isConnectionLimit(code: Int64) -> Bool { false }
-
-  var protectionGroupCount: Int { 0 }
-  mutating func setProtection(_ group: ProductIndex, _ settings: ProtectionSettings, output: inout LaneOutput) -> Bool {
-    false
-  }
-  mutating func encode(_ batch: borrowing QuoteBatch, serial: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int
-  { 0 }
-  static func isProtectionMissing(code: Int64) -> Bool { false }
 
   // MARK: - The venue's table of proofs (protocol, sections 10 and 17)
 

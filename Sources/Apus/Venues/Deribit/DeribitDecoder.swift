@@ -505,10 +505,10 @@ public struct DeribitDecoder: ~Copyable, @unchecked Sendable {
     return apus_members_scan(&json, shape, table, index.pointer)
   }
 
-  /// A member that is a string, its escapes resolved.
+  /// A member that is a string, its escapes resolved; empty if it is not there.
   @inline(always)
   mutating func text<Field: FrameField>(_ field: Field) -> JSONText {
-    var text = apus_members_value(table, field.rawValue)
+    var text = apus_members_text(table, field.rawValue)
     if text.has_escapes { plain(&text) }
     return text
   }

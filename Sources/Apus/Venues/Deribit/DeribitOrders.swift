@@ -321,7 +321,7 @@ extension DeribitDecoder {
   /// Whether the id is neither empty nor too long, and can be sent back as it is.
   @inline(always)
   private func setID(_ id: inout VenueID, _ field: some FrameField) -> Bool {
-    let text = apus_members_value(table, field.rawValue)
+    let text = apus_members_text(table, field.rawValue)
     guard let bytes = text.bytes, !text.has_escapes else { return false }
     return apus_id_set(&id, bytes, text.count)
   }

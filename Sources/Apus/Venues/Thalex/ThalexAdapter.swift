@@ -285,7 +285,10 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
       options: [.postOnly, .rejectPostOnly])
   }
 
-  mutating func encodeCancel(of id: VenueID, clientID: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+  mutating func encodeCancel(
+    of id: VenueID, clientID: UInt64, instrument: InstrumentIndex, now: Nanoseconds,
+    into buffer: UnsafeMutableRawBufferPointer
+  ) -> Int {
     encoder.cancel(into: buffer, venueID: id, operand: clientID)
   }
 
@@ -411,15 +414,19 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     subscribePublic(&output)
   }
 
+  static let makesStandby = true
+  static let countsByConnection = true
   static func isConnectionLimit(code: Int64) -> Bool { code == 53 }
 
-  mutating func cancelForeign(_ id: VenueID, clientID: UInt64, output: inout LaneOutput) -> Bool {
+  mutating func cancelForeign(
+    _ id: VenueID, clientID: UInt64, instrument: InstrumentIndex, output: inout LaneOutput
+  ) -> Bool {
     guard id.count > 0, let buffer = output.begin() else { return false }
     return finish(encoder.cancel(into: buffer, venueID: id, operand: clientID), buffer, &output)
   }
 
   mutating func encode(
-    _ approved: ApprovedCommand, _ order: OrderPointer, into buffer: UnsafeMutableRawBufferPointer
+    _ approved: ApprovedCommand, _ order: OrderPointer, now: Nanoseconds, into buffer: UnsafeMutableRawBufferPointer
   ) -> Int {
     let command = approved.command
     let clientID = order.pointee.client_id
@@ -437,7 +444,8 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
   }
 
   mutating func encodeTake(
-    _ approved: ApprovedCommand, clientID: UInt64, isReduceOnly: Bool, into buffer: UnsafeMutableRawBufferPointer
+    _ approved: ApprovedCommand, clientID: UInt64, isReduceOnly: Bool, now: Nanoseconds,
+    into buffer: UnsafeMutableRawBufferPointer
   ) -> Int {
     let command = approved.command
     return encoder.insert(

@@ -114,10 +114,10 @@ extension ThalexDecoder {
     return .delivered
   }
 
-  /// A member that is a string, its escapes resolved.
+  /// A member that is a string, its escapes resolved; empty if it is not there.
   @inline(always)
   private mutating func text(_ members: OpaquePointer, _ field: OrderField) -> JSONText {
-    var text = apus_members_value(members, field.rawValue)
+    var text = apus_members_text(members, field.rawValue)
     plain(&text)
     return text
   }
