@@ -140,18 +140,8 @@ extension DeribitVenue {
   func account(client id: String, signature: String, of text: String, time: Int64) -> DeribitAccount? {
     guard let client = client(id), abs(wallClock / 1_000_000 - time) <= 60_000 else { return nil }
     if let secret = client.secret {
-      guard let right = Self.signature(of: text, secret: secret), right == signature.lowercased() else { return nil }
+      guard let right = hexSignature(of: text, secret: secret), right == signature.lowercased() else { return nil }
     }
     return account(of: client)
-  }
-
-  /// HMAC-SHA256 in lower-case hexadecimal digits.
-  static func signature(of text: String, secret: String) -> String? {
-    guard let bytes = Array(secret.utf8).withUnsafeBufferPointer({ hmacSHA256(key: $0, Array(text.utf8)) }) else {
-      return nil
-    }
-    let out = TextBuffer(capacity: 64)
-    for byte in bytes { out.hex(UInt64(byte), digits: 2) }
-    return String(decoding: out.bytes, as: UTF8.self).lowercased()
   }
 }

@@ -1,5 +1,5 @@
 /// Why a request was refused: a JSON-RPC error (reference 17).
-struct DeribitFault: Error {
+struct DeribitFault: ArgumentFault {
   var code: Int64
   var message: String
   /// `data.reason` and `data.param`.
@@ -83,3 +83,5 @@ struct DeribitFault: Error {
     out.byte(UInt8(ascii: "}"))
   }
 }
+
+typealias DeribitArguments = RequestArguments<DeribitFault>

@@ -38,7 +38,7 @@ extension DeribitVenue {
     }
     switch request.method {
     case "GET":
-      let body = try Self.json(query: parts.count > 1 ? parts[1] : "")
+      guard let body = QueryString.json(parts.count > 1 ? parts[1] : "") else { throw .badRequest }
       body.withUnsafeBytes { bytes in
         // It has been written just now, and is good JSON.
         _ = document.parse(bytes)
@@ -64,43 +64,6 @@ extension DeribitVenue {
       if !isKnown { throw .badRequest }
     default: throw .badRequest
     }
-  }
-
-  /// A query string as a JSON object of strings.
-  static func json(query: some StringProtocol) throws(DeribitFault) -> [UInt8] {
-    let out = TextBuffer()
-    out.byte(UInt8(ascii: "{"))
-    for (place, item) in query.split(separator: "&").enumerated() {
-      let parts = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      guard let name = decoded(parts[0]), let value = decoded(parts.count > 1 ? parts[1] : "") else {
-        throw .badRequest
-      }
-      if place > 0 { out.byte(UInt8(ascii: ",")) }
-      out.quoted(name)
-      out.byte(UInt8(ascii: ":"))
-      out.quoted(value)
-    }
-    out.byte(UInt8(ascii: "}"))
-    return Array(out.bytes)
-  }
-
-  /// Without its percent signs; `nil` if they are wrong.
-  static func decoded(_ text: some StringProtocol) -> String? {
-    var bytes: [UInt8] = []
-    var rest = Array(text.utf8)[...]
-    while let byte = rest.popFirst() {
-      switch byte {
-      case UInt8(ascii: "+"): bytes.append(32)
-      case UInt8(ascii: "%"):
-        guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else {
-          return nil
-        }
-        bytes.append(value)
-        rest = rest.dropFirst(2)
-      default: bytes.append(byte)
-      }
-    }
-    return String(validating: bytes, as: UTF8.self)
   }
 
   private func account(_ session: DeribitSession, header: String, _ request: HTTPRequest) -> DeribitAccount? {

@@ -176,6 +176,26 @@ final class TextBuffer {
   func e8(_ value: Int64) { decimal(value, places: 8) }
   /// A value in 10⁻⁸ as the venue prints orders: `76280.0`, `0.4`.
   func e8Pointed(_ value: Int64) { decimal(value, places: 8, pointAlways: true) }
+  /// A value in 10⁻⁸ with so many decimals, 0 … 8; what does not fit is cut off.
+  func fixed(_ value: Int64, places: Int) {
+    room(44)
+    if value < 0 {
+      base[used] = UInt8(ascii: "-")
+      used += 1
+    }
+    digits(value.magnitude / 100_000_000)
+    guard places > 0 else { return }
+    base[used] = UInt8(ascii: ".")
+    used += 1
+    var fraction = value.magnitude % 100_000_000
+    for _ in 0..<places {
+      fraction *= 10
+      base[used] = UInt8(truncatingIfNeeded: 48 + fraction / 100_000_000)
+      used += 1
+      fraction %= 100_000_000
+    }
+  }
+
   /// Nanoseconds since the Unix epoch as seconds with microseconds: `1776715498.201377`.
   func seconds(_ nanoseconds: Int64) { decimal(nanoseconds / 1000, places: 6, pointAlways: true) }
   func bool(_ value: Bool) { value ? raw("true") : raw("false") }
