@@ -36,6 +36,12 @@ struct HTTPReader {
     return head.headers["upgrade"] != nil
   }
 
+  /// The path that the first request asks for; `nil` before its head is there.
+  var path: String? {
+    guard let end = headEnd, let head = Self.head(buffer[..<end]) else { return nil }
+    return String(head.target.prefix { $0 != "?" })
+  }
+
   /// The next request.
   mutating func next() -> Result {
     guard let end = headEnd else { return buffer.count > headLimit ? .failed(status: 431) : .none }
@@ -77,7 +83,9 @@ struct HTTPReader {
 
   /// A response without a body of interest.
   static func refusal(status: Int) -> [UInt8] {
-    let reason = [400: "Bad Request", 411: "Length Required", 413: "Content Too Large", 429: "Too Many Requests"][
+    let reason = [
+      400: "Bad Request", 404: "Not Found", 411: "Length Required", 413: "Content Too Large", 429: "Too Many Requests",
+    ][
       status]
     return Array(
       "HTTP/1.1 \(status) \(reason ?? "Request Header Fields Too Large")\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

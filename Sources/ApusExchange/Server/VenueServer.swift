@@ -76,6 +76,22 @@ public final class VenueServer: @unchecked Sendable {
     }
   }
 
+  /// The same for a venue that speaks Bybit's V5 protocol: three WebSockets and HTTP on one port, at paths that begin with
+  /// `/v5`. The path of the configuration counts for nothing.
+  public convenience init(
+    _ configuration: VenueServerConfiguration, bybit: BybitConfiguration, flow: sending (any MarketFlow)? = nil
+  ) throws(VenueServerError) {
+    let gate: GatedFlow? = if configuration.waitsForClient, let flow { GatedFlow(flow) } else { nil }
+    var configuration = configuration
+    configuration.path = ""
+    configuration.shownPath = "/v5"
+    try self.init(configuration, gate: gate) { (base) throws(VenueError) in
+      var settings = bybit
+      settings.wallClockBase = base
+      return try SimulatedBybit(settings, flow: gate ?? flow)
+    }
+  }
+
   /// - Parameter make: Makes the venue, given its wall clock's time at its start.
   private init(
     _ configuration: VenueServerConfiguration, gate: GatedFlow?,
@@ -131,7 +147,8 @@ public final class VenueServer: @unchecked Sendable {
   /// Where clients connect to, `ws://127.0.0.1:8765/ws/api/v2` say.
   public var url: String {
     let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
-    return "\(configuration.tls == nil ? "ws" : "wss")://\(host):\(port)\(configuration.path)"
+    return
+      "\(configuration.tls == nil ? "ws" : "wss")://\(host):\(port)\(configuration.shownPath ?? configuration.path)"
   }
 
   /// Ends `run`: every connection is closed with 1001 after what is queued for it.
@@ -148,22 +165,27 @@ public final class VenueServer: @unchecked Sendable {
   /// From any thread, before or during `run`; in the order of the calls, each soon and once. What is asked for after the
   /// stop is not done.
   public func perform(_ action: @escaping @Sendable (_ venue: SimulatedVenue, _ now: Nanoseconds) -> Void) {
-    enqueue { venue, now in
-      guard let venue = venue as? SimulatedVenue else { preconditionFailure("the venue speaks another protocol") }
-      action(venue, now)
-    }
+    enqueue(action)
   }
 
   /// The same where the venue is a Deribit.
   public func performOnDeribit(_ action: @escaping @Sendable (_ venue: DeribitVenue, _ now: Nanoseconds) -> Void) {
-    enqueue { venue, now in
-      guard let venue = venue as? DeribitVenue else { preconditionFailure("the venue speaks another protocol") }
-      action(venue, now)
-    }
+    enqueue(action)
   }
 
-  private func enqueue(_ action: @escaping @Sendable (any VenueSimulation, Nanoseconds) -> Void) {
-    actions.withLock { $0.append(action) }
+  /// The same where the venue is a Bybit.
+  public func performOnBybit(_ action: @escaping @Sendable (_ venue: SimulatedBybit, _ now: Nanoseconds) -> Void) {
+    enqueue(action)
+  }
+
+  private func enqueue<Venue: VenueSimulation & SendableMetatype>(
+    _ action: @escaping @Sendable (Venue, Nanoseconds) -> Void
+  ) {
+    let checked: @Sendable (any VenueSimulation, Nanoseconds) -> Void = { venue, now in
+      guard let venue = venue as? Venue else { preconditionFailure("the venue speaks another protocol") }
+      action(venue, now)
+    }
+    actions.withLock { $0.append(checked) }
     // Release, pairs with the acquire in `act`: whoever sees the flag finds the action.
     hasActions.store(true, ordering: .releasing)
     waker.wake()
@@ -359,6 +381,11 @@ public final class VenueServer: @unchecked Sendable {
 
   /// What has come, and all that follows, belongs to a WebSocket.
   private func upgrade(_ connection: ServerConnection, _ now: Nanoseconds) {
+    let paths = venue.webSocketPaths
+    if !paths.isEmpty, let path = connection.requests?.path, !paths.contains(path) {
+      connection.plain += HTTPReader.refusal(status: 404)
+      return fail(connection, now)
+    }
     let bytes = connection.requests?.buffer ?? []
     connection.requests = nil
     bytes.withUnsafeBytes { take($0, connection, now) }
@@ -403,7 +430,7 @@ public final class VenueServer: @unchecked Sendable {
         connection.nextPing = now + configuration.pingInterval
         connection.isKnown = true
         report.opened += 1
-        venue.connect(connection.id, now: now)
+        venue.connect(connection.id, target: connection.endpoint.requestTarget, now: now)
       case .text(let payload):
         if connection.isKnown { venue.receive(connection.id, text: payload, now: now) }
       case .binary:

@@ -8,6 +8,8 @@ public struct VenueServerConfiguration: Sendable {
   public var port: UInt16 = 8765
   /// What an upgrade request must ask for.
   public var path = "/ws/api/v2"
+  /// What the paths of several WebSockets begin with, for the server's address.
+  var shownPath: String?
   /// Connections speak TLS if there is one.
   public var tls: TLSContext?
   /// `park` sleeps in the kernel until a message or the market is due; the others never sleep.

@@ -8,6 +8,10 @@ public import Apus
 public protocol VenueSimulation: AnyObject {
   /// A connection was accepted. The id must not have been used before.
   func connect(_ id: ConnectionID, now: Nanoseconds)
+  /// The same where the target of the handshake (path and query) says what the connection is for.
+  func connect(_ id: ConnectionID, target: String, now: Nanoseconds)
+  /// The paths at which there are WebSockets; empty for the one that the server is told.
+  var webSocketPaths: [String] { get }
   /// A text message arrived; `text` is its whole payload. Ignored if the connection is gone.
   func receive(_ id: ConnectionID, text: UnsafeRawBufferPointer, now: Nanoseconds)
   /// A ping, or any other frame that carries no message, arrived.
@@ -51,6 +55,8 @@ public protocol VenueSimulation: AnyObject {
 }
 
 extension VenueSimulation {
+  public func connect(_ id: ConnectionID, target: String, now: Nanoseconds) { connect(id, now: now) }
+  public var webSocketPaths: [String] { [] }
   public var servesHTTP: Bool { false }
   public func connectHTTP(_ id: ConnectionID, now: Nanoseconds) { preconditionFailure("this venue knows no HTTP") }
   public func receive(_ id: ConnectionID, request: HTTPRequest, now: Nanoseconds) {}
