@@ -31,6 +31,22 @@ import Testing
     #expect(demo.out.contains("the venue confirms that no order of ours is left"))
   }
 
+  @Test(arguments: [[], ["--tls"]])
+  func `three venues are quoted at once, and all books are equal`(options: [String]) throws {
+    let room = try Room()
+    try room.write(Self.recording(seconds: 30), to: "made-up-btcusdt.jsonl")
+    let demo = try Program(
+      "apus",
+      [
+        "demo", "--venues", "thalex,bybit,deribit", "--seconds", "14", "--feed", room.file("made-up-btcusdt.jsonl"),
+        "--report", room.file("report.json"), "--directory", room.file("demo"),
+      ] + options)
+    #expect(demo.wait(seconds: 120) == 0, "\(demo.err)")
+    try expectGood(room, fills: 3)
+    #expect(demo.out.contains("books equal in all 21 items"), "\(demo.out)")
+    #expect(demo.out.components(separatedBy: "stop confirmed").count == 4, "\(demo.out)")
+  }
+
   @Test func `Ctrl-C ends the demo at any moment with the report and equal books`() throws {
     let room = try Room()
     let demo = try Program("apus", ["demo", "--report", room.file("report.json"), "--directory", room.file("demo")])

@@ -55,6 +55,9 @@ import Testing
     ["--protocol", "deribit", "--key", "K1=a"], ["--protocol", "deribit", "--order-rate", "0"],
     ["--protocol", "deribit", "--taker-delay-ms", "10001"],
     ["--protocol", "deribit", "--client", "a=b", "--client", "a=c"],
+    ["--protocol", "deribit", "--message-delay-ms", "1"],
+    ["--protocol", "bybit", "--key", "K1=a"], ["--protocol", "bybit", "--chain", "5"],
+    ["--protocol", "bybit", "--message-delay-ms", "10001"],
   ])
   func `wrong arguments are a usage error, code 64`(arguments: [String]) throws {
     let result = try run(arguments)

@@ -9,8 +9,8 @@ struct DemoCommand: AsyncParsableCommand {
     commandName: "demo",
     abstract: "Watch the engine quote on simulated venues: two or more processes on this machine.",
     discussion: """
-      With --venues thalex,deribit it quotes BTC on both, keeps one position over both, and closes at Deribit what is \
-      filled. Starts `apus venue` (for each venue) and `apus run` with a key and a configuration made for the occasion, shows a live table, \
+      With --venues thalex,bybit,deribit it quotes BTC on all of them, keeps one position over all, and closes at Deribit \
+      what is filled. Starts `apus venue` (for each venue) and `apus run` with a key and a configuration made for the occasion, shows a live table, \
       and at the end compares the engine's orders, position, fills and fees with the venue's own books. Ctrl-C \
       ends it at any moment with the report. Exit codes: 0 the books are equal; 1 they differ; 66 the feed cannot be \
       read; others as for `apus run`.
@@ -32,7 +32,7 @@ struct DemoCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The venues to quote on: thalex, deribit, or both with a comma between them.", valueName: "names"))
+      "The venues to quote on: thalex, deribit, bybit, or several with commas between them.", valueName: "names"))
   var venues = VenueList([.thalex])
 
   @Flag(help: "Use TLS 1.3 between engine and venue.")
@@ -131,6 +131,11 @@ struct DemoCommand: AsyncParsableCommand {
     var kind: VenueKind
     var process: ChildProcess
     var url: String
+    /// Where questions go by HTTP, if that is not to be guessed.
+    var restURL: String? {
+      guard kind == .bybit, let host = url.split(separator: "/").dropFirst().first else { return nil }
+      return "\(url.hasPrefix("wss") ? "https" : "http")://\(host)"
+    }
     var books: String
     /// The file with the engine's key or secret.
     var secret: String
@@ -212,7 +217,7 @@ struct DemoCommand: AsyncParsableCommand {
         massQuotes: massQuotes)
       return Configuration.VenueEntry(
         venue: VenueSection(
-          kind: venue.kind, url: venue.url, keyID: "demo", privateKeyFile: venue.secret,
+          kind: venue.kind, url: venue.url, restURL: venue.restURL, keyID: "demo", privateKeyFile: venue.secret,
           caFile: tls ? venue.certificate : nil),
         instruments: [instrument])
     }

@@ -12,7 +12,7 @@ struct VenueCommand: AsyncParsableCommand {
 
   static let configuration = CommandConfiguration(
     commandName: "venue",
-    abstract: "Serve a simulated venue that speaks the Thalex or the Deribit protocol.",
+    abstract: "Serve a simulated venue that speaks the protocol of Thalex, Deribit or Bybit.",
     discussion: """
       Lists BTC-PERPETUAL and ETH-PERPETUAL with the market of a recording (--feed) or a made-up one (--seed). With \
       --chain it also lists dated BTC futures, the rolls between them and options, and quotes these itself around model \
@@ -26,9 +26,14 @@ struct VenueCommand: AsyncParsableCommand {
       (linear) and one dated BTC future, which it quotes itself. It serves JSON-RPC over WebSocket at /ws/api/v2 and over \
       HTTP at /api/v2 on one port; clients log in with an id and a secret (--client).
 
+      With --protocol bybit it lists BTCUSDT, ETHUSDT and XRPUSDT, perpetuals in USDT. It serves Bybit's V5 protocol on one \
+      port: market data at /v5/public/linear, account streams at /v5/private, orders at /v5/trade, and REST below /v5. \
+      Clients sign with a key and a secret (--client). Simplified: one-way positions, no liquidation, no conditional orders.
+
       Examples:
         apus venue --port 8765
         apus venue --protocol deribit --client desk1=secret.txt --order-rate 50
+        apus venue --protocol bybit --client desk1=secret.txt --feed binance-usdm-btcusdt-20240808.jsonl.gz
         apus venue --chain 400
         apus venue --tls --write-certificate venue.pem --key K123=public.pem
         apus venue --feed binance-usdm-btcusdt-20240808.jsonl.gz --speed 20 --exit-at-end --books books.json
@@ -62,7 +67,7 @@ struct VenueCommand: AsyncParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Play a recording (may be repeated). The instrument is that of BTCUSDT or ETHUSDT in the file's name, unless "
-        + "given as BTC-PERPETUAL=FILE. A directory that apus record has made feeds every instrument that both have. An "
+        + "given as BTC-PERPETUAL=FILE or, for Bybit, BTCUSDT=FILE. A directory that apus record has made feeds every instrument that both have. An "
         + "instrument without a recording has an empty book then.",
       valueName: "file"))
   var feed: [FeedArgument] = []
@@ -81,14 +86,15 @@ struct VenueCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Deribit: let a client log in with the secret in a file, whose last line end does not count (may be repeated). "
-        + "Without any, every client may log in with any secret.",
+      "Deribit, Bybit: let a client log in with the secret in a file, whose last line end does not count (may be "
+        + "repeated). Without any, every client may log in with any secret.",
       valueName: "id=file"))
   var client: [KeyArgument] = []
 
   @Option(
     help: ArgumentHelp(
-      "Deribit: orders, edits and cancels a second of an account, 1 to 100000; four times as many at once.",
+      "Requests about orders a second of an account, 1 to 100000. Deribit: in all, four times as many at once. Bybit: of "
+        + "each kind, 10 without this.",
       valueName: "n"))
   var orderRate: Int?
 
@@ -97,6 +103,13 @@ struct VenueCommand: AsyncParsableCommand {
       "Deribit: how long orders that take in the linear perpetuals and the future are held back, 0 to 10000.",
       valueName: "ms"))
   var takerDelayMs: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Bybit: how much later than what they tell of messages come, 0 to 10000; 5 without this. Clients written in Python "
+        + "may lose an answer that comes while they are still sending.",
+      valueName: "ms"))
+  var messageDelayMs: Int?
 
   @Option(help: "What to do between messages: park sleeps in the kernel, spin uses a core.")
   var idle = IdleArgument.park
@@ -158,22 +171,7 @@ struct VenueCommand: AsyncParsableCommand {
           "--core \(core) is not a core that this process may use: \(allowed.map(String.init).joined(separator: ", "))")
       }
     }
-    switch language {
-    case .thalex:
-      if !client.isEmpty || orderRate != nil || takerDelayMs != nil {
-        throw ValidationError("--client, --order-rate and --taker-delay-ms are for --protocol deribit")
-      }
-    case .deribit:
-      if !key.isEmpty || massQuoteCost != .request {
-        throw ValidationError("--key and --mass-quote-cost are for --protocol thalex")
-      }
-      if let orderRate, !(1...100_000).contains(orderRate) {
-        throw ValidationError("--order-rate must be from 1 to 100000, not \(orderRate)")
-      }
-      if let takerDelayMs, !(0...10_000).contains(takerDelayMs) {
-        throw ValidationError("--taker-delay-ms must be from 0 to 10000, not \(takerDelayMs)")
-      }
-    }
+    try validateProtocol()
     var clientIDs: Set<String> = []
     for argument in client where !clientIDs.insert(argument.id).inserted {
       throw ValidationError("--client names \(argument.id) twice: a client has one secret")
@@ -183,6 +181,28 @@ struct VenueCommand: AsyncParsableCommand {
       throw ValidationError("--key names \(argument.id) twice: a key id has one public key")
     }
     if let complaint = Self.complaint(aboutHost: host) { throw ValidationError(complaint) }
+  }
+
+  /// What belongs to one protocol is for that alone.
+  private func validateProtocol() throws {
+    let given: [(option: String, isGiven: Bool, protocols: [VenueProtocolArgument])] = [
+      ("--key", !key.isEmpty, [.thalex]), ("--mass-quote-cost", massQuoteCost != .request, [.thalex]),
+      ("--client", !client.isEmpty, [.deribit, .bybit]), ("--order-rate", orderRate != nil, [.deribit, .bybit]),
+      ("--taker-delay-ms", takerDelayMs != nil, [.deribit]), ("--message-delay-ms", messageDelayMs != nil, [.bybit]),
+      ("--chain", chain != nil, [.thalex, .deribit]),
+    ]
+    for (option, isGiven, protocols) in given where isGiven && !protocols.contains(language) {
+      let names = protocols.map(\.rawValue).joined(separator: " or ")
+      throw ValidationError("\(option) is for --protocol \(names), not for \(language.rawValue)")
+    }
+    if let orderRate, !(1...100_000).contains(orderRate) {
+      throw ValidationError("--order-rate must be from 1 to 100000, not \(orderRate)")
+    }
+    for (option, delay) in [("--taker-delay-ms", takerDelayMs), ("--message-delay-ms", messageDelayMs)] {
+      if let delay, !(0...10_000).contains(delay) {
+        throw ValidationError("\(option) must be from 0 to 10000, not \(delay)")
+      }
+    }
   }
 
   /// What is wrong with a listening address; `nil` if nothing.
@@ -203,7 +223,7 @@ struct VenueCommand: AsyncParsableCommand {
       try SignalWatcher.start { server.stop() }
       say("listening on \(server.url)")
       if let refusal = server.driverRefusal { say(refusal) }
-      if language == .deribit, client.isEmpty {
+      if language != .thalex, client.isEmpty {
         say("no client is registered: every client may log in (register one with --client ID=FILE)")
       }
       if language == .thalex, key.isEmpty {
@@ -219,120 +239,6 @@ struct VenueCommand: AsyncParsableCommand {
       complain("\(error)")
       throw ExitCode(Self.exitCode(error))
     }
-  }
-
-  // MARK: - Setting up
-
-  private func makeServer() throws -> VenueServer {
-    var server = VenueServerConfiguration()
-    server.host = host
-    server.port = port
-    server.idle = idle == .park ? .park : .spin
-    server.driver = driver
-    server.waitsForClient = waitForClient
-    server.stopsAtEnd = exitAtEnd
-    server.clockError = Nanoseconds(clockErrorMs) * 1_000_000
-    if !feed.isEmpty { server.noteEnd = { say(VenueCommand.endOfFeed) } }
-    var registry = KeyRegistry()
-    for argument in key { try registry.register(file: argument.path, as: argument.id) }
-    server.tls = try makeTLS()
-    if language == .deribit { return try makeDeribit(server) }
-
-    var venue = VenueConfiguration()
-    venue.seed = seed
-    venue.massQuoteCost = massQuoteCost.cost
-    // Index, mark and funding keep up with a market that runs faster.
-    venue.markInterval = max(10_000_000, min(1_000_000_000, 1_000_000_000_000 / Nanoseconds(speed.thousandths)))
-    let flow: any MarketFlow
-    if feed.isEmpty {
-      flow = SyntheticFlow(seed: seed, speedThousandths: speed.thousandths)
-    } else {
-      flow = try VenueFeeds(
-        feed.map { VenueFeeds.Source(path: $0.path, instrument: $0.instrument) }, for: &venue.instruments,
-        speedThousandths: speed.thousandths
-      ).flow
-    }
-    if let chain {
-      venue.instruments += InstrumentSpec.btcChain(
-        options: chain, wallClock: EngineClock.now() + EngineClock.wallOffset(),
-        indexE8: venue.instruments[0].initialIndexE8)
-      // About as many others trade in a large chain as in a small one, by instrument.
-      venue.derivedTradesPerMark = 2 + chain / 40
-    }
-    return try VenueServer(server, venue: venue, flow: flow, verifier: registry.isEmpty ? nil : registry)
-  }
-
-  private func makeDeribit(_ server: VenueServerConfiguration) throws -> VenueServer {
-    var venue = DeribitConfiguration()
-    venue.seed = seed
-    let now = EngineClock.now() + EngineClock.wallOffset()
-    venue.instruments = [.btcPerpetual, .btcLinear, .ethLinear, .ethPerpetual]
-    var recorded: (any MarketFlow)?
-    if !feed.isEmpty {
-      var specs = venue.instruments.map(\.spec)
-      recorded = try VenueFeeds(
-        feed.map { VenueFeeds.Source(path: $0.path, instrument: $0.instrument) }, for: &specs,
-        speedThousandths: speed.thousandths
-      ).flow
-      for (one, other) in [(0, 1), (1, 0), (2, 3), (3, 2)]
-      where specs[one].initialIndexE8 == venue.instruments[one].spec.initialIndexE8 {
-        // Without a recording of its own it begins where the other contract on the coin does.
-        specs[one].initialIndexE8 = specs[other].initialIndexE8
-      }
-      for index in specs.indices { venue.instruments[index].spec = specs[index] }
-    }
-    let future = DeribitInstrument.btcFuture(
-      day: now / 86_400_000_000_000 + 28, indexE8: venue.instruments[0].spec.initialIndexE8)
-    venue.instruments.append(future)
-    if let chain {
-      venue.instruments += DeribitInstrument.btcOptions(chain, expiryOf: future)
-      venue.derivedTradesPerMark = 2 + chain / 40
-    }
-    venue.markInterval = max(10_000_000, min(1_000_000_000, 1_000_000_000_000 / Nanoseconds(speed.thousandths)))
-    for argument in client {
-      venue.clients.append(
-        DeribitClient(id: argument.id, secret: try Self.secret(in: argument.path), account: argument.id))
-    }
-    if let orderRate {
-      venue.matchingRate = orderRate
-      venue.matchingBurst = 4 * orderRate
-      venue.cancelAllRate = orderRate
-      venue.cancelAllBurst = 4 * orderRate
-    }
-    if let takerDelayMs {
-      for index in venue.instruments.indices where index != 0 && index != 3 {
-        venue.instruments[index].takerDelay = Nanoseconds(takerDelayMs) * 1_000_000
-      }
-    }
-    if let recorded { return try VenueServer(server, deribit: venue, flow: recorded) }
-    return try VenueServer(
-      server, deribit: venue, flow: venue.syntheticFlow(seed: seed, speedThousandths: speed.thousandths))
-  }
-
-  /// What a file of at most 4 KiB says, its last line end left out.
-  private static func secret(in path: String) throws -> String {
-    guard access(path, R_OK) == 0, let data = FileManager.default.contents(atPath: path) else {
-      throw FileFailure.unreadable(path: path, code: errno == 0 ? EIO : errno)
-    }
-    var text = String(decoding: data.prefix(4096), as: UTF8.self)
-    while text.last?.isNewline == true { text.removeLast() }
-    guard !text.isEmpty else { throw KeyError.malformed(path: path) }
-    return text
-  }
-
-  private func makeTLS() throws -> TLSContext? {
-    if let certificate, let privateKey {
-      for path in [certificate, privateKey] where access(path, R_OK) != 0 {
-        throw FileFailure.unreadable(path: path, code: errno)
-      }
-      return try TLSContext.server(certificateFile: certificate, keyFile: privateKey)
-    }
-    guard tls else { return nil }
-    var names = ["localhost", "127.0.0.1", "::1"]
-    if !names.contains(host) { names.append(host) }
-    let (context, pem) = try TLSContext.selfSignedServer(names: names)
-    if let writeCertificate { try writeFile(pem, to: writeCertificate, mode: 0o644) }
-    return context
   }
 
   /// Runs the server on a thread of its own.
@@ -402,84 +308,3 @@ struct VenueCommand: AsyncParsableCommand {
     }
   }
 }
-
-// MARK: - Arguments
-
-/// A recording and its instrument.
-struct FeedArgument: ExpressibleByArgument {
-  var path: String
-  /// `nil` for all of a directory that `apus record` has made.
-  var instrument: String?
-
-  init?(argument: String) {
-    if let sign = argument.firstIndex(of: "="), argument[..<sign].hasSuffix("-PERPETUAL") {
-      instrument = String(argument[..<sign])
-      path = String(argument[argument.index(after: sign)...])
-    } else {
-      path = argument
-      let name = argument.split(separator: "/").last?.uppercased() ?? ""
-      if name.contains("BTCUSDT") {
-        instrument = "BTC-PERPETUAL"
-      } else if name.contains("ETHUSDT") {
-        instrument = "ETH-PERPETUAL"
-      } else if access(argument, F_OK) != 0 || opendir(argument).map({ closedir($0) }) == nil {
-        return nil
-      }
-    }
-    if path.isEmpty { return nil }
-  }
-}
-
-/// A factor in thousandths, read without floating point.
-struct SpeedArgument: ExpressibleByArgument, CustomStringConvertible {
-  var thousandths: Int64
-
-  init(thousandths: Int64) { self.thousandths = thousandths }
-
-  init?(argument: String) {
-    let parts = argument.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-    let fraction = parts.count == 2 ? parts[1] : ""
-    let digits = parts[0] + fraction + String(repeating: "0", count: max(0, 3 - fraction.utf8.count))
-    guard fraction.utf8.count <= 3, digits.utf8.allSatisfy({ (48...57).contains($0) }), !argument.hasPrefix("."),
-      let value = Int64(digits), (1...1_000_000).contains(value)
-    else { return nil }
-    thousandths = value
-  }
-
-  var description: String {
-    let (whole, rest) = thousandths.quotientAndRemainder(dividingBy: 1000)
-    return rest == 0 ? "\(whole)" : "\(whole)." + String(1000 + rest).dropFirst()
-  }
-  var defaultValueDescription: String { description }
-}
-
-/// A key id and its public key's file.
-struct KeyArgument: ExpressibleByArgument {
-  var id: String
-  var path: String
-
-  init?(argument: String) {
-    guard let sign = argument.firstIndex(of: "=") else { return nil }
-    id = String(argument[..<sign])
-    path = String(argument[argument.index(after: sign)...])
-    if id.isEmpty || path.isEmpty { return nil }
-  }
-}
-
-enum VenueProtocolArgument: String, ExpressibleByArgument, CaseIterable { case thalex, deribit }
-
-enum MassQuoteCostArgument: String, ExpressibleByArgument, CaseIterable {
-  case request, instrument, side
-
-  var cost: VenueConfiguration.MassQuoteCost {
-    switch self {
-    case .request: .perRequest
-    case .instrument: .perQuote
-    case .side: .perSide
-    }
-  }
-}
-
-enum IdleArgument: String, ExpressibleByArgument, CaseIterable { case park, spin }
-
-extension DriverChoice: ExpressibleByArgument {}
