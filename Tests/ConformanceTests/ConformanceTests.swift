@@ -50,9 +50,13 @@ import Testing
     let world = try readyWorld(venue)
     try world.run(for: 60 * Self.second)
     let books = try #require(world.books)
-    #expect(books.openOrders.contains { $0.isBuy } && books.openOrders.contains { !$0.isBuy })
+    #expect(
+      books.openOrders.contains { $0.isBuy } && books.openOrders.contains { !$0.isBuy },
+      "position \(world.position()?.rawValue ?? 0), \(world.block), \(books.openOrders.count) orders")
     #expect(books.fills.count > 0 && world.counters.amends > 0)
-    #expect(world.counters.rejects == 0 && world.counters.edgeRefusals == 0 && world.counters.reconnects == 0)
+    // Where the book comes on another connection, an amend may meet an order that has just traded.
+    let races = venue == .bybit ? books.fills.count : 0
+    #expect(world.counters.rejects <= races && world.counters.edgeRefusals == 0 && world.counters.reconnects == 0)
     try settle(world, venue)
   }
 
@@ -64,7 +68,23 @@ import Testing
     for _ in 0..<4 {
       try world.run(for: 5 * Self.second)
       world.drop()
-      #expect(world.books?.openOrders.isEmpty == true)
+      if venue.cancelsAtDisconnect { #expect(world.books?.openOrders.isEmpty == true) }
+      let isBack = try world.run { world.isReady && world.books?.openOrders.isEmpty == false }
+      #expect(isBack, "\(world.status)")
+    }
+    try settle(world, venue)
+  }
+
+  @Test(arguments: VenueUnderTest.allCases)
+  func `R23_ the loss of one of several connections takes away what rests, and all of them are made anew`(
+    venue: VenueUnderTest
+  ) throws {
+    let world = try readyWorld(venue, seed: 13)
+    for place in [0, 1, 0, 1] {
+      try world.run(for: 3 * Self.second)
+      guard world.dropCompanion(place) else { continue }
+      let isGone = try world.run(limit: Self.second) { world.books?.openOrders.isEmpty == true }
+      #expect(isGone)
       let isBack = try world.run { world.isReady && world.books?.openOrders.isEmpty == false }
       #expect(isBack, "\(world.status)")
     }

@@ -47,6 +47,8 @@ class ConformanceWorld {
   /// Connects the lane with a manager; as a runner does, it tells of itself at once after an execution or a directive.
   func attach(updates: consuming RingProducer, directives: consuming RingConsumer, names: [String]) {}
   func drop() {}
+  /// One of the connections beside the main one breaks; false if there is none.
+  func dropCompanion(_ place: Int) -> Bool { false }
   func position(_ instrument: InstrumentIndex = 0) -> QtyLots? { nil }
   func state<T>(_ instrument: InstrumentIndex = 0, _ body: (StatePointer) -> T) -> T { fatalError("of a world") }
   fileprivate func step(until end: Nanoseconds) throws {}
@@ -75,7 +77,8 @@ class ConformanceWorld {
 /// The role of a frame that carries one of our ids.
 extension ConformanceWorld {
   static func kind(ofID text: String) -> RequestKind? {
-    guard let range = text.range(of: "\"id\":") else { return nil }
+    // Bybit's has another name.
+    guard let range = text.range(of: "\"id\":") ?? text.range(of: "\"reqId\":") else { return nil }
     let digits = text[range.upperBound...].drop { $0 == "\"" }.prefix { $0.isNumber }
     return UInt64(digits).map(RequestID.kind)
   }
@@ -99,47 +102,61 @@ extension ConformanceWorld {
 final class World<Adapter: ExchangeAdapter & ~Copyable>: ConformanceWorld {
   private var lane: Lane<Adapter>
   private let clock: Clock
-  private let path: String
   private let role: (String) -> Role
+  /// What answers the questions of the lane's desk, if the adapter has one; all but the tag.
+  private let rest: ((DeskRequest, Nanoseconds) -> (role: Role, status: Int, body: [UInt8]))?
 
   final class Clock {
     var now: Nanoseconds = 0
   }
 
-  /// The venue's end of the WebSocket.
-  private final class ServerEnd {
-    var endpoint: WebSocketEndpoint
-    init(path: String) throws { endpoint = try WebSocketEndpoint(server: path) }
-  }
   private struct Parcel {
     var at: Nanoseconds
     var bytes: [UInt8]
   }
 
+  /// A connection: the venue's end of its WebSocket, and what is under way.
+  private final class Link {
+    let id: ConnectionID
+    var server: WebSocketEndpoint
+    var toVenue: [Parcel] = []
+    var toLane: [Parcel] = []
+    var held: [(at: Nanoseconds, text: String)] = []
+
+    init(_ id: ConnectionID, path: String) throws {
+      self.id = id
+      server = try WebSocketEndpoint(server: path)
+    }
+  }
+
   private var telemetry: LaneTelemetry?
   private var directives: RingConsumer?
   private var tellAt: Nanoseconds = 0
-  private var server: ServerEnd?
-  private var connection = ConnectionID(0)
+  /// The main connection, then the companions by place.
+  private var links: [Link?]
+  private var answers: [Parcel] = []
   private var connections: UInt64 = 0
-  private var toVenue: [Parcel] = []
-  private var toLane: [Parcel] = []
-  private var held: [(at: Nanoseconds, text: String)] = []
+  private let path: String
   private var random: TestSupport.SplitMix
 
   init(
-    settings: LaneSettings, venue: any VenueSimulation, seed: UInt64, clock: Clock, path: String,
-    makeToken: @escaping () -> String, ladder: LadderParameters, role: @escaping (String) -> Role
+    settings: LaneSettings, venue: any VenueSimulation, seed: UInt64, clock: Clock, wallClockBase: Nanoseconds,
+    makeToken: @escaping () -> String, ladder: LadderParameters,
+    rest: ((DeskRequest, Nanoseconds) -> (role: Role, status: Int, body: [UInt8]))? = nil,
+    role: @escaping (String) -> Role
   ) throws {
     random = TestSupport.SplitMix(seed: seed)
     self.clock = clock
-    self.path = path
     self.role = role
+    self.rest = rest
+    path = settings.path
+    links = Array(repeating: nil, count: 1 + Adapter.companionCount)
     let output = try LaneOutput(records: LaneRecords(journal: nil), companions: Adapter.companionCount)
     lane = try Lane(
       settings: settings, adapter: try Adapter(settings), output: output, makeToken: makeToken,
       makeStrategy: { _, _, _ in StrategyBox(LadderStrategy(ladder)) })
     super.init(venue: venue)
+    lane.noteWallClock(wallClockBase, now: 0)
   }
 
   override var isReady: Bool { lane.adapter.phase == .ready }
@@ -183,74 +200,149 @@ final class World<Adapter: ExchangeAdapter & ~Copyable>: ConformanceWorld {
   fileprivate override func step(until end: Nanoseconds) throws {
     var next = min(end, now + 1_000_000)
     next = min(next, max(venue.nextWake, now + 1))
-    if let parcel = toVenue.first { next = min(next, max(parcel.at, now + 1)) }
-    if let parcel = toLane.first { next = min(next, max(parcel.at, now + 1)) }
+    for link in links.compactMap(\.self) {
+      for parcel in [link.toVenue.first, link.toLane.first] {
+        if let parcel { next = min(next, max(parcel.at, now + 1)) }
+      }
+    }
     now = next
     clock.now = now
-    if !isUp { try connectIfDue() }
+    if isUp { try connectCompanions() } else { try connectIfDue() }
     venue.advance(to: now)
-    deliverToVenue()
+    for link in links.compactMap(\.self) { deliverToVenue(link) }
     drainVenue()
-    sendHeld()
-    while let parcel = toLane.first, parcel.at <= now, isUp {
-      toLane.removeFirst()
-      parcel.bytes.withUnsafeBytes { lane.receive($0, now: now) }
-    }
+    for link in links.compactMap(\.self) { sendHeld(link) }
+    deliverToLane()
     talkToManager()
     lane.tick(now: now)
     collectLane()
     if isUp, lane.session.closeReason != .none { drop() }
   }
 
+  private func open(_ place: Int, _ target: String) throws -> (key: [UInt8], maskSeed: UInt64) {
+    connections += 1
+    let link = try Link(ConnectionID(connections), path: target)
+    links[place] = link
+    venue.connect(link.id, target: target, now: now)
+    return ((0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }, random.next())
+  }
+
   private func connectIfDue() throws {
     guard !isUnreachable, now >= lane.session.retryAt, lane.mayConnect else { return }
-    connections += 1
-    connection = ConnectionID(connections)
-    server = try ServerEnd(path: path)
-    venue.connect(connection, now: now)
-    let key = (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
-    try lane.connected(key: key, maskSeed: random.next(), now: now)
+    let (key, maskSeed) = try open(0, path + Adapter.mainPath)
+    try lane.connected(key: key, maskSeed: maskSeed, now: now)
     isUp = true
     collectLane()
   }
 
-  /// The connection breaks; what was under way is lost.
+  private func connectCompanions() throws {
+    guard lane.wantsCompanions, !isUnreachable else { return }
+    for place in 0..<Adapter.companionCount where links[place + 1] == nil {
+      guard case .socket(let target) = Adapter.companion(place) else { continue }
+      let (key, maskSeed) = try open(place + 1, path + target)
+      try lane.companionConnected(place, key: key, maskSeed: maskSeed, now: now)
+    }
+  }
+
+  /// All connections break; what was under way is lost.
   override func drop() {
     guard isUp else { return }
     isUp = false
-    toVenue.removeAll()
-    toLane.removeAll()
-    held.removeAll()
-    server = nil
-    venue.disconnected(connection, now: now)
+    answers.removeAll()
+    for place in links.indices { end(place) }
     venue.drain { _, _ in }
     lane.disconnected(now: now)
   }
 
-  private func collectLane() {
-    let output = lane.output.endpoint.output
-    guard output.count > 0, isUp else { return }
-    toVenue.append(Parcel(at: now + latency, bytes: Array(output)))
-    lane.output.endpoint.consumeOutput(output.count)
+  override func dropCompanion(_ place: Int) -> Bool {
+    guard isUp, place < Adapter.companionCount, links[place + 1] != nil else { return false }
+    end(place + 1)
+    lane.companionLost(place, now: now)
+    return true
   }
 
-  private func deliverToVenue() {
-    while let parcel = toVenue.first, parcel.at <= now, let server {
-      toVenue.removeFirst()
+  private func end(_ place: Int) {
+    guard let link = links[place] else { return }
+    links[place] = nil
+    venue.disconnected(link.id, now: now)
+  }
+
+  private func collectLane() {
+    guard isUp else { return }
+    if let link = links[0] { collect(&lane.output.endpoint, link) }
+    for place in 0..<Adapter.companionCount {
+      if let link = links[place + 1] { collect(&lane.output.companions.at(place).pointee.endpoint, link) }
+    }
+    while lane.output.companions.takeQuestion({ ask(String(decoding: $0, as: UTF8.self)) }) {}
+  }
+
+  private func collect(_ endpoint: inout WebSocketEndpoint, _ link: Link) {
+    let output = endpoint.output
+    guard output.count > 0 else { return }
+    link.toVenue.append(Parcel(at: now + latency, bytes: Array(output)))
+    endpoint.consumeOutput(output.count)
+  }
+
+  /// The venue answers at once, and the answer takes a round trip.
+  private func ask(_ text: String) -> Bool {
+    guard let rest, let question = DeskRequest(text) else { return true }
+    noteRequest(text)
+    let answer = rest(question, now)
+    let body = answer.body
+    func arrive(_ delay: Nanoseconds, status: Int, _ body: [UInt8]) {
+      answers.append(
+        Parcel(at: now + 2 * latency + delay, bytes: DeskRequest.answer(question.tag, status: status, body)))
+    }
+    switch fate?(answer.role, String(decoding: body, as: UTF8.self)) ?? .pass {
+    case .pass: arrive(0, status: answer.status, body)
+    // Who asks by HTTP waits only so long.
+    case .drop: arrive(3_000_000_000, status: 0, [])
+    case .copies(let delays): for delay in delays { arrive(delay, status: answer.status, body) }
+    }
+    return true
+  }
+
+  /// In the order of their arrival, whatever the connection.
+  private func deliverToLane() {
+    while isUp {
+      let due = links.indices.filter { links[$0]?.toLane.first.map { $0.at <= now } == true }
+      let answer = answers.indices.filter { answers[$0].at <= now }.min { answers[$0].at < answers[$1].at }
+      let first = due.min { links[$0]!.toLane[0].at < links[$1]!.toLane[0].at }
+      if let first, answer.map({ links[first]!.toLane[0].at <= answers[$0].at }) ?? true {
+        let parcel = links[first]!.toLane.removeFirst()
+        parcel.bytes.withUnsafeBytes {
+          if first == 0 { lane.receive($0, now: now) } else { lane.receive($0, companion: first - 1, now: now) }
+        }
+      } else if let answer {
+        // Memory behind it, as the desk's.
+        let parcel = answers.remove(at: answer)
+        (parcel.bytes + [UInt8](repeating: 0, count: 64)).withUnsafeBytes {
+          let text = UnsafeRawBufferPointer(rebasing: $0.prefix(parcel.bytes.count))
+          lane.answered(text, companion: Adapter.companionCount - 1, now: now)
+        }
+      } else {
+        return
+      }
+    }
+  }
+
+  private func deliverToVenue(_ link: Link) {
+    while let parcel = link.toVenue.first, parcel.at <= now {
+      link.toVenue.removeFirst()
       parcel.bytes.withUnsafeBytes { bytes in
-        server.endpoint.receive(bytes)
+        link.server.receive(bytes)
         while true {
-          switch server.endpoint.next() {
+          switch link.server.next() {
           case .none: return
           case .text(let text):
             let plain = String(decoding: text, as: UTF8.self)
             noteRequest(plain)
             if let requestFate, let kind = Self.kind(ofID: plain), !requestFate(kind, plain) {
-              venue.pinged(connection, now: now)
+              venue.pinged(link.id, now: now)
             } else {
-              venue.receive(connection, text: text, now: now)
+              venue.receive(link.id, text: text, now: now)
             }
-          case .ping, .pong: venue.pinged(connection, now: now)
+          case .ping, .pong: venue.pinged(link.id, now: now)
           default: continue
           }
         }
@@ -259,46 +351,45 @@ final class World<Adapter: ExchangeAdapter & ~Copyable>: ConformanceWorld {
   }
 
   private func drainVenue() {
-    var closes = false
+    var closed: [Link] = []
     venue.drain { id, outgoing in
-      guard id == connection, let server else { return }
+      guard let link = links.compactMap(\.self).first(where: { $0.id == id }) else { return }
       switch outgoing {
       case .text(let text):
         guard let fate else {
-          _ = server.endpoint.sendText(text)
+          _ = link.server.sendText(text)
           return
         }
         let plain = String(decoding: text, as: UTF8.self)
         switch fate(Self.role(ofReply: plain) ?? role(plain), plain) {
-        case .pass: _ = server.endpoint.sendText(text)
+        case .pass: _ = link.server.sendText(text)
         case .drop: break
-        case .copies(let delays): for delay in delays { held.append((now + delay, plain)) }
+        case .copies(let delays): for delay in delays { link.held.append((now + delay, plain)) }
         }
       case .close(let code):
-        server.endpoint.close(code: code)
-        closes = true
+        link.server.close(code: code)
+        closed.append(link)
       }
     }
-    flushServer()
-    if closes { venue.disconnected(connection, now: now) }
+    for link in links.compactMap(\.self) { flush(link) }
+    for link in closed { venue.disconnected(link.id, now: now) }
   }
 
-  private func sendHeld() {
-    guard !held.isEmpty, let server else { return }
-    let due = held.filter { $0.at <= now }.sorted { $0.at < $1.at }
-    held.removeAll { $0.at <= now }
+  private func sendHeld(_ link: Link) {
+    guard !link.held.isEmpty else { return }
+    let due = link.held.filter { $0.at <= now }.sorted { $0.at < $1.at }
+    link.held.removeAll { $0.at <= now }
     for frame in due {
       var text = frame.text
-      text.withUTF8 { _ = server.endpoint.sendText(UnsafeRawBufferPointer($0)) }
+      text.withUTF8 { _ = link.server.sendText(UnsafeRawBufferPointer($0)) }
     }
-    flushServer()
+    flush(link)
   }
 
-  private func flushServer() {
-    guard let server else { return }
-    let output = server.endpoint.output
+  private func flush(_ link: Link) {
+    let output = link.server.output
     guard output.count > 0 else { return }
-    toLane.append(Parcel(at: now + latency, bytes: Array(output)))
-    server.endpoint.consumeOutput(output.count)
+    link.toLane.append(Parcel(at: now + latency, bytes: Array(output)))
+    link.server.consumeOutput(output.count)
   }
 }

@@ -6,7 +6,7 @@ import Testing
 
 /// The adapters that have to pass. A new one is a case here, and nothing else in this suite.
 enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
-  case thalex, deribit, deribitLinear
+  case thalex, deribit, deribitLinear, bybit
 
   var testDescription: String { rawValue }
 
@@ -15,10 +15,20 @@ enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
     switch self {
     case .thalex, .deribit: "BTC-PERPETUAL"
     case .deribitLinear: "BTC_USDC-PERPETUAL"
+    case .bybit: "BTCUSDT"
     }
   }
 
-  private var kind: VenueKind { self == .thalex ? .thalex : .deribit }
+  /// Whether the end of a connection takes what rests with it.
+  var cancelsAtDisconnect: Bool { self != .bybit }
+
+  private var kind: VenueKind {
+    switch self {
+    case .thalex: .thalex
+    case .deribit, .deribitLinear: .deribit
+    case .bybit: .bybit
+    }
+  }
 
   /// Its grid and contract, as the simulated venue lists it.
   var contract: ContractValue {
@@ -26,6 +36,7 @@ enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
     case .thalex: ContractValue(.linear, VenueConfiguration().instruments[0].grid)
     case .deribit: ContractValue(.inverse, DeribitInstrument.btcPerpetual.spec.grid)
     case .deribitLinear: ContractValue(.linear, DeribitInstrument.btcLinear.spec.grid)
+    case .bybit: ContractValue(.linear, BybitInstrument.btc.spec.grid)
     }
   }
 
@@ -36,9 +47,12 @@ enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
       case .thalex: 20
       case .deribit: 170
       case .deribitLinear: 200
+      case .bybit: 20
       }
     return LadderParameters(
-      levels: 2, halfSpreadCentiBps: 20, stepTicks: 2, size: QtyLots(rawValue: lots), skewCentiBps: 100)
+      levels: 2, halfSpreadCentiBps: 20, stepTicks: 2, size: QtyLots(rawValue: lots),
+      // Beyond the half spread the other side stands at the touch, and what is posted there often has to go at once.
+      skewCentiBps: self == .bybit ? 20 : 100)
   }
 
   /// The largest position, in lots.
@@ -49,6 +63,7 @@ enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
     case .thalex: VenueConfiguration().instruments[0].grid.lotE8
     case .deribit: DeribitInstrument.btcPerpetual.spec.grid.lotE8
     case .deribitLinear: DeribitInstrument.btcLinear.spec.grid.lotE8
+    case .bybit: BybitInstrument.btc.spec.grid.lotE8
     }
   }
 
@@ -57,6 +72,7 @@ enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
     settings.venue = kind
     settings.labelPrefix = "apus-test-"
     settings.label = label
+    if self == .bybit { settings.path = "/v5" }
     settings.instruments = [
       InstrumentSettings(
         name: instrument, maximumPosition: DecimalE8(e8: limit * lotE8), maximumOrder: DecimalE8(e8: limit * lotE8),
@@ -77,7 +93,7 @@ enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
       let tokens = Tokens()
       return try World<ThalexAdapter>(
         settings: settings, venue: try SimulatedVenue(configuration, flow: SyntheticFlow(seed: seed)),
-        seed: seed, clock: clock, path: "/ws/api/v2", makeToken: { tokens.next(base + clock.now) }, ladder: ladder
+        seed: seed, clock: clock, wallClockBase: base, makeToken: { tokens.next(base + clock.now) }, ladder: ladder
       ) { text in
         if text.contains("\"channel_name\":\"session.") || text.contains("\"channel_name\":\"account.") {
           return .privateFeed
@@ -107,7 +123,7 @@ enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
       var nonce = 0
       return try World<DeribitAdapter>(
         settings: settings, venue: try DeribitVenue(configuration, flow: flow), seed: seed,
-        clock: clock, path: "/ws/api/v2",
+        clock: clock, wallClockBase: base,
         makeToken: {
           nonce += 1
           return Array("secret".utf8).withUnsafeBytes {
@@ -120,8 +136,60 @@ enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
         if text.contains("\"channel\":\"book.") { return .book }
         return text.contains("\"channel\":\"ticker.") ? .ticker : .other
       }
+    case .bybit: return try bybit(seed: seed, settings: settings)
     }
   }
+
+  private func bybit(seed: UInt64, settings: LaneSettings) throws -> ConformanceWorld {
+    let clock = World<BybitAdapter>.Clock()
+    var configuration = BybitConfiguration()
+    configuration.instruments = [.btc]
+    configuration.seed = seed
+    configuration.messageOrder = .random
+    configuration.orderRate = 50
+    configuration.clients = [BybitClient(key: "key", secret: "secret", account: "client")]
+    let base = configuration.wallClockBase
+    let venue = try SimulatedBybit(configuration, flow: configuration.syntheticFlow(seed: seed))
+    let key = try BybitKey()
+    return try World<BybitAdapter>(
+      settings: settings, venue: venue, seed: seed, clock: clock, wallClockBase: base,
+      makeToken: { BybitLogin.token(key.credentials, milliseconds: (base + clock.now) / 1_000_000) }, ladder: ladder,
+      rest: { request, now in
+        let lines = key.credentials.headers(of: request, milliseconds: (base + now) / 1_000_000)
+        var headers: [String: String] = [:]
+        for line in lines.split(separator: "\r\n") {
+          let parts = line.split(separator: ": ", maxSplits: 1)
+          headers[parts[0].lowercased()] = String(parts[1])
+        }
+        let target = request.target.split(separator: "?", maxSplits: 1)
+        let answer = venue.rest(
+          method: String(request.method), path: String(target[0]), query: target.count > 1 ? String(target[1]) : "",
+          headers: headers, body: Array(request.body.utf8), now: now)
+        let role: ConformanceWorld.Role =
+          switch target[0] {
+          case "/v5/order/realtime": .ordersReply
+          case "/v5/execution/list": .tradesReply
+          case "/v5/position/list": .positionsReply
+          default: .sessionReply
+          }
+        return (role, answer.status, answer.body)
+      }
+    ) { text in
+      if text.contains("\"topic\":\"orderbook.") { return .book }
+      if text.contains("\"topic\":\"tickers.") { return .ticker }
+      let isPrivate = ["order", "execution", "position"].contains { text.contains("\"topic\":\"\($0)") }
+      return isPrivate && !text.contains("\"topic\":\"orderbook.") ? .privateFeed : .other
+    }
+  }
+
+  private final class BybitKey {
+    let credentials: BybitCredentials
+    init() throws {
+      guard let made = BybitCredentials(key: "key", secret: Array("secret".utf8)) else { throw BybitKeyError() }
+      credentials = made
+    }
+  }
+  private struct BybitKeyError: Error {}
 
   /// Unsigned tokens with a rising time; the venue here checks no signature.
   private final class Tokens {
