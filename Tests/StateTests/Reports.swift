@@ -55,10 +55,10 @@ enum Say {
   }
 
   /// One instrument with a tick of 1 USD and a lot of 0.001, flat.
-  static func tracker(orders: Int = 256, perSide: Int = 64) throws -> StateTracker {
+  static func tracker(orders: Int = 256, perSide: Int = 64, repliesAreState: Bool = true) throws -> StateTracker {
     var tracker = try StateTracker(
       instrumentCapacity: 1, orderCapacity: orders, ordersPerSide: perSide, idBits: 32, firstGeneration: 1,
-      tradeMemory: 1024)
+      tradeMemory: 1024, repliesAreState: repliesAreState)
     tracker.list(
       InstrumentInfo(
         index: 0, kind: .perpetual,
