@@ -98,7 +98,7 @@ public struct Piece: Sendable {
 
   /// All pieces, in the order of the table.
   public static let all: [Piece] =
-    tickPieces + thalexPieces + bybitPieces + deribitPieces + webSocketPieces + ringPieces + bucketPieces + slabPieces
+    tickPieces + venueTickPieces + thalexPieces + bybitPieces + deribitPieces + webSocketPieces + ringPieces + bucketPieces + slabPieces
     + bookPieces + meterPieces + reconcilePieces + matchPieces + journalPieces + decimalPieces
 }
 

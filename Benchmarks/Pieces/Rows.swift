@@ -102,6 +102,13 @@ public struct Row: Sendable {
     percentiles(
       "tick.shown.always", "tick to order, shown, read without a pause",
       note: "the same; another core does nothing but read the file"),
+    percentiles(
+      "tick.venue.thalex", "tick to order, Thalex's frames", [.atMost(400), nil, nil],
+      note: "a book update of the simulated venue moves one side a tick, one of two quotes is amended"),
+    percentiles(
+      "tick.venue.deribit", "tick to order, Deribit's frames", [.atMost(400), nil, nil], note: "likewise"),
+    percentiles(
+      "tick.venue.bybit", "tick to order, Bybit's frames", [.atMost(400), nil, nil], note: "likewise"),
     [
       Row(
         "decode.ticker", "decode ticker, ≈ 690 B", .atMost(135),
