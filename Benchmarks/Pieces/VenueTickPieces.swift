@@ -287,7 +287,8 @@ private final class TickWorld {
     return try TickWorld(
       settings(.thalex, configuration.instruments[0].name, lotE8: lotE8), ladder(20),
       venue: try SimulatedVenue(
-        configuration, flow: WalkingFlow(configuration.instruments[0], index: 0, lots: 1500)), wallClock: configuration.wallClockBase,
+        configuration, flow: WalkingFlow(configuration.instruments[0], index: 0, lots: 1500)),
+      wallClock: configuration.wallClockBase,
       makeToken: { "\(header).\(payload).\(Base64URL.encode([1, 2, 3]))" }
     ) { $0.contains("\"channel_name\":\"book.") || $0.contains("\"channel_name\":\"ticker.") }
   }
@@ -301,7 +302,8 @@ private final class TickWorld {
     let time = configuration.wallClockBase / 1_000_000
     return try TickWorld(
       settings(.deribit, spec.name, lotE8: spec.grid.lotE8), ladder(100),
-      venue: try DeribitVenue(configuration, flow: WalkingFlow(spec, index: 0, lots: 1500)), wallClock: configuration.wallClockBase,
+      venue: try DeribitVenue(configuration, flow: WalkingFlow(spec, index: 0, lots: 1500)),
+      wallClock: configuration.wallClockBase,
       makeToken: {
         Array("secret".utf8).withUnsafeBytes {
           (try? DeribitCredentials.members(clientID: "client", secret: $0, milliseconds: time, nonce: "n")) ?? ""
