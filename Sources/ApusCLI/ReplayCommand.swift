@@ -7,11 +7,12 @@ struct ReplayCommand: ParsableCommand {
     commandName: "replay",
     abstract: "Repeat a recorded run with this engine's code, and compare every frame, fill and note.",
     discussion: """
-      DIR is a journal's directory, or the data directory or demo directory that holds one. Each run in it is repeated \
-      at its recorded times, without any connection: what came in goes to a new lane, and what that sends and books has \
-      to be the recorded bytes. The first difference is named by record, time and connection. A torn tail, or a damaged \
-      segment, is reported and the run repeated as far as it is whole. Exit codes: 0 all is equal; 1 something differs; \
-      65 equal, but the journal is damaged, or a run could not be repeated; 66 there is no journal to be read.
+      DIR is a journal's directory, or the data directory or demo directory that holds one for each venue. Each run in \
+      it is repeated at its recorded times, without any connection: what came in goes to a new lane, and what that sends \
+      and books has to be the recorded bytes. The first difference is named by record, time and connection. A torn tail, \
+      or a damaged segment, is reported and the run repeated as far as it is whole. Exit codes: 0 all is equal; 1 \
+      something differs; 65 equal, but the journal is damaged, or a run could not be repeated; 66 there is no journal to \
+      be read.
       """)
 
   @Argument(help: ArgumentHelp("The journal's directory.", valueName: "dir"), completion: .directory)
@@ -53,36 +54,59 @@ struct ReplayCommand: ParsableCommand {
   }
 
   func run() throws {
-    let journalPath = JournalDirectory.find(directory)
-    if let whatIf { return try WhatIf.run(journal: journalPath, epoch: epoch, configPath: whatIf, options: fills) }
+    if let whatIf {
+      return try WhatIf.run(
+        journal: try JournalDirectory.find(directory), epoch: epoch, configPath: whatIf, options: fills)
+    }
+    EngineClock.start()
+    let paths = JournalDirectory.all(directory)
+    var total = Outcome()
+    for path in paths {
+      if paths.count > 1 { print("\(URL(fileURLWithPath: path).lastPathComponent):") }
+      let outcome = try replay(path)
+      total.differs = total.differs || outcome.differs
+      total.isDamaged = total.isDamaged || outcome.isDamaged
+      total.isNamed = total.isNamed || outcome.isNamed
+    }
+    if let order, !total.isNamed {
+      print("no frame names the order \(order): give its client order id, a whole number, or the venue's id")
+    }
+    if total.differs { throw Exit.replayDiffers }
+    if total.isDamaged { throw Exit.damaged }
+  }
+
+  private struct Outcome {
+    var differs = false
+    var isDamaged = false
+    /// A frame has named the order that was asked for.
+    var isNamed = false
+  }
+
+  private func replay(_ path: String) throws -> Outcome {
     var replay: Replay
     do {
-      replay = try Replay(path: journalPath)
+      replay = try Replay(path: path)
     } catch {
       throw Exit.fail(Exit.unreadable, "\(error)")
     }
-    EngineClock.start()
-    var (count, differs, damaged, isNamed) = (0, false, false, false)
+    var outcome = Outcome()
+    var count = 0
     func tell(_ line: String) {
-      isNamed = true
+      outcome.isNamed = true
       print(line)
     }
     while let result = replay.next(epoch: epoch, until: until?.limit, order: order, tell: tell) {
       count += 1
       show(result)
-      if result.difference != nil { differs = true }
-      if result.isDamaged || result.refusal != nil { damaged = true }
+      if result.difference != nil { outcome.differs = true }
+      if result.isDamaged || result.refusal != nil { outcome.isDamaged = true }
     }
     guard count > 0 else {
       throw Exit.fail(
         Exit.unreadable,
-        "\(journalPath) holds no \(epoch.map { "run \($0)" } ?? "run"): give the directory of an engine's journal")
+        "\(path) holds no \(epoch.map { "run \($0)" } ?? "run"): give the directory of an engine's journal")
     }
-    if let order, !isNamed {
-      print("no frame names the order \(order): give its client order id, a whole number, or the venue's id")
-    }
-    if differs { throw Exit.replayDiffers }
-    if damaged { throw Exit.damaged }
+    return outcome
   }
 
   private func show(_ run: Replay.Run) {

@@ -149,7 +149,7 @@ struct FillOptions: ParsableArguments {
     guard latency == nil, feedLatency == nil else {
       throw ValidationError("--latency-from measures what --latency and --feed-latency say: give one or the other")
     }
-    let path = JournalDirectory.find(latencyFrom)
+    let path = try JournalDirectory.find(latencyFrom)
     let measured: JournalLatencies
     do { measured = try JournalLatencies(path: path) } catch { throw Exit.fail(Exit.unreadable, "\(error)") }
     guard !measured.order.isEmpty else {
@@ -187,7 +187,7 @@ struct BacktestFeed: ExpressibleByArgument {
   init?(argument: String) {
     var isDirectory: ObjCBool = false
     if FileManager.default.fileExists(atPath: argument, isDirectory: &isDirectory), isDirectory.boolValue {
-      path = JournalDirectory.find(argument)
+      path = argument
       return
     }
     guard let feed = FeedArgument(argument: argument) else { return nil }
@@ -211,8 +211,9 @@ struct BacktestMarket {
         "cannot read the feed \(feed.path): \(String(cString: strerror(errno))); give the path of a recording")
     }
     if feeds.count == 1, feeds[0].instrument == nil {
+      let path = try JournalDirectory.find(feeds[0].path)
       let market: JournalMarket
-      do { market = try JournalMarket(path: feeds[0].path) } catch { throw Exit.fail(Exit.unreadable, "\(error)") }
+      do { market = try JournalMarket(path: path) } catch { throw Exit.fail(Exit.unreadable, "\(error)") }
       self.init(market, names: names)
       try list(configuration)
       return

@@ -45,7 +45,7 @@ struct ExportCommand: ParsableCommand {
 
   func run() throws {
     EngineClock.start()
-    let path = JournalDirectory.find(directory)
+    let path = try JournalDirectory.find(directory)
     var export: JournalExport
     do {
       export = try JournalExport(path: path)
