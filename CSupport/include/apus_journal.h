@@ -59,6 +59,9 @@
  *   7 fill       apus_booked_fill_record, as booked
  *   8 account    apus_account_record: an account that stands otherwise than by a fill, and now and then
  *  10 run        UTF-8 text, a JSON object: how the lane was set up; first record of a run
+ * A session may have more connections than one, each with a number of its own (controls 17 and 18). What is asked by HTTP
+ * counts as one of them: a question is an outbound text "<tag> <method> <target>" with its body behind a line break, without
+ * what signs it; an answer is an inbound text "<tag> <status>" with its body behind a line break, and status 0 for none.
  * Directive record, 32 bytes; 16 before there was more than one venue, with no caps and no hedges:
  *     0  u16      instrument: its place in the settings
  *     2  u8       1 if quoting is allowed
