@@ -47,6 +47,66 @@ import Testing
     #expect(demo.out.components(separatedBy: "stop confirmed").count == 4, "\(demo.out)")
   }
 
+  /// The venue's process below a demo, by a part of its command line that no other has.
+  private func venue(_ kind: String, of room: Room) throws -> pid_t {
+    let books = room.file("demo/\(kind)-venue-books.json")
+    for name in try FileManager.default.contentsOfDirectory(atPath: "/proc") {
+      guard let pid = pid_t(name), let data = FileManager.default.contents(atPath: "/proc/\(name)/cmdline") else {
+        continue
+      }
+      let words = data.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+      if words.contains("venue"), words.contains(books) { return pid }
+    }
+    throw CocoaError(.fileNoSuchFile)
+  }
+
+  @Test func `R23_ a venue that stands still is lost and found, the others quote on, and all of it can be repeated`()
+    throws
+  {
+    let room = try Room()
+    let demo = try Program(
+      "apus",
+      [
+        "demo", "--venues", "thalex,bybit,deribit", "--seconds", "24", "--report", room.file("report.json"),
+        "--directory", room.file("demo"),
+      ])
+    #expect(demo.waitFor("bybit: 00:05", seconds: 60))
+    let pid = try venue("bybit", of: room)
+    kill(pid, SIGSTOP)
+    // Longer than the silence after which a lane gives its connection up.
+    let isLost = demo.waitFor("before: the venue was silent for too long", seconds: 15)
+    kill(pid, SIGCONT)
+    #expect(isLost)
+    #expect(demo.wait(seconds: 120) == 0, "\(demo.err)")
+    let report = try room.json("report.json")
+    #expect(report["books_equal"] as? Bool == true && report["unknown_orders"] as? Int == 0)
+    #expect(report["limit_breaches"] as? Int == 0 && report["rate_violations"] as? Int == 0)
+    let lanes = (report["engine"] as? [String: Any])?["lanes"] as? [[String: Any]] ?? []
+    #expect(lanes.map { $0["reconnects"] as? Int ?? -1 }.enumerated().allSatisfy { ($0 == 1) == ($1 > 0) })
+
+    let replay = try Program("apus", ["replay", room.file("demo")])
+    #expect(replay.wait(seconds: 120) == 0, "\(replay.out)\(replay.err)")
+    #expect(replay.out.components(separatedBy: "equal: every frame out").count == 4, "\(replay.out)")
+  }
+
+  @Test func `a venue that dies takes its books along, and the engine goes on at the others`() throws {
+    let room = try Room()
+    let demo = try Program(
+      "apus",
+      [
+        "demo", "--venues", "thalex,deribit", "--seconds", "14", "--report", room.file("report.json"), "--directory",
+        room.file("demo"),
+      ])
+    #expect(demo.waitFor("deribit: 00:04", seconds: 60))
+    kill(try venue("deribit", of: room), SIGKILL)
+    #expect(demo.waitFor("deribit: the venue has ended (exit code 137); the engine goes on at the others", seconds: 10))
+    #expect(demo.wait(seconds: 120) == 1)
+    #expect(demo.err.contains("the venue deribit ended early"))
+    let report = try room.json("report.json")
+    #expect(report["books_equal"] as? Bool == true && report["lost_venues"] as? [String] == ["deribit"])
+    #expect(demo.out.contains("thalex: BTC-PERPETUAL fills"))
+  }
+
   @Test func `Ctrl-C ends the demo at any moment with the report and equal books`() throws {
     let room = try Room()
     let demo = try Program("apus", ["demo", "--report", room.file("report.json"), "--directory", room.file("demo")])

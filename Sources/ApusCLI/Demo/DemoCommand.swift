@@ -112,10 +112,11 @@ struct DemoCommand: AsyncParsableCommand {
     engine.watchOutput()
 
     watch(
-      engine, running.map(\.process), telemetry: "\(room)/data/telemetry",
+      engine, running, telemetry: "\(room)/data/telemetry",
       limits: configuration.lanes.map { $0.instruments[0].limits.maxPosition }, stopping)
     engine.terminate()
     let engineCode = engine.wait(seconds: 30)
+    let lost = running.filter { $0.process.poll() != nil }.map(\.kind)
     for venue in running { venue.process.terminate() }
     let venueCodes = running.map { $0.process.wait(seconds: 10) }
     guard FileManager.default.fileExists(atPath: engineReport) else {
@@ -123,7 +124,7 @@ struct DemoCommand: AsyncParsableCommand {
         ExitCode(engineCode == 0 ? Exit.system.rawValue : engineCode),
         "the engine ended without a report (exit code \(engineCode)); its own message is above")
     }
-    try conclude(room, engineReport: engineReport, running, engineCode: engineCode, venueCodes: venueCodes)
+    try conclude(room, engineReport: engineReport, running, lost: lost, venueCodes: venueCodes)
   }
 
   /// A venue that is up, and where it leaves its books.
@@ -259,14 +260,23 @@ struct DemoCommand: AsyncParsableCommand {
     }
   }
 
-  /// Shows the table until the end of time, of the feed, of a process, or of the user's patience.
+  /// Shows the table until the end of time, of the feed, of the engine, of all venues, or of the user's patience.
   private func watch(
-    _ engine: ChildProcess, _ venues: [ChildProcess], telemetry path: String, limits: [DecimalE8], _ stopping: StopFlag
+    _ engine: ChildProcess, _ venues: [RunningVenue], telemetry path: String, limits: [DecimalE8], _ stopping: StopFlag
   ) {
     var table = DemoTable()
     let start = Date()
     var next = 1.0
-    while !stopping.isSet, engine.poll() == nil, venues.allSatisfy({ $0.poll() == nil }) {
+    var alive = venues
+    while !stopping.isSet, engine.poll() == nil {
+      for venue in alive {
+        guard let code = venue.process.poll() else { continue }
+        alive.removeAll { $0.kind == venue.kind }
+        if !alive.isEmpty {
+          say("\(venue.kind.rawValue): the venue has ended (exit code \(code)); the engine goes on at the others")
+        }
+      }
+      if alive.isEmpty { return }
       let elapsed = Date().timeIntervalSince(start)
       if let seconds, elapsed >= seconds { return }
       if elapsed >= next {
@@ -289,11 +299,15 @@ struct DemoCommand: AsyncParsableCommand {
   }
 
   private func conclude(
-    _ room: String, engineReport: String, _ running: [RunningVenue], engineCode: Int32, venueCodes: [Int32]
+    _ room: String, engineReport: String, _ running: [RunningVenue], lost: [VenueKind], venueCodes: [Int32]
   ) throws {
     let engine = try EngineReport(json: Data(contentsOf: URL(fileURLWithPath: engineReport)))
     var accounts: [AccountBooks?] = []
     for (venue, code) in zip(running, venueCodes) {
+      if running.count > 1, lost.contains(venue.kind) {
+        accounts.append(nil)
+        continue
+      }
       guard let data = try? Data(contentsOf: URL(fileURLWithPath: venue.books)) else {
         throw Exit.fail(
           Exit.booksDiffer,
@@ -302,7 +316,8 @@ struct DemoCommand: AsyncParsableCommand {
       }
       accounts.append(try JSONDecoder().decode([AccountBooks].self, from: data).first)
     }
-    let result = DemoReport(engine: engine, venues: accounts)
+    let names = running.count > 1 ? lost.map(\.rawValue) : []
+    let result = DemoReport(engine: engine, venues: accounts, lost: names)
     say("")
     say(engine.text)
     say("")
@@ -320,6 +335,11 @@ struct DemoCommand: AsyncParsableCommand {
       } catch {
         throw Exit.fail(Exit.system, "could not write the report to \(report): \(error.localizedDescription)")
       }
+    }
+    guard names.isEmpty else {
+      throw Exit.fail(
+        Exit.booksDiffer,
+        "the venue \(names.joined(separator: " and ")) ended early, and its books with it: it could not be compared")
     }
     guard result.booksEqual else { throw Exit.booksDiffer }
   }

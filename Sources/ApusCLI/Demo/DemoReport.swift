@@ -29,13 +29,18 @@ struct DemoReport: Codable {
   var venue: AccountBooks?
   /// With several venues: the books of each, in the order of `engine.lanes`.
   var venues: [AccountBooks?] = []
+  /// Venues whose process ended before the engine's: their books are gone with them, and not compared.
+  var lostVenues: [String]
 
-  /// - Parameter venues: the books of each of the engine's venues.
-  init(engine: EngineReport, venues: [AccountBooks?]) {
+  /// - Parameters:
+  ///   - venues: the books of each of the engine's venues.
+  ///   - lost: the names of those that ended early.
+  init(engine: EngineReport, venues: [AccountBooks?], lost: [String] = []) {
+    lostVenues = lost
     let lanes = engine.lanes.isEmpty ? [engine] : engine.lanes.map(\.withoutVenueNames)
     var isEqual = lanes.count == venues.count
     comparison = []
-    for (lane, venue) in zip(lanes, venues) {
+    for (lane, venue) in zip(lanes, venues) where !lost.contains(lane.name) {
       let compared = BooksComparison(engine: lane, venue: venue)
       isEqual = isEqual && compared.isEqual
       comparison += compared.items.map { item in
@@ -81,6 +86,7 @@ struct DemoReport: Codable {
     case messagesPerMinute = "messages_per_minute"
     case tickToOrderNs = "tick_to_order_ns"
     case seconds, engine, venue, venues
+    case lostVenues = "lost_venues"
   }
 
   func json() throws -> Data {
