@@ -181,16 +181,19 @@ struct BybitAdapter: ~Copyable, ExchangeAdapter {
 
   // MARK: - The session
 
-  mutating func connecting() { phase = .opening }
-
-  mutating func opened(token: String, output: inout LaneOutput) {
-    phase = .loggingIn
+  /// From here on companions may open, before the main connection too.
+  mutating func connecting() {
+    phase = .opening
     loginsMissing = 2
     isPublicOpen = false
     awaitsPositions = false
     continued = nil
     desk.forget()
     decoder.forgetStreams()
+  }
+
+  mutating func opened(token: String, output: inout LaneOutput) {
+    phase = .loggingIn
     logIn(token, .orders, &output)
   }
 
