@@ -8,6 +8,9 @@ import Testing
 private struct Scripted: Strategy {
   final class Seen {
     var views: [QuoteView] = []
+    /// Told instead, and trades with the number of views that came before each.
+    var held: [QuoteView] = []
+    var trades: [(trade: PublicTrade, views: Int)] = []
   }
   var seen = Seen()
   var body: (QuoteView, inout Ladders) -> Void
@@ -16,6 +19,9 @@ private struct Scripted: Strategy {
     seen.views.append(view)
     body(view, &ladders)
   }
+
+  mutating func trade(_ trade: PublicTrade) { seen.trades.append((trade, seen.views.count)) }
+  mutating func hold(_ view: QuoteView) { seen.held.append(view) }
 
   /// One quote a side, a tick away from the best of others.
   static var plain: Scripted {
@@ -94,6 +100,38 @@ private struct Service: ~Copyable {
       let strategy = isOn ? Scripted { _, _ in } : Scripted.plain
       service.quoting.assign(StrategyBox(strategy), policy: ReconcilePolicy(), to: 0)
     }
+  }
+
+  @Test func `where nothing may be quoted a strategy learns what is held, and otherwise is not told twice`() throws {
+    let strategy = Scripted.plain
+    var service = try Service(strategy, position: 7)
+    _ = service.look()
+    #expect(strategy.seen.views.count == 1 && strategy.seen.held.isEmpty)
+    service.setBook(.sell, 101, 0)
+    _ = service.look()
+    #expect(strategy.seen.views.count == 1)
+    #expect(strategy.seen.held.map(\.position.rawValue) == [7])
+    #expect(strategy.seen.held.first?.bestBid.qty == .zero)
+    service.gate = .halted
+    _ = service.look()
+    #expect(strategy.seen.held.count == 2)
+    service.desk.tracker.state(0).pointee.position = nil
+    _ = service.look()
+    #expect(strategy.seen.held.count == 2)
+  }
+
+  @Test func `public trades are told in order before the quote that follows, the oldest left out`() throws {
+    let strategy = Scripted.plain
+    var service = try Service(strategy)
+    _ = service.look()
+    for time in 1...40 as ClosedRange<Int64> {
+      service.desk.market.trades.add(
+        PublicTrade(time: time, price: PriceTicks(rawValue: 100), qty: QtyLots(rawValue: 1), aggressor: .buy))
+    }
+    _ = service.look()
+    _ = service.look()
+    #expect(strategy.seen.trades.map(\.trade.time) == Array(9...40))
+    #expect(strategy.seen.trades.allSatisfy { $0.views == 1 })
   }
 
   @Test(

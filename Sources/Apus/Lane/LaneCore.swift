@@ -339,7 +339,9 @@ struct LaneCore: ~Copyable, VenueEventSink {
 
   mutating func publicTrade(
     _ instrument: InstrumentIndex, aggressor: Side, price: PriceTicks, qty: QtyLots, time: Nanoseconds
-  ) {}
+  ) {
+    market(instrument)?.pointee.trades.add(PublicTrade(time: now, price: price, qty: qty, aggressor: aggressor))
+  }
 
   mutating func indexPrice(_ valueE8: Int64) {}
 

@@ -118,6 +118,7 @@ public struct QuotingService: ~Copyable {
     lastBests = (nil, nil)
     blocks[Int(instrument)] = fill(
       instrument, market: market, state: state, limits: limits, staleAfter: staleAfter, gate: gate, now: now)
+    tellHeld(instrument, market, state, limits, now)
     let policy = policies[Int(instrument)]
     // When the market moves up the asks move away first, when it moves down the bids: the orders of
     // one instrument are processed in order, so our own sides never meet.
@@ -162,9 +163,40 @@ public struct QuotingService: ~Copyable {
     lastBests = (nil, nil)
     blocks[Int(instrument)] = fill(
       instrument, market: market, state: state, limits: limits, staleAfter: staleAfter, gate: gate, share: 2, now: now)
+    tellHeld(instrument, market, state, limits, now)
     let policy = policies[Int(instrument)]
     bids.plan(desired: ladders.bids, orders: state.pointee.bids, policy: policy, far: lastBests.ask)
     asks.plan(desired: ladders.asks, orders: state.pointee.asks, policy: policy, far: lastBests.bid)
+  }
+
+  /// A strategy that was not asked for quotes learns what is held all the same.
+  @inline(__always)
+  private func tellHeld(
+    _ instrument: InstrumentIndex, _ market: MarketPointer, _ state: StatePointer, _ limits: RiskLimits?,
+    _ now: Nanoseconds
+  ) {
+    let block = blocks[Int(instrument)]
+    guard block != .none, block != .strategyEmpty, let info = market.pointee.info,
+      let position = state.pointee.position, let strategy = strategies[Int(instrument)]
+    else { return }
+    let none = Quote(price: .init(rawValue: 0), qty: .zero)
+    let view = makeView(
+      instrument, market, info.grid, none, none, position, limits?.maximumPosition ?? .zero,
+      directives[Int(instrument)], now)
+    strategy._withUnsafeGuaranteedRef { $0.hold(view) }
+  }
+
+  @inline(__always)
+  private func makeView(
+    _ instrument: InstrumentIndex, _ market: MarketPointer, _ grid: InstrumentGrid, _ bid: Quote, _ ask: Quote,
+    _ position: QtyLots, _ maximumPosition: QtyLots, _ directive: Directive, _ now: Nanoseconds
+  ) -> QuoteView {
+    QuoteView(
+      now: now, instrument: instrument, grid: grid, bestBid: bid, bestAsk: ask,
+      markE8: market.pointee.ticker.markE8, indexE8: market.pointee.ticker.indexE8, position: position,
+      maximumPosition: maximumPosition, directive: directive, venueTime: market.pointee.venueTime(now: now),
+      volatilityE8: market.pointee.ticker.volatilityE8, deltaE8: market.pointee.ticker.deltaE8,
+      forwardE8: market.pointee.ticker.forwardE8)
   }
 
   /// Fills the ladders, cut to what is safe; returns why they are empty, if they are.
@@ -191,10 +223,9 @@ public struct QuotingService: ~Copyable {
     guard directive.isQuotingAllowed else { return .directive }
     guard let strategy = strategies[Int(instrument)] else { return .notListed }
 
-    let view = QuoteView(
-      now: now, instrument: instrument, grid: info.grid, bestBid: bid, bestAsk: ask,
-      markE8: market.pointee.ticker.markE8, indexE8: market.pointee.ticker.indexE8, position: position,
-      maximumPosition: limits.maximumPosition, directive: directive)
+    let view = makeView(
+      instrument, market, info.grid, bid, ask, position, limits.maximumPosition, directive, now)
+    while let trade = market.pointee.trades.take() { strategy._withUnsafeGuaranteedRef { $0.trade(trade) } }
     strategy._withUnsafeGuaranteedRef { $0.quote(view, into: &ladders) }
 
     // Whatever the strategy asked for: never across the market, never past the limits.

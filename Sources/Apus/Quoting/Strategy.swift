@@ -11,6 +11,8 @@ public struct Directive: Equatable, Sendable {
   /// The largest worst case, long and short, that the manager leaves to this instrument of what all venues share.
   public var longCap = QtyLots(rawValue: .max)
   public var shortCap = QtyLots(rawValue: .max)
+  /// What the manager holds the instrument to be worth over all venues, 10⁻⁸ of the quote currency; 0 = none.
+  public var fairValueE8: Int64 = 0
 
   public init() {}
 }
@@ -27,6 +29,13 @@ public struct QuoteView: Sendable {
   /// 10⁻⁸ of the quote currency; 0 if the venue has not said.
   public var markE8: Int64
   public var indexE8: Int64
+  /// The venue's clock, nanoseconds since the Unix epoch, as its last ticker tells it; 0 if it has not said.
+  public var venueTime: Nanoseconds
+  /// Of an option's mark, as the venue's ticker states them, 10⁻⁸: volatility (0.369 is 36.9 %), delta (−1 ... 1), and the
+  /// price of the future that it is computed from in the quote currency. 0 if the venue does not say.
+  public var volatilityE8: Int64
+  public var deltaE8: Int64
+  public var forwardE8: Int64
   /// Negative = short.
   public var position: QtyLots
   /// The largest position, long or short, that the limits allow, ≥ 0.
@@ -35,7 +44,8 @@ public struct QuoteView: Sendable {
 
   public init(
     now: Nanoseconds, instrument: InstrumentIndex, grid: InstrumentGrid, bestBid: Quote, bestAsk: Quote,
-    markE8: Int64, indexE8: Int64, position: QtyLots, maximumPosition: QtyLots, directive: Directive
+    markE8: Int64, indexE8: Int64, position: QtyLots, maximumPosition: QtyLots, directive: Directive,
+    venueTime: Nanoseconds = 0, volatilityE8: Int64 = 0, deltaE8: Int64 = 0, forwardE8: Int64 = 0
   ) {
     self.now = now
     self.instrument = instrument
@@ -47,6 +57,10 @@ public struct QuoteView: Sendable {
     self.position = position
     self.maximumPosition = maximumPosition
     self.directive = directive
+    self.venueTime = venueTime
+    self.volatilityE8 = volatilityE8
+    self.deltaE8 = deltaE8
+    self.forwardE8 = forwardE8
   }
 }
 
@@ -58,6 +72,19 @@ public struct QuoteView: Sendable {
 public protocol Strategy: SendableMetatype {
   /// States the quotes wanted now. `ladders` comes empty; what is left empty is pulled.
   mutating func quote(_ view: QuoteView, into ladders: inout Ladders)
+
+  /// A trade that the venue has made public, our own among them, told before the `quote` that follows it; the oldest
+  /// are left out if more than `TradeTape.capacity` came in between. Not every strategy needs it.
+  mutating func trade(_ trade: PublicTrade)
+
+  /// Told instead of `quote` where nothing may be quoted, for example because a side of the market is empty. The view is as
+  /// for `quote`, but for the best prices, which are 0. For strategies of several instruments that count what is held.
+  mutating func hold(_ view: QuoteView)
+}
+
+extension Strategy {
+  @inlinable public mutating func trade(_ trade: PublicTrade) {}
+  @inlinable public mutating func hold(_ view: QuoteView) {}
 }
 
 /// A strategy behind one virtual call, so that the lane itself is not generic over it.
@@ -65,6 +92,8 @@ public protocol Strategy: SendableMetatype {
 class AnyStrategy {
   @usableFromInline init() {}
   @usableFromInline func quote(_ view: QuoteView, into ladders: inout Ladders) {}
+  @usableFromInline func trade(_ trade: PublicTrade) {}
+  @usableFromInline func hold(_ view: QuoteView) {}
 }
 
 /// Inlinable, so that a strategy of another module is specialised there.
@@ -81,4 +110,7 @@ final class StrategyBox<S: Strategy>: AnyStrategy {
   @inlinable override func quote(_ view: QuoteView, into ladders: inout Ladders) {
     strategy.quote(view, into: &ladders)
   }
+
+  @inlinable override func trade(_ trade: PublicTrade) { strategy.trade(trade) }
+  @inlinable override func hold(_ view: QuoteView) { strategy.hold(view) }
 }

@@ -6,6 +6,8 @@ typealias MarketPointer = UnsafeMutablePointer<MarketState>
 /// What a lane knows of one instrument's market.
 public struct MarketState: ~Copyable {
   public var book: Book
+  /// Public trades since the last look.
+  var trades = TradeTape()
   public internal(set) var ticker = Ticker()
   public internal(set) var info: InstrumentInfo? {
     didSet { if let info { lastInfo = info } }
@@ -44,6 +46,12 @@ public struct MarketState: ~Copyable {
     bookLostAt = 0
     isFresh = false
     crossedSince = nil
+  }
+
+  /// The venue's clock by its last ticker; 0 if that did not say.
+  @inline(__always)
+  func venueTime(now: Nanoseconds) -> Nanoseconds {
+    ticker.venueTime == 0 ? 0 : ticker.venueTime &+ (now &- tickerTime)
   }
 
   /// How long every look has found the book crossed or locked.

@@ -23,10 +23,15 @@ public struct InstrumentInfo: Equatable, Sendable {
   public var grid: InstrumentGrid
   /// Seconds since the Unix epoch; 0 if it does not expire.
   public var expirySeconds: Int64
+  /// Options: call or put, and the strike in 10⁻⁸ of the quote currency; `none` and 0 otherwise, or where the venue's
+  /// adapter does not say.
+  public var optionType: OptionType
+  public var strikeE8: Int64
 
   public init(
     index: InstrumentIndex, kind: InstrumentKind, grid: InstrumentGrid, expirySeconds: Int64,
-    product: ProductIndex = noProduct, contract: ContractKind = .linear
+    product: ProductIndex = noProduct, contract: ContractKind = .linear, optionType: OptionType = .none,
+    strikeE8: Int64 = 0
   ) {
     self.index = index
     self.kind = kind
@@ -34,6 +39,8 @@ public struct InstrumentInfo: Equatable, Sendable {
     self.grid = grid
     self.expirySeconds = expirySeconds
     self.product = product
+    self.optionType = optionType
+    self.strikeE8 = strikeE8
   }
 }
 

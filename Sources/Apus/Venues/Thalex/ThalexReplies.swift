@@ -320,7 +320,8 @@ extension ThalexDecoder {
         productLots[Int(group)] = known == 0 ? lotE8 : min(known, lotE8)
       }
       let info = InstrumentInfo(
-        index: InstrumentIndex(wanted), kind: kind ?? .other, grid: grid, expirySeconds: seconds, product: group)
+        index: InstrumentIndex(wanted), kind: kind ?? .other, grid: grid, expirySeconds: seconds, product: group,
+        optionType: item.hasOptionType ? Self.optionType(item.optionType) ?? .none : .none, strikeE8: strikeE8)
       var known = Listing(info, isListed: isListed)
       listings[Int(wanted)] = known
       apus_level_grid_set(grids + Int(wanted), &known.tick, &known.lot)
@@ -341,16 +342,19 @@ extension ThalexDecoder {
       return .refused
     }
     if item.hasOptionType {
-      if item.optionType.equals("call") {
-        listing.optionType = .call
-      } else if item.optionType.equals("put") {
-        listing.optionType = .put
+      if let type = Self.optionType(item.optionType) {
+        listing.optionType = type
       } else {
         sink.refusedAtEdge(.unknownWord)
       }
     }
     sink.listing(listing, isListed: isListed)
     return .delivered
+  }
+
+  private static func optionType(_ text: JSONText) -> OptionType? {
+    if text.equals("call") { return .call }
+    return text.equals("put") ? .put : nil
   }
 
   /// The members of an instrument as they stand in the frame.
