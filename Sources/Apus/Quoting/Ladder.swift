@@ -39,6 +39,12 @@ public struct Ladder: ~Copyable {
 
   public mutating func removeAll() { count = 0 }
 
+  /// Moves all quotes this many ticks away from the market, ≥ 0: bids down, asks up.
+  public mutating func moveAway(by ticks: Int64) {
+    let step = PriceTicks(rawValue: -side.sign &* ticks)
+    for index in 0..<count { quotes[index].price = quotes[index].price + step }
+  }
+
   /// Adds a quote where its price belongs; the size is added to a quote that already stands there.
   ///
   /// - Returns: false, and nothing changes, if the ladder is full or `qty` is not positive.

@@ -29,6 +29,11 @@ public struct LadderParameters: Codable, Equatable, Sendable {
     self.skewCentiBps = skewCentiBps
     self.markWeightPermille = markWeightPermille
   }
+
+  @inline(__always)
+  public var shape: LadderShape {
+    LadderShape(levels: levels, stepTicks: stepTicks, size: size, growthPermille: growthPermille)
+  }
 }
 
 /// Quotes around a fair price that leans against the inventory.
@@ -65,19 +70,10 @@ public struct LadderStrategy: Strategy, Sendable {
     let fullness = limit > 0 ? max(-1000, min(1000, Self.scaled(excess, 1000, limit))) : 0
     let shift = -Self.scaled(Self.scaled(price, parameters.skewCentiBps, 1_000_000), fullness, 1000)
 
-    // Rounding: bids down, asks up. A post-only quote may join the market, not cross it.
-    var bidTop = Self.floorDivide(fair + shift - half, 1024)
-    var askTop = -Self.floorDivide(-(fair + shift + half), 1024)
-    bidTop = min(bidTop, ask - 1)
-    askTop = max(askTop, bid + 1)
-
-    var size = parameters.size.rawValue
-    for level in 0..<parameters.levels {
-      let offset = Int64(level) &* parameters.stepTicks
-      ladders.bids.add(price: PriceTicks(rawValue: bidTop - offset), qty: QtyLots(rawValue: size))
-      ladders.asks.add(price: PriceTicks(rawValue: askTop + offset), qty: QtyLots(rawValue: size))
-      if parameters.growthPermille != 0 { size += Self.scaled(size, parameters.growthPermille, 1000) }
-    }
+    // Rounding: bids down, asks up.
+    let bidTop = Self.floorDivide(fair + shift - half, 1024)
+    let askTop = -Self.floorDivide(-(fair + shift + half), 1024)
+    parameters.shape.lay(bidTop: bidTop, askTop: askTop, view, into: &ladders)
   }
 
   /// `value × numerator ÷ denominator`, towards zero, without overflow in between.
