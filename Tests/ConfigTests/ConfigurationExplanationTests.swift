@@ -43,14 +43,16 @@ import Testing
   @Test func `every stated default passes its own rule and is what a file without the key gets`() throws {
     let underlying = "underlyings:\n  - name: BTC\n    max_position: 1\n"
     let configuration = try ConfigurationFile.parse(Sample.text + underlying)
-    let written = ConfigurationFile.text(of: configuration)
+    var written = ConfigurationFile.text(of: configuration)
+    // One instrument has one strategy: those of the other kinds, with their defaults.
+    for (_, lines) in StrategySectionTests.sections { written += try StrategySectionTests.withOnlyRequired(lines) }
     for section in ConfigurationSchema.sections {
       for key in section.keys {
         guard case .defaulted(let text) = key.presence else { continue }
         #expect(written.contains("\(key.name): \(text)\n"), "\(section.path).\(key.name)")
       }
     }
-    #expect(try ConfigurationFile.parse(written) == configuration)
+    #expect(try ConfigurationFile.parse(ConfigurationFile.text(of: configuration)) == configuration)
   }
 
   @Test func `the list has exactly the keys that Codable has`() {
@@ -70,7 +72,14 @@ import Testing
     #expect(coded(EngineSection.CodingKeys.self) == names("engine"))
     #expect(coded(UnderlyingSection.CodingKeys.self) == names("underlyings[]"))
     #expect(coded(VenueSection.CodingKeys.self) == names("venue"))
-    #expect(coded(InstrumentSection.CodingKeys.self) == names("instruments[]").union(["ladder", "limits"]))
+    #expect(coded(InstrumentSection.CodingKeys.self) == names("instruments[]").union(["strategy", "ladder", "limits", "order_flow"]))
+    #expect(coded(StrategySection.CodingKeys.self) == names("instruments[].strategy"))
+    func kind(_ kind: StrategyKind) -> Set<String> { names("instruments[].strategy, kind: \(kind.rawValue)") }
+    #expect(coded(AvellanedaStoikovSection.CodingKeys.self) == kind(.avellanedaStoikov))
+    #expect(coded(GLFTSection.CodingKeys.self) == kind(.glft))
+    #expect(coded(MakeAndHedgeSection.CodingKeys.self) == kind(.makeAndHedge))
+    #expect(coded(OptionsSection.CodingKeys.self) == kind(.options))
+    #expect(coded(OrderFlowSection.CodingKeys.self) == names("instruments[].order_flow"))
     #expect(coded(LadderSection.CodingKeys.self) == names("instruments[].ladder"))
     #expect(coded(LimitsSection.CodingKeys.self) == names("instruments[].limits"))
     #expect(coded(ManagerSection.CodingKeys.self) == names("manager"))

@@ -205,7 +205,7 @@ import Testing
   @Test func `the example configurations are good, and every command explains itself`() throws {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent()
-    for name in ["demo", "thalex-testnet"] {
+    for name in ["demo", "thalex-testnet", "several-venues", "strategies", "make-and-hedge"] {
       let check = try Program(
         "apus", ["config", "check", root.appendingPathComponent("tools/configs/\(name).yaml").path])
       #expect(check.wait() == 0, "\(check.err)")

@@ -262,8 +262,11 @@ public struct VenueSection: Codable, Equatable, Sendable {
 
 public struct InstrumentSection: Codable, Equatable, Sendable {
   public var name: String
+  public var strategy: StrategySection
   public var ladder: LadderSection
   public var limits: LimitsSection
+  /// On top of any strategy.
+  public var orderFlow: OrderFlowSection?
   /// Levels a side of the public book to follow, 1 ... 100.
   public var bookDepth: Int
   /// Quotes are pulled when the ticker has been silent for this long.
@@ -272,7 +275,8 @@ public struct InstrumentSection: Codable, Equatable, Sendable {
   public var massQuotes: Bool
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case name, ladder, limits
+    case name, strategy, ladder, limits
+    case orderFlow = "order_flow"
     case bookDepth = "book_depth"
     case staleAfterMs = "stale_after_ms"
     case massQuotes = "mass_quotes"
@@ -280,9 +284,10 @@ public struct InstrumentSection: Codable, Equatable, Sendable {
 
   public init(
     name: String, ladder: LadderSection, limits: LimitsSection, bookDepth: Int = 10, staleAfterMs: Int = 5000,
-    massQuotes: Bool = false
+    massQuotes: Bool = false, strategy: StrategySection = .ladder
   ) {
     self.name = name
+    self.strategy = strategy
     self.ladder = ladder
     self.limits = limits
     self.bookDepth = bookDepth

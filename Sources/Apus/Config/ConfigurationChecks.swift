@@ -27,6 +27,7 @@ struct ConfigurationChecks {
       for index in configuration.instruments.indices {
         check(configuration.instruments[index], "\(prefix)instruments[\(index)]")
       }
+      checkChains()
     }
     checkVenueNames(configuration.lanes.map(\.venue.name))
     checkAccounts(configuration.lanes.map(\.venue))
@@ -199,11 +200,51 @@ struct ConfigurationChecks {
           + "raise it to \(ladder.sideSize) or more, or make the ladder smaller")
     }
     checkMassQuotes(instrument, path)
+    checkStrategy(instrument, path)
     if has(["ladder.levels", "limits.max_orders"]), limits.maxOrders < 2 * ladder.levels {
       report(
         place("limits.max_orders"), "\(path).limits.max_orders",
         "is \(limits.maxOrders), but \(ladder.levels) levels on both sides are \(2 * ladder.levels) orders: "
           + "raise it to \(2 * ladder.levels) or more, or use fewer levels")
+    }
+  }
+
+  private mutating func checkStrategy(_ instrument: InstrumentSection, _ path: String) {
+    if let place = places["\(path).strategy.kind"], case .options = instrument.strategy, !instrument.isNamedAsOption {
+      report(
+        place, "\(path).strategy.kind",
+        "is options, but \(ShownText.of(instrument.name)) is not the name of an option, which ends in -C or -P: choose "
+          + "another strategy for it")
+    }
+    if let place = places["\(path).order_flow.pull_at_best_sizes"], let flow = instrument.orderFlow,
+      flow.pullAt <= flow.widenAt
+    {
+      report(
+        place, "\(path).order_flow.pull_at_best_sizes",
+        "is \(flow.pullAt), but must be above widen_at_best_sizes (\(flow.widenAt)): raise it, or lower that")
+    }
+  }
+
+  /// One chain is modelled in one way.
+  private mutating func checkChains() {
+    var firsts: [String: (index: Int, section: OptionsSection)] = [:]
+    for (index, instrument) in configuration.instruments.enumerated() {
+      guard case .options(let own) = instrument.strategy else { continue }
+      let underlying = Underlying.name(of: instrument.name)
+      guard let (first, other) = firsts[underlying] else {
+        firsts[underlying] = (index, own)
+        continue
+      }
+      let path = "\(prefix)instruments[\(index)].strategy"
+      for (key, mine, theirs) in [
+        ("refit_ms", own.refitMs, other.refitMs), ("mark_life_ms", own.markLifeMs, other.markLifeMs),
+        ("last_quote_s", own.lastQuoteSeconds, other.lastQuoteSeconds),
+      ] where mine != theirs {
+        report(
+          places["\(path).\(key)"] ?? places["\(path).kind"], "\(path).\(key)",
+          "is \(mine), but \(prefix)instruments[\(first)] has \(theirs) for the same chain: give all options of "
+            + "\(underlying) one, best under defaults")
+      }
     }
   }
 

@@ -85,6 +85,19 @@ public enum ConfigurationFile {
         write(instrument.ladder, indent: indent + 6)
         text += "\(margin)    limits:\n"
         write(instrument.limits, indent: indent + 6)
+        text += "\(margin)    strategy:\n"
+        write(StrategyKindSection(kind: instrument.strategy.kind), indent: indent + 6)
+        switch instrument.strategy {
+        case .ladder: break
+        case .avellanedaStoikov(let own): write(own, indent: indent + 6)
+        case .glft(let own): write(own, indent: indent + 6)
+        case .makeAndHedge(let own): write(own, indent: indent + 6)
+        case .options(let own): write(own, indent: indent + 6)
+        }
+        if let flow = instrument.orderFlow {
+          text += "\(margin)    order_flow:\n"
+          write(flow, indent: indent + 6)
+        }
       }
     }
     if configuration.moreVenues.isEmpty {

@@ -159,13 +159,25 @@ struct ConfigurationReader {
       let path = "\(path)[\(index)]"
       let place = Self.place(node)
       let whole = Self.overlay(node, on: defaults)
-      if let mapping = mapping(whole, path, InstrumentSection.self, place, sections: [Keys.ladder, .limits]) {
+      if let mapping = mapping(
+        whole, path, InstrumentSection.self, place, sections: [Keys.strategy, .ladder, .limits, .orderFlow])
+      {
         fill(&instrument, mapping, path)
         if let ladder = section(Keys.ladder, of: mapping, path, LadderSection.self) {
           fill(&instrument.ladder, ladder.mapping, ladder.path)
         }
         if let limits = section(Keys.limits, of: mapping, path, LimitsSection.self) {
           fill(&instrument.limits, limits.mapping, limits.path)
+        }
+        if let entry = mapping.entries[Keys.strategy.stringValue] {
+          instrument.strategy = readStrategy(entry, Self.join(path, Keys.strategy.stringValue))
+        }
+        if mapping.entries[Keys.orderFlow.stringValue] != nil,
+          let flow = section(Keys.orderFlow, of: mapping, path, OrderFlowSection.self)
+        {
+          var own = OrderFlowSection.blank
+          fill(&own, flow.mapping, flow.path)
+          instrument.orderFlow = own
         }
       }
       instruments.append(instrument)
@@ -176,6 +188,9 @@ struct ConfigurationReader {
   /// A mapping with what it does not say taken from another one, sections key by key.
   private static func overlay(_ node: Node, on defaults: Node?) -> Node {
     guard let own = node.mapping, let others = defaults?.mapping else { return node }
+    // What another kind of strategy has for its parameters is no default.
+    let kind = StrategySection.CodingKeys.kind.stringValue
+    if let defaults, let one = word(kind, of: node), let other = word(kind, of: defaults), one != other { return node }
     var entries: [(Node, Node)] = []
     for (key, value) in own {
       let inherited = others.first { $0.key.scalar?.string == key.scalar?.string }?.value
@@ -185,6 +200,40 @@ struct ConfigurationReader {
       entries.append((key, value))
     }
     return .mapping(Node.Mapping(entries, own.tag, own.style, own.mark))
+  }
+
+  /// The section of a strategy: which keys it has depends on its kind.
+  private mutating func readStrategy(_ entry: Entry, _ path: String) -> StrategySection {
+    let kindKey = StrategySection.CodingKeys.kind
+    let kind = Self.word(kindKey.stringValue, of: entry.value).flatMap { StrategyKind(rawValue: $0) }
+    func own<Section: DescribedSection>(_: Section.Type) -> Section {
+      var section = Section.blank
+      if let mapping = mapping(entry.value, path, Section.self, entry.keyPlace, sections: [kindKey]) {
+        var given = StrategyKindSection.blank
+        fill(&given, mapping, path)
+        fill(&section, mapping, path)
+      }
+      return section
+    }
+    switch kind {
+    case .avellanedaStoikov: return .avellanedaStoikov(own(AvellanedaStoikovSection.self))
+    case .glft: return .glft(own(GLFTSection.self))
+    case .makeAndHedge: return .makeAndHedge(own(MakeAndHedgeSection.self))
+    case .options: return .options(own(OptionsSection.self))
+    case .ladder:
+      _ = own(NoParametersSection.self)
+      return .ladder
+    case nil:
+      // Without a kind nothing is known of the other keys: only what is wrong with it is said.
+      let value = Self.withOnly(kindKey.stringValue, entry.value)
+      var section = StrategyKindSection.blank
+      if let mapping = mapping(
+        value, path, StrategyKindSection.self, entry.keyPlace, sections: [] as [Configuration.CodingKeys])
+      {
+        fill(&section, mapping, path)
+      }
+      return .ladder
+    }
   }
 
   // MARK: Pieces
@@ -305,6 +354,18 @@ struct ConfigurationReader {
 
   static func place(_ node: Node) -> ConfigurationPlace {
     node.mark.map { ConfigurationPlace($0) } ?? ConfigurationPlace(line: 1, column: 1)
+  }
+
+  /// The scalar under a key.
+  private static func word(_ key: String, of node: Node) -> String? {
+    node.mapping?.first { $0.key.scalar?.string == key }?.value.scalar?.string
+  }
+
+  /// A mapping without all its other keys; anything else as it is.
+  private static func withOnly(_ key: String, _ node: Node) -> Node {
+    guard let mapping = node.mapping else { return node }
+    let entries = mapping.filter { $0.key.scalar?.string == key }.map { ($0.key, $0.value) }
+    return .mapping(Node.Mapping(entries, mapping.tag, mapping.style, mapping.mark))
   }
 
   static func isNull(_ node: Node) -> Bool {

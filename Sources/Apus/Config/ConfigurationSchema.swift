@@ -22,6 +22,24 @@ enum ConfigurationSchema {
     Description(
       "instruments[].limits", LimitsSection.self, isRequired: true,
       "What is never exceeded. No defaults: without limits nothing is traded."),
+    Description(
+      "instruments[].strategy", StrategyKindSection.self, isRequired: false,
+      "What decides the quotes: a kind, and its parameters beside the ladder's. Without it the ladder does."),
+    Description(
+      "instruments[].strategy, kind: avellaneda_stoikov", AvellanedaStoikovSection.self, isRequired: false,
+      "Levels, steps and sizes are the ladder's, half_spread_bps is the least."),
+    Description(
+      "instruments[].strategy, kind: glft", GLFTSection.self, isRequired: false,
+      "Levels, steps and sizes are the ladder's, half_spread_bps is the least."),
+    Description(
+      "instruments[].strategy, kind: make_and_hedge", MakeAndHedgeSection.self, isRequired: false,
+      "Levels, steps, sizes and skew are the ladder's; its half_spread_bps is not used."),
+    Description(
+      "instruments[].strategy, kind: options", OptionsSection.self, isRequired: false,
+      "Levels, steps, sizes and skew are the ladder's, half_spread_bps is the least."),
+    Description(
+      "instruments[].order_flow", OrderFlowSection.self, isRequired: false,
+      "On top of any strategy: takes the side away that the flow of orders is about to run over."),
     Description("manager", ManagerSection.self, isRequired: false, "When to step back."),
     Description(
       "underlyings[]", UnderlyingSection.self, isRequired: false,
@@ -79,7 +97,7 @@ private func isWord(_ character: Character) -> Bool {
 
 private func isIdentifier(_ character: Character) -> Bool { isWord(character) || "-_.".contains(character) }
 
-private func decimal(_ whole: Int64) -> DecimalE8 { DecimalE8(e8: whole * 100_000_000) }
+func decimal(_ whole: Int64) -> DecimalE8 { DecimalE8(e8: whole * 100_000_000) }
 
 extension Configuration: DescribedSection {
   static var blank: Self { Self(engine: .blank, venue: .blank, instruments: []) }

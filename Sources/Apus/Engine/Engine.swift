@@ -29,21 +29,18 @@ public final class Engine: Sendable {
   public var slowTicksPath: String { configuration.engine.dataDirectory + "/slow-ticks.csv" }
   /// One for each venue.
   private let controls: [LaneControl]
-  private let makeStrategy: @Sendable (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
-  /// The strategies are the ladders of the configuration.
-  private let quotesLadders: Bool
+  /// Makes what makes the strategies of the lane at this place: each maker has what its strategies share.
+  private let strategies: @Sendable (Int) -> StrategyMaking
+  /// The strategies are those of the configuration.
+  private let quotesConfigured: Bool
   private let hasRun = Atomic<Bool>(false)
 
-  /// An engine that quotes the ladders of its configuration.
+  /// An engine that quotes by the strategies of its configuration.
   public convenience init(_ configuration: Configuration) {
-    let lanes = configuration.lanes
-    var sections: [String: InstrumentSection] = [:]
-    for lane in lanes {
-      for section in lane.instruments { sections[Self.name(section.name, in: lane, of: lanes.count)] = section }
-    }
-    self.init(boxed: configuration, quotesLadders: true) { [sections] _, name, info in
-      // Every instrument that is listed was asked for.
-      StrategyBox(LadderStrategy(sections[name]!.ladder.parameters(on: info.grid)))
+    let lanes = configuration.lanes.map(\.instruments)
+    self.init(configuration, quotesConfigured: true) { lane in
+      let maker = StrategyMaker(lanes[lane])
+      return { index, _, info in maker.make(index, info) }
     }
   }
 
@@ -62,13 +59,19 @@ public final class Engine: Sendable {
   }
 
   @usableFromInline
-  init(
-    boxed configuration: Configuration, quotesLadders: Bool = false,
+  convenience init(
+    boxed configuration: Configuration,
     makeStrategy: @escaping @Sendable (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
   ) {
+    self.init(configuration, quotesConfigured: false) { _ in makeStrategy }
+  }
+
+  private init(
+    _ configuration: Configuration, quotesConfigured: Bool, strategies: @escaping @Sendable (Int) -> StrategyMaking
+  ) {
     self.configuration = configuration
-    self.quotesLadders = quotesLadders
-    self.makeStrategy = makeStrategy
+    self.quotesConfigured = quotesConfigured
+    self.strategies = strategies
     controls = configuration.lanes.map { _ in LaneControl() }
     telemetryPath = configuration.engine.dataDirectory + "/telemetry"
   }
@@ -163,7 +166,7 @@ public final class Engine: Sendable {
     for (index, lane) in plans.enumerated() {
       let parts = EngineLane.Parts(
         configuration: lane, index: index, laneCount: plans.count, control: controls[index], bootEpoch: bootEpoch,
-        start: start, quotesLadders: quotesLadders,
+        start: start, quotesConfigured: quotesConfigured,
         failed: { [controls] in for control in controls { control.requestStop() } })
       switch lane.venue.kind {
       case .thalex: lanes.append(try VenueLane<ThalexAdapter>(parts) { $0.run() })
@@ -186,7 +189,7 @@ public final class Engine: Sendable {
     for lane in lanes {
       try lane.prepare(
         core: cores[lane.index], idle: idle, slowTicksAbove: slowTicksAbove, telemetry: &telemetryFile, notice: notice,
-        makeStrategy: makeStrategy)
+        makeStrategy: strategies(lane.index))
     }
     // The first lane gives the engine's own sign of life.
     lanes[0].keep(telemetryFile)
@@ -204,7 +207,7 @@ public final class Engine: Sendable {
       latches: controls.map { LatchKeeper(control: $0, path: telemetryPath) })
     let helperThread = try EngineThread(name: "apus-helper") { helper.run() }
     do {
-      for lane in lanes { try lane.start(rehearses: configuration.engine.rehearsal, makeStrategy: makeStrategy) }
+      for lane in lanes { try lane.start(rehearses: configuration.engine.rehearsal, strategies: strategies) }
     } catch {
       // Those that run already cancel what they have.
       requestStop()

@@ -14,7 +14,7 @@ class EngineLane {
     var control: LaneControl
     var bootEpoch: UInt64
     var start: Nanoseconds
-    var quotesLadders: Bool
+    var quotesConfigured: Bool
     /// Called on the lane's thread when it cannot go on.
     var failed: @Sendable () -> Void
   }
@@ -76,7 +76,7 @@ class EngineLane {
   /// Opens the driver, and makes the lane.
   func prepare(
     core: Int?, idle: IdleStrategy, slowTicksAbove: Nanoseconds?, telemetry: inout TelemetryWriter,
-    notice: (String) -> Void, makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+    notice: (String) -> Void, makeStrategy: @escaping StrategyMaking
   ) throws { fatalError("of a venue") }
   /// Keeps the engine's telemetry file, and shows its sign of life.
   func keep(_ file: consuming TelemetryWriter) { fatalError("of a venue") }
@@ -100,16 +100,19 @@ class EngineLane {
   }
 
   func start(
-    rehearses: Bool, makeStrategy: @escaping @Sendable (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+    rehearses: Bool, strategies: @escaping @Sendable (Int) -> StrategyMaking
   ) throws {
     try startDesk()
     if let watchdog { watchdogThread = try EngineThread(name: "apus-watchdog-\(index)") { watchdog.run() } }
     let settings = settings
     let names = names
+    let place = index
     let box = UncheckedBox(self)
     thread = try EngineThread(name: "apus-lane-\(index)", core: core) {
       // A rehearsal that cannot be held, for lack of memory, is no reason not to trade.
       if rehearses {
+        // What these strategies share is thrown away with them.
+        let makeStrategy = strategies(place)
         _ = try? LaneRehearsal.run(
           settings: settings, makeStrategy: { index, _, info in makeStrategy(index, names[Int(index)], info) })
       }
@@ -218,7 +221,7 @@ final class VenueLane<Adapter: ExchangeAdapter & ~Copyable>: EngineLane {
 
   override func prepare(
     core: Int?, idle: IdleStrategy, slowTicksAbove: Nanoseconds?, telemetry: inout TelemetryWriter,
-    notice: (String) -> Void, makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+    notice: (String) -> Void, makeStrategy: @escaping StrategyMaking
   ) throws {
     laneCore = core
     let engine = configuration.engine
@@ -237,7 +240,8 @@ final class VenueLane<Adapter: ExchangeAdapter & ~Copyable>: EngineLane {
       records: LaneRecords(journal: journalWriter.take()), companions: Adapter.companionCount)
     output.records.goesOnWithoutJournal = configuration.journal.onFailure == .continue
     if output.records.isOn {
-      let description = RunDescription(settings: settings, configuration: configuration, isLadder: parts.quotesLadders)
+      let description = RunDescription(
+        settings: settings, configuration: configuration, isConfigured: parts.quotesConfigured)
       output.records.run(try description.text(), now: parts.start)
     }
     let tls = address.isEncrypted ? try Self.tlsContext(configuration.venue) : nil

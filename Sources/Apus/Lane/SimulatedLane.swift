@@ -19,13 +19,34 @@ public struct SimulatedLane: ~Copyable {
     journal: consuming JournalWriter? = nil
   ) throws {
     precondition(ladders.count == settings.instruments.count, "one ladder for each instrument")
+    try self.init(
+      settings, RunDescription(settings: settings, ladders: ladders), makeToken: makeToken, journal: journal)
+  }
+
+  /// A lane with the strategies of a configuration of one venue, whose instruments are those of `settings`.
+  public init(
+    settings: LaneSettings, strategiesOf configuration: Configuration, makeToken: @escaping () -> String,
+    journal: consuming JournalWriter? = nil
+  ) throws {
+    precondition(
+      configuration.instruments.map(\.name) == settings.instruments.map(\.name), "the settings are those of the file")
+    try self.init(
+      settings, RunDescription(settings: settings, configuration: configuration, isConfigured: true),
+      makeToken: makeToken, journal: journal)
+  }
+
+  private init(
+    _ settings: LaneSettings, _ description: RunDescription, makeToken: @escaping () -> String,
+    journal: consuming JournalWriter?
+  ) throws {
     var output = try LaneOutput(records: LaneRecords(journal: journal))
-    if output.records.isOn {
-      output.records.run(try RunDescription(settings: settings, ladders: ladders).text(), now: 0)
+    if output.records.isOn { output.records.run(try description.text(), now: 0) }
+    guard let makeStrategy = description.makeStrategy else {
+      preconditionFailure("a description of ladders or of a configuration makes its strategies")
     }
     lane = try Lane(
       settings: settings, adapter: try ThalexAdapter(settings), output: output, makeToken: makeToken,
-      makeStrategy: { index, _, _ in StrategyBox(LadderStrategy(ladders[Int(index)])) })
+      makeStrategy: makeStrategy)
   }
 
   // MARK: - The network's part

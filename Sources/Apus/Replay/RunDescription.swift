@@ -11,7 +11,7 @@ struct RunDescription: Codable, Sendable {
   static let newestVersion = 2
 
   enum Strategy: String, Codable, Sendable {
-    /// The ladders of `configuration`, on the grid of each instrument.
+    /// The strategies of `configuration`, on the grid of each instrument.
     case configuredLadders
     /// Those of `ladders`.
     case ladders
@@ -30,8 +30,8 @@ struct RunDescription: Codable, Sendable {
     self.ladders = ladders
   }
 
-  init(settings: LaneSettings, configuration: Configuration, isLadder: Bool) {
-    strategy = isLadder ? .configuredLadders : .own
+  init(settings: LaneSettings, configuration: Configuration, isConfigured: Bool) {
+    strategy = isConfigured ? .configuredLadders : .own
     self.settings = Self.withoutQuery(settings)
     var shown = configuration
     // Where credentials are is nobody's business who only reads a journal.
@@ -90,7 +90,8 @@ struct RunDescription: Codable, Sendable {
     switch strategy {
     case .configuredLadders:
       guard let sections = configuration?.instruments else { return nil }
-      return { index, _, info in StrategyBox(LadderStrategy(sections[Int(index)].ladder.parameters(on: info.grid))) }
+      let maker = StrategyMaker(sections)
+      return { index, _, info in maker.make(index, info) }
     case .ladders:
       guard let ladders else { return nil }
       return { index, _, _ in StrategyBox(LadderStrategy(ladders[Int(index)])) }

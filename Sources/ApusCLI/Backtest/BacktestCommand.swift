@@ -286,6 +286,7 @@ enum BacktestSetup {
       configuration, labelPrefix: "apus-\(configuration.engine.name)-", bootEpoch: 1)
     var plan = QuotingTrial.Plan(
       instruments: specs, ladders: configuration.ladders(on: specs.map(\.grid)), settings: settings)
+    plan.quote(configuration)
     try options.apply(to: &plan)
     return plan
   }

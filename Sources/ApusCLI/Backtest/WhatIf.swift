@@ -37,6 +37,7 @@ enum WhatIf {
         "the run was quoted by a strategy of the program's own, which this program does not have")
     }
     var same = QuotingTrial.Plan(instruments: specs, ladders: ladders, settings: recorded.settings)
+    same.quote(recorded.configuration)
     same.feedLatency = plan.feedLatency
     same.orderLatency = plan.orderLatency
     same.replyLatency = plan.replyLatency

@@ -16,8 +16,14 @@ public final class QuotingTrial {
   /// What is quoted, and how.
   public struct Plan: Sendable {
     public var instruments: [InstrumentSpec]
-    /// One for each instrument.
+    /// One for each instrument; not used with `configuration`.
     public var ladders: [LadderParameters]
+    /// Whose strategies quote, instead of the ladders; its instruments are those of `settings`.
+    public var configuration: Configuration?
+    /// The lane is told a fair value with its directives: the index of the venue, in a recording the middle of the recorded
+    /// market, as it is when a message of the market's takes `feedLatency` to arrive. As a manager that sees the market of
+    /// the recording would.
+    public var tellsFairValue = false
     /// One for each instrument; name and market are those of `instruments`.
     public var settings: LaneSettings
     /// One way: what the market says, what the lane asks for, and how that is answered.
@@ -46,6 +52,12 @@ public final class QuotingTrial {
       self.instruments = instruments
       self.ladders = ladders
       self.settings = settings
+    }
+
+    /// Quotes by the strategies of a configuration from now on; `nil`: by the ladders.
+    public mutating func quote(_ configuration: Configuration?) {
+      self.configuration = configuration
+      tellsFairValue = configuration?.instruments.contains { $0.strategy.kind == .makeAndHedge } ?? false
     }
   }
 
@@ -102,6 +114,9 @@ public final class QuotingTrial {
   private var seenFills = 0
   /// Executions whose second has not passed yet, by their place in the account's list.
   private var waiting: [(fill: Int, until: Nanoseconds)] = []
+  /// Told last and when, by instrument, and those under way to the lane.
+  private var fairValues: [(valueE8: Int64, time: Nanoseconds)]
+  private var toldValues: [(at: Nanoseconds, instrument: Int, valueE8: Int64)] = []
   private var wasQuoted: [Bool]
   private var hasBegun: [Bool]
 
@@ -131,8 +146,14 @@ public final class QuotingTrial {
     self.clock = clock
     var settings = plan.settings
     settings.seed = plan.seed | 1
-    lane = try SimulatedLane(
-      settings: settings, ladders: plan.ladders, makeToken: { clock.token() }, journal: journal)
+    if let configuration = plan.configuration {
+      lane = try SimulatedLane(
+        settings: settings, strategiesOf: configuration, makeToken: { clock.token() }, journal: journal)
+    } else {
+      lane = try SimulatedLane(
+        settings: settings, ladders: plan.ladders, makeToken: { clock.token() }, journal: journal)
+    }
+    fairValues = Array(repeating: (0, 0), count: plan.instruments.count)
     server = try WebSocketEndpoint(server: settings.path)
     wasQuoted = Array(repeating: false, count: plan.instruments.count)
     hasBegun = wasQuoted
@@ -152,6 +173,7 @@ public final class QuotingTrial {
     var next = min(end, lane.nextDueAt, venue.nextWake)
     if let time = toVenue.nextTime { next = min(next, time) }
     if let time = toLane.nextTime { next = min(next, time) }
+    if let told = toldValues.first { next = min(next, told.at) }
     let before = now
     now = min(end, max(next, now + 1000))
     account(now - before)
@@ -160,6 +182,7 @@ public final class QuotingTrial {
     deliverToVenue()
     drainVenue()
     deliverToLane()
+    if plan.tellsFairValue { tellFairValues() }
     lane.tick(now: now)
     collectLane()
     look()
@@ -244,6 +267,23 @@ public final class QuotingTrial {
 
   private func deliverToLane() {
     while let parcel = toLane.take(by: now) { parcel.withUnsafeBytes { lane.receive($0, now: now) } }
+  }
+
+  /// What the index says is on its way, and what has arrived is told; a value that stands is repeated.
+  private func tellFairValues() {
+    for (index, market) in venue.markets.enumerated() {
+      let value = market.underlying.latestE8
+      let last = fairValues[index]
+      guard value > 0, value != last.valueE8 || now - last.time >= 1_000_000_000 else { continue }
+      fairValues[index] = (value, now)
+      toldValues.append((now + plan.feedLatency.draw(&delays), index, value))
+    }
+    while let told = toldValues.first, told.at <= now {
+      toldValues.removeFirst()
+      var directive = Directive()
+      directive.fairValueE8 = told.valueE8
+      lane.direct(directive, instrument: InstrumentIndex(told.instrument), now: now)
+    }
   }
 
   // MARK: - Looking

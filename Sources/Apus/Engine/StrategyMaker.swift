@@ -1,0 +1,111 @@
+import CSupport
+
+/// Makes one instrument's strategy when it is listed. Owned by one lane's thread.
+typealias StrategyMaking = (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+
+/// Makes the strategies that a configuration names, for one lane, and what they share.
+final class StrategyMaker {
+  private let sections: [InstrumentSection]
+  /// By underlying; the options of one lane alone.
+  private var chains: [String: ChainModel] = [:]
+
+  /// - Parameter sections: the instruments of one venue, in their order.
+  init(_ sections: [InstrumentSection]) { self.sections = sections }
+
+  func make(_ index: InstrumentIndex, _ info: InstrumentInfo) -> AnyStrategy {
+    let section = sections[Int(index)]
+    var strategy = base(section, info)
+    if let flow = section.orderFlow, flow.enabled { strategy = OrderFlowBox(strategy, flow.parameters) }
+    // An option, however it is quoted, is no position in the underlying.
+    if info.kind == .perpetual || info.kind == .future, let chain = chain(of: section.name) {
+      strategy = ChainDeltaBox(strategy, chain, info)
+    }
+    return strategy
+  }
+
+  private func base(_ section: InstrumentSection, _ info: InstrumentInfo) -> AnyStrategy {
+    let ladder = section.ladder.parameters(on: info.grid)
+    switch section.strategy {
+    case .ladder: return StrategyBox(LadderStrategy(ladder))
+    case .avellanedaStoikov(let own):
+      return StrategyBox(
+        AvellanedaStoikov(
+          own.model.parameters(ladder), horizon: Nanoseconds(own.horizonSeconds) * 1_000_000_000, grid: info.grid))
+    case .glft(let own): return StrategyBox(GLFT(own.parameters(ladder), grid: info.grid))
+    case .makeAndHedge(let own): return StrategyBox(MakeAndHedge(own.parameters(ladder)))
+    case .options(let own):
+      let underlying = Underlying.name(of: section.name)
+      let chain = chains[underlying] ?? newChain(underlying, own)
+      return StrategyBox(OptionsQuoter(own.parameters(ladder), chain: chain, info: info))
+    }
+  }
+
+  /// The chain of an underlying of which options are quoted here by the model; `nil` if none are.
+  private func chain(of name: String) -> ChainModel? {
+    let underlying = Underlying.name(of: name)
+    if let chain = chains[underlying] { return chain }
+    for section in sections {
+      guard case .options(let own) = section.strategy, Underlying.name(of: section.name) == underlying else { continue }
+      return newChain(underlying, own)
+    }
+    return nil
+  }
+
+  private func newChain(_ underlying: String, _ own: OptionsSection) -> ChainModel {
+    let chain = ChainModel(capacity: sections.count, parameters: own.chain)
+    chains[underlying] = chain
+    return chain
+  }
+}
+
+extension GLFTSection {
+  func parameters(_ ladder: LadderParameters) -> InventoryParameters {
+    InventoryParameters(
+      shape: ladder.shape, riskAversion: riskAversion.asDouble,
+      estimates: EstimateParameters(
+        volatilityInterval: Nanoseconds(volatilitySampleMs) * 1_000_000,
+        tradeInterval: Nanoseconds(tradeSampleMs) * 1_000_000,
+        halfLife: Nanoseconds(halfLifeSeconds) * 1_000_000_000),
+      leastHalfSpreadCentiBps: ladder.halfSpreadCentiBps, markWeightPermille: ladder.markWeightPermille,
+      start: startsWithLadder ? ladder : nil)
+  }
+}
+
+extension MakeAndHedgeSection {
+  func parameters(_ ladder: LadderParameters) -> MakeAndHedgeParameters {
+    MakeAndHedgeParameters(
+      shape: ladder.shape, makerFeeCentiBps: makerFeeBps.hundredths, hedgeFeeCentiBps: hedgeFeeBps.hundredths,
+      hedgeHalfSpreadCentiBps: hedgeHalfSpreadBps.hundredths, slippageCentiBps: slippageBps.hundredths,
+      edgeCentiBps: edgeBps.hundredths, skewCentiBps: ladder.skewCentiBps, largestGapCentiBps: maxGapBps.hundredths)
+  }
+}
+
+extension OrderFlowSection {
+  var parameters: OrderFlowParameters {
+    OrderFlowParameters(
+      halfLife: Nanoseconds(halfLifeMs) * 1_000_000, widenAt: widenAt.asDouble, pullAt: pullAt.asDouble,
+      widenCentiBps: widenBps.hundredths)
+  }
+}
+
+extension OptionsSection {
+  func parameters(_ ladder: LadderParameters) -> OptionsParameters {
+    OptionsParameters(
+      shape: ladder.shape, volatilityHalfSpread: volHalfSpread.asDouble / 100,
+      deltaHalfSpreadCentiBps: deltaHalfSpreadBps.hundredths, leastHalfSpreadCentiBps: ladder.halfSpreadCentiBps,
+      vegaSkew: vegaSkew.asDouble / 100, deltaSkewCentiBps: deltaSkewBps.hundredths, skewCentiBps: ladder.skewCentiBps,
+      // A whole unit of volatility is a hundred points.
+      largest: ChainGreeks(delta: maxDelta.asDouble, gamma: maxGamma.asDouble, vega: maxVega.asDouble * 100))
+  }
+
+  var chain: ChainModel.Parameters {
+    ChainModel.Parameters(
+      refit: Nanoseconds(refitMs) * 1_000_000, markLife: Nanoseconds(markLifeMs) * 1_000_000,
+      lastQuote: Nanoseconds(lastQuoteSeconds) * 1_000_000_000)
+  }
+}
+
+extension DecimalE8 {
+  /// For models, which may use floating point.
+  fileprivate var asDouble: Double { Double(e8) * 1e-8 }
+}
