@@ -45,6 +45,14 @@ import Testing
     #expect(position.worstLongLots <= venue.limit && position.worstShortLots <= venue.limit, comment)
   }
 
+  @Test(arguments: VenueUnderTest.allCases, [0, 2, 5, 30, 300])
+  func `a session comes up whichever of its connections opens first`(venue: VenueUnderTest, milliseconds: Int64) throws {
+    let world = try venue.world()
+    world.detour = milliseconds * 1_000_000
+    let isReady = try world.run { world.isReady }
+    #expect(isReady && world.counters.reconnects == 0, "\(world.status)")
+  }
+
   @Test(arguments: VenueUnderTest.allCases)
   func `R13_ a session comes up, quotes both sides, trades and ends with equal books`(venue: VenueUnderTest) throws {
     let world = try readyWorld(venue)

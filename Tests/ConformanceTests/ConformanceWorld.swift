@@ -24,6 +24,8 @@ class ConformanceWorld {
   fileprivate(set) var isUp = false
   var isUnreachable = false
   let latency: Nanoseconds = 200_000
+  /// How much longer the way of the main connection is than that of the others.
+  var detour: Nanoseconds = 0
   /// What becomes of a frame of the venue, and of a request of the lane (which may be dropped only).
   var fate: ((Role, String) -> Fate)?
   var requestFate: ((RequestKind, String) -> Bool)?
@@ -279,7 +281,7 @@ final class World<Adapter: ExchangeAdapter & ~Copyable>: ConformanceWorld {
   private func collect(_ endpoint: inout WebSocketEndpoint, _ link: Link) {
     let output = endpoint.output
     guard output.count > 0 else { return }
-    link.toVenue.append(Parcel(at: now + latency, bytes: Array(output)))
+    link.toVenue.append(Parcel(at: now + latency(of: link), bytes: Array(output)))
     endpoint.consumeOutput(output.count)
   }
 
@@ -386,10 +388,12 @@ final class World<Adapter: ExchangeAdapter & ~Copyable>: ConformanceWorld {
     flush(link)
   }
 
+  private func latency(of link: Link) -> Nanoseconds { latency + (link === links[0] ? detour : 0) }
+
   private func flush(_ link: Link) {
     let output = link.server.output
     guard output.count > 0 else { return }
-    link.toLane.append(Parcel(at: now + latency, bytes: Array(output)))
+    link.toLane.append(Parcel(at: now + latency(of: link), bytes: Array(output)))
     link.server.consumeOutput(output.count)
   }
 }
