@@ -62,14 +62,17 @@
  * A session may have more connections than one, each with a number of its own (controls 17 and 18). What is asked by HTTP
  * counts as one of them: a question is an outbound text "<tag> <method> <target>" with its body behind a line break, without
  * what signs it; an answer is an inbound text "<tag> <status>" with its body behind a line break, and status 0 for none.
- * Directive record, 32 bytes; 16 before there was more than one venue, with no caps and no hedges:
+ * Directive record, 48 bytes; 32 before there were fair values, and 16 before there was more than one venue, with no caps and
+ * no hedges:
  *     0  u16      instrument: its place in the settings
  *     2  u8       1 if quoting is allowed
- *     3  u8       1 if an order that takes is asked for
+ *     3  u8       1 if an order that takes is asked for; 2: no bids, 4: no asks
  *     4  i32      widening, thousandths
  *     8  i64      position to steer towards, lots; of an order what is to be bought, or sold if negative
  *    16  i64      largest worst case long, lots, or INT64_MAX; of an order its slippage from the best price, 10^-2 bps
  *    24  i64      largest worst case short, lots, or INT64_MAX; of an order zero
+ *    32  i64      fair value, 10^-8 of the quote currency; 0: none
+ *    40  i64      what is to be bought at the best price, or sold if negative, with an order that waits, lots
  * Control record, 40 bytes:
  *     0  u32      apus_control
  *     4  u32      1 if it came in the same read as the record before it, else 0
@@ -147,13 +150,18 @@ static_assert(sizeof(apus_control_record) == 40, "as the format says");
 typedef struct APUS_NAME(DirectiveRecord) apus_directive_record {
     uint16_t instrument_index;
     uint8_t is_quoting_allowed;
-    uint8_t is_hedge;
+    uint8_t flags; /* APUS_DIRECTIVE_… */
     int32_t widen_permille;
     int64_t target_lots;
     int64_t long_cap_lots;
     int64_t short_cap_lots;
+    int64_t fair_value_e8;
+    int64_t passive_lots;
 } apus_directive_record;
-static_assert(sizeof(apus_directive_record) == 32, "as the format says");
+static_assert(sizeof(apus_directive_record) == 48, "as the format says");
+#define APUS_DIRECTIVE_HEDGE 1u
+#define APUS_DIRECTIVE_NO_BIDS 2u
+#define APUS_DIRECTIVE_NO_ASKS 4u
 
 typedef struct apus_journal_file_header {
     char magic[8];

@@ -87,7 +87,8 @@ import Testing
       rehearsal: false, dataDirectory: "a \"b\" \\ c#: ü\t", journal: false),
     venue: VenueSection(
       url: "wss://[::1]:8765/ws", restURL: "https://[::1]:8766", keyID: "K-1._", privateKeyEnv: "KEY", account: "0012", caFile: "ca.pem",
-      cancelOnDisconnectSeconds: 7, reserveMessages: 0, requestTimeoutMs: 100, closureWindowMs: 0),
+      cancelOnDisconnectSeconds: 7, reserveMessages: 0, requestTimeoutMs: 100, closureWindowMs: 0,
+      takerFeeBps: DecimalE8(e8: 450_000_000)),
     instruments: [
       InstrumentSection(
         name: "true",
@@ -100,7 +101,8 @@ import Testing
         bookDepth: 100, staleAfterMs: 600_000)
     ],
     manager: ManagerSection(
-      maxLoss: .two, maxDrawdown: .one, widenAtLoss: .one, widenFactor: DecimalE8(e8: 100_100_000)),
+      maxLoss: .two, maxDrawdown: .one, widenAtLoss: .one, widenFactor: DecimalE8(e8: 100_100_000),
+      darkAfterMs: 900),
     safety: SafetySection(
       widenFactor: .one, flattenWorstBps: .one, flattenIntervalMs: 51, laneMaxLoss: .one, laneMaxDrawdown: .two,
       lossLevel: .noNew, maxMessagesPerMinute: 1, maxMessagesPerFill: 2, churnPauseMs: 101, rejectCount: 4,
@@ -127,7 +129,9 @@ import Testing
     underlyings: [
       UnderlyingSection(
         name: "BTC", maxPosition: .two, skew: false, hedge: "deribit_2:BTC-PERPETUAL", hedgeBand: .one,
-        hedgeSlippageBps: DecimalE8(e8: 250_000_000))
+        hedgeSlippageBps: DecimalE8(e8: 250_000_000), hedgePatienceMs: 1, hedgePerMinute: .two, hedgeLost: .stop,
+        fair: .micro, fairHalfLifeMs: 501, fairStaleMs: 3001, fairBasisSeconds: 61, fairOutlierBps: .two,
+        crossedEdgeBps: .two, crossedSize: .one, crossedPerMinute: .two)
     ])
 
   private static let desk = """

@@ -211,7 +211,7 @@ import Testing
   // MARK: Keys
 
   private static let ladderKeys =
-    "levels, half_spread_bps, step_ticks, size, growth, skew_bps, mark_weight, keep_within_ticks, keep_size"
+    "around, levels, half_spread_bps, step_ticks, size, growth, skew_bps, mark_weight, keep_within_ticks, keep_size"
 
   @Test(arguments: [
     ("level", "did you mean levels?"),

@@ -45,9 +45,13 @@ class ConformanceWorld {
   /// Position, worst long and worst short in coins, 10⁻⁸.
   func coins(_ instrument: InstrumentIndex = 0) -> (position: Int64, long: Int64, short: Int64)? { nil }
   var block: QuotingBlock { .none }
+  /// The last one that the manager has given.
+  var directive: Directive { Directive() }
   func requestStop() {}
   /// Connects the lane with a manager; as a runner does, it tells of itself at once after an execution or a directive.
-  func attach(updates: consuming RingProducer, directives: consuming RingConsumer, names: [String]) {}
+  func attach(
+    updates: consuming RingProducer, tops: consuming RingProducer, directives: consuming RingConsumer, names: [String]
+  ) {}
   func drop() {}
   /// One of the connections beside the main one breaks; false if there is none.
   func dropCompanion(_ place: Int) -> Bool { false }
@@ -168,6 +172,7 @@ final class World<Adapter: ExchangeAdapter & ~Copyable>: ConformanceWorld {
   override var unknownCount: Int { lane.core.tracker.unknownCount }
   override var status: String { "\(lane.adapter.statusText); \(lane.session.closeReason.text)" }
   override var block: QuotingBlock { lane.quoting.block(0) }
+  override var directive: Directive { lane.safety.instruments[0].directive }
   override func coins(_ instrument: InstrumentIndex) -> (position: Int64, long: Int64, short: Int64)? {
     let market = lane.core.markets + Int(instrument)
     guard let info = market.pointee.info, let position = position(instrument) else { return nil }
@@ -176,8 +181,12 @@ final class World<Adapter: ExchangeAdapter & ~Copyable>: ConformanceWorld {
     return state(instrument) { (coins(position), coins($0.pointee.worstLong), coins($0.pointee.worstShort)) }
   }
   override func requestStop() { lane.requestStop(now: now) }
-  override func attach(updates: consuming RingProducer, directives: consuming RingConsumer, names: [String]) {
-    telemetry = .some(LaneTelemetry(file: .none, lane: .none, instrumentNames: names, updates: .some(updates)))
+  override func attach(
+    updates: consuming RingProducer, tops: consuming RingProducer, directives: consuming RingConsumer, names: [String]
+  ) {
+    var telemetry = LaneTelemetry(file: .none, lane: .none, instrumentNames: names, updates: .some(updates))
+    telemetry.keep(LaneTops(ring: tops, instruments: names.indices.map { InstrumentIndex($0) }))
+    self.telemetry = .some(telemetry)
     self.directives = .some(directives)
   }
 
@@ -188,6 +197,7 @@ final class World<Adapter: ExchangeAdapter & ~Copyable>: ConformanceWorld {
       tellAt = 0
     }
     if lane.core.lastFillAt >= now { tellAt = 0 }
+    telemetry!.tellTops(&lane, now: now)
     guard now >= tellAt else { return }
     tellAt = now + 50_000_000
     while !telemetry!.publish(&lane, error: "", now: now) {}

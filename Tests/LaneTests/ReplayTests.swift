@@ -47,6 +47,36 @@ import Testing
     try prove(FaultPlan.random(seed: seed), "seed \(seed)")
   }
 
+  @Test(arguments: 1...4 as ClosedRange<UInt64>)
+  func `a run around the manager's fair value is repeated to the byte`(seed: UInt64) throws {
+    let plan = try FaultPlan(
+      text: "seed=\(seed) instruments=BTC-PERPETUAL,ETH-PERPETUAL limit=400 manager=10ms fair for=10s")
+    #expect(plan.isAroundFair && plan.text.contains(" fair"))
+    let room = try JournalRoom()
+    #expect(try ChaosRun.run(plan, journal: room.journal).fills > 0)
+    var values: Set<Int64> = []
+    var reader = try JournalReader(path: room.journal)
+    while let record = reader.next() {
+      guard record.kind == .directive else { continue }
+      record.payload.withUnsafeBytes { _ = values.insert(JournalPlayer.directive($0)?.fair_value_e8 ?? 0) }
+    }
+    #expect(values.count > 20)
+    try prove(plan, "fair value, seed \(seed)")
+  }
+
+  @Test(arguments: [(16, Int64.max), (32, 7)])
+  func `directives of older journals are the beginning of today's`(bytes: Int, cap: Int64) {
+    var whole = DirectiveRecord(
+      instrument_index: 3, is_quoting_allowed: 1, flags: 0, widen_permille: 1500, target_lots: -2, long_cap_lots: 7,
+      short_cap_lots: 7, fair_value_e8: 99, passive_lots: 9)
+    withUnsafeBytes(of: &whole) { all in
+      let record = JournalPlayer.directive(UnsafeRawBufferPointer(rebasing: all.prefix(bytes)))
+      #expect(record?.instrument_index == 3 && record?.widen_permille == 1500 && record?.target_lots == -2)
+      #expect(record?.long_cap_lots == cap && record?.short_cap_lots == cap)
+      #expect(record?.fair_value_e8 == 0 && record?.passive_lots == 0)
+    }
+  }
+
   // MARK: - Journals that were changed
 
   /// Writes a journal anew, with a change to its records, and repeats it.

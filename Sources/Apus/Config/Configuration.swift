@@ -177,8 +177,27 @@ public enum VenueKind: String, Codable, CaseIterable, Sendable {
   case bybit
 }
 
+/// What a venue is for.
+public enum VenueRole: String, Codable, CaseIterable, Sendable {
+  case quote
+  /// Its prices are looked at, and nothing is ever sent that could trade.
+  case reference
+}
+
+extension KeyedDecodingContainer {
+  /// Journals of before there were roles do not have them; the synthesised decoding finds this.
+  func decode(_ type: VenueRole.Type, forKey key: Key) throws -> VenueRole {
+    try decodeIfPresent(type, forKey: key) ?? .quote
+  }
+
+  func decode(_ type: QuoteCentre.Type, forKey key: Key) throws -> QuoteCentre {
+    try decodeIfPresent(type, forKey: key) ?? .mid
+  }
+}
+
 public struct VenueSection: Codable, Equatable, Sendable {
   public var kind: VenueKind
+  public var role: VenueRole
   /// Names it among several, if its kind does not.
   public var givenName: String?
   /// `ws://host:port/path` or `wss://host[:port]/path`; taken apart by `VenueAddress`.
@@ -208,9 +227,11 @@ public struct VenueSection: Codable, Equatable, Sendable {
   public var protectionPauseMs: Int
   /// What the venue has counted is forgotten after this long.
   public var protectionWindowMs: Int
+  /// What taking costs, basis points, at most 2 decimals; for rules about crossed books.
+  public var takerFeeBps: DecimalE8?
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case kind, url
+    case kind, role, url
     case givenName = "name"
     case restURL = "rest_url"
     case keyID = "key_id"
@@ -226,21 +247,23 @@ public struct VenueSection: Codable, Equatable, Sendable {
     case protectionQuote = "protection_quote"
     case protectionPauseMs = "protection_pause_ms"
     case protectionWindowMs = "protection_window_ms"
+    case takerFeeBps = "taker_fee_bps"
   }
 
   /// Tells it from the other venues: in telemetry, and in the names of its files.
   public var name: String { givenName ?? kind.rawValue }
 
   public init(
-    kind: VenueKind = .thalex, name: String? = nil, url: String, restURL: String? = nil, keyID: String,
-    privateKeyFile: String? = nil,
+    kind: VenueKind = .thalex, role: VenueRole = .quote, name: String? = nil, url: String, restURL: String? = nil,
+    keyID: String, privateKeyFile: String? = nil,
     privateKeyEnv: String? = nil, account: String? = nil, caFile: String? = nil,
     cancelOnDisconnectSeconds: Int = 6, reserveMessages: Int = 5, requestTimeoutMs: Int = 3000,
     closureWindowMs: Int = 8000,
     protectionTrade: DecimalE8 = DecimalE8(e8: 100_000_000), protectionQuote: DecimalE8 = DecimalE8(e8: 100_000_000),
-    protectionPauseMs: Int = 2000, protectionWindowMs: Int = 10_000
+    protectionPauseMs: Int = 2000, protectionWindowMs: Int = 10_000, takerFeeBps: DecimalE8? = nil
   ) {
     self.kind = kind
+    self.role = role
     givenName = name
     self.url = url
     self.restURL = restURL
@@ -257,6 +280,7 @@ public struct VenueSection: Codable, Equatable, Sendable {
     self.protectionQuote = protectionQuote
     self.protectionPauseMs = protectionPauseMs
     self.protectionWindowMs = protectionWindowMs
+    self.takerFeeBps = takerFeeBps
   }
 }
 
@@ -296,7 +320,16 @@ public struct InstrumentSection: Codable, Equatable, Sendable {
   }
 }
 
+/// What a ladder lies around.
+public enum QuoteCentre: String, Codable, CaseIterable, Sendable {
+  /// The mid of the others' quotes at this venue, and its mark as far as `mark_weight` says.
+  case mid
+  /// The fair value by the tops of all venues; nothing is quoted without one.
+  case fair
+}
+
 public struct LadderSection: Codable, Equatable, Sendable {
+  public var around: QuoteCentre
   /// Quotes a side, 1 ... 32.
   public var levels: Int
   /// From the fair price to the best quote, basis points of the price, at most 2 decimals: 0.35 = 35 hundredths
@@ -318,7 +351,7 @@ public struct LadderSection: Codable, Equatable, Sendable {
   public var keepSize: DecimalE8
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case levels
+    case around, levels
     case halfSpreadBps = "half_spread_bps"
     case stepTicks = "step_ticks"
     case size, growth
@@ -330,8 +363,10 @@ public struct LadderSection: Codable, Equatable, Sendable {
 
   public init(
     levels: Int, halfSpreadBps: DecimalE8, stepTicks: Int, size: DecimalE8, growth: DecimalE8 = .zero,
-    skewBps: DecimalE8, markWeight: DecimalE8 = .zero, keepWithinTicks: Int = 0, keepSize: DecimalE8 = .one
+    skewBps: DecimalE8, markWeight: DecimalE8 = .zero, keepWithinTicks: Int = 0, keepSize: DecimalE8 = .one,
+    around: QuoteCentre = .mid
   ) {
+    self.around = around
     self.levels = levels
     self.halfSpreadBps = halfSpreadBps
     self.stepTicks = stepTicks
@@ -373,70 +408,6 @@ public struct LimitsSection: Codable, Equatable, Sendable {
     self.maxNotional = maxNotional
     self.collarBps = collarBps
     self.maxOrders = maxOrders
-  }
-}
-
-/// What may be held of one underlying at all venues together, in its own units: coins.
-public struct UnderlyingSection: Codable, Equatable, Sendable {
-  /// As instruments' names begin: `BTC`.
-  public var name: String
-  /// Long or short, everything counted that may still trade.
-  public var maxPosition: DecimalE8
-  /// Whether every venue's quotes lean against the position of all.
-  public var skew: Bool
-  /// `venue:instrument`, at which a position above `hedgeBand` is closed by taking; `nil`: nowhere.
-  public var hedge: String?
-  public var hedgeBand: DecimalE8
-  /// From the best price, basis points, at most 2 decimals.
-  public var hedgeSlippageBps: DecimalE8
-
-  enum CodingKeys: String, CodingKey, CaseIterable {
-    case name
-    case maxPosition = "max_position"
-    case skew, hedge
-    case hedgeBand = "hedge_band"
-    case hedgeSlippageBps = "hedge_slippage_bps"
-  }
-
-  public init(
-    name: String, maxPosition: DecimalE8, skew: Bool = true, hedge: String? = nil, hedgeBand: DecimalE8 = .zero,
-    hedgeSlippageBps: DecimalE8 = DecimalE8(e8: 1_000_000_000)
-  ) {
-    self.name = name
-    self.maxPosition = maxPosition
-    self.skew = skew
-    self.hedge = hedge
-    self.hedgeBand = hedgeBand
-    self.hedgeSlippageBps = hedgeSlippageBps
-  }
-}
-
-public struct ManagerSection: Codable, Equatable, Sendable {
-  /// Loss since the start, or since the last `apus resume`, at which `safety.loss_level` is latched, quote currency;
-  /// 0 = no limit.
-  public var maxLoss: DecimalE8
-  /// Fall from the best profit since the start at which the same happens, quote currency; 0 = no limit.
-  public var maxDrawdown: DecimalE8
-  /// Loss at which the manager widens the quotes, quote currency; 0 = never.
-  public var widenAtLoss: DecimalE8
-  /// By how much: 2 = twice the half-spread.
-  public var widenFactor: DecimalE8
-
-  enum CodingKeys: String, CodingKey, CaseIterable {
-    case maxLoss = "max_loss"
-    case maxDrawdown = "max_drawdown"
-    case widenAtLoss = "widen_at_loss"
-    case widenFactor = "widen_factor"
-  }
-
-  public init(
-    maxLoss: DecimalE8 = .zero, maxDrawdown: DecimalE8 = .zero, widenAtLoss: DecimalE8 = .zero,
-    widenFactor: DecimalE8 = .two
-  ) {
-    self.maxLoss = maxLoss
-    self.maxDrawdown = maxDrawdown
-    self.widenAtLoss = widenAtLoss
-    self.widenFactor = widenFactor
   }
 }
 

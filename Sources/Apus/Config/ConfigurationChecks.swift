@@ -5,8 +5,8 @@ struct ConfigurationChecks {
   /// The path of that venue's section, and the beginning of its instruments' paths.
   private var venuePath = "venue"
   private var prefix = ""
-  private let places: [String: ConfigurationPlace]
-  private let given: [String: ConfigurationPlace]
+  let places: [String: ConfigurationPlace]
+  let given: [String: ConfigurationPlace]
   private(set) var problems: [ConfigurationProblem] = []
 
   /// `configuration` is what `reader` has read.
@@ -24,7 +24,7 @@ struct ConfigurationChecks {
       }
       checkVenue()
       checkNames()
-      for index in configuration.instruments.indices {
+      for index in configuration.instruments.indices where configuration.venue.role == .quote {
         check(configuration.instruments[index], "\(prefix)instruments[\(index)]")
       }
       checkChains()
@@ -50,54 +50,6 @@ struct ConfigurationChecks {
     }
   }
 
-  private mutating func checkUnderlyings(_ configuration: Configuration) {
-    let instruments = configuration.lanes.flatMap { lane in
-      lane.instruments.map { "\(lane.venue.name):\($0.name)" }
-    }
-    for (index, underlying) in configuration.underlyings.enumerated() {
-      let path = "underlyings[\(index)]"
-      let members = configuration.lanes.flatMap(\.instruments).map(\.name).filter {
-        Underlying.name(of: $0) == underlying.name
-      }
-      if places["\(path).name"] != nil, members.isEmpty {
-        report(
-          places["\(path).name"], "\(path).name",
-          "is \(ShownText.of(underlying.name)), but no instrument's name begins so: correct it, or remove the entry")
-      }
-      if let option = members.first(where: { $0.hasSuffix("-C") || $0.hasSuffix("-P") }) {
-        report(
-          places["\(path).name"], "\(path).name",
-          "is \(ShownText.of(underlying.name)), on which the option \(option) is quoted, but a common limit is for futures "
-            + "and perpetuals: quote options with another engine, or remove the entry")
-      }
-      if let first = configuration.underlyings[..<index].firstIndex(where: { $0.name == underlying.name }) {
-        report(
-          places["\(path).name"], "\(path).name",
-          "is \(ShownText.of(underlying.name)), but underlyings[\(first)] has that name: remove one of the two")
-      }
-      if let place = places["\(path).hedge"], let hedge = underlying.hedge {
-        if !instruments.contains(hedge) {
-          report(
-            place, "\(path).hedge",
-            "is \(ShownText.of(hedge)), but must be one of the instruments that are quoted: choose one of "
-              + instruments.joined(separator: ", "))
-        } else if Underlying.name(of: String(hedge.drop { $0 != ":" }.dropFirst())) != underlying.name {
-          report(
-            place, "\(path).hedge",
-            "is \(ShownText.of(hedge)), but must be an instrument on \(underlying.name): choose another one")
-        }
-      }
-      if let place = places["\(path).hedge_band"], underlying.hedgeBand >= underlying.maxPosition,
-        places["\(path).max_position"] != nil
-      {
-        report(
-          place, "\(path).hedge_band",
-          "is \(underlying.hedgeBand), but must be below max_position (\(underlying.maxPosition)), at which quoting has "
-            + "stopped: lower it")
-      }
-    }
-  }
-
   /// Journals and telemetry are told apart by the venue's name.
   private mutating func checkVenueNames(_ names: [String]) {
     for (index, name) in names.enumerated() {
@@ -109,7 +61,7 @@ struct ConfigurationChecks {
     }
   }
 
-  private mutating func report(_ place: ConfigurationPlace?, _ key: String, _ sentence: String) {
+  mutating func report(_ place: ConfigurationPlace?, _ key: String, _ sentence: String) {
     problems.append(ConfigurationProblem(place: place, key: key, sentence: "\(key) \(sentence)"))
   }
 
@@ -155,6 +107,7 @@ struct ConfigurationChecks {
 
   private mutating func checkManager() {
     let manager = configuration.manager
+    checkWholeLimit(configuration)
     guard let place = places["manager.widen_at_loss"], places["manager.max_loss"] != nil,
       manager.maxLoss > .zero, manager.widenAtLoss >= manager.maxLoss
     else { return }

@@ -95,7 +95,7 @@ struct ConfigurationReader {
         fill(&configuration.venue, venue.mapping, venue.path)
         given[venue.path] = venue.mapping.place
       }
-      configuration.instruments = readInstruments(file, "", defaults)
+      configuration.instruments = readInstruments(file, "", defaults, isReference: false)
       return
     }
     for key in [Keys.venue, .instruments] {
@@ -120,7 +120,7 @@ struct ConfigurationReader {
       var venue = VenueSection.blank
       fill(&venue, mapping, path)
       given[path] = mapping.place
-      read.append(.init(venue: venue, instruments: readInstruments(mapping, path, defaults)))
+      read.append(.init(venue: venue, instruments: readInstruments(mapping, path, defaults, isReference: venue.role == .reference)))
     }
     guard let first = read.first else { return }
     configuration.venue = first.venue
@@ -128,9 +128,10 @@ struct ConfigurationReader {
     configuration.moreVenues = Array(read.dropFirst())
   }
 
-  private mutating func readInstruments(_ parent: Mapping, _ parentPath: String, _ defaults: Node?)
-    -> [InstrumentSection]
-  {
+  /// - Parameter isReference: ladder and limits mean nothing there, and may be left out.
+  private mutating func readInstruments(
+    _ parent: Mapping, _ parentPath: String, _ defaults: Node?, isReference: Bool
+  ) -> [InstrumentSection] {
     let key = Configuration.CodingKeys.instruments.stringValue
     let path = Self.join(parentPath, key)
     var instruments: [InstrumentSection] = []
@@ -163,10 +164,11 @@ struct ConfigurationReader {
         whole, path, InstrumentSection.self, place, sections: [Keys.strategy, .ladder, .limits, .orderFlow])
       {
         fill(&instrument, mapping, path)
-        if let ladder = section(Keys.ladder, of: mapping, path, LadderSection.self) {
+        func isWanted(_ key: Keys) -> Bool { !isReference || mapping.entries[key.stringValue] != nil }
+        if isWanted(.ladder), let ladder = section(Keys.ladder, of: mapping, path, LadderSection.self) {
           fill(&instrument.ladder, ladder.mapping, ladder.path)
         }
-        if let limits = section(Keys.limits, of: mapping, path, LimitsSection.self) {
+        if isWanted(.limits), let limits = section(Keys.limits, of: mapping, path, LimitsSection.self) {
           fill(&instrument.limits, limits.mapping, limits.path)
         }
         if let entry = mapping.entries[Keys.strategy.stringValue] {

@@ -91,11 +91,11 @@ enum ConfigurationSchema {
   }
 }
 
-private func isWord(_ character: Character) -> Bool {
+func isWord(_ character: Character) -> Bool {
   character.isASCII && (character.isLetter || character.isNumber)
 }
 
-private func isIdentifier(_ character: Character) -> Bool { isWord(character) || "-_.".contains(character) }
+func isIdentifier(_ character: Character) -> Bool { isWord(character) || "-_.".contains(character) }
 
 func decimal(_ whole: Int64) -> DecimalE8 { DecimalE8(e8: whole * 100_000_000) }
 
@@ -189,6 +189,9 @@ extension VenueSection: DescribedSection {
   static let keys: [ConfigurationKey<Self>] = [
     .init(CodingKeys.kind, \.kind, .choice, .defaulted, "The venue's protocol."),
     .init(
+      CodingKeys.role, \.role, .choice, .defaulted,
+      "What it is for: quote, or reference, where prices are looked at and nothing is sent that could trade."),
+    .init(
       CodingKeys.givenName, \.givenName,
       optional: .name(1...16, of: "a-z 0-9 _", advice: "choose another name, for example deribit_2") {
         $0 == "_" || (isWord($0) && !$0.isUppercase)
@@ -254,6 +257,9 @@ extension VenueSection: DescribedSection {
     .init(
       CodingKeys.protectionWindowMs, \.protectionWindowMs, .whole(100...86_400_000), .defaulted, unit: "ms",
       "The protection is refilled this long after it was last set, if something has traded."),
+    .init(
+      CodingKeys.takerFeeBps, \.takerFeeBps, optional: .decimal(.zero...decimal(1000), decimals: 2),
+      "What taking costs there, basis points; needed where underlyings has a rule for crossed books."),
   ]
 }
 
@@ -282,6 +288,10 @@ extension LadderSection: DescribedSection {
   static var blank: Self { Self(levels: 0, halfSpreadBps: .zero, stepTicks: 0, size: .zero, skewBps: .zero) }
 
   static let keys: [ConfigurationKey<Self>] = [
+    .init(
+      CodingKeys.around, \.around, .choice, .defaulted,
+      "What the quotes lie around: mid, the middle of the others' quotes and the mark as far as mark_weight says; or fair, the "
+        + "fair value by the prices of all venues, without which nothing is quoted."),
     .init(CodingKeys.levels, \.levels, .whole(1...32), .required, unit: "quotes", "Quotes a side."),
     .init(
       CodingKeys.halfSpreadBps, \.halfSpreadBps, .decimal(.zero...decimal(1000), decimals: 2), .required, unit: "bps",
@@ -331,57 +341,6 @@ extension LimitsSection: DescribedSection {
     .init(
       CodingKeys.maxOrders, \.maxOrders, .whole(1...1000), .required, unit: "orders",
       "Orders at once, both sides."),
-  ]
-}
-
-extension ManagerSection: DescribedSection {
-  static var blank: Self { Self() }
-
-  static let keys: [ConfigurationKey<Self>] = [
-    .init(
-      CodingKeys.maxLoss, \.maxLoss, .decimal(.zero...decimal(10_000_000_000)), .defaulted, unit: "quote currency",
-      "Loss since the start or the last apus resume at which safety.loss_level is latched; 0 sets no limit."),
-    .init(
-      CodingKeys.maxDrawdown, \.maxDrawdown, .decimal(.zero...decimal(10_000_000_000)), .defaulted,
-      unit: "quote currency",
-      "Fall from the best profit at which safety.loss_level is latched; 0 sets no limit."),
-    .init(
-      CodingKeys.widenAtLoss, \.widenAtLoss, .decimal(.zero...decimal(10_000_000_000)), .defaulted,
-      unit: "quote currency", "Loss at which the quotes are widened; 0 never widens."),
-    .init(
-      CodingKeys.widenFactor, \.widenFactor, .decimal(.one...decimal(10), decimals: 3), .defaulted, unit: "times",
-      "By how much: 2 doubles the half-spread."),
-  ]
-}
-
-extension UnderlyingSection: DescribedSection {
-  static var blank: Self { Self(name: "", maxPosition: .zero) }
-
-  static let keys: [ConfigurationKey<Self>] = [
-    .init(
-      CodingKeys.name, \.name,
-      .name(1...16, of: "A-Z 0-9", advice: "write it as the instruments' names begin, for example BTC") {
-        isWord($0) && !$0.isLowercase
-      }, .required, "The underlying, as its instruments' names begin."),
-    .init(
-      CodingKeys.maxPosition, \.maxPosition, .decimal(.zero...decimal(1_000_000_000), isAboveLower: true), .required,
-      unit: "coins",
-      "Largest position at all venues together, long or short, everything counted that may still trade."),
-    .init(
-      CodingKeys.skew, \.skew, .flag, .defaulted, "Whether each venue's quotes lean against the position of all."),
-    .init(
-      CodingKeys.hedge, \.hedge,
-      optional: .name(
-        3...81, of: "A-Z a-z 0-9 - _ . : /", advice: "write venue:instrument, for example deribit:BTC-PERPETUAL"
-      ) { isIdentifier($0) || $0 == ":" || $0 == "/" },
-      "Where a position above hedge_band is closed by taking: venue:instrument."),
-    .init(
-      CodingKeys.hedgeBand, \.hedgeBand, .decimal(.zero...decimal(1_000_000_000)), .defaulted, unit: "coins",
-      "Position up to which nothing is hedged."),
-    .init(
-      CodingKeys.hedgeSlippageBps, \.hedgeSlippageBps, .decimal(.zero...decimal(1000), decimals: 2), .defaulted,
-      unit: "bps",
-      "How far from the best price a hedge may trade."),
   ]
 }
 

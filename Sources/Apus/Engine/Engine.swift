@@ -198,15 +198,16 @@ public final class Engine: Sendable {
       driverRefusal: lanes[0].driverRefusal)
     if let problem = manifest.write(to: configuration.engine.dataDirectory) { notice(problem) }
 
-    let helper = HelperWork(
-      lanes: lanes,
-      manager: ManagerWork(
+    let manager = ManagerThread(
+      ManagerWork(
         manager: StrategyManager(
           settings: managerSettings, instruments: plans.map { $0.instruments.map(\.name) }),
-        lanes: lanes.map { $0.takeManagerLink() }),
-      latches: controls.map { LatchKeeper(control: $0, path: telemetryPath) })
+        lanes: lanes.map { $0.takeManagerLink() }))
+    let helper = HelperWork(
+      lanes: lanes, latches: controls.map { LatchKeeper(control: $0, path: telemetryPath) })
     let helperThread = try EngineThread(name: "apus-helper") { helper.run() }
     do {
+      try manager.start()
       for lane in lanes { try lane.start(rehearses: configuration.engine.rehearsal, strategies: strategies) }
     } catch {
       // Those that run already cancel what they have.
@@ -215,11 +216,13 @@ public final class Engine: Sendable {
         lane.join()
         lane.stopHelpers()
       }
+      manager.stop()
       helper.stop()
       helperThread.join()
       throw error
     }
     for lane in lanes { lane.join() }
+    manager.stop()
     helper.stop()
     helperThread.join()
     for lane in lanes { lane.stopHelpers() }
@@ -255,6 +258,9 @@ public final class Engine: Sendable {
       maximumLossE8: configuration.manager.maxLoss.e8, widenAtLossE8: configuration.manager.widenAtLoss.e8,
       widenPermille: Int32(clamping: configuration.manager.widenFactor.permille),
       maximumDrawdownE8: configuration.manager.maxDrawdown.e8, haltLevel: configuration.safety.lossLevel.level)
+    settings.maximumExposureE8 = configuration.manager.maxExposure.e8
+    settings.darkAfter = Nanoseconds(configuration.manager.darkAfterMs) * 1_000_000
+    settings.referenceLanes = Set(configuration.lanes.indices.filter { configuration.lanes[$0].venue.role == .reference })
     settings.underlyings = configuration.underlyings.map { UnderlyingSettings($0, configuration.lanes) }
     return settings
   }

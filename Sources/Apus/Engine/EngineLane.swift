@@ -30,6 +30,7 @@ class EngineLane {
   fileprivate var settings = LaneSettings()
   fileprivate var journalWriter: JournalWriter?
   fileprivate var updates: RingConsumer?
+  fileprivate var tops: RingConsumer?
   fileprivate var directives: RingProducer?
   fileprivate var waker: DriverWaker?
   fileprivate var watchdog: Watchdog?
@@ -96,7 +97,8 @@ class EngineLane {
     guard let updates = updates.take(), let directives = directives.take() else {
       preconditionFailure("the manager's ends of the rings are taken once, after prepare")
     }
-    return ManagerLink(updates: updates, directives: directives, waker: waker, control: parts.control)
+    return ManagerLink(
+      updates: updates, tops: tops.take(), directives: directives, waker: waker, control: parts.control)
   }
 
   func start(
@@ -276,15 +278,21 @@ final class VenueLane<Adapter: ExchangeAdapter & ~Copyable>: EngineLane {
     if (0..<Adapter.companionCount).contains(where: { Adapter.companion($0) == .desk }) {
       desk = try RequestDesk(Self.deskSettings(configuration, login), laneWaker: waker)
     }
+    var laneTelemetry = LaneTelemetry(
+      file: .none, lane: shown, instrumentNames: configuration.instruments.map(\.name),
+      updates: .some(updates.producer))
+    let priced = configuration.pricedInstruments
+    if !priced.isEmpty {
+      let tops = try Ring(capacity: 1024, in: laneMemory(Ring.byteCount(capacity: 1024) ?? 0))
+      self.tops = .some(tops.consumer)
+      laneTelemetry.keep(LaneTops(ring: tops.producer, instruments: priced))
+    }
     runner = .some(
       LaneRunner(
         lane: lane, driver: driver, tlsContext: tls, host: address.host, port: address.port, idle: wait,
         control: parts.control, directives: .some(directives.consumer),
-        telemetry: LaneTelemetry(
-          file: .none, lane: shown, instrumentNames: configuration.instruments.map(\.name),
-          updates: .some(updates.producer)),
-        slowTicks: SlowTicks(above: slowTicksAbove), desk: desk?.takeLaneEnd()))
-    if configuration.watchdog.enabled, let watch = telemetry.openWatchdog(index) {
+        telemetry: laneTelemetry, slowTicks: SlowTicks(above: slowTicksAbove), desk: desk?.takeLaneEnd()))
+    if configuration.watchdog.enabled, configuration.venue.role == .quote, let watch = telemetry.openWatchdog(index) {
       watchdog = Watchdog(
         link: try Self.sideLinkSettings(configuration, login: login).makeLink(), control: parts.control,
         telemetry: watch, stall: Nanoseconds(configuration.watchdog.stallMs) * 1_000_000,

@@ -6,6 +6,7 @@ extension LadderSection {
     LadderParameters(
       levels: levels, halfSpreadCentiBps: halfSpreadBps.hundredths, stepTicks: Int64(stepTicks),
       size: .init(rawValue: max(size.steps(of: grid.lotE8), 1)), growthPermille: growth.permille,
-      skewCentiBps: skewBps.hundredths, markWeightPermille: markWeight.permille)
+      skewCentiBps: skewBps.hundredths, markWeightPermille: markWeight.permille,
+      isAroundFair: around == .fair ? true : nil)
   }
 }

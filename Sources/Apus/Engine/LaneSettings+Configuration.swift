@@ -23,6 +23,7 @@ extension LaneSettings {
     protection.window = Nanoseconds(configuration.venue.protectionWindowMs) * 1_000_000
     protection.pause = Nanoseconds(configuration.venue.protectionPauseMs) * 1_000_000
     safety = configuration.safety.settings
+    if configuration.venue.role == .reference { isReference = true }
     instruments = configuration.instruments.map { section in
       var instrument = InstrumentSettings(
         name: section.name, maximumPosition: section.limits.maxPosition, maximumOrder: section.limits.maxOrder,
@@ -32,7 +33,10 @@ extension LaneSettings {
         staleAfter: Nanoseconds(section.staleAfterMs) * 1_000_000)
       instrument.usesMassQuotes = section.massQuotes
       let underlying = Underlying.name(of: section.name)
-      if configuration.underlyings.contains(where: { $0.name == underlying }) { instrument.awaitsDirective = true }
+      // Where nothing is sent no cap is waited for.
+      if configuration.venue.role == .quote, configuration.underlyings.contains(where: { $0.name == underlying }) {
+        instrument.awaitsDirective = true
+      }
       return instrument
     }
     orderCapacity = Self.orderCapacity(for: configuration)

@@ -178,6 +178,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     guard Int(instrument) < core.instrumentCount else { return }
     setTime(now)
     output.records.directive(directive, instrument, now: now)
+    var directive = directive
+    directive.time = now
     safety.instruments[Int(instrument)].directive = directive
     risk.cap(instrument, long: directive.longCap, short: directive.shortCap)
     quoting.direct(safety.widened(directive), instrument)
@@ -239,6 +241,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     if stop.isRequested { return stop.isFinal ? .stopping : .halted }
     if output.records.hasFailed { return .journalFailed }
     if adapter.phase != .ready || session.isFrozen { return .sessionNotReady }
+    if settings.isReference == true { return .referenceOnly }
     return safety.block(instrument)
   }
 
@@ -501,7 +504,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
         continue
       }
       let setting = settings.instruments[index]
-      risk.load(setting.limits(on: info.grid), for: InstrumentIndex(index))
+      if settings.isReference != true { risk.load(setting.limits(on: info.grid), for: InstrumentIndex(index)) }
       let directive = safety.instruments[index].directive
       risk.cap(InstrumentIndex(index), long: directive.longCap, short: directive.shortCap)
       // A strategy keeps what it has learned over a reconnect; only a new grid begins it anew.

@@ -110,9 +110,12 @@ struct LaneRecords: ~Copyable {
   @inline(never)
   mutating func directive(_ directive: Directive, _ instrument: InstrumentIndex, now: Nanoseconds) {
     var record = DirectiveRecord(
-      instrument_index: instrument, is_quoting_allowed: directive.isQuotingAllowed ? 1 : 0, is_hedge: 0,
+      instrument_index: instrument, is_quoting_allowed: directive.isQuotingAllowed ? 1 : 0,
+      flags: UInt8(
+        (directive.pullsBids ? APUS_DIRECTIVE_NO_BIDS : 0) | (directive.pullsAsks ? APUS_DIRECTIVE_NO_ASKS : 0)),
       widen_permille: directive.widenPermille, target_lots: directive.targetPosition.rawValue,
-      long_cap_lots: directive.longCap.rawValue, short_cap_lots: directive.shortCap.rawValue)
+      long_cap_lots: directive.longCap.rawValue, short_cap_lots: directive.shortCap.rawValue,
+      fair_value_e8: directive.fairValueE8, passive_lots: directive.passiveHedge.rawValue)
     withUnsafeBytes(of: &record) { append(.directive, $0, now) }
   }
 
@@ -120,8 +123,8 @@ struct LaneRecords: ~Copyable {
   @inline(never)
   mutating func hedge(_ instrument: InstrumentIndex, lots: Int64, slippageCentiBps: Int64, now: Nanoseconds) {
     var record = DirectiveRecord(
-      instrument_index: instrument, is_quoting_allowed: 1, is_hedge: 1, widen_permille: 1000, target_lots: lots,
-      long_cap_lots: slippageCentiBps, short_cap_lots: 0)
+      instrument_index: instrument, is_quoting_allowed: 1, flags: UInt8(APUS_DIRECTIVE_HEDGE), widen_permille: 1000,
+      target_lots: lots, long_cap_lots: slippageCentiBps, short_cap_lots: 0, fair_value_e8: 0, passive_lots: 0)
     withUnsafeBytes(of: &record) { append(.directive, $0, now) }
   }
 

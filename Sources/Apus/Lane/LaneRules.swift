@@ -33,7 +33,7 @@ extension Lane where Adapter: ~Copyable {
     if message.haltLevel != 0 { obey(message, now: now) }
     if message.isHedge {
       hedge(
-        message.instrument, lots: message.targetPosition, slippageCentiBps: message.slippageCentiBps, now: now)
+        message.instrument, lots: message.targetPosition, slippageCentiBps: message.longCap, now: now)
     } else {
       direct(message.directive, instrument: message.instrument, now: now)
     }

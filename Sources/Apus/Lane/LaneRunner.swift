@@ -254,6 +254,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       send()
     }
     if Adapter.companionCount > 0 { turnCompanions(now) }
+    telemetry.tellTops(&lane, now: now)
     mindLink(now)
     let phase = lane.adapter.phase
     control.beat(phase == .ready || phase == .leaving ? now : 0)

@@ -102,6 +102,8 @@ public struct LaneSettings: Codable, Sendable {
   public var ladderCapacity = 32
   /// How order messages are spent.
   public var spending = MessageSpending.byValue
+  /// Only looks: no limits are loaded, so that the risk gate lets nothing pass that could trade. `nil`: journals of before.
+  public var isReference: Bool?
   /// The account of the run that was killed before, if this one continues it.
   public var carried: CarriedAccount?
   /// The kill ladder and the safety rules.

@@ -43,6 +43,7 @@ struct LaneTelemetry: ~Copyable {
   private var haltText = ""
   private var updates: RingProducer?
   private(set) var updatesDropped = 0
+  private var tops: LaneTops?
 
   init(
     file: consuming TelemetryWriter?, lane: consuming TelemetryLane?, instrumentNames: [String],
@@ -67,6 +68,16 @@ struct LaneTelemetry: ~Copyable {
   }
 
   mutating func keep(_ file: consuming TelemetryWriter) { self.file = .some(file) }
+
+  /// The manager wants to hear of prices too.
+  mutating func keep(_ tops: consuming LaneTops) { self.tops = .some(tops) }
+
+  /// In each turn, when the lane's orders have left.
+  @inline(__always)
+  mutating func tellTops<A: ExchangeAdapter & ~Copyable>(_ lane: inout Lane<A>, now: Nanoseconds) {
+    guard tops != nil else { return }
+    tops!.tell(&lane, now: now)
+  }
 
   private static func file(of lane: borrowing TelemetryLane?) -> OpaquePointer? {
     switch lane {
@@ -172,7 +183,8 @@ struct LaneTelemetry: ~Copyable {
     set(.ordersUnknown, lane.core.tracker.unknownCount)
     set(.ordersInFlight, lane.core.tracker.inFlightCount)
     set(.ordersForeign, tracker.foreignReports)
-    set(.ringFull, updatesDropped)
+    set(.ringFull, updatesDropped + (tops?.heldCount ?? 0))
+    set(.ringHighWater, max(updates?.statistics.highWater ?? 0, tops?.highWater ?? 0))
     set(.haltLevel, Int(lane.safety.ladder.level.rawValue))
     set(.halts, lane.safety.ladder.latchCount)
     set(.pauses, lane.safety.pauseCount)

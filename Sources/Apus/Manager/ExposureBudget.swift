@@ -18,7 +18,7 @@ struct ExposureBudget {
     var newest: Int64 { sent.last?.cap ?? confirmed }
   }
 
-  private(set) var limit: Int64
+  var limit: Int64
   private var members: [Member]
 
   /// Before the first directive every lane's cap is 0: lanes under a common limit begin that way.
@@ -55,25 +55,46 @@ struct ExposureBudget {
     }
   }
 
-  /// A cap has been handed to a lane.
-  mutating func sent(_ cap: Int64, to member: Int, serial: UInt32) { members[member].sent.append((serial, cap)) }
+  /// A cap has been handed to a lane. One that says the same again adds nothing: the first of them confirms it.
+  mutating func sent(_ cap: Int64, to member: Int, serial: UInt32) {
+    guard cap != members[member].newest else { return }
+    members[member].sent.append((serial, cap))
+  }
 
-  /// The caps that should be in force now: everyone keeps what it may hold and gets the same share of what is free. What
-  /// is lowered counts at once; what is raised waits until it is free.
+  /// The caps that should be in force now.
   func caps() -> [Int64] {
-    guard let worst else { return members.map { min($0.newest, $0.worst ?? 0) } }
-    let share = (limit - worst) / Int64(max(members.count, 1))
+    Self.shares(
+      of: limit, members.map { Share(worst: $0.worst, granted: $0.granted, newest: $0.newest, largest: .max) })
+  }
+
+  /// One of those who share a limit.
+  struct Share {
+    /// What it may come to hold as things stand; `nil`: not known.
+    var worst: Int64?
+    /// What it may come to hold by the caps that are, or may still be, obeyed.
+    var granted: Int64
+    /// The last cap.
+    var newest: Int64
+    /// More is never wanted.
+    var largest: Int64
+  }
+
+  /// Everyone keeps what it may hold and gets the same share of what is free. What is lowered counts at once; what is raised
+  /// waits until it is free.
+  static func shares(of limit: Int64, _ members: [Share]) -> [Int64] {
+    guard members.allSatisfy({ $0.worst != nil }) else { return members.map { min($0.newest, $0.worst ?? 0) } }
+    let worst = members.reduce(0) { $0 + ($1.worst ?? 0) }
+    let wishes = wishes(limit - worst, members)
     // Not for every lot: a cap that moves calls for messages.
     let step = max(1, limit / 50)
     var caps = members.map(\.newest)
     for (index, member) in members.enumerated() {
-      let wanted = (member.worst ?? 0) + share
-      if wanted < member.newest - step || share < 0 { caps[index] = min(wanted, member.newest) }
+      if wishes[index] < member.newest - step || limit < worst { caps[index] = min(wishes[index], member.newest) }
     }
     var free = limit
     for (index, member) in members.enumerated() { free -= max(member.granted, caps[index]) }
     for (index, member) in members.enumerated() {
-      let wanted = (member.worst ?? 0) + share
+      let wanted = wishes[index]
       guard free > 0, wanted > member.granted, wanted > caps[index] + step || caps[index] <= 0 else { continue }
       let more = min(wanted - max(member.granted, caps[index]), free)
       guard more > 0 else { continue }
@@ -81,5 +102,26 @@ struct ExposureBudget {
       free -= more
     }
     return caps
+  }
+
+  /// What each has and an equal share of `free`, where nobody gets more than it wants.
+  private static func wishes(_ free: Int64, _ members: [Share]) -> [Int64] {
+    var wishes = members.map { $0.worst ?? 0 }
+    var left = free
+    var open = Array(members.indices)
+    while !open.isEmpty {
+      let share = left / Int64(open.count)
+      let modest = open.filter { members[$0].largest < .max && members[$0].largest - wishes[$0] < share }
+      guard free > 0, !modest.isEmpty else {
+        for index in open { wishes[index] += share }
+        break
+      }
+      for index in modest {
+        left -= members[index].largest - wishes[index]
+        wishes[index] = members[index].largest
+      }
+      open.removeAll(where: modest.contains)
+    }
+    return wishes
   }
 }

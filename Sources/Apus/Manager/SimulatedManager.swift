@@ -1,6 +1,6 @@
 import CSupport
 
-/// The strategy manager of one simulated lane, connected with it by the two rings of a real engine.
+/// The strategy manager of one simulated lane, connected with it by the rings of a real engine.
 ///
 /// The caller is the clock of both threads: it decides when the lane tells how it stands, when the manager has its turn,
 /// and when the lane takes what it is asked. One thread. Deterministic.
@@ -15,15 +15,24 @@ public struct SimulatedManager: ~Copyable {
   /// - Parameter instrumentNames: those of the lane's settings.
   public init(settings: ManagerSettings, instrumentNames: [String]) throws(SystemError) {
     let updates = try Ring(capacity: 64)
+    let tops = try Ring(capacity: 64)
     let directives = try Ring(capacity: 64)
     self.directives = directives.consumer
     work = ManagerWork(
-      manager: StrategyManager(settings: settings, instrumentsPerLane: [instrumentNames.count]),
+      manager: StrategyManager(settings: settings, instruments: [instrumentNames]),
       lanes: [
-        ManagerLink(updates: updates.consumer, directives: directives.producer, waker: nil, control: control)
+        ManagerLink(
+          updates: updates.consumer, tops: .some(tops.consumer), directives: directives.producer, waker: nil,
+          control: control)
       ])
     self.updates = LaneTelemetry(
       file: .none, lane: .none, instrumentNames: instrumentNames, updates: .some(updates.producer))
+    let priced = Set(settings.underlyings.filter { $0.fair != nil }.map(\.name))
+    self.updates.keep(
+      LaneTops(
+        ring: tops.producer,
+        instruments: instrumentNames.indices.filter { priced.contains(Underlying.name(of: instrumentNames[$0])) }
+          .map { InstrumentIndex($0) }))
   }
 
   /// On the lane's thread, every 50 ms: how its instruments stand.
@@ -31,8 +40,13 @@ public struct SimulatedManager: ~Copyable {
     while !updates.publish(&lane.lane, error: "", now: now) {}
   }
 
+  /// On the lane's thread, in each turn: the prices that the manager wants to hear of.
+  public mutating func tellTops(_ lane: inout SimulatedLane, now: Nanoseconds) {
+    updates.tellTops(&lane.lane, now: now)
+  }
+
   /// A turn of the manager's own thread.
-  public mutating func turn() { work.turn() }
+  public mutating func turn(now: Nanoseconds) { work.turn(now: now) }
 
   /// On the lane's thread, in each turn: it does what it is asked.
   ///

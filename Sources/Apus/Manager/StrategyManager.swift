@@ -12,6 +12,12 @@ public struct ManagerSettings: Equatable, Sendable {
   public var maximumDrawdownE8: MoneyE8
   /// What loss and drawdown do.
   public var haltLevel: StopLevel
+  /// The most that the worst cases of all underlyings may be worth together; 0: no limit. Each has its own limit besides.
+  public var maximumExposureE8: MoneyE8 = 0
+  /// Lanes that only look.
+  public var referenceLanes: Set<Int> = []
+  /// A lane that has said nothing for so long is taken for dark.
+  public var darkAfter: Nanoseconds = 1_000_000_000
 
   public init(
     maximumLossE8: MoneyE8 = 0, widenAtLossE8: MoneyE8 = 0, widenPermille: Int32 = 2000,
@@ -25,40 +31,9 @@ public struct ManagerSettings: Equatable, Sendable {
   }
 }
 
-/// What the manager asks of one lane's instrument; fits in one ring record.
-struct DirectiveMessage: BitwiseCopyable {
-  var instrument: InstrumentIndex
-  var isQuotingAllowed: Bool
-  /// A level of the kill ladder that is to be latched, and its cause; 0: none.
-  var haltLevel: UInt8 = 0
-  var haltCause: UInt8 = 0
-  /// What is asked for is one order that takes, and no lasting directive.
-  var isHedge = false
-  var widenPermille: Int32
-  /// Rises by one with every message to an instrument; the lane says which one it has obeyed.
-  var serial: UInt32 = 0
-  /// Lots; of a hedge what is to be bought, or sold if negative.
-  var targetPosition: Int64
-  /// Lots; `.max` for none.
-  var longCap: Int64 = .max
-  var shortCap: Int64 = .max
-  /// Of a hedge: how far from the best price it may trade, 10⁻² basis points.
-  var slippageCentiBps: Int64 = 0
-
-  var directive: Directive {
-    var directive = Directive()
-    directive.isQuotingAllowed = isQuotingAllowed
-    directive.widenPermille = widenPermille
-    directive.targetPosition = QtyLots(rawValue: targetPosition)
-    directive.longCap = QtyLots(rawValue: longCap)
-    directive.shortCap = QtyLots(rawValue: shortCap)
-    return directive
-  }
-}
-
 /// Decides over all lanes together: reads how they stand, answers with directives.
 ///
-/// Free of I/O and of clocks; its thread feeds it. The same updates give the same directives.
+/// Free of I/O and of clocks; its thread feeds it. The same updates at the same times give the same directives.
 struct StrategyManager {
   enum Level: Equatable {
     case normal, widened
@@ -77,21 +52,30 @@ struct StrategyManager {
   /// profit counts from nothing.
   private var baseE8: MoneyE8 = 0
   private var peakE8: MoneyE8 = 0
-  private var books: [UnderlyingBook] = []
+  private(set) var books: [UnderlyingBook] = []
+  /// What each underlying has of the limit over all of them.
+  private var shares: [MoneyE8]
   /// By lane and instrument: the underlying, if it has a limit.
   private var homes: [[Home?]]
   private struct Home {
     var book: Int
-    var member: Int
+    /// Where its prices are.
+    var source: Int
+    /// `nil` if it is only looked at.
+    var member: Int?
   }
   /// By lane and instrument: what was last asked.
   private var asked: [[DirectiveMessage]]
+  /// When each lane last said something.
+  private var heardAt: [Nanoseconds?]
 
   /// - Parameter instruments: by lane, their names at the venue.
   init(settings: ManagerSettings, instruments: [[String]]) {
     self.settings = settings
     latest = instruments.map { Array(repeating: nil, count: $0.count) }
     homes = instruments.map { Array(repeating: nil, count: $0.count) }
+    heardAt = Array(repeating: nil, count: instruments.count)
+    shares = Array(repeating: 0, count: settings.underlyings.count)
     asked = instruments.map { names in
       names.indices.map {
         DirectiveMessage(
@@ -100,13 +84,26 @@ struct StrategyManager {
     }
     for underlying in settings.underlyings {
       var members: [UnderlyingBook.Member] = []
+      var references: [(lane: Int, instrument: InstrumentIndex)] = []
       for (lane, names) in instruments.enumerated() {
         for (index, name) in names.enumerated() where Underlying.name(of: name) == underlying.name {
-          homes[lane][index] = Home(book: books.count, member: members.count)
-          members.append(UnderlyingBook.Member(lane: lane, instrument: InstrumentIndex(index)))
+          if settings.referenceLanes.contains(lane) {
+            references.append((lane, InstrumentIndex(index)))
+          } else {
+            members.append(UnderlyingBook.Member(lane: lane, instrument: InstrumentIndex(index)))
+          }
         }
       }
-      books.append(UnderlyingBook(underlying, members: members))
+      for (place, member) in members.enumerated() {
+        homes[member.lane][Int(member.instrument)] = Home(book: books.count, source: place, member: place)
+      }
+      for (place, reference) in references.enumerated() {
+        homes[reference.lane][Int(reference.instrument)] = Home(book: books.count, source: members.count + place)
+      }
+      var book = UnderlyingBook(underlying, members: members, references: references)
+      // Nothing is held before a share of the limit over all has been handed out.
+      if settings.maximumExposureE8 > 0 { book.limit(moneyE8: 0) }
+      books.append(book)
     }
   }
 
@@ -117,13 +114,25 @@ struct StrategyManager {
   /// The position of an underlying over all venues, 10⁻⁸ coins, by its place in the settings; `nil` while one is unknown.
   func position(_ underlying: Int) -> Int64? { books[underlying].position }
 
-  mutating func note(_ update: LaneUpdate, lane: Int) {
+  mutating func note(_ update: LaneUpdate, lane: Int, now: Nanoseconds = 0) {
     guard lane < latest.count, Int(update.instrument) < latest[lane].count else { return }
-    if let home = homes[lane][Int(update.instrument)] { books[home.book].note(update, home.member) }
-    // Without a mark nothing is known of the profit: the last one known stays.
-    guard update.isPositionKnown, update.markE8 > 0 else { return }
+    heardAt[lane] = now
+    if let home = homes[lane][Int(update.instrument)], let member = home.member {
+      books[home.book].note(update, member, now: now)
+    }
+    // Without a mark nothing is known of the profit: the last one known stays. What is held where we only look is not ours.
+    guard update.isPositionKnown, update.markE8 > 0, !settings.referenceLanes.contains(lane) else { return }
     latest[lane][Int(update.instrument)] = update
   }
+
+  mutating func note(_ top: LaneTop, lane: Int) {
+    guard lane < homes.count, Int(top.instrument) < homes[lane].count, let home = homes[lane][Int(top.instrument)] else {
+      return
+    }
+    books[home.book].note(top, from: home.source)
+  }
+
+  func isDark(_ lane: Int, now: Nanoseconds) -> Bool { heardAt[lane].map { now - $0 > settings.darkAfter } ?? true }
 
   /// Looks at the whole. Returns true if every lane must be told anew.
   mutating func decide() -> Bool {
@@ -158,34 +167,81 @@ struct StrategyManager {
     level = .normal
   }
 
-  /// What the lanes are to be told now: what is new, or with `isAll` everything.
-  mutating func messages(isAll: Bool) -> [(lane: Int, message: DirectiveMessage)] {
+  /// Prices every underlying anew, and says which instruments are to be told of it: the rest of what they are told stays.
+  /// `now` never falls.
+  mutating func prices(now: Nanoseconds) -> [(lane: Int, message: DirectiveMessage)] {
     var messages: [(lane: Int, message: DirectiveMessage)] = []
-    for index in books.indices { books[index].plan() }
-    for lane in asked.indices {
+    for index in books.indices where books[index].settings.fair != nil {
+      books[index].price(now: now)
+      for member in books[index].members.indices {
+        let (lane, instrument) = (books[index].members[member].lane, Int(books[index].members[member].instrument))
+        // Caps come first: a lane that has none yet has nothing to quote.
+        guard asked[lane][instrument].serial > 0,
+          let value = books[index].newFairE8(member, asked[lane][instrument], now: now)
+        else { continue }
+        var message = asked[lane][instrument]
+        message.fairValueE8 = value
+        // A halt that was taken back by hand must not be repeated by a price.
+        message.haltLevel = 0
+        messages.append((lane, send(message, to: member, of: index, lane: lane, now: now)))
+      }
+    }
+    return messages
+  }
+
+  /// What the lanes are to be told now: what is new, or with `isAll` everything.
+  mutating func messages(isAll: Bool, now: Nanoseconds = 0) -> [(lane: Int, message: DirectiveMessage)] {
+    var messages: [(lane: Int, message: DirectiveMessage)] = []
+    shareLimit()
+    let isDark = { [heardAt, settings] lane in heardAt[lane].map { now - $0 > settings.darkAfter } ?? true }
+    for index in books.indices { books[index].plan(now: now, isDark: isDark) }
+    for lane in asked.indices where !settings.referenceLanes.contains(lane) {
       for instrument in asked[lane].indices {
         var message = message(InstrumentIndex(instrument))
-        var isNew = isAll
-        if let home = homes[lane][instrument] {
-          isNew = books[home.book].fill(&message, home.member, asked[lane][instrument]) || isNew
+        guard let home = homes[lane][instrument], let member = home.member else {
+          guard isAll else { continue }
+          message.serial = asked[lane][instrument].serial &+ 1
+          asked[lane][instrument] = message
+          messages.append((lane, message))
+          continue
         }
-        guard isNew else { continue }
-        message.serial = asked[lane][instrument].serial &+ 1
-        asked[lane][instrument] = message
-        if let home = homes[lane][instrument] { books[home.book].sent(message, home.member) }
-        messages.append((lane, message))
+        let isNew = books[home.book].fill(
+          &message, member, asked[lane][instrument], widenPermille: settings.widenPermille, now: now)
+        guard isNew || isAll else { continue }
+        messages.append((lane, send(message, to: member, of: home.book, lane: lane, now: now)))
       }
     }
     guard level != .halted else { return messages }
     for index in books.indices {
-      guard let (lane, request) = books[index].hedge() else { continue }
-      var message = request
-      message.serial = asked[lane][Int(message.instrument)].serial &+ 1
-      asked[lane][Int(message.instrument)].serial = message.serial
-      books[index].hedged(message)
-      messages.append((lane, message))
+      for (member, order) in books[index].takes(now: now, isDark: isDark) {
+        let lane = books[index].members[member].lane
+        var message = order
+        message.serial = asked[lane][Int(message.instrument)].serial &+ 1
+        asked[lane][Int(message.instrument)].serial = message.serial
+        books[index].took(message, member)
+        messages.append((lane, message))
+      }
     }
     return messages
+  }
+
+  private mutating func send(
+    _ message: DirectiveMessage, to member: Int, of book: Int, lane: Int, now: Nanoseconds
+  ) -> DirectiveMessage {
+    var message = message
+    let instrument = Int(message.instrument)
+    message.serial = asked[lane][instrument].serial &+ 1
+    asked[lane][instrument] = message
+    books[book].sent(message, member, now: now)
+    return message
+  }
+
+  /// Hands the limit over all underlyings out to them, as each underlying's is handed out to its lanes.
+  private mutating func shareLimit() {
+    guard settings.maximumExposureE8 > 0 else { return }
+    shares = ExposureBudget.shares(
+      of: settings.maximumExposureE8, books.indices.map { books[$0].share(newest: shares[$0]) })
+    for index in books.indices { books[index].limit(moneyE8: shares[index]) }
   }
 
   /// What every instrument is told because of loss and drawdown.

@@ -26,13 +26,19 @@ enum Underlying {
 
 /// What the manager is to keep of one underlying over all venues. Amounts in 10⁻⁸ coins.
 public struct UnderlyingSettings: Equatable, Sendable {
-  /// Where a position is closed by taking.
+  /// Where a position is closed.
   public struct Hedge: Equatable, Sendable {
     public var lane: Int
     public var instrument: InstrumentIndex
     public var bandE8: Int64
     /// From the best price, 10⁻² basis points.
     public var slippageCentiBps: Int64
+    /// How long an order that waits at the best price is tried before one takes; 0: it takes at once.
+    public var patience: Nanoseconds = 0
+    /// What may be taken within a minute; 0: as much as is needed.
+    public var perMinuteE8: Int64 = 0
+    /// What becomes of quoting while the venue is away.
+    public var whenLost = HedgeLoss.quote
 
     public init(lane: Int, instrument: InstrumentIndex, bandE8: Int64, slippageCentiBps: Int64) {
       self.lane = lane
@@ -42,10 +48,28 @@ public struct UnderlyingSettings: Equatable, Sendable {
     }
   }
 
+  /// What is done when a bid at one venue is above an ask at another, the basis and both fees deducted.
+  public struct Crossed: Equatable, Sendable {
+    public var rule = CrossedRule.ignore
+    /// What has to be left after fees, 10⁻² basis points.
+    public var edgeCentiBps: Int64 = 100
+    /// The most that one attempt takes at each venue.
+    public var sizeE8: Int64 = 0
+    /// The most that is taken within a minute.
+    public var perMinuteE8: Int64 = 0
+    /// What taking costs, by lane, 10⁻² basis points.
+    public var feesCentiBps: [Int64] = []
+
+    public init() {}
+  }
+
   public var name: String
   public var maximumE8: Int64
   public var skews: Bool
   public var hedge: Hedge?
+  /// How the fair value is made; `nil`: there is none.
+  public var fair: FairValue.Settings?
+  public var crossed = Crossed()
 
   public init(name: String, maximumE8: Int64, skews: Bool = true, hedge: Hedge? = nil) {
     self.name = name
@@ -53,4 +77,17 @@ public struct UnderlyingSettings: Equatable, Sendable {
     self.skews = skews
     self.hedge = hedge
   }
+}
+
+/// What quoting does while the venue that hedges it is away.
+public enum HedgeLoss: String, Codable, CaseIterable, Sendable {
+  case quote, widen, stop
+}
+
+public enum CrossedRule: String, Codable, CaseIterable, Sendable {
+  case ignore
+  /// The sides that would be taken at a loss are pulled.
+  case avoid
+  /// That, and both prices are taken.
+  case take
 }

@@ -1,14 +1,18 @@
 import CSupport
 
-/// One underlying over all venues: who holds how much of it, who may hold how much, and what is to be hedged.
+/// One underlying over all venues: who holds how much of it, who may hold how much, what it is worth, and what is to be
+/// hedged.
 ///
 /// Amounts in 10⁻⁸ coins; free of clocks and I/O.
 struct UnderlyingBook {
+  /// An instrument that is traded. The same place among `sources` is where its prices come from.
   struct Member {
     var lane: Int
     var instrument: InstrumentIndex
     /// The last statement with a known position.
     var update: LaneUpdate?
+    /// As last stated, whether or not the position was known.
+    var isReady = false
     /// The caps that should be in force, and whether they are others than before.
     var longCoins: Int64 = 0
     var shortCoins: Int64 = 0
@@ -16,6 +20,10 @@ struct UnderlyingBook {
     /// The next message's caps, lots.
     var longCap: Int64 = 0
     var shortCap: Int64 = 0
+    /// The serial of the last message that asked for an order that takes, until the lane has dealt with it.
+    var takeSerial: UInt32?
+    /// When a message with a fair value was last sent.
+    var fairAt: Nanoseconds?
 
     init(lane: Int, instrument: InstrumentIndex) {
       self.lane = lane
@@ -30,30 +38,67 @@ struct UnderlyingBook {
       return Int64(clamping: rest < 0 ? lots - 1 : lots)
     }
 
+    /// Towards zero: never beyond it.
+    func lotsTowardsZero(_ coinsE8: Int64) -> Int64 { coinsE8 < 0 ? -lots(-coinsE8) : lots(coinsE8) }
+
     func coinsE8(_ lots: Int64, up: Bool = false) -> Int64 {
       guard let unit = update?.unitE12 else { return 0 }
       let product = Int128(lots) * Int128(unit)
       return Int64(clamping: product / 10_000 + (up && product % 10_000 > 0 ? 1 : 0))
     }
+
+    /// An order that was asked for is on its way, or not yet settled.
+    var isTaking: Bool {
+      guard let takeSerial, let update else { return false }
+      return update.serial &- takeSerial >= 1 << 31 || update.isHedging
+    }
+  }
+
+  /// The sum over all venues, of one moment.
+  struct Aggregate: Equatable {
+    var position: Int64
+    /// The most that may come to be held, everything unproven counted, and a dark venue as it last stood.
+    var worstLong, worstShort: Int64
+    /// Rises with each statement of a lane.
+    var version: UInt64
+    var time: Nanoseconds
   }
 
   let settings: UnderlyingSettings
-  private var members: [Member]
+  private(set) var members: [Member]
+  /// Where prices come from: the members, then instruments that are only looked at.
+  private let sources: [(lane: Int, instrument: InstrumentIndex)]
   private var long: ExposureBudget
   private var short: ExposureBudget
-  /// A hedge was asked for; the serial of its message until the lane has dealt with it.
-  private var hedgeSerial: UInt32?
-  /// Turns since a hedge was asked for.
-  private var turnsSinceHedge = UnderlyingBook.hedgePause
-  /// A hedge that came to nothing, for whatever reason, is not asked for again in each turn.
-  static let hedgePause = 10
+  private(set) var fair: FairValue?
+  private(set) var hedging: Hedging?
+  private(set) var crossed: CrossedBooks
+  private var crosses: [CrossedBooks.Cross] = []
+  private var version: UInt64 = 0
+  private var time: Nanoseconds = 0
 
-  init(_ settings: UnderlyingSettings, members: [Member]) {
+  /// A fair value is told when it has moved by this much, 10⁻² basis points, …
+  static let fairStepCentiBps: Int64 = 5
+  /// … not more often than this, and repeated after that.
+  static let fairInterval: Nanoseconds = 5_000_000
+  static let fairRepetition: Nanoseconds = 1_000_000_000
+
+  /// - Parameter references: instruments of the same underlying that are only looked at.
+  init(
+    _ settings: UnderlyingSettings, members: [Member], references: [(lane: Int, instrument: InstrumentIndex)] = []
+  ) {
     self.settings = settings
     self.members = members
+    sources = members.map { ($0.lane, $0.instrument) } + references
     long = ExposureBudget(limit: settings.maximumE8, members: members.count)
     short = ExposureBudget(limit: settings.maximumE8, members: members.count)
+    let count = sources.count
+    fair = settings.fair.map { FairValue($0, count: count) }
+    hedging = settings.hedge.map { Hedging($0) }
+    crossed = CrossedBooks(settings.crossed, count: count)
   }
+
+  // MARK: - What is held
 
   /// The sum of the positions; `nil` while one is unknown.
   var position: Int64? {
@@ -65,13 +110,39 @@ struct UnderlyingBook {
     return sum
   }
 
-  /// The most that may come to be held, long or short: everything unproven counted, and a dark venue as it last stood.
-  var worst: (long: Int64, short: Int64)? {
-    guard let long = long.worst, let short = short.worst else { return nil }
-    return (long, short)
+  /// `nil` while a position is unknown.
+  var aggregate: Aggregate? {
+    guard let position, let long = long.worst, let short = short.worst else { return nil }
+    return Aggregate(position: position, worstLong: long, worstShort: short, version: version, time: time)
   }
 
-  mutating func note(_ update: LaneUpdate, _ member: Int) {
+  /// In 10⁻⁸ of the quote currency, for a limit over several underlyings: the larger side counts.
+  func share(newest limitE8: Int64) -> ExposureBudget.Share {
+    func money(_ coinsE8: Int64) -> Int64 {
+      coinsE8 == .max ? .max : Int64(clamping: (Int128(coinsE8) * Int128(markE8) + 99_999_999) / 100_000_000)
+    }
+    guard markE8 > 0, let long = long.worst, let short = short.worst else {
+      return ExposureBudget.Share(worst: nil, granted: .max, newest: limitE8, largest: .max)
+    }
+    return ExposureBudget.Share(
+      worst: money(max(long, short)), granted: money(max(self.long.granted, self.short.granted, self.long.limit)),
+      newest: limitE8, largest: money(settings.maximumE8))
+  }
+
+  /// The dearest mark of those that are known: what a coin counts at.
+  private var markE8: Int64 { members.reduce(0) { max($0, $1.update?.markE8 ?? 0) } }
+
+  /// Leaves this underlying so much money of a limit over several of them.
+  mutating func limit(moneyE8: Int64) {
+    let coins = markE8 > 0 ? Int64(clamping: Int128(moneyE8) * 100_000_000 / Int128(markE8)) : 0
+    long.limit = min(settings.maximumE8, coins)
+    short.limit = long.limit
+  }
+
+  mutating func note(_ update: LaneUpdate, _ member: Int, now: Nanoseconds) {
+    version += 1
+    time = now
+    members[member].isReady = update.isReady
     // Options without a delta, and anything without a mark, have no size in coins yet.
     guard update.isPositionKnown, update.unitE12 > 0 else { return }
     members[member].update = update
@@ -79,8 +150,34 @@ struct UnderlyingBook {
     short.note(member, worst: members[member].coinsE8(update.worstShort, up: true), obeyed: update.serial)
   }
 
-  mutating func plan() {
-    turnsSinceHedge = min(turnsSinceHedge + 1, Self.hedgePause)
+  // MARK: - What it is worth
+
+  mutating func note(_ top: LaneTop, from source: Int) { fair?.note(top.top, from: source) }
+
+  mutating func price(now: Nanoseconds) {
+    guard fair != nil else { return }
+    fair!.turn(now: now)
+    guard settings.crossed.rule != .ignore else { return }
+    crosses = crossed.find(fair!, lanes: sources.map(\.lane), now: now)
+    crossed.note(crosses, now: now)
+  }
+
+  /// The fair value to be told to a member, if it is other enough than the last one.
+  func newFairE8(_ member: Int, _ last: DirectiveMessage, now: Nanoseconds) -> Int64? {
+    guard let value = fair?.valuesE8[member] else { return nil }
+    guard let at = members[member].fairAt else { return value == 0 ? nil : value }
+    guard now - at >= Self.fairInterval else { return nil }
+    if (value == 0) != (last.fairValueE8 == 0) { return value }
+    guard value != 0 else { return nil }
+    if now - at >= Self.fairRepetition { return value }
+    let step = FairValue.share(value, Self.fairStepCentiBps)
+    return abs(value - last.fairValueE8) > step ? value : nil
+  }
+
+  // MARK: - What is told
+
+  /// - Parameter isDark: whether a lane says nothing.
+  mutating func plan(now: Nanoseconds, isDark: (Int) -> Bool) {
     let (longs, shorts) = (long.caps(), short.caps())
     for index in members.indices {
       members[index].isNew = longs[index] != members[index].longCoins || shorts[index] != members[index].shortCoins
@@ -89,48 +186,105 @@ struct UnderlyingBook {
       members[index].longCap = members[index].lots(longs[index])
       members[index].shortCap = members[index].lots(shorts[index])
     }
+    guard let hedge = settings.hedge else { return }
+    let isThere = hedger.map { members[$0].isReady && !isDark(hedge.lane) } ?? false
+    let position = position
+    hedging?.turn(position: position, isThere: isThere, now: now)
   }
 
-  /// Writes caps and target into a member's next message; whether they differ enough from the last one to be sent.
-  func fill(_ message: inout DirectiveMessage, _ member: Int, _ last: DirectiveMessage) -> Bool {
+  /// The member at which is hedged.
+  private var hedger: Int? {
+    guard let hedge = settings.hedge else { return nil }
+    return members.firstIndex { $0.lane == hedge.lane && $0.instrument == hedge.instrument }
+  }
+
+  /// Writes what the underlying asks of a member into its next message; whether that differs enough from the last one to
+  /// be sent.
+  ///
+  /// - Parameter widenPermille: of quotes whose hedging venue is away.
+  func fill(
+    _ message: inout DirectiveMessage, _ member: Int, _ last: DirectiveMessage, widenPermille: Int32, now: Nanoseconds
+  ) -> Bool {
     let own = members[member]
     message.longCap = own.longCap
     message.shortCap = own.shortCap
-    if settings.skews, let total = position, let update = own.update {
+    let total = position
+    if settings.skews, let total, let update = own.update {
       // The ladder leans against the distance from its target: that is to be the position of all.
       message.targetPosition = update.position - own.lots(total)
     }
+    let newFair = newFairE8(member, last, now: now)
+    message.fairValueE8 = newFair ?? last.fairValueE8
+    if let hedging, hedging.isLost {
+      switch hedging.settings.whenLost {
+      case .quote: break
+      case .widen: message.widenPermille = max(message.widenPermille, widenPermille)
+      case .stop: message.isQuotingAllowed = false
+      }
+    }
+    if member == hedger, let hedging, let total {
+      message.passiveLots = own.lotsTowardsZero(hedging.passive(position: total))
+    }
+    message.pullsBids = now < crossed.noBidsUntil[member]
+    message.pullsAsks = now < crossed.noAsksUntil[member]
     let tolerance = max(1, own.lots(settings.maximumE8 / 50))
-    return own.isNew
+    return own.isNew || newFair != nil || message.isQuotingAllowed != last.isQuotingAllowed
+      || message.widenPermille != last.widenPermille || message.pullsBids != last.pullsBids
+      || message.pullsAsks != last.pullsAsks || (message.passiveLots == 0) != (last.passiveLots == 0)
+      || abs(message.passiveLots - last.passiveLots) >= tolerance
       || abs(message.targetPosition - last.targetPosition) >= tolerance
   }
 
-  mutating func sent(_ message: DirectiveMessage, _ member: Int) {
+  mutating func sent(_ message: DirectiveMessage, _ member: Int, now: Nanoseconds) {
     long.sent(members[member].coinsE8(message.longCap, up: true), to: member, serial: message.serial)
     short.sent(members[member].coinsE8(message.shortCap, up: true), to: member, serial: message.serial)
+    if fair != nil { members[member].fairAt = now }
   }
 
-  /// An order that takes the position of all back to nothing, if it has left its band and none is under way.
-  func hedge() -> (lane: Int, message: DirectiveMessage)? {
-    guard turnsSinceHedge == Self.hedgePause, let hedge = settings.hedge, let total = position,
-      abs(total) > hedge.bandE8,
-      let member = members.first(where: { $0.lane == hedge.lane && $0.instrument == hedge.instrument }),
-      let update = member.update, update.isReady, update.markE8 > 0
-    else { return nil }
-    if let hedgeSerial, update.serial &- hedgeSerial >= 1 << 31 || update.isHedging { return nil }
-    // Towards zero: never beyond it.
-    let lots = total < 0 ? -member.lots(-total) : member.lots(total)
+  // MARK: - Orders that take
+
+  /// Orders to be sent now: one that takes the position of all back to nothing, if it has left its band; or two that take
+  /// crossed prices. None while one is under way there. The serials are the caller's.
+  mutating func takes(now: Nanoseconds, isDark: (Int) -> Bool) -> [(member: Int, message: DirectiveMessage)] {
+    if let order = hedge(now: now, isDark: isDark) { return [order] }
+    return takeCrossed(now: now, isDark: isDark)
+  }
+
+  private func canTake(_ member: Int, isDark: (Int) -> Bool) -> Bool {
+    let member = members[member]
+    guard let update = member.update else { return false }
+    return member.isReady && !member.isTaking && update.markE8 > 0 && !isDark(member.lane)
+  }
+
+  private mutating func hedge(now: Nanoseconds, isDark: (Int) -> Bool) -> (member: Int, message: DirectiveMessage)? {
+    guard let hedger, let total = position, let hedge = settings.hedge, canTake(hedger, isDark: isDark) else {
+      return nil
+    }
+    let coins = hedging!.taking(position: total, now: now)
+    let lots = members[hedger].lotsTowardsZero(coins)
     guard lots != 0 else { return nil }
-    return (
-      hedge.lane,
-      DirectiveMessage(
-        instrument: hedge.instrument, isQuotingAllowed: true, isHedge: true, widenPermille: 1000,
-        targetPosition: -lots, slippageCentiBps: hedge.slippageCentiBps)
-    )
+    hedging!.asked(members[hedger].coinsE8(lots), now: now)
+    return (hedger, .hedge(hedge.instrument, lots: lots, slippageCentiBps: hedge.slippageCentiBps))
   }
 
-  mutating func hedged(_ message: DirectiveMessage) {
-    hedgeSerial = message.serial
-    turnsSinceHedge = 0
+  private mutating func takeCrossed(now: Nanoseconds, isDark: (Int) -> Bool) -> [(member: Int, message: DirectiveMessage)] {
+    guard let largest = settings.fair?.outlierCentiBps else { return [] }
+    for cross in crosses {
+      guard cross.dear < members.count, cross.cheap < members.count, canTake(cross.dear, isDark: isDark),
+        canTake(cross.cheap, isDark: isDark)
+      else { continue }
+      let coins = crossed.taking(cross, largestEdge: largest, now: now)
+      let (sold, bought) = (members[cross.dear].lots(coins), members[cross.cheap].lots(coins))
+      guard sold > 0, bought > 0 else { continue }
+      crossed.took(coins, now: now)
+      let slippage = crossed.slippageCentiBps(cross)
+      return [
+        (cross.cheap, .hedge(members[cross.cheap].instrument, lots: bought, slippageCentiBps: slippage)),
+        (cross.dear, .hedge(members[cross.dear].instrument, lots: -sold, slippageCentiBps: slippage)),
+      ]
+    }
+    return []
   }
+
+  mutating func took(_ message: DirectiveMessage, _ member: Int) { members[member].takeSerial = message.serial }
 }

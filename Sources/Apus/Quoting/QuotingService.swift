@@ -15,6 +15,8 @@ public enum QuotingBlock: UInt8, Sendable, CaseIterable {
   case unanswered
   /// Of the kill ladder and the safety rules.
   case halted, noNewOrders, slowVenue, staleBook, staleMark, staleIndex, churn, toxicFlow, clockOff
+  /// The venue is only looked at.
+  case referenceOnly
 
   /// For people. Literals all: the lane shows them, and makes no text for it.
   public var text: String {
@@ -45,6 +47,7 @@ public enum QuotingBlock: UInt8, Sendable, CaseIterable {
     case .staleIndex: "the index is stale"
     case .churn: "too many messages for this instrument; quoting resumes after a pause"
     case .toxicFlow: "too many fills on one side, or the mark moved against them; quoting resumes after a pause"
+    case .referenceOnly: "only looked at: its prices count, nothing is sent"
     case .clockOff: "the clocks of this machine and of the venue have not been seen to agree"
     }
   }
@@ -219,7 +222,7 @@ public struct QuotingService: ~Copyable {
       let ask = market.pointee.book.bestOfOthers(.sell, own: state.pointee.asks)
     else { return .oneSidedBook }
     lastBests = (bid.price, ask.price)
-    let directive = directives[Int(instrument)]
+    let directive = directives[Int(instrument)].fresh(now: now)
     guard directive.isQuotingAllowed else { return .directive }
     guard let strategy = strategies[Int(instrument)] else { return .notListed }
 
@@ -227,6 +230,11 @@ public struct QuotingService: ~Copyable {
       instrument, market, info.grid, bid, ask, position, limits.maximumPosition, directive, now)
     while let trade = market.pointee.trades.take() { strategy._withUnsafeGuaranteedRef { $0.trade(trade) } }
     strategy._withUnsafeGuaranteedRef { $0.quote(view, into: &ladders) }
+    let (bought, sold) = (directive.passiveHedge, .zero - directive.passiveHedge)
+    if bought > .zero { ladders.bids.add(price: bid.price, qty: min(bought, limits.maximumOrder)) }
+    if sold > .zero { ladders.asks.add(price: ask.price, qty: min(sold, limits.maximumOrder)) }
+    if directive.pullsBids { ladders.bids.removeAll() }
+    if directive.pullsAsks { ladders.asks.removeAll() }
 
     // Whatever the strategy asked for: never across the market, never past the limits.
     ladders.bids.clip(

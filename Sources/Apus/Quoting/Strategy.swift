@@ -11,10 +11,30 @@ public struct Directive: Equatable, Sendable {
   /// The largest worst case, long and short, that the manager leaves to this instrument of what all venues share.
   public var longCap = QtyLots(rawValue: .max)
   public var shortCap = QtyLots(rawValue: .max)
-  /// What the manager holds the instrument to be worth over all venues, 10⁻⁸ of the quote currency; 0 = none.
+  /// What the instrument is worth by the tops of all venues, in this venue's own terms: 10⁻⁸ of the quote currency; 0: there
+  /// is no such value. Never older than `fairValueLifetime` when a strategy sees it.
   public var fairValueE8: Int64 = 0
+  /// A side that is not to be quoted, because another venue's prices say that it would be taken at a loss.
+  public var pullsBids = false
+  public var pullsAsks = false
+  /// What is to be bought by an order that waits at the best price, beside what the strategy quotes; sold if negative.
+  public var passiveHedge = QtyLots(rawValue: 0)
+  /// When the lane got it, on the lane's clock.
+  var time: Nanoseconds = 0
+
+  /// The manager repeats a fair value that stands: one that it has not repeated for so long is none.
+  public static let fairValueLifetime: Nanoseconds = 3_000_000_000
 
   public init() {}
+
+  /// As a strategy may see it at `now`.
+  @inline(__always)
+  func fresh(now: Nanoseconds) -> Directive {
+    guard fairValueE8 != 0, now - time > Self.fairValueLifetime else { return self }
+    var directive = self
+    directive.fairValueE8 = 0
+    return directive
+  }
 }
 
 /// Everything that a strategy may look at: values only, of one instrument at one moment.

@@ -188,9 +188,11 @@ final class JournalPlayer {
     kind == .directive ? Self.directive(payload) : nil
   }
 
-  /// Records of before there were caps and hedges are the beginning of today's.
+  /// Records of before there were caps and hedges, or fair values, are the beginning of today's.
   static func directive(_ payload: UnsafeRawBufferPointer) -> DirectiveRecord? {
-    guard payload.count == oldDirectiveBytes || payload.count == MemoryLayout<DirectiveRecord>.size else { return nil }
+    guard oldDirectiveBytes.contains(payload.count) || payload.count == MemoryLayout<DirectiveRecord>.size else {
+      return nil
+    }
     var record = DirectiveRecord()
     record.long_cap_lots = .max
     record.short_cap_lots = .max
@@ -198,7 +200,7 @@ final class JournalPlayer {
     return record
   }
 
-  private static let oldDirectiveBytes = 16
+  private static let oldDirectiveBytes = [16, 32]
 
   /// The next record is a further event of the read that the record before belongs to.
   var isContinued: Bool {
@@ -227,7 +229,8 @@ final class JournalPlayer {
 
   private static func areEqual(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
     guard
-      left.count == right.count || left.count == oldDirectiveBytes && right.count == MemoryLayout<DirectiveRecord>.size
+      left.count == right.count
+        || oldDirectiveBytes.contains(left.count) && right.count == MemoryLayout<DirectiveRecord>.size
     else { return false }
     guard let first = left.baseAddress, let second = right.baseAddress else { return left.count == 0 }
     return memcmp(first, second, left.count) == 0
@@ -350,7 +353,7 @@ enum RecordText {
         + text(payload.loadUnaligned(as: AccountRecord.self))
     case .directive:
       guard let directive = JournalPlayer.directive(payload) else { return String(decoding: payload, as: UTF8.self) }
-      if directive.is_hedge == 1 {
+      if directive.isHedge {
         return "instrument \(directive.instrument_index): hedge \(directive.target_lots) lots, at most "
           + "\(directive.long_cap_lots) hundredths of a basis point from the best price"
       }
@@ -359,6 +362,9 @@ enum RecordText {
         "instrument \(directive.instrument_index): quoting \(directive.is_quoting_allowed == 1 ? "allowed" : "forbidden"), "
         + "widened to \(directive.widen_permille) thousandths, target \(directive.target_lots) lots, "
         + "caps \(cap(directive.long_cap_lots)) long and \(cap(directive.short_cap_lots)) short"
+        + (directive.fair_value_e8 == 0 ? "" : ", fair value \(DecimalE8(e8: directive.fair_value_e8))")
+        + (directive.passive_lots == 0 ? "" : ", \(directive.passive_lots) lots to be hedged by waiting")
+        + (directive.directive.pullsBids ? ", no bids" : "") + (directive.directive.pullsAsks ? ", no asks" : "")
     case .control where payload.count == MemoryLayout<ControlRecord>.size:
       let record = payload.loadUnaligned(as: ControlRecord.self)
       let name = record.kind.map { "\(word($0))" }

@@ -36,18 +36,12 @@ struct LaneReplay<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     case .timer: lane.tick(now: now)
     case .directive:
       guard let record = player.directive else { break }
-      guard record.is_hedge == 0 else {
+      guard !record.isHedge else {
         lane.hedge(
           record.instrument_index, lots: record.target_lots, slippageCentiBps: record.long_cap_lots, now: now)
         break
       }
-      var directive = Directive()
-      directive.isQuotingAllowed = record.is_quoting_allowed == 1
-      directive.widenPermille = record.widen_permille
-      directive.targetPosition = QtyLots(rawValue: record.target_lots)
-      directive.longCap = QtyLots(rawValue: record.long_cap_lots)
-      directive.shortCap = QtyLots(rawValue: record.short_cap_lots)
-      lane.direct(directive, instrument: record.instrument_index, now: now)
+      lane.direct(record.directive, instrument: record.instrument_index, now: now)
     case .control:
       if let record = player.control { control(record, now) }
     case .more, .outbound, .note, .fill, .account, .run, .none: break

@@ -174,6 +174,7 @@ public final class ChaosWorld {
         maximumOrders: (plan.usesMassQuotes ? 4 : 2) * plan.levels + 8, priceToleranceTicks: 1, keepSizePermille: 500,
         bookDepth: 10, staleAfter: 5_000_000_000)
       instrument.usesMassQuotes = plan.usesMassQuotes
+      instrument.awaitsDirective = plan.isAroundFair
       return instrument
     }
     return settings
@@ -198,10 +199,16 @@ public final class ChaosWorld {
   private static func makeManager(_ plan: FaultPlan) throws -> SimulatedManager? {
     guard plan.managerTurn > 0 else { return nil }
     let cent: MoneyE8 = 1_000_000
-    return try SimulatedManager(
-      settings: ManagerSettings(
-        widenAtLossE8: plan.widenCents * cent, maximumDrawdownE8: plan.drawdownCents * cent),
-      instrumentNames: plan.instruments)
+    var settings = ManagerSettings(
+      widenAtLossE8: plan.widenCents * cent, maximumDrawdownE8: plan.drawdownCents * cent)
+    if plan.isAroundFair {
+      settings.underlyings = Set(plan.instruments.map { $0.prefix { $0 != "-" } }).sorted().map { name in
+        var underlying = UnderlyingSettings(name: String(name), maximumE8: 1_000_000 * 100_000_000, skews: false)
+        underlying.fair = FairValue.Settings()
+        return underlying
+      }
+    }
+    return try SimulatedManager(settings: settings, instrumentNames: plan.instruments)
   }
 
   private static func makeLane(
@@ -209,7 +216,7 @@ public final class ChaosWorld {
   ) throws -> SimulatedLane {
     let ladder = LadderParameters(
       levels: plan.levels, halfSpreadCentiBps: 20, stepTicks: 2, size: QtyLots(rawValue: plan.sizeLots),
-      skewCentiBps: 100)
+      skewCentiBps: 100, isAroundFair: plan.isAroundFair ? true : nil)
     return try SimulatedLane(
       settings: settings, ladders: Array(repeating: ladder, count: settings.instruments.count),
       makeToken: { clock.token() }, journal: journal)
@@ -315,13 +322,14 @@ public final class ChaosWorld {
   }
 
   private func runManager() {
+    if plan.isAroundFair { manager!.tellTops(&lane, now: now) }
     if now >= nextTell {
       nextTell = now + Self.tellInterval
       manager!.tell(&lane, now: now)
     }
     if now >= nextManagerTurn {
       nextManagerTurn = now + plan.managerTurn
-      manager!.turn()
+      manager!.turn(now: now)
     }
     guard lane.isHalted, !isStopping else {
       rearmAt = nil

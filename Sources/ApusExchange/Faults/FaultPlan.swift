@@ -20,6 +20,8 @@ public struct FaultPlan: Equatable, Sendable {
   /// The loss at which it widens, and the fall from the best profit at which it halts, US cents; 0: never.
   public var widenCents: Int64 = 0
   public var drawdownCents: Int64 = 0
+  /// The engine quotes around the manager's fair value.
+  public var isAroundFair = false
   /// The venue sends notifications before the reply.
   public var notifiesBeforeReply = false
   /// The engine quotes with mass quotes instead of order by order.
@@ -41,6 +43,7 @@ public struct FaultPlan: Equatable, Sendable {
     if managerTurn > 0 { head += " manager=\(TimeText.text(managerTurn))" }
     if widenCents > 0 { head += " widen=\(widenCents)" }
     if drawdownCents > 0 { head += " drawdown=\(drawdownCents)" }
+    if isAroundFair { head += " fair" }
     if notifiesBeforeReply { head += " notifies-first" }
     if usesMassQuotes { head += " mass-quotes" }
     return ([head] + faults.map(\.text)).joined(separator: " | ")
@@ -63,6 +66,10 @@ public struct FaultPlan: Equatable, Sendable {
     for word in (parts.first ?? "").split(separator: " ") {
       if word == "notifies-first" {
         notifiesBeforeReply = true
+        continue
+      }
+      if word == "fair" {
+        isAroundFair = true
         continue
       }
       if word == "mass-quotes" {

@@ -16,10 +16,12 @@ public struct LadderParameters: Codable, Equatable, Sendable {
   public var skewCentiBps: Int64
   /// Weight of the venue's mark price in the fair price, in thousandths; the rest is the mid.
   public var markWeightPermille: Int64
+  /// Quotes around the manager's fair value instead, and nothing without one. Journals of before do not say.
+  public var isAroundFair: Bool?
 
   public init(
     levels: Int, halfSpreadCentiBps: Int64, stepTicks: Int64, size: QtyLots, growthPermille: Int64 = 0,
-    skewCentiBps: Int64, markWeightPermille: Int64 = 0
+    skewCentiBps: Int64, markWeightPermille: Int64 = 0, isAroundFair: Bool? = nil
   ) {
     self.levels = levels
     self.halfSpreadCentiBps = halfSpreadCentiBps
@@ -28,6 +30,7 @@ public struct LadderParameters: Codable, Equatable, Sendable {
     self.growthPermille = growthPermille
     self.skewCentiBps = skewCentiBps
     self.markWeightPermille = markWeightPermille
+    self.isAroundFair = isAroundFair
   }
 
   @inline(__always)
@@ -56,7 +59,10 @@ public struct LadderStrategy: Strategy, Sendable {
     // Fair price in 1/1024 tick.
     let mid = (bid + ask) &* 512
     var fair = mid
-    if parameters.markWeightPermille > 0, view.markE8 != 0 {
+    if parameters.isAroundFair == true {
+      guard view.directive.fairValueE8 > 0 else { return }
+      fair = Self.scaled(view.directive.fairValueE8, 1024, view.grid.tickE8)
+    } else if parameters.markWeightPermille > 0, view.markE8 != 0 {
       let mark = Self.scaled(view.markE8, 1024, view.grid.tickE8)
       fair += Self.scaled(mark - mid, parameters.markWeightPermille, 1000)
     }

@@ -1,0 +1,29 @@
+import Glibc
+import Synchronization
+
+/// The strategy manager's own thread: it neither reads nor writes files, so that nothing but the scheduler delays it.
+final class ManagerThread: @unchecked Sendable {
+  // Sendable: made before the thread starts; the work is touched by that thread alone until it has been joined.
+  private let work: ManagerWork
+  private let stopWord = Atomic<Bool>(false)
+  private var thread: EngineThread?
+
+  init(_ work: ManagerWork) { self.work = work }
+
+  func start() throws(SystemError) { thread = try EngineThread(name: "apus-manager") { [self] in run() } }
+
+  /// Ends the thread and waits for it.
+  func stop() {
+    stopWord.store(true, ordering: .relaxed)
+    thread?.join()
+    thread = nil
+  }
+
+  private func run() {
+    let pause = useconds_t(work.interval / 1000)
+    while !stopWord.load(ordering: .relaxed) {
+      work.turn(now: EngineClock.now())
+      usleep(pause)
+    }
+  }
+}
