@@ -15,7 +15,7 @@
  *        0  apus_telemetry_header: what the file is; fixed once it is in place, but for the heartbeat
  *     4096  apus_telemetry_control: the stop word and the count of re-armings
  *     8192  apus_telemetry_counter_entry[64]: name and kind of each counter slot
- *    12288  apus_telemetry_lane[4], each:
+ *    12288  apus_telemetry_lane[8], each:
  *             +0       name, presence, heartbeat, state, counters; what lane and watchdog answer to a halt; last events
  *             +4096    spans: 10 × 16,384 bytes, each the memory of one latency histogram
  *             +167936  apus_telemetry_instrument_slot[512], 512 bytes each
@@ -31,7 +31,7 @@
 #include "apus_base.h"
 
 #define APUS_TELEMETRY_VERSION 2
-#define APUS_TELEMETRY_LANES 4
+#define APUS_TELEMETRY_LANES 8
 #define APUS_TELEMETRY_INSTRUMENTS 512 /* per lane */
 #define APUS_TELEMETRY_COUNTERS 64     /* per lane */
 #define APUS_TELEMETRY_SPANS 10        /* per lane */
@@ -40,6 +40,7 @@
 #define APUS_TELEMETRY_NAME_BYTES 32  /* likewise */
 #define APUS_TELEMETRY_BLOCK_BYTES 88 /* likewise */
 #define APUS_TELEMETRY_EVENTS 8       /* per lane */
+#define APUS_TELEMETRY_HORIZONS 3     /* of markouts */
 
 /* The counters: symbol, Swift name, name in the file, kind ('c' only rises, 'g' is a level), meaning. New
  * ones go to the end; the number of a slot never changes within a version of the layout. */
@@ -87,7 +88,11 @@
     X(INSTRUMENTS_QUOTED, instrumentsQuoted, "instruments_quoted", 'g', "Instruments with a bid and an ask of ours") \
     X(JOURNAL_FAILED, journalFailed, "journal_failed", 'g', "1: a record could not be written, and quoting has stopped") \
     X(TICKS, ticks, "ticks", 'c', "Tickers and book messages read")                                                \
-    X(POSITIONS_DIFFER, positionsDiffer, "positions_differ", 'g', "1: the venue's last word about a position differs from ours")
+    X(POSITIONS_DIFFER, positionsDiffer, "positions_differ", 'g', "1: the venue's last word about a position differs from ours") \
+    X(ORDERS_ACCEPTED, ordersAccepted, "orders_accepted", 'c', "Orders that the venue accepted, quotes of mass quotes among them") \
+    X(ORDERS_FILLED, ordersFilled, "orders_filled", 'c', "Orders of which something was executed")                   \
+    X(HEDGES, hedges, "hedges", 'c', "Orders that take, as the manager asked")                                        \
+    X(MARKOUTS_LEFT_OUT, markoutsLeftOut, "markouts_left_out", 'c', "Executions whose markout could not be told: too many at once, or no market")
 
 typedef enum APUS_CLOSED_ENUM APUS_NAME(TelemetryCounter) apus_telemetry_counter {
 #define APUS_TELEMETRY_CASE(symbol, swift, name, kind, help) APUS_TELEMETRY_##symbol APUS_NAME(swift),
@@ -205,8 +210,12 @@ typedef struct APUS_NAME(InstrumentTelemetry) apus_telemetry_instrument {
     int64_t market_ns;                /* when the last ticker came; 0: none */
     uint64_t adjustment_count;        /* times that the venue's position was taken over because it differed */
     char block[APUS_TELEMETRY_BLOCK_BYTES]; /* why it is not quoted; empty: it is */
+    /* Markouts after 1, 10 and 60 s, 10^-8 of the quote currency: what the executions have gained by then against the middle of
+     * the others' quotes, and what they traded together. */
+    int64_t markout_e8[APUS_TELEMETRY_HORIZONS];
+    int64_t marked_e8[APUS_TELEMETRY_HORIZONS];
 } apus_telemetry_instrument;
-static_assert(sizeof(apus_telemetry_instrument) == 400, "as the layout says");
+static_assert(sizeof(apus_telemetry_instrument) == 448, "as the layout says");
 
 /* Something that went wrong, or a turn of state, as people read it. */
 typedef struct APUS_NAME(LaneEvent) apus_telemetry_event {

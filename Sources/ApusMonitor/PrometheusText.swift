@@ -128,6 +128,7 @@ public struct PrometheusText {
     add(
       "apus_events_total", .counter, "Events that the lane told people about, such as a lost connection", [label],
       "\(lane.eventCount)")
+    addPerformance(VenuePerformance(lane), label)
     if let halt = lane.halt {
       add(
         "apus_halt_latched_level", .gauge, "Level of the kill ladder that only a person takes back", [label],
@@ -145,6 +146,32 @@ public struct PrometheusText {
       add(
         "apus_watchdog_state", .gauge, "0 off, 1 connecting, 2 watching, 3 pulling the quotes, 4 pulled", [label],
         "\(watchdog.state.rawValue)")
+    }
+  }
+
+  private mutating func addPerformance(_ performance: VenuePerformance, _ label: (String, String)) {
+    for (name, help, value) in [
+      ("apus_reject_ratio", "Share of the requests about orders that the venue rejected", performance.rejectRatio),
+      ("apus_fill_ratio", "Share of the accepted orders of which something was executed", performance.fillRatio),
+      ("apus_requests_per_fill", "Requests about orders for one execution", performance.requestsPerFill),
+      (
+        "apus_requests_per_million", "Requests about orders for a million of the quote currency traded",
+        performance.requestsPerMillion
+      ),
+      ("apus_fee_bps", "Fees in basis points of what was traded", performance.feeBps),
+      ("apus_quoted_ratio", "Share of the time with both sides quoted", performance.quotedShare),
+    ] {
+      if let value { add(name, .gauge, help, [label], "\(value)") }
+    }
+    for markout in performance.markouts where markout.traded > 0 {
+      let labels = [label, ("horizon", "\(markout.horizon)s")]
+      if let basisPoints = markout.basisPoints {
+        add(
+          "apus_markout_bps", .gauge, "What executions have gained after the horizon, basis points of what was traded", labels,
+          "\(basisPoints)")
+      }
+      add("apus_markout_value", .gauge, "The same in the quote currency", labels, "\(markout.value)")
+      add("apus_markout_traded_value", .gauge, "What these executions traded", labels, "\(markout.traded)")
     }
   }
 

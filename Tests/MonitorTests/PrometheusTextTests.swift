@@ -251,6 +251,15 @@ import Testing
     # HELP apus_events_total Events that the lane told people about, such as a lost connection
     # TYPE apus_events_total counter
     apus_events_total{lane="thalex"} 2
+    # HELP apus_requests_per_million Requests about orders for a million of the quote currency traded
+    # TYPE apus_requests_per_million gauge
+    apus_requests_per_million{lane="thalex"} 0.0
+    # HELP apus_fee_bps Fees in basis points of what was traded
+    # TYPE apus_fee_bps gauge
+    apus_fee_bps{lane="thalex"} 83.19467554076539
+    # HELP apus_quoted_ratio Share of the time with both sides quoted
+    # TYPE apus_quoted_ratio gauge
+    apus_quoted_ratio{lane="thalex"} 0.75
     # HELP apus_market_price Best price of the market without our own orders
     # TYPE apus_market_price gauge
     apus_market_price{lane="thalex",instrument="BTC-PERPETUAL",side="bid"} 60000.5

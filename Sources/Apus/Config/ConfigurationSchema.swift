@@ -55,7 +55,7 @@ enum ConfigurationSchema {
   /// Bounded by what one lane keeps in memory.
   static let maximumInstruments = 512
   /// Lanes that a telemetry file shows.
-  static let maximumVenues = 4
+  static let maximumVenues = 8
 
   struct Description: Sendable {
     struct Key: Sendable {

@@ -37,6 +37,9 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   var budgetReadyAt: Nanoseconds = .max
   var nextTimerAt: Nanoseconds = 0
   var quotedTime: QuotedTime
+  var markouts: Markouts
+  /// Messages of the manager that were taken.
+  var directivesTaken = 0
   /// Instruments that are quoted with mass quotes, and what is under way for them.
   var quotes: LaneQuotes
   let hasMassQuotes: Bool
@@ -75,6 +78,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     risk = RiskGate(instrumentCapacity: count)
     waiting = WaitingChanges(instrumentCapacity: count)
     quotedTime = QuotedTime(instruments: count)
+    markouts = Markouts(instruments: count)
     quotes = LaneQuotes(instrumentCapacity: count)
     hasMassQuotes = settings.instruments.contains { $0.usesMassQuotes }
     self.standby = standby
@@ -476,10 +480,34 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       let instrument = Int(fill.pointee.report.instrument)
       let markE8 = instrument < core.instrumentCount ? core.markets[instrument].ticker.markE8 : 0
       if !fill.pointee.isFeeOnly {
+        noteMarkout(fill.pointee.report, now)
         safety.noteFill(instrument, isBuy: fill.pointee.report.side == .buy, markE8: markE8, now: now)
       }
     }
     core.clearFills()
+  }
+
+  private mutating func noteMarkout(_ fill: FillReport, _ now: Nanoseconds) {
+    guard Int(fill.instrument) < core.instrumentCount, let info = core.markets[Int(fill.instrument)].lastInfo else { return }
+    let lots = fill.side == .buy ? fill.qty.rawValue : -fill.qty.rawValue
+    markouts.note(
+      fill.instrument, priceE8: Int64(clamping: Int128(fill.price.rawValue) * Int128(info.grid.tickE8)),
+      qtyE8: Int64(clamping: Int128(lots) * Int128(info.grid.lotE8)), contract: info.contract, now: now)
+  }
+
+  /// Executions of a while ago are held against the market of now. Not on the way of a tick.
+  mutating func settleMarkouts(now: Nanoseconds) {
+    guard core.instrumentCount > 0 else { return }
+    let (markets, states) = (core.markets, core.tracker.state(0))
+    markouts.settle(now: now) { index in
+      let market = markets + index
+      let state = states + index
+      guard market.pointee.isBookValid, let info = market.pointee.info, !market.pointee.book.isCrossed,
+        let bid = market.pointee.book.bestOfOthers(.buy, own: state.pointee.bids),
+        let ask = market.pointee.book.bestOfOthers(.sell, own: state.pointee.asks)
+      else { return 0 }
+      return Int64(clamping: (Int128(bid.price.rawValue) + Int128(ask.price.rawValue)) * Int128(info.grid.tickE8) / 2)
+    }
   }
 
   /// Notes how the account of an instrument stands: a run that is killed is continued from there.

@@ -30,6 +30,7 @@ extension Lane where Adapter: ~Copyable {
   @inline(never)
   mutating func take(_ message: DirectiveMessage, now: Nanoseconds) {
     guard Int(message.instrument) < core.instrumentCount else { return }
+    directivesTaken += 1
     if message.haltLevel != 0 { obey(message, now: now) }
     if message.isHedge {
       hedge(

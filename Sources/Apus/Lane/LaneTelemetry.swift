@@ -28,6 +28,8 @@ struct LaneTelemetry: ~Copyable {
     var adjustments = 0
     var quoted = 0
     var differing = 0
+    var accepted = 0
+    var filled = 0
   }
   /// Our best prices as last shown, and since when, of each instrument.
   private var bests: [OwnBests]
@@ -123,6 +125,7 @@ struct LaneTelemetry: ~Copyable {
   mutating func publish<A: ExchangeAdapter & ~Copyable>(_ lane: inout Lane<A>, error: String, now: Nanoseconds)
     -> Bool
   {
+    if nextInstrument == 0 { lane.settleMarkouts(now: now) }
     let end = min(nextInstrument + Self.instrumentsAtOnce, lane.core.instrumentCount)
     while nextInstrument < end {
       publishInstrument(nextInstrument, &lane, now)
@@ -142,6 +145,8 @@ struct LaneTelemetry: ~Copyable {
     sums.adjustments += state.pointee.positionAdjustments
     if state.pointee.bids.hasResting, state.pointee.asks.hasResting { sums.quoted += 1 }
     if !state.pointee.statedAgrees { sums.differing += 1 }
+    sums.accepted += state.pointee.ordersAccepted
+    sums.filled += state.pointee.ordersFilled
   }
 
   private mutating func publishLane<A: ExchangeAdapter & ~Copyable>(
@@ -185,6 +190,12 @@ struct LaneTelemetry: ~Copyable {
     set(.ordersForeign, tracker.foreignReports)
     set(.ringFull, updatesDropped + (tops?.heldCount ?? 0))
     set(.ringHighWater, max(updates?.statistics.highWater ?? 0, tops?.highWater ?? 0))
+    set(.ordersAccepted, sums.accepted)
+    set(.ordersFilled, sums.filled)
+    set(.hedges, counters.hedges)
+    set(.markoutsLeftOut, lane.markouts.leftOut)
+    set(.directives, lane.directivesTaken)
+    set(.riskRefusals, lane.risk.refusalCount)
     set(.haltLevel, Int(lane.safety.ladder.level.rawValue))
     set(.halts, lane.safety.ladder.latchCount)
     set(.pauses, lane.safety.pauseCount)
@@ -327,6 +338,9 @@ struct LaneTelemetry: ~Copyable {
     showExposure(&shown, state, lane.risk.limits(for: InstrumentIndex(index))?.maximumPosition ?? .zero)
     Self.note(shown.own_bid_lots > .zero ? shown.own_bid_ticks : nil, in: &bests[index].bid, now)
     Self.note(shown.own_ask_lots > .zero ? shown.own_ask_ticks : nil, in: &bests[index].ask, now)
+    let markouts = lane.markouts.sums(index)
+    shown.markout_e8 = (markouts.0.valueE8, markouts.1.valueE8, markouts.2.valueE8)
+    shown.marked_e8 = (markouts.0.tradedE8, markouts.1.tradedE8, markouts.2.tradedE8)
     shown.own_bid_since_ns = bests[index].bid?.since ?? 0
     shown.own_ask_since_ns = bests[index].ask?.since ?? 0
     shown.market_ns = market.pointee.tickerTime

@@ -110,6 +110,7 @@ public struct RiskGate: ~Copyable {
   public let instrumentCapacity: Int
   /// Refusals by cause, in the order of `RiskRefusal`.
   private let refusals: UnsafeMutablePointer<Int>
+  private let causeCount = RiskRefusal.allCases.count
 
   public init(instrumentCapacity: Int) {
     self.instrumentCapacity = instrumentCapacity
@@ -138,6 +139,13 @@ public struct RiskGate: ~Copyable {
   public func limits(for instrument: InstrumentIndex) -> RiskLimits? { limits[Int(instrument)] }
 
   public func refusalCount(_ cause: RiskRefusal) -> Int { refusals[Int(cause.rawValue)] }
+
+  /// Refusals of all causes.
+  var refusalCount: Int {
+    var sum = 0
+    for cause in 0..<causeCount { sum += refusals[cause] }
+    return sum
+  }
 
   mutating func count(_ cause: RiskRefusal) { refusals[Int(cause.rawValue)] += 1 }
 

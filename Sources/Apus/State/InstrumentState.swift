@@ -58,6 +58,8 @@ public struct InstrumentState: ~Copyable {
   public internal(set) var peakExposure = QtyLots(rawValue: 0)
   /// Orders accepted by the venue.
   public internal(set) var ordersAccepted = 0
+  /// Orders of which something was executed.
+  public internal(set) var ordersFilled = 0
 
   init(ordersPerSide: Int) {
     bids = SideOrders(side: .buy, capacity: ordersPerSide)

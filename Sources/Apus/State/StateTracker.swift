@@ -450,6 +450,7 @@ public struct StateTracker: ~Copyable {
   private mutating func take(_ fill: FillReport, off order: OrderPointer, now: Nanoseconds) {
     if order.pointee.venue_id.count == 0, fill.venueID.count > 0 { _ = slab.bind(order, venueID: fill.venueID) }
     if order.pointee.phaseValue == .dead { counters.lateFills += 1 }
+    if order.pointee.filled_lots == .zero { state(order.pointee.instrument_index).pointee.ordersFilled += 1 }
     change(order) { $0.pointee.filled_lots += fill.qty }
     if order.pointee.filled_lots > max(order.pointee.qty_lots, order.pointee.target_lots) {
       counters.impossible += 1

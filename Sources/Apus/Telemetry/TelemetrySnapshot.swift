@@ -82,7 +82,7 @@ public struct StopRequest: Equatable, Sendable {
 }
 
 public struct LaneSnapshot: Equatable, Sendable {
-  /// Its place in the file, 0 ..< 4.
+  /// Its place in the file, 0 ..< 8.
   public var index: Int
   public var name: String
   public var heartbeat: Nanoseconds
@@ -214,6 +214,8 @@ public struct InstrumentSnapshot: Equatable, Sendable {
   public var adjustments: UInt64
   /// Why it is not quoted; empty if it is.
   public var block: String
+  /// By horizon, in the order of ``Markouts/horizons``.
+  public var markouts: [MarkoutSum]
 
   init(_ raw: inout InstrumentTelemetry, index: Int) {
     self.index = index
@@ -246,6 +248,11 @@ public struct InstrumentSnapshot: Equatable, Sendable {
     marketAt = raw.market_ns == 0 ? nil : raw.market_ns
     adjustments = raw.adjustment_count
     block = text(of: &raw.block)
+    markouts = [
+      MarkoutSum(valueE8: raw.markout_e8.0, tradedE8: raw.marked_e8.0),
+      MarkoutSum(valueE8: raw.markout_e8.1, tradedE8: raw.marked_e8.1),
+      MarkoutSum(valueE8: raw.markout_e8.2, tradedE8: raw.marked_e8.2),
+    ]
     if raw.plan_worst_ticks.rawValue != 0 {
       plan = FlattenSnapshot(
         lots: raw.plan_lots, depth: raw.plan_depth_lots, limit: raw.plan_limit_ticks, worst: raw.plan_worst_ticks)

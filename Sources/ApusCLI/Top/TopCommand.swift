@@ -12,7 +12,9 @@ struct TopCommand: ParsableCommand {
       Reads the engine's telemetry file, which costs the engine nothing. Keys: p pauses (all orders cancelled, verified), h \
       halts by level, r resumes, each after a word that has to be typed; o tells an order's journey from the journal; s \
       sorts, the cursor keys scroll, q ends. Distances are basis points behind the best of the others; worst is the \
-      exposure if all that may still trade does, as a share of the limit, * with a part that is not proven. --once prints \
+      exposure if all that may still trade does, as a share of the limit, * with a part that is not proven; venue tells the \
+      shares of requests rejected and of orders filled, requests and fees of an execution, and what executions have gained 1, \
+      10 and 60 s later. --once prints \
       one picture and ends. Exit codes: 0; 69 the engine is not running (with --once); 71 the file cannot be read.
       """)
 
@@ -78,7 +80,7 @@ struct TopCommand: ParsableCommand {
     } else {
       var screen = TopScreen()
       screen.prompt = ""
-      let rows = view.lanes.reduce(6) { $0 + 10 + $1.instruments.count }
+      let rows = view.lanes.reduce(6) { $0 + 11 + $1.instruments.count }
       var lines = screen.draw(view, columns: 160, rows: rows).map(\.text)
       while lines.last?.isEmpty == true { lines.removeLast() }
       say(lines.joined(separator: "\n"))

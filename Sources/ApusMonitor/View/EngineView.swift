@@ -82,6 +82,7 @@ public struct EngineView: Codable, Equatable, Sendable {
     public var counters: [String: UInt64]
     public var rates: [String: Double]
     public var spans: [Span]
+    public var performance = VenuePerformance()
     public var halt: Halt?
     public var watchdog: String?
     public var instruments: [Instrument]
@@ -148,7 +149,8 @@ public struct EngineObserver: ~Copyable {
         EngineView.Lane(
           name: lane.name, state: Self.name(lane.state), since: Self.age(lane.stateSince, now), cause: lane.cause,
           heartbeatAge: Self.age(lane.heartbeat, now), counters: counters, rates: rates,
-          spans: spans(of: lane.index, reader, now), halt: lane.halt.map { EngineView.Halt($0, now) },
+          spans: spans(of: lane.index, reader, now), performance: VenuePerformance(lane),
+          halt: lane.halt.map { EngineView.Halt($0, now) },
           watchdog: lane.watchdog.map { "\($0.state)" },
           instruments: lane.instruments.map { EngineView.Instrument($0, now) },
           events: lane.events.map { EngineView.Event(ago: Self.age($0.at, now), text: $0.text) }))

@@ -160,7 +160,7 @@ public struct TopScreen: Sendable {
       orders.add("   \(text) \(count(name))", name == "limit_breaches" || name == "journal_failed" ? .bad : .warning)
     }
 
-    var lines = [first, ladder, budget, orders]
+    var lines = [first, ladder, budget, orders, venue(lane.performance)]
     lines.append(ScreenLine("last 10 s       p50      p99    p99.9      max    count", .dim))
     for span in lane.spans where span.count > 0 {
       let name = span.name.replacing("_", with: " ")
@@ -170,6 +170,25 @@ public struct TopScreen: Sendable {
         ))
     }
     return lines
+  }
+
+  /// Rejects, executed orders, what an execution costs, and what the market did afterwards.
+  private func venue(_ performance: VenuePerformance) -> ScreenLine {
+    func share(_ ratio: Double?) -> String { ratio.map { Self.fixed($0 * 100, 1) + " %" } ?? "–" }
+    var line = ScreenLine("venue   ")
+    line.add("rejects \(share(performance.rejectRatio))", (performance.rejectRatio ?? 0) > 0.05 ? .warning : .plain)
+    line.add("  orders filled \(share(performance.fillRatio))")
+    line.add("  requests/fill \(performance.requestsPerFill.map { Self.short($0) } ?? "–")")
+    line.add("  fees \(performance.feeBps.map { Self.fixed($0, 2) } ?? "–") bp")
+    line.add("  markout")
+    for markout in performance.markouts {
+      line.add(
+        " \(markout.horizon)s \(markout.basisPoints.map { Self.fixed($0, 2) } ?? "–")",
+        (markout.basisPoints ?? 0) < 0 ? .warning : .plain)
+    }
+    line.add(" bp")
+    if performance.hedges > 0 { line.add("  hedges \(performance.hedges)") }
+    return line
   }
 
   private func outcome(_ halt: EngineView.Halt) -> String {
