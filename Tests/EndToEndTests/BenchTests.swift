@@ -56,6 +56,26 @@ import Testing
     #expect(bench.out.isEmpty && !bench.err.isEmpty)
   }
 
+  @Test func `the scaling table has a row for each pair of lanes and instruments`() throws {
+    let room = try Room()
+    let bench = try Program(
+      "apus",
+      [
+        "bench", "scale", "--lanes", "1,2", "--instruments", "1,3", "--seconds", "0.05", "--json", room.file("scale.json"),
+      ])
+    #expect(bench.wait(seconds: 120) == 0, "\(bench.err)")
+    let data = try Data(contentsOf: URL(fileURLWithPath: room.file("scale.json")))
+    let rows = try #require(JSONSerialization.jsonObject(with: data) as? [[String: Any]])
+    #expect(rows.compactMap { $0["instruments"] as? Int } == [1, 1, 3, 3])
+    #expect(rows.compactMap { $0["lanes"] as? Int } == [1, 2, 1, 2])
+    for row in rows {
+      let (median, tail) = (row["p50_ns"] as? Int ?? 0, row["p99_ns"] as? Int ?? 0)
+      #expect(median > 0 && tail >= median && (row["orders_per_second"] as? Double ?? 0) > 0, "\(row)")
+    }
+    let wrong = try Program("apus", ["bench", "scale", "--lanes", "0"])
+    #expect(wrong.wait() == 64)
+  }
+
   @Test func `a file that cannot be written is named, code 71`() throws {
     let bench = try Program("apus", ["bench", "guide", "--seconds", "0.1", "--json", "/nonexistent/guide.json"])
     #expect(bench.wait(seconds: 120) == 71)

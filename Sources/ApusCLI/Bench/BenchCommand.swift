@@ -8,7 +8,7 @@ struct BenchCommand: ParsableCommand {
     commandName: "bench",
     abstract: "Measure the engine on this machine, in memory.",
     discussion: "The microbenchmarks beside other libraries are a program of their own: tools/bench.",
-    subcommands: [Guide.self, Budget.self])
+    subcommands: [Guide.self, Budget.self, Scale.self])
 
   struct Guide: ParsableCommand {
     static let configuration = CommandConfiguration(

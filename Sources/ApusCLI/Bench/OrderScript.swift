@@ -57,7 +57,7 @@ final class OrderScript {
     let made = try Self.makeProbe(levels: levels)
     now = made.startTime
     probe = made
-    for text in [Self.ticker, Self.book] {
+    for text in [Self.ticker(of: Self.instrument), Self.book(of: Self.instrument)] {
       now += 1_000_000
       let range = append(text)
       prelude.append((range, now))
@@ -126,9 +126,9 @@ final class OrderScript {
   // MARK: - The market, in the shape of the venue's samples
 
   private static let instrument = "BTC-PERPETUAL"
-  private static let middle = 100_100
+  static let middle = 100_100
 
-  private static var ticker: String {
+  static func ticker(of instrument: String) -> String {
     "{\"channel_name\":\"ticker.\(instrument).raw\",\"notification\":{\"mark_price\":\(middle).0,"
       + "\"mark_timestamp\":1776715497.7188172,\"best_bid_price\":\(middle - 10),\"best_bid_amount\":1.5,"
       + "\"best_ask_price\":\(middle + 10),\"best_ask_amount\":1.5,\"last_price\":\(middle),\"delta\":1.0,"
@@ -138,7 +138,7 @@ final class OrderScript {
       + "\"realised_funding_24h\":-3.211248,\"average_funding_rate_24h\":0.000012713,\"forward\":100103.25916667}}"
   }
 
-  private static var book: String {
+  static func book(of instrument: String) -> String {
     let bids = (0..<10).map { "[\(middle - 10 - $0),1.5,1.5]" }.joined(separator: ",")
     let asks = (0..<10).map { "[\(middle + 10 + $0),1.5,1.5]" }.joined(separator: ",")
     return
