@@ -4,13 +4,16 @@ import CSupport
 ///
 /// A tag is the question, whether it is for a further page, and a serial: an answer to an earlier question than the last one
 /// of its kind is not read (R02).
-struct BybitDesk: ~Copyable {
-  /// By question: the serial of the last one, or 0 if it is answered.
-  private var awaited = [UInt64](repeating: 0, count: BybitQuestion.allCases.count)
+struct BybitDesk: ~Copyable, @unchecked Sendable {
+  // Sendable: the memory is owned by it alone.
+  /// By question: the serial of the last one, or 0 if it is answered. Fixed memory, as a lane's is.
+  private let awaited: UnsafeMutableBufferPointer<UInt64>
   private let heads: [FramePiece]
   private var serial: UInt64 = 0
 
   init() {
+    awaited = .allocate(capacity: BybitQuestion.allCases.count)
+    awaited.initialize(repeating: 0)
     heads = BybitQuestion.allCases.map { question in
       let request: BybitRestRequest? =
         switch question {
@@ -28,7 +31,10 @@ struct BybitDesk: ~Copyable {
     }
   }
 
-  deinit { for head in heads { head.free() } }
+  deinit {
+    awaited.deallocate()
+    for head in heads { head.free() }
+  }
 
   /// Of the venue's own choice: shorter, it would cancel while a lost connection is made anew.
   static let deadManSeconds = 10
@@ -78,7 +84,7 @@ struct BybitDesk: ~Copyable {
     }
   }
 
-  mutating func forget() { for place in awaited.indices { awaited[place] = 0 } }
+  mutating func forget() { awaited.update(repeating: 0) }
 
   private static func tag(_ question: BybitQuestion, isContinued: Bool, serial: UInt64) -> UInt64 {
     UInt64(question.rawValue) | (isContinued ? 1 << 8 : 0) | serial << 9
