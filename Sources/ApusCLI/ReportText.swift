@@ -83,6 +83,10 @@ extension EngineReport {
         lines.append("    position taken over from the venue \(instrument.positionAdjustments) times")
       }
     }
+    for underlying in underlyings {
+      let coins = underlying.positionE8.map { Figures.decimal(e8: $0, places: 4, sign: true) } ?? "unknown"
+      lines.append("  \(underlying.name) over all venues: position \(coins)")
+    }
     lines.append(
       "  messages: \(messagesSent) (\(Int(messagesPerMinute)) a minute): \(inserts) inserts, \(amends) amends, \(cancels) cancels"
         + (massQuotes > 0 ? ", \(massQuotes) mass quotes; " : "; ")

@@ -9,7 +9,7 @@ public struct BooksComparison: Sendable, Equatable {
     public var venue: String
     public var isEqual: Bool
 
-    init(_ name: String, _ engine: String, _ venue: String) {
+    public init(_ name: String, _ engine: String, _ venue: String) {
       self.name = name
       self.engine = engine
       self.venue = venue

@@ -43,7 +43,7 @@ import Testing
       ] + options)
     #expect(demo.wait(seconds: 120) == 0, "\(demo.err)")
     try expectGood(room, fills: 3)
-    #expect(demo.out.contains("books equal in all 21 items"), "\(demo.out)")
+    #expect(demo.out.contains("books equal in all 22 items"), "\(demo.out)")
     #expect(demo.out.components(separatedBy: "stop confirmed").count == 4, "\(demo.out)")
   }
 

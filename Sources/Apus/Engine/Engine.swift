@@ -250,7 +250,9 @@ public final class Engine: Sendable {
       reports[index].runs = runs
       if configuration.engine.journal { readTrades(from: lane.journalPath, of: Set(runs), into: &reports[index]) }
     }
-    return EngineReport(configuration.engine.name, reports, names: plans.map(\.venue.name))
+    var report = EngineReport(configuration.engine.name, reports, names: plans.map(\.venue.name))
+    report.underlyings = manager.finalPositions()
+    return report
   }
 
   private var managerSettings: ManagerSettings {

@@ -33,6 +33,13 @@ public struct EngineReport: Codable, Sendable, Equatable {
     public var positionAdjustments: Int
   }
 
+  /// What the manager counts of an underlying over all venues.
+  public struct Underlying: Codable, Sendable, Equatable {
+    public var name: String
+    /// 10⁻⁸ coins; `nil` while a venue has not stated its part.
+    public var positionE8: Int64?
+  }
+
   /// One execution as the journal has it.
   public struct Trade: Codable, Sendable, Equatable {
     public var tradeID: String
@@ -94,6 +101,8 @@ public struct EngineReport: Codable, Sendable, Equatable {
   /// With several venues: the run of each, under its name. Instruments are then called `venue:instrument`, counts above
   /// are sums over the venues, and latencies those of the venue with the worst 99th percentile.
   public var lanes: [EngineReport] = []
+  /// Those that the configuration has under `underlyings`.
+  public var underlyings: [Underlying] = []
 }
 
 extension EngineReport {

@@ -19,6 +19,12 @@ final class ManagerThread: @unchecked Sendable {
     thread = nil
   }
 
+  /// Once the manager and the lanes have ended: what is held of each underlying over all venues, by what the lanes have told.
+  func finalPositions() -> [EngineReport.Underlying] {
+    work.turn(now: EngineClock.now())
+    return work.positions
+  }
+
   private func run() {
     let pause = useconds_t(work.interval / 1000)
     while !stopWord.load(ordering: .relaxed) {

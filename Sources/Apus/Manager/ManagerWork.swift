@@ -79,6 +79,12 @@ final class ManagerWork {
     for lane in lanes { lane.flush() }
   }
 
+  var positions: [EngineReport.Underlying] {
+    manager.settings.underlyings.indices.map {
+      EngineReport.Underlying(name: manager.settings.underlyings[$0].name, positionE8: manager.position($0))
+    }
+  }
+
   private func plan(_ now: Nanoseconds) {
     nextPlanAt = now + Self.planInterval
     var isAll = manager.decide()

@@ -49,6 +49,20 @@ struct DemoReport: Codable {
         return item
       }
     }
+    // All instruments of a demo are counted in coins.
+    for underlying in engine.underlyings where lost.isEmpty {
+      var coinsE8: Int64 = 0
+      for (lane, venue) in zip(lanes, venues) {
+        for instrument in lane.instruments where instrument.name.hasPrefix(underlying.name) {
+          let lots = venue?.positions.first { $0.instrument == instrument.name }?.lots ?? 0
+          coinsE8 += lots * instrument.lotE8
+        }
+      }
+      let item = BooksComparison.Item(
+        "\(underlying.name) over all venues, 10⁻⁸", underlying.positionE8.map { "\($0)" } ?? "unknown", "\(coinsE8)")
+      isEqual = isEqual && item.isEqual
+      comparison.append(item)
+    }
     booksEqual = isEqual
     unknownOrders = engine.unknownOrders
     ordersLeft = engine.ordersLeft
