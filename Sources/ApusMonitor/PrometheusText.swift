@@ -167,7 +167,8 @@ public struct PrometheusText {
       let labels = [label, ("horizon", "\(markout.horizon)s")]
       if let basisPoints = markout.basisPoints {
         add(
-          "apus_markout_bps", .gauge, "What executions have gained after the horizon, basis points of what was traded", labels,
+          "apus_markout_bps", .gauge, "What executions have gained after the horizon, basis points of what was traded",
+          labels,
           "\(basisPoints)")
       }
       add("apus_markout_value", .gauge, "The same in the quote currency", labels, "\(markout.value)")

@@ -63,7 +63,9 @@ struct CrossedBooks {
     return found.sorted { $0.edgeCentiBps > $1.edgeCentiBps }
   }
 
-  private func fee(_ lane: Int) -> Int64 { settings.feesCentiBps.indices.contains(lane) ? settings.feesCentiBps[lane] : 0 }
+  private func fee(_ lane: Int) -> Int64 {
+    settings.feesCentiBps.indices.contains(lane) ? settings.feesCentiBps[lane] : 0
+  }
 
   /// If the dear venue is wrong, our bids there pay too much; if the cheap one is, our asks there give too cheaply.
   mutating func note(_ found: [Cross], now: Nanoseconds) {
@@ -79,7 +81,8 @@ struct CrossedBooks {
   ///
   /// - Parameter largestEdge: from which on one of the venues is not believed, 10⁻² basis points.
   mutating func taking(_ cross: Cross, largestEdge: Int64, now: Nanoseconds) -> Int64 {
-    guard settings.rule == .take, cross.edgeCentiBps <= largestEdge, takenAt.map({ now - $0 >= Self.pause }) ?? true else { return 0 }
+    guard settings.rule == .take, cross.edgeCentiBps <= largestEdge, takenAt.map({ now - $0 >= Self.pause }) ?? true
+    else { return 0 }
     return min(cross.sizeE8, settings.sizeE8, budget.available(now: now))
   }
 

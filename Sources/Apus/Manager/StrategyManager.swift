@@ -126,7 +126,8 @@ struct StrategyManager {
   }
 
   mutating func note(_ top: LaneTop, lane: Int) {
-    guard lane < homes.count, Int(top.instrument) < homes[lane].count, let home = homes[lane][Int(top.instrument)] else {
+    guard lane < homes.count, Int(top.instrument) < homes[lane].count, let home = homes[lane][Int(top.instrument)]
+    else {
       return
     }
     books[home.book].note(top, from: home.source)

@@ -267,7 +267,9 @@ struct UnderlyingBook {
     return (hedger, .hedge(hedge.instrument, lots: lots, slippageCentiBps: hedge.slippageCentiBps))
   }
 
-  private mutating func takeCrossed(now: Nanoseconds, isDark: (Int) -> Bool) -> [(member: Int, message: DirectiveMessage)] {
+  private mutating func takeCrossed(now: Nanoseconds, isDark: (Int) -> Bool) -> [(
+    member: Int, message: DirectiveMessage
+  )] {
     guard let largest = settings.fair?.outlierCentiBps else { return [] }
     for cross in crosses {
       guard cross.dear < members.count, cross.cheap < members.count, canTake(cross.dear, isDark: isDark),
