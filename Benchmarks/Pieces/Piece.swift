@@ -98,7 +98,9 @@ public struct Piece: Sendable {
 
   /// All pieces, in the order of the table.
   public static let all: [Piece] =
-    tickPieces + venueTickPieces + thalexPieces + bybitPieces + deribitPieces + webSocketPieces + ringPieces + bucketPieces + slabPieces
+    tickPieces + venueTickPieces + thalexPieces + bybitPieces + deribitPieces + webSocketPieces + ringPieces
+    + slotPieces
+    + bucketPieces + slabPieces
     + bookPieces + meterPieces + reconcilePieces + matchPieces + journalPieces + decimalPieces
 }
 

@@ -4,5 +4,6 @@
 
 #include "apus_floor.h"
 #include "apus_peer.h"
+#include "apus_slot.h"
 
 #endif
