@@ -7,7 +7,7 @@ import Testing
     "RPC request", "token bucket", "place order", "reconcile, 2 × 10 levels", "reconcile, 2 × 1,000 levels",
     "strategy run", "submit order", "submit order, with its frame", "get orders, all 20 open",
     "get order, by client id", "manager run, three venues",
-    "orders, one venue", "orders, three venues", "reconciliations", "state updates",
+    "orders, one venue", "orders, three venues", "orders, three venues, over sockets", "reconciliations", "state updates",
   ]
 
   @Test func `the guide's table has every row with figures of ours, as text and as JSON`() throws {

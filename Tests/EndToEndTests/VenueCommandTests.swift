@@ -51,7 +51,7 @@ import Testing
     ["--speed", "0"], ["--speed", "0.0001"], ["--speed", "1001"], ["--speed", "1e3"], ["--port", "65536"],
     ["--host", "localhost"], ["--feed", "unknown.jsonl"], ["--feed", "XRP-PERPETUAL=a"], ["--exit-at-end"],
     ["--key", "K1"], ["--certificate", "a.pem"], ["--write-certificate", "a.pem"], ["--core", "9999"],
-    ["--idle", "nap"], ["--protocol", "binance"], ["--client", "desk=a"], ["--order-rate", "5"],
+    ["--idle", "nap"], ["--protocol", "binance"], ["--client", "desk=a"], ["--order-rate", "0"],
     ["--protocol", "deribit", "--key", "K1=a"], ["--protocol", "deribit", "--order-rate", "0"],
     ["--protocol", "deribit", "--taker-delay-ms", "10001"],
     ["--protocol", "deribit", "--client", "a=b", "--client", "a=c"],

@@ -2,7 +2,7 @@
 struct GuideRow {
   enum Key: CaseIterable {
     case request, bucket, place, reconcile, reconcileLarge, strategy, enter, submit, orders, order, manager
-    case singleVenue, multiVenue, reconciliations, updates
+    case singleVenue, multiVenue, multiVenueSockets, reconciliations, updates
   }
 
   let key: Key
@@ -103,6 +103,10 @@ struct GuideRow {
     rate(
       .multiVenue, "orders, three venues", perSecond: (120, 280),
       "the same with three lanes in turn on one core, the orders of all three"),
+    rate(
+      .multiVenueSockets, "orders, three venues, over sockets", perSecond: (120, 280),
+      "apus demo on all of Thalex, Bybit and Deribit, each a process of its own on this machine: orders and amends of one "
+        + "engine that the venues have answered, the venues' own work and the kernel's included; all books are equal"),
     rate(
       .reconciliations, "reconciliations", perSecond: (60, 120), python: 1e9 / 95_000,
       note: "the inverse of its reconcile figure", "sustained: 2 × 10 levels, every quote has moved"),

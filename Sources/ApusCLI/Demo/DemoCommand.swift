@@ -35,6 +35,10 @@ struct DemoCommand: AsyncParsableCommand {
       "The venues to quote on: thalex, deribit, bybit, or several with commas between them.", valueName: "names"))
   var venues = VenueList([.thalex])
 
+  @Option(
+    help: ArgumentHelp("Requests about orders a second that each venue grants, 1 to 100000.", valueName: "n"))
+  var orderRate = 50
+
   @Flag(help: "Use TLS 1.3 between engine and venue.")
   var tls = false
 
@@ -67,6 +71,7 @@ struct DemoCommand: AsyncParsableCommand {
     if massQuotes, venues.kinds.contains(where: { $0 != .thalex }) {
       throw ValidationError("--mass-quotes is for thalex alone: Apus sends no mass quotes to the other venues yet")
     }
+    guard (1...100_000).contains(orderRate) else { throw ValidationError("--order-rate must be from 1 to 100000") }
     guard speed >= 0.001, speed <= 1000 else { throw ValidationError("--speed must be from 0.001 to 1000") }
   }
 
@@ -159,11 +164,11 @@ struct DemoCommand: AsyncParsableCommand {
       try key.withPrivatePEM { pem = Array($0) }
       defer { for index in pem.indices { pem[index] = 0 } }
       try pem.withUnsafeBytes { try writeSecret($0, to: secret) }
-      arguments += ["--key", "demo=\(publicKey)"]
+      arguments += ["--key", "demo=\(publicKey)", "--order-rate", "\(orderRate)"]
     case .deribit, .bybit:
       let random = (0..<40).map { _ in "abcdefghijkmnpqrstuvwxyz23456789".randomElement() ?? "a" }
       try Array(String(random).utf8).withUnsafeBytes { try writeSecret($0, to: secret) }
-      arguments += ["--protocol", kind.rawValue, "--client", "demo=\(secret)", "--order-rate", "50"]
+      arguments += ["--protocol", kind.rawValue, "--client", "demo=\(secret)", "--order-rate", "\(orderRate)"]
     }
     if tls { arguments += ["--tls", "--write-certificate", certificate] }
     let process = try ChildProcess("the venue", arguments: arguments)

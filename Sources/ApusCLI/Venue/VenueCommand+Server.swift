@@ -45,6 +45,7 @@ extension VenueCommand {
     var venue = VenueConfiguration()
     venue.seed = seed
     venue.massQuoteCost = massQuoteCost.cost
+    if let orderRate { venue.sessionMessageRate = orderRate }
     venue.markInterval = markInterval
     let recorded = try recorded(&venue.instruments) { ["\($0)-PERPETUAL"] }
     if let chain {

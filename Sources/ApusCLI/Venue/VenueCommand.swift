@@ -93,8 +93,8 @@ struct VenueCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Requests about orders a second of an account, 1 to 100000. Deribit: in all, four times as many at once. Bybit: of "
-        + "each kind, 10 without this.",
+      "Requests about orders a second of an account, 1 to 100000. Thalex: of a session with cancel-on-disconnect, 50 without "
+        + "this. Deribit: in all, four times as many at once. Bybit: of each kind, 10 without this.",
       valueName: "n"))
   var orderRate: Int?
 
@@ -187,7 +187,7 @@ struct VenueCommand: AsyncParsableCommand {
   private func validateProtocol() throws {
     let given: [(option: String, isGiven: Bool, protocols: [VenueProtocolArgument])] = [
       ("--key", !key.isEmpty, [.thalex]), ("--mass-quote-cost", massQuoteCost != .request, [.thalex]),
-      ("--client", !client.isEmpty, [.deribit, .bybit]), ("--order-rate", orderRate != nil, [.deribit, .bybit]),
+      ("--client", !client.isEmpty, [.deribit, .bybit]),
       ("--taker-delay-ms", takerDelayMs != nil, [.deribit]), ("--message-delay-ms", messageDelayMs != nil, [.bybit]),
       ("--chain", chain != nil, [.thalex, .deribit]),
     ]
