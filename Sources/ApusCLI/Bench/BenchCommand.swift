@@ -26,7 +26,8 @@ struct BenchCommand: ParsableCommand {
 
     @Option(
       help: ArgumentHelp(
-        "About how long to measure, 0.1 to 600 seconds, and as long over sockets, 4 at least; preparing takes a few more.", valueName: "n"))
+        "About how long to measure, 0.1 to 600 seconds, and as long over sockets, 4 at least; preparing takes a few more.",
+        valueName: "n"))
     var seconds = 6.0
 
     @Option(

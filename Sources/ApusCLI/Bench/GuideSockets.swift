@@ -34,7 +34,8 @@ final class GuideSockets: @unchecked Sendable {
     let demo = try ChildProcess(
       "the demo",
       arguments: [
-        "demo", "--venues", "thalex,bybit,deribit", "--seconds", "\(seconds)", "--speed", "10", "--order-rate", "100000",
+        "demo", "--venues", "thalex,bybit,deribit", "--seconds", "\(seconds)", "--speed", "10", "--order-rate",
+        "100000",
         "--report", path,
       ])
     demo.watchOutput()

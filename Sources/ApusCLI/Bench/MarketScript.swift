@@ -40,7 +40,8 @@ final class MarketScript {
       for instrument in 0..<instruments {
         let step = try play(Self.move(Self.name(instrument), isUp: cycle % 2 == 0))
         guard step.answers.count == 2 * Self.levels else {
-          throw BenchFailure("the lane sent \(step.answers.count) requests, not \(2 * Self.levels), when the market moved")
+          throw BenchFailure(
+            "the lane sent \(step.answers.count) requests, not \(2 * Self.levels), when the market moved")
         }
         if cycle < 2 { prelude.append(step) } else { steps.append(step) }
       }

@@ -28,7 +28,8 @@ extension BenchCommand {
 
     @Option(
       help: ArgumentHelp(
-        "Also write the rows as a JSON array: lanes, instruments, p50_ns, p99_ns, orders_per_second, ticks.", valueName: "file"),
+        "Also write the rows as a JSON array: lanes, instruments, p50_ns, p99_ns, orders_per_second, ticks.",
+        valueName: "file"),
       completion: .file())
     var json: String?
 
@@ -116,7 +117,8 @@ extension BenchCommand {
       let start = EngineClock.now()
       repeat { try round() } while EngineClock.now() - start < time
       return Row(
-        lanes: lanes, instruments: script.instruments, p50_ns: histogram.percentile(50), p99_ns: histogram.percentile(99),
+        lanes: lanes, instruments: script.instruments, p50_ns: histogram.percentile(50),
+        p99_ns: histogram.percentile(99),
         orders_per_second: Double(orders) / (Double(EngineClock.now() - start) / 1e9), ticks: Int(histogram.count))
     }
   }
