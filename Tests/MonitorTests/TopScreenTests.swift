@@ -88,6 +88,21 @@ import Testing
     }
   }
 
+  @Test(arguments: [2, 3, 8]) func `80 by 24 have room for the instruments of several lanes`(count: Int) throws {
+    var view = try view()
+    let lane = try #require(view.lanes.first)
+    view.lanes = (0..<count).map { index in
+      var other = lane
+      other.name = "venue\(index)"
+      return other
+    }
+    var screen = TopScreen()
+    let text = screen.draw(view, columns: 80, rows: 24).map(\.text)
+    for index in 0..<count { #expect(text.contains { $0.hasPrefix("venue\(index) quoting") }, "\(text)") }
+    #expect(text.contains { $0.hasPrefix("BTC-PERPETUAL ") }, "\(text)")
+    if count > 2 { #expect(text.filter { $0.hasPrefix("  budget 3/45") }.count == count) }
+  }
+
   @Test func `a table that does not fit can be scrolled, and is sorted by what was asked for`() throws {
     let view = try view(instruments: 60)
     var screen = TopScreen()

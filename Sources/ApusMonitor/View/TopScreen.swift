@@ -83,7 +83,10 @@ public struct TopScreen: Sendable {
       if let worst = view.alerts.first {
         lines.append(ScreenLine(AlertText.line(view.alerts), worst.severity == .page ? .bad : .warning))
       }
-      for lane in view.lanes { lines += head(lane) }
+      let heads = view.lanes.map { head($0) }
+      // Where the whole of several lanes leaves no room for the instruments, each has two lines.
+      let isShort = view.lanes.count > 1 && heads.reduce(8) { $0 + $1.count } > rows
+      lines += isShort ? view.lanes.flatMap { shortHead($0) } : heads.flatMap { $0 }
       let instruments = view.lanes.flatMap(\.instruments)
       let events = view.lanes.flatMap { lane in lane.events.map { (lane.name, $0) } }.sorted { $0.1.ago > $1.1.ago }
       let shownEvents = Array(events.suffix(max(1, min(4, rows - lines.count - 6))))
@@ -119,17 +122,42 @@ public struct TopScreen: Sendable {
     return line
   }
 
+  private func state(_ lane: EngineView.Lane) -> ScreenLine {
+    var line = ScreenLine("\(lane.name) ", .bold)
+    line.add(lane.state, lane.state == "quoting" ? .good : lane.state == "stopped" ? .dim : .warning)
+    line.add(" for \(Self.time(lane.since))")
+    if lane.state != "quoting", !lane.cause.isEmpty { line.add(": \(lane.cause)", .warning) }
+    if lane.heartbeatAge > 2, lane.state != "stopped" {
+      line.add("  no sign of life for \(Self.time(lane.heartbeatAge))", .bad)
+    }
+    return line
+  }
+
+  /// Two lines of a lane among several: how it is, and what it spends.
+  private func shortHead(_ lane: EngineView.Lane) -> [ScreenLine] {
+    func count(_ name: String) -> UInt64 { lane.counters[name] ?? 0 }
+    var first = state(lane)
+    if let halt = lane.halt, halt.level != "quoting" || halt.latched != "quoting" {
+      first.add("  \(halt.level) (\(halt.cause)); \(outcome(halt))", .bad)
+    }
+    var second = ScreenLine("  budget \(count("budget_left"))/\(count("message_budget"))")
+    second.add("  live \(count("orders_live"))")
+    if count("orders_unknown") > 0 { second.add("  unknown \(count("orders_unknown"))", .warning) }
+    second.add("  fills \(count("fills"))")
+    if let span = lane.spans.first(where: { $0.name == "tick_to_order" && $0.count > 0 }) {
+      second.add("  tick to order p50 \(Self.duration(span.p50)) p99 \(Self.duration(span.p99))")
+    }
+    for name in ["rejects", "reconnects", "limit_breaches", "journal_failed"] where count(name) > 0 {
+      let isBad = name == "limit_breaches" || name == "journal_failed"
+      second.add("  \(name.replacing("_", with: " ")) \(count(name))", isBad ? .bad : .warning)
+    }
+    return [first, second]
+  }
+
   private func head(_ lane: EngineView.Lane) -> [ScreenLine] {
     func count(_ name: String) -> UInt64 { lane.counters[name] ?? 0 }
     func rate(_ name: String) -> String { lane.rates[name].map { Self.short($0) } ?? "–" }
-    var first = ScreenLine("\(lane.name) ", .bold)
-    first.add(lane.state, lane.state == "quoting" ? .good : lane.state == "stopped" ? .dim : .warning)
-    first.add(" for \(Self.time(lane.since))")
-    if lane.state != "quoting", !lane.cause.isEmpty { first.add(": \(lane.cause)", .warning) }
-    if lane.heartbeatAge > 2, lane.state != "stopped" {
-      first.add("  no sign of life for \(Self.time(lane.heartbeatAge))", .bad)
-    }
-
+    let first = state(lane)
     var ladder = ScreenLine("ladder  ")
     if let halt = lane.halt, halt.level != "quoting" || halt.latched != "quoting" {
       ladder.add("\(halt.level) (\(halt.cause)); \(outcome(halt))", .bad)
