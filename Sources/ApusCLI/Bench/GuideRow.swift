@@ -106,7 +106,8 @@ struct GuideRow {
     rate(
       .multiVenueSockets, "orders, three venues, over sockets", perSecond: (120, 280),
       "apus demo on all of Thalex, Bybit and Deribit, each a process of its own on this machine: orders and amends of one "
-        + "engine that the venues have answered, the venues' own work and the kernel's included; all books are equal"),
+        + "engine that the venues have answered; as many as the venues' books, told at their own pace, give cause for, on "
+        + "one instrument each: not what the engine can do, which is the row above"),
     rate(
       .reconciliations, "reconciliations", perSecond: (60, 120), python: 1e9 / 95_000,
       note: "the inverse of its reconcile figure", "sustained: 2 × 10 levels, every quote has moved"),

@@ -2,7 +2,7 @@ import Apus
 import Foundation
 
 /// Three simulated venues and an engine that quotes on all of them at once, over sockets: `apus demo`, without a limit of
-/// messages that matters and with a market that never rests.
+/// messages that matters and with a market at ten times its pace.
 final class GuideSockets: @unchecked Sendable {
   // Sendable: the result is written before `isDone` is signalled, and read after that.
   private let isWanted = DispatchSemaphore(value: 0)
