@@ -313,9 +313,13 @@ extension Oracle {
         productLots[found] = productLots[found] == 0 ? lot.value : min(productLots[found], lot.value)
       }
     }
+    let types: [String: OptionType] = ["call": .call, "put": .put]
+    let optionType = item.texts["option_type"].map { types[word($0)] ?? .none }
+    let strikeE8 = item.numbers["strike_price"]?.scaled(8).value ?? 0
     if let index {
       let info = InstrumentInfo(
-        index: InstrumentIndex(index), kind: kind ?? .other, grid: grid, expirySeconds: seconds, product: product)
+        index: InstrumentIndex(index), kind: kind ?? .other, grid: grid, expirySeconds: seconds, product: product,
+        optionType: optionType ?? .none, strikeE8: strikeE8)
       listings[index] = Listing(info: info)
       sink.instrument(info, isListed: isListed)
     }
@@ -329,11 +333,10 @@ extension Oracle {
     listing.instrument = index.map { InstrumentIndex($0) } ?? .max
     listing.grid = grid
     listing.expirySeconds = seconds
-    listing.strikeE8 = item.numbers["strike_price"]?.scaled(8).value ?? 0
-    if let type = item.texts["option_type"] {
-      let types: [String: OptionType] = ["call": .call, "put": .put]
-      listing.optionType = types[word(type)] ?? .none
-      if listing.optionType == .none { sink.refusedAtEdge(.unknownWord) }
+    listing.strikeE8 = strikeE8
+    if let optionType {
+      listing.optionType = optionType
+      if optionType == .none { sink.refusedAtEdge(.unknownWord) }
     }
     sink.listing(listing, isListed: isListed)
     return .delivered
