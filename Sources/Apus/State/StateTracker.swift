@@ -39,6 +39,8 @@ public struct StateTracker: ~Copyable {
   private var isQuerySnapshot = false
   /// The answer to a request says how the order stands; if not, that is told by the feed alone.
   private let repliesAreState: Bool
+  /// If not: by slot of the order, when it came to be as last confirmed, by the venue's clock. Records have no room left.
+  private let statedTimes: UnsafeMutablePointer<Nanoseconds>
   /// This run continues a killed one: executions of its orders are booked, although the orders are not known.
   var carriesAccount = false
   /// The first of the runs whose account this is; 0: not known.
@@ -80,6 +82,8 @@ public struct StateTracker: ~Copyable {
     }
     endedCapacity = orderCapacity
     ended = .allocate(capacity: endedCapacity)
+    statedTimes = .allocate(capacity: repliesAreState ? 0 : orderCapacity)
+    if !repliesAreState { statedTimes.initialize(repeating: 0, count: orderCapacity) }
   }
 
   private static func block(of memory: borrowing LockedMemory?) -> UnsafeMutableRawBufferPointer? {
@@ -93,6 +97,7 @@ public struct StateTracker: ~Copyable {
     states.deinitialize(count: instrumentCapacity)
     states.deallocate()
     ended.deallocate()
+    statedTimes.deallocate()
   }
 
   /// The state of an instrument; `index` < `instrumentCapacity`.
@@ -130,6 +135,7 @@ public struct StateTracker: ~Copyable {
     order.pointee.target_lots = qty
     order.pointee.price_ticks = price
     order.pointee.sent_ns = now
+    if !repliesAreState { statedTimes[slab.index(of: order)] = 0 }
     inFlightCount += 1
     state.pointee.insert(order)
     state.pointee.addExposure(side, order.pointee.worstCaseLots)
@@ -326,7 +332,7 @@ public struct StateTracker: ~Copyable {
         isQuery && !isBehind && (isTarget || isLate || report.source == .snapshot)
         || report.source == .reply && report.change == .amend && !isRepeat
           && (isTarget || known.phaseValue != .unknown)
-        || report.source == .feed && !repliesAreState && isTarget
+        || report.source == .feed && !repliesAreState && isTarget && !isBehind && !isOlder(report, than: order)
       guard isAnswer else {
         noteExecuted(order, report)
         return stale()
@@ -366,6 +372,12 @@ public struct StateTracker: ~Copyable {
     }
   }
 
+  /// From before what was last confirmed: it may show what is asked for now because that was so once. Only where the feed
+  /// answers, which a query may have overtaken.
+  private func isOlder(_ report: OrderReport, than order: OrderPointer) -> Bool {
+    report.updateTime < statedTimes[slab.index(of: order)]
+  }
+
   private mutating func stale() -> ReportOutcome {
     counters.stale += 1
     return .stale
@@ -386,6 +398,10 @@ public struct StateTracker: ~Copyable {
       $0.pointee.target_lots = report.qty
       $0.pointee.reported_lots = max($0.pointee.reported_lots, report.filled)
       $0.pointee.sent_ns = now
+    }
+    if !repliesAreState {
+      let place = slab.index(of: order)
+      statedTimes[place] = max(statedTimes[place], report.updateTime)
     }
     state(order.pointee.instrument_index).pointee.reposition(order)
   }
