@@ -100,7 +100,9 @@ import Testing
   }
 
   /// Sends bytes on a connection of its own and returns what comes until the peer closes or `count` responses are there.
-  static func raw(_ port: UInt16, _ pieces: [String], responses count: Int) throws -> String {
+  ///
+  /// - Parameter ending: of the last response.
+  static func raw(_ port: UInt16, _ pieces: [String], responses count: Int, ending: String = "}") throws -> String {
     let file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     defer { close(file) }
     var address = sockaddr_in()
@@ -122,7 +124,7 @@ import Testing
     }
     var text = ""
     var buffer = [UInt8](repeating: 0, count: 65_536)
-    while text.components(separatedBy: "HTTP/1.1 ").count <= count || !text.hasSuffix("}") {
+    while text.components(separatedBy: "HTTP/1.1 ").count <= count || !text.hasSuffix(ending) {
       let got = read(file, &buffer, buffer.count)
       guard got > 0 else { break }
       text += String(decoding: buffer[..<got], as: UTF8.self)
