@@ -52,7 +52,6 @@ public final class DeribitVenue: ExchangeCore, VenueSimulation {
   var closedByNumber: [UInt64: DeribitOrder] = [:]
   var accountEvents: [DeribitEvent] = []
   var settlementAt: Nanoseconds = 0
-  private var flowEvents: [FlowEvent] = []
 
   // What is wrong with it (see `DeribitFaults.swift`).
   var isSettling = false
@@ -193,23 +192,9 @@ public final class DeribitVenue: ExchangeCore, VenueSimulation {
   public var nextWake: Nanoseconds { min(timers.nextTime, flow?.nextTime ?? .max) }
 
   public func advance(to target: Nanoseconds) {
-    while true {
-      let timerTime = timers.nextTime
-      let flowTime = flow?.nextTime ?? .max
-      let due = min(timerTime, flowTime)
-      if due > target || due == .max { break }
-      now = max(now, due)
-      if timerTime <= flowTime {
-        if let timer = timers.pop() { expire(timer) }
-      } else {
-        flowEvents.removeAll(keepingCapacity: true)
-        flow?.next(into: &flowEvents)
-        statistics.flowEvents += UInt64(flowEvents.count)
-        apply(flowEvents)
-        settle()
-      }
+    pass(to: target, nextTimer: { timers.nextTime }, expire: { if let timer = timers.pop() { expire(timer) } }) {
+      settle()
     }
-    now = max(now, target)
   }
 
   private func expire(_ timer: DeribitTimer) {

@@ -18,6 +18,7 @@ public class ExchangeCore {
   final let reply = TextBuffer()
   final let message = TextBuffer()
   final let items = TextBuffer()
+  private final var flowEvents: [FlowEvent] = []
   @exclusivity(unchecked) final var markets: [Market] = []
   final var marketsByName: [String: Market] = [:]
   /// Also those that have expired.
@@ -48,6 +49,34 @@ public class ExchangeCore {
     clock = VenueClock(base: configuration.wallClockBase)
     derivedRandom = SplitMix(seed: configuration.seed ^ 0x5EED_0F0C_4A15)
     nextOrderNumber = firstOrderNumber
+  }
+
+  // MARK: time
+
+  /// Does everything that is due until `target`, in the order of time; at the same time, timers before the market.
+  ///
+  /// - Parameters:
+  ///   - nextTimer: when the venue's next timer is due.
+  ///   - expire: does what that timer is for.
+  ///   - settle: ends a step of the market.
+  final func pass(to target: Nanoseconds, nextTimer: () -> Nanoseconds, expire: () -> Void, settle: () -> Void) {
+    while true {
+      let timerTime = nextTimer()
+      let flowTime = flow?.nextTime ?? .max
+      let due = min(timerTime, flowTime)
+      if due > target || due == .max { break }
+      now = max(now, due)
+      if timerTime <= flowTime {
+        expire()
+      } else {
+        flowEvents.removeAll(keepingCapacity: true)
+        flow?.next(into: &flowEvents)
+        statistics.flowEvents += UInt64(flowEvents.count)
+        apply(flowEvents)
+        settle()
+      }
+    }
+    now = max(now, target)
   }
 
   // MARK: what the matching tells

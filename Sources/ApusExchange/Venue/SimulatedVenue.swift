@@ -22,7 +22,6 @@ public final class SimulatedVenue: ExchangeCore, VenueSimulation {
   var settlementAt: Nanoseconds = 0
   var tokenTimes: [String: Nanoseconds] = [:]
   var delays: SplitMix
-  private var events: [FlowEvent] = []
 
   /// An order update that waits for the end of the transaction.
   struct PendingItem {
@@ -148,23 +147,9 @@ public final class SimulatedVenue: ExchangeCore, VenueSimulation {
 
   /// Does everything that is due until `target`, in the order of time.
   public func advance(to target: Nanoseconds) {
-    while true {
-      let timerTime = timers.nextTime
-      let flowTime = flow?.nextTime ?? .max
-      let due = min(timerTime, flowTime)
-      if due > target || due == .max { break }
-      now = max(now, due)
-      if timerTime <= flowTime {
-        if let timer = timers.pop() { expire(timer) }
-      } else {
-        events.removeAll(keepingCapacity: true)
-        flow?.next(into: &events)
-        statistics.flowEvents += UInt64(events.count)
-        apply(events)
-        settle(requester: nil)
-      }
+    pass(to: target, nextTimer: { timers.nextTime }, expire: { if let timer = timers.pop() { expire(timer) } }) {
+      settle(requester: nil)
     }
-    now = max(now, target)
   }
 
   private func expire(_ timer: VenueTimer) {
