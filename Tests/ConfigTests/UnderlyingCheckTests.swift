@@ -116,6 +116,30 @@ import Testing
     }
   }
 
+  @Test func `options are under a common limit where their deltas are read, beside something that has a price`() throws {
+    let option = "  - name: BTC-PERPETUAL\n      - name: BTC-27MAR26-60000-C\n        ladder:\n          around: mid\n"
+    let first = try #require(Self.text.firstRange(of: "  - name: BTC-PERPETUAL\n"))
+    let both = Self.text.replacingCharacters(in: first, with: option)
+    let lanes = try ConfigurationFile.parse(both).lanes
+    #expect(lanes[0].pricedInstruments == [0], "an option's price is not the price of a coin")
+    let cases: [(old: String, new: String, problem: String)] = [
+      ("around: mid", "around: fair", "is an option: set it to mid"),
+      ("hedge: deribit:BTC_USDC-PERPETUAL", "hedge: thalex:BTC-27MAR26-60000-C", "an option's delta moves"),
+      ("- name: BTC_USDC-PERPETUAL", "- name: BTC-27MAR26-60000-P", "which is read at Thalex alone"),
+      // Options alone, at the one venue that is traded at.
+      ("      - name: BTC-PERPETUAL\n      - name: BTC-27", "      - name: BTC-27", "nothing says what a coin of it is worth"),
+    ]
+    for (old, new, expected) in cases {
+      var changed = try both.replacingCharacters(in: #require(both.firstRange(of: old), "\(old)"), with: new)
+      if expected.hasPrefix("nothing says") {
+        changed = try changed.replacingCharacters(
+          in: #require(changed.firstRange(of: "  - kind: deribit\n")), with: "  - kind: deribit\n    role: reference\n")
+      }
+      let problems = Sample.problems(changed)
+      #expect(problems.contains { $0.contains(expected) }, "\(new): \(problems)")
+    }
+  }
+
   @Test func `what is only looked at cannot be all there is, and is not quoted`() {
     let text = Self.text.replacing("  - kind: thalex\n", with: "  - kind: thalex\n    role: reference\n")
       .replacing("- kind: deribit\n    url", with: "- kind: deribit\n    role: reference\n    url")

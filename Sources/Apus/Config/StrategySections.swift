@@ -60,8 +60,7 @@ extension KeyedDecodingContainer {
 }
 
 extension InstrumentSection {
-  /// As the venues name options.
-  var isNamedAsOption: Bool { name.hasSuffix("-C") || name.hasSuffix("-P") }
+  var isNamedAsOption: Bool { Underlying.isOption(name) }
 }
 
 /// How a market is estimated: of both models of Avellaneda and Stoikov.

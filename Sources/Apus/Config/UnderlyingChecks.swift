@@ -38,15 +38,22 @@ extension ConfigurationChecks {
         "is \(ShownText.of(underlying.name)), but all its instruments are at venues that are only looked at: quote one of "
           + "them, or remove the entry")
     }
-    if let option = members.first(where: { $0.hasSuffix("-C") || $0.hasSuffix("-P") }) {
+    for lane in lanes(on: underlying, configuration) where lane.venue.kind != .thalex {
+      guard
+        let option = lane.instruments.first(where: {
+          $0.isNamedAsOption && Underlying.name(of: $0.name) == underlying.name
+        })
+      else { continue }
       report(
         places["\(path).name"], "\(path).name",
-        "is \(ShownText.of(underlying.name)), on which the option \(option) is quoted, but a common limit is for futures "
-          + "and perpetuals: quote options with another engine, or remove the entry")
+        "is \(ShownText.of(underlying.name)), on which the option \(option.name) is quoted at \(lane.venue.name), but "
+          + "options count by their delta, which is read at Thalex alone: quote it with another engine, or remove the entry")
+      return
     }
   }
 
-  /// What a single order is larger than would never be quoted. Of inverse contracts the size in coins is not known here.
+  /// What a single order is larger than would never be quoted. Of inverse contracts and options the size in coins is not
+  /// known here.
   private mutating func checkSizes(
     of underlying: UnderlyingSection, _ path: String, _ configuration: Configuration
   ) {
@@ -54,7 +61,7 @@ extension ConfigurationChecks {
     for lane in lanes(on: underlying, configuration) where lane.venue.role == .quote {
       for instrument in lane.instruments
       where Underlying.name(of: instrument.name) == underlying.name
-        && (lane.venue.kind != .deribit || instrument.name.contains("_"))
+        && (lane.venue.kind != .deribit || instrument.name.contains("_")) && !instrument.isNamedAsOption
         && instrument.ladder.size > underlying.maxPosition
       {
         report(
@@ -80,6 +87,10 @@ extension ConfigurationChecks {
         report(
           place, "\(path).hedge",
           "is \(ShownText.of(hedge)), but must be an instrument on \(underlying.name): choose another one")
+      } else if Underlying.isOption(hedge) {
+        report(
+          place, "\(path).hedge",
+          "is \(ShownText.of(hedge)), but an option's delta moves: choose a future or a perpetual")
       }
     }
     for key in UnderlyingSection.keys where key.name.hasPrefix("hedge_") && given["\(path).hedge"] == nil {
@@ -99,10 +110,15 @@ extension ConfigurationChecks {
 
   private mutating func checkFair(of underlying: UnderlyingSection, _ path: String, _ configuration: Configuration) {
     guard underlying.fair != .none, let place = places["\(path).fair"] else { return }
-    let count = configuration.lanes.flatMap(\.instruments).filter {
-      Underlying.name(of: $0.name) == underlying.name
-    }.count
-    if count > FairValue.largestCount {
+    let count = configuration.lanes.flatMap(\.instruments).count {
+      Underlying.name(of: $0.name) == underlying.name && !$0.isNamedAsOption
+    }
+    if count == 0 {
+      report(
+        place, "\(path).fair",
+        "is \(underlying.fair.rawValue), but only options are on \(underlying.name), whose prices are not the price of a coin: "
+          + "add a future or a perpetual, or set it to none")
+    } else if count > FairValue.largestCount {
       report(
         place, "\(path).fair",
         "is \(underlying.fair.rawValue), but \(count) instruments are on \(underlying.name), and a fair value is made of at "
@@ -166,7 +182,13 @@ extension ConfigurationChecks {
       for (index, instrument) in plan.instruments.enumerated() where instrument.ladder.around == .fair {
         let path = (isList ? "\(ConfigurationReader.venues)[\(lane)]." : "") + "instruments[\(index)].ladder.around"
         let underlying = Underlying.name(of: instrument.name)
-        guard let place = places[path], !priced.contains(underlying) else { continue }
+        guard let place = places[path] else { continue }
+        if instrument.isNamedAsOption {
+          report(
+            place, path,
+            "is fair, but the fair value is the price of a coin, and \(instrument.name) is an option: set it to mid")
+        }
+        guard !priced.contains(underlying) else { continue }
         report(
           place, path,
           "is fair, but no fair value is made of \(underlying): give it an entry of underlyings with fair, or set it to mid")
@@ -190,6 +212,16 @@ extension ConfigurationChecks {
         "is \(configuration.manager.maxExposure), but \(other.name) is on none of underlyings and would not be counted: add an "
           + "entry named \(Underlying.name(of: other.name)), or set max_exposure to 0")
       return
+    }
+    for underlying in configuration.underlyings {
+      let own = lanes(on: underlying, configuration).filter { $0.venue.role == .quote }.flatMap(\.instruments).filter {
+        Underlying.name(of: $0.name) == underlying.name
+      }
+      guard !own.isEmpty, own.allSatisfy(\.isNamedAsOption) else { continue }
+      report(
+        place, "manager.max_exposure",
+        "is \(configuration.manager.maxExposure), but only options are quoted on \(underlying.name), so that nothing says what "
+          + "a coin of it is worth: add a future or a perpetual on it, or set max_exposure to 0")
     }
   }
 }

@@ -44,7 +44,8 @@ extension Configuration {
   /// Of one lane: the instruments whose prices the manager wants to hear of.
   var pricedInstruments: [InstrumentIndex] {
     let priced = Set(underlyings.filter { $0.fair != .none }.map(\.name))
-    return instruments.indices.filter { priced.contains(Underlying.name(of: instruments[$0].name)) }
-      .map { InstrumentIndex($0) }
+    return instruments.indices.filter {
+      priced.contains(Underlying.name(of: instruments[$0].name)) && !instruments[$0].isNamedAsOption
+    }.map { InstrumentIndex($0) }
   }
 }

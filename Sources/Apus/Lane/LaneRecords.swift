@@ -235,7 +235,7 @@ extension ControlRecord {
   }
 }
 
-/// How one instrument of a lane stands; fits in one ring record.
+/// How one instrument of a lane stands, or its own limit; fits in one ring record.
 struct LaneUpdate: BitwiseCopyable {
   var instrument: InstrumentIndex
   private var flags: UInt16
@@ -246,7 +246,7 @@ struct LaneUpdate: BitwiseCopyable {
   var worstShort: Int64
   var markE8: Int64
   var profitE8: MoneyE8
-  /// Coins of one lot, 10⁻¹²; 0 if that is not known.
+  /// Coins of one lot, 10⁻¹²; 0 if that is not known, negative for puts.
   var unitE12: Int64
 
   init(
@@ -264,6 +264,16 @@ struct LaneUpdate: BitwiseCopyable {
     self.unitE12 = unitE12
   }
 
+  /// The instrument's own limit, lots. Nothing else is said.
+  static func limit(_ lots: QtyLots, of instrument: InstrumentIndex) -> LaneUpdate {
+    var update = LaneUpdate(
+      instrument: instrument, isPositionKnown: false, isReady: false, position: lots.rawValue, worstLong: 0,
+      worstShort: 0, markE8: 0, profitE8: 0)
+    update.flags = 8
+    return update
+  }
+
+  var limit: Int64? { flags & 8 != 0 ? position : nil }
   var isPositionKnown: Bool { flags & 1 != 0 }
   var isReady: Bool { flags & 2 != 0 }
   /// An order that was asked for to hedge is under way.

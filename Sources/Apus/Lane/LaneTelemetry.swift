@@ -19,6 +19,8 @@ struct LaneTelemetry: ~Copyable {
   /// For the lane, which knows when a request left and when its answer came.
   let acknowledgeSpan: UnsafeMutablePointer<apus_histogram>?
   private var grids: [InstrumentTelemetry?]
+  /// The limit of each instrument that the manager knows of.
+  private var toldLimits: [QtyLots?]
   private let names: [String]
   /// Where the round that is under way goes on, and sums over the instruments before.
   private var nextInstrument = 0
@@ -65,6 +67,7 @@ struct LaneTelemetry: ~Copyable {
     self.lane = lane
     names = instrumentNames
     grids = Array(repeating: nil, count: instrumentNames.count)
+    toldLimits = Array(repeating: nil, count: instrumentNames.count)
     bests = Array(repeating: OwnBests(), count: instrumentNames.count)
     self.updates = updates
   }
@@ -287,6 +290,12 @@ struct LaneTelemetry: ~Copyable {
     let mark = market.pointee.lastMarkE8
     let profit = state.pointee.profitE8(markE8: mark)
     if updates != nil {
+      let limit = lane.risk.limits(for: InstrumentIndex(index))?.maximumPosition
+      if let limit, limit != toldLimits[index],
+        updates!.push(LaneUpdate.limit(limit, of: InstrumentIndex(index)))
+      {
+        toldLimits[index] = limit
+      }
       let update = LaneUpdate(
         instrument: InstrumentIndex(index), isPositionKnown: state.pointee.position != nil,
         isReady: lane.adapter.phase == .ready, position: state.pointee.position?.rawValue ?? 0,
@@ -294,7 +303,7 @@ struct LaneTelemetry: ~Copyable {
         worstLong: -state.pointee.room(for: .buy, limit: .zero).rawValue,
         worstShort: -state.pointee.room(for: .sell, limit: .zero).rawValue,
         markE8: mark, profitE8: profit, serial: lane.safety.instruments[index].serial,
-        unitE12: Underlying.unitE12(info, markE8: mark, deltaE8: market.pointee.ticker.deltaE8),
+        unitE12: Underlying.unitE12(info, markE8: mark, deltaE8: market.pointee.ticker.delta),
         isHedging: lane.isHedging(InstrumentIndex(index)))
       if !updates!.push(update) { updatesDropped += 1 }
     }

@@ -63,7 +63,7 @@ struct LaneTops: ~Copyable {
       let ask = market.pointee.book.bestOfOthers(.sell, own: state.pointee.asks)
     else { return top }
     let unit = Underlying.unitE12(
-      info, markE8: market.pointee.lastMarkE8, deltaE8: market.pointee.ticker.deltaE8)
+      info, markE8: market.pointee.lastMarkE8, deltaE8: market.pointee.ticker.delta)
     func coins(_ lots: QtyLots) -> Int64 { Int64(clamping: Int128(lots.rawValue) * Int128(unit) / 10_000) }
     top.isThere = true
     top.bidE8 = Int64(clamping: Int128(bid.price.rawValue) * Int128(info.grid.tickE8))

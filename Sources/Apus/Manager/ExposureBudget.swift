@@ -61,10 +61,23 @@ struct ExposureBudget {
     members[member].sent.append((serial, cap))
   }
 
+  /// A member's coins are reckoned anew: its caps are worth what `anew` makes of them.
+  mutating func revalue(_ member: Int, _ anew: (Int64) -> Int64) {
+    members[member].confirmed = anew(members[member].confirmed)
+    for index in members[member].sent.indices { members[member].sent[index].cap = anew(members[member].sent[index].cap) }
+  }
+
   /// The caps that should be in force now.
-  func caps() -> [Int64] {
+  ///
+  /// - Parameter largest: what each member never wants more than; `nil`: there is no such bound.
+  func caps(_ largest: [Int64]? = nil) -> [Int64] {
     Self.shares(
-      of: limit, members.map { Share(worst: $0.worst, granted: $0.granted, newest: $0.newest, largest: .max) })
+      of: limit,
+      members.indices.map {
+        Share(
+          worst: members[$0].worst, granted: members[$0].granted, newest: members[$0].newest,
+          largest: max(largest?[$0] ?? .max, members[$0].worst ?? 0))
+      })
   }
 
   /// One of those who share a limit.
@@ -86,16 +99,18 @@ struct ExposureBudget {
     let worst = members.reduce(0) { $0 + ($1.worst ?? 0) }
     let wishes = wishes(limit - worst, members)
     // Not for every lot: a cap that moves calls for messages.
-    let step = max(1, limit / 50)
+    func step(_ member: Share) -> Int64 { max(1, min(limit / 50, member.largest / 8)) }
     var caps = members.map(\.newest)
+    // More was handed out than there is, as when lots have come to be worth more.
+    let isOver = limit < members.reduce(0) { $0 + $1.granted }
     for (index, member) in members.enumerated() {
-      if wishes[index] < member.newest - step || limit < worst { caps[index] = min(wishes[index], member.newest) }
+      if wishes[index] < member.newest - step(member) || isOver { caps[index] = min(wishes[index], member.newest) }
     }
     var free = limit
     for (index, member) in members.enumerated() { free -= max(member.granted, caps[index]) }
     for (index, member) in members.enumerated() {
       let wanted = wishes[index]
-      guard free > 0, wanted > member.granted, wanted > caps[index] + step || caps[index] <= 0 else { continue }
+      guard free > 0, wanted > member.granted, wanted > caps[index] + step(member) || caps[index] <= 0 else { continue }
       let more = min(wanted - max(member.granted, caps[index]), free)
       guard more > 0 else { continue }
       caps[index] = max(member.granted, caps[index]) + more

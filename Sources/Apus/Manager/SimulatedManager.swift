@@ -31,8 +31,9 @@ public struct SimulatedManager: ~Copyable {
     self.updates.keep(
       LaneTops(
         ring: tops.producer,
-        instruments: instrumentNames.indices.filter { priced.contains(Underlying.name(of: instrumentNames[$0])) }
-          .map { InstrumentIndex($0) }))
+        instruments: instrumentNames.indices.filter {
+          priced.contains(Underlying.name(of: instrumentNames[$0])) && !Underlying.isOption(instrumentNames[$0])
+        }.map { InstrumentIndex($0) }))
   }
 
   /// On the lane's thread, every 50 ms: how its instruments stand.

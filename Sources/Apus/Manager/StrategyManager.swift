@@ -59,8 +59,8 @@ struct StrategyManager {
   private var homes: [[Home?]]
   private struct Home {
     var book: Int
-    /// Where its prices are.
-    var source: Int
+    /// Where its prices are; `nil` of an option.
+    var source: Int?
     /// `nil` if it is only looked at.
     var member: Int?
   }
@@ -90,15 +90,20 @@ struct StrategyManager {
           if settings.referenceLanes.contains(lane) {
             references.append((lane, InstrumentIndex(index)))
           } else {
-            members.append(UnderlyingBook.Member(lane: lane, instrument: InstrumentIndex(index)))
+            members.append(
+              UnderlyingBook.Member(
+                lane: lane, instrument: InstrumentIndex(index), isOption: Underlying.isOption(name)))
           }
         }
       }
+      members = members.filter { !$0.isOption } + members.filter(\.isOption)
+      let priced = members.count { !$0.isOption }
       for (place, member) in members.enumerated() {
-        homes[member.lane][Int(member.instrument)] = Home(book: books.count, source: place, member: place)
+        homes[member.lane][Int(member.instrument)] = Home(
+          book: books.count, source: place < priced ? place : nil, member: place)
       }
       for (place, reference) in references.enumerated() {
-        homes[reference.lane][Int(reference.instrument)] = Home(book: books.count, source: members.count + place)
+        homes[reference.lane][Int(reference.instrument)] = Home(book: books.count, source: priced + place)
       }
       var book = UnderlyingBook(underlying, members: members, references: references)
       // Nothing is held before a share of the limit over all has been handed out.
@@ -126,11 +131,10 @@ struct StrategyManager {
   }
 
   mutating func note(_ top: LaneTop, lane: Int) {
-    guard lane < homes.count, Int(top.instrument) < homes[lane].count, let home = homes[lane][Int(top.instrument)]
-    else {
-      return
-    }
-    books[home.book].note(top, from: home.source)
+    guard lane < homes.count, Int(top.instrument) < homes[lane].count, let home = homes[lane][Int(top.instrument)],
+      let source = home.source
+    else { return }
+    books[home.book].note(top, from: source)
   }
 
   func isDark(_ lane: Int, now: Nanoseconds) -> Bool { heardAt[lane].map { now - $0 > settings.darkAfter } ?? true }

@@ -11,17 +11,29 @@ enum Underlying {
     return String(word)
   }
 
+  /// By the name, which is known before the venue has listed anything: `BTC-27MAR26-60000-C`.
+  static func isOption(_ instrument: String) -> Bool { instrument.hasSuffix("-C") || instrument.hasSuffix("-P") }
+
   /// Coins of one lot, 10⁻¹²; 0 while that is not known. A lot of a linear contract is an amount of coins, one of an
-  /// inverse contract an amount of money, and an option moves as its delta says.
-  static func unitE12(_ info: InstrumentInfo, markE8: Int64, deltaE8: Int64) -> Int64 {
+  /// inverse contract an amount of money, and an option moves as its delta says: a put against the coin.
+  ///
+  /// - Parameter deltaE8: of an option; `nil` while it is not known.
+  static func unitE12(_ info: InstrumentInfo, markE8: Int64, deltaE8: Int64?) -> Int64 {
     let lotE8 = Int128(info.grid.lotE8)
-    let unit: Int128
-    switch info.contract {
-    case .linear: unit = lotE8 * 10_000
-    case .inverse: unit = markE8 > 0 ? lotE8 * 1_000_000_000_000 / Int128(markE8) : 0
+    // An option's amount is one of coins, however it is settled.
+    if info.kind == .option {
+      guard let deltaE8 else { return 0 }
+      // One that is all but worthless still counts: room for endless lots of it would be no limit.
+      let size = max(deltaE8.magnitude, leastDeltaE8)
+      return Int64(clamping: lotE8 * Int128(size) / 10_000) * (info.optionType == .put || deltaE8 < 0 ? -1 : 1)
     }
-    return Int64(clamping: info.kind == .option ? unit * Int128(deltaE8) / 100_000_000 : unit)
+    switch info.contract {
+    case .linear: return Int64(clamping: lotE8 * 10_000)
+    case .inverse: return markE8 > 0 ? Int64(clamping: lotE8 * 1_000_000_000_000 / Int128(markE8)) : 0
+    }
   }
+
+  private static let leastDeltaE8: UInt64 = 100_000
 }
 
 /// What the manager is to keep of one underlying over all venues. Amounts in 10⁻⁸ coins.

@@ -5,35 +5,44 @@ import CSupport
 ///
 /// Amounts in 10⁻⁸ coins; free of clocks and I/O.
 struct UnderlyingBook {
-  /// An instrument that is traded. The same place among `sources` is where its prices come from.
+  /// An instrument that is traded. Those that are not options come first: the same place among `sources` is where their
+  /// prices come from.
   struct Member {
     var lane: Int
     var instrument: InstrumentIndex
+    /// It holds as much of the underlying as its delta says, and leans by its own strategy.
+    let isOption: Bool
     /// The last statement with a known position.
     var update: LaneUpdate?
+    /// The instrument's own limit, lots.
+    var limit = Int64.max
+    /// Coins of a lot by which caps are reckoned, 10⁻¹², ≥ 0: follows the instrument's unit in steps.
+    var capUnitE12: Int64 = 0
+    /// Who is long puts is short of the underlying: their sides change places.
+    var isInverted = false
     /// As last stated, whether or not the position was known.
     var isReady = false
     /// The caps that should be in force, and whether they are others than before.
     var longCoins: Int64 = 0
     var shortCoins: Int64 = 0
     var isNew = false
-    /// The next message's caps, lots.
-    var longCap: Int64 = 0
-    var shortCap: Int64 = 0
     /// The serial of the last message that asked for an order that takes, until the lane has dealt with it.
     var takeSerial: UInt32?
     /// When a message with a fair value was last sent.
     var fairAt: Nanoseconds?
 
-    init(lane: Int, instrument: InstrumentIndex) {
+    init(lane: Int, instrument: InstrumentIndex, isOption: Bool = false) {
       self.lane = lane
       self.instrument = instrument
+      self.isOption = isOption
     }
 
-    /// So many coins, as lots.
-    func lots(_ coinsE8: Int64) -> Int64 {
-      guard let unit = update?.unitE12, unit > 0 else { return 0 }
-      let (lots, rest) = (Int128(coinsE8) * 10_000).quotientAndRemainder(dividingBy: Int128(unit))
+    /// So many coins, as lots of an instrument that is no option.
+    func lots(_ coinsE8: Int64) -> Int64 { Self.lots(coinsE8, unitE12: update?.unitE12 ?? 0) }
+
+    private static func lots(_ coinsE8: Int64, unitE12: Int64) -> Int64 {
+      guard unitE12 > 0 else { return 0 }
+      let (lots, rest) = (Int128(coinsE8) * 10_000).quotientAndRemainder(dividingBy: Int128(unitE12))
       // Down: a cap that is negative must not come out looser.
       return Int64(clamping: rest < 0 ? lots - 1 : lots)
     }
@@ -41,10 +50,45 @@ struct UnderlyingBook {
     /// Towards zero: never beyond it.
     func lotsTowardsZero(_ coinsE8: Int64) -> Int64 { coinsE8 < 0 ? -lots(-coinsE8) : lots(coinsE8) }
 
-    func coinsE8(_ lots: Int64, up: Bool = false) -> Int64 {
-      guard let unit = update?.unitE12 else { return 0 }
-      let product = Int128(lots) * Int128(unit)
+    func coinsE8(_ lots: Int64) -> Int64 { Self.coins(lots, unitE12: update?.unitE12 ?? 0, up: false) }
+
+    private static func coins(_ lots: Int64, unitE12: Int64, up: Bool) -> Int64 {
+      let product = Int128(lots) * Int128(unitE12)
       return Int64(clamping: product / 10_000 + (up && product % 10_000 > 0 ? 1 : 0))
+    }
+
+    /// What may come to be held as last stated, in coins.
+    var worst: (long: Int64, short: Int64) {
+      guard let update else { return (0, 0) }
+      let unit = Int64(clamping: update.unitE12.magnitude)
+      let buys = Self.coins(update.worstLong, unitE12: unit, up: true)
+      let sells = Self.coins(update.worstShort, unitE12: unit, up: true)
+      return isInverted ? (sells, buys) : (buys, sells)
+    }
+
+    /// Writes the caps in force into a message, as lots.
+    func cap(_ message: inout DirectiveMessage) {
+      message.longCap = Self.lots(isInverted ? shortCoins : longCoins, unitE12: capUnitE12)
+      message.shortCap = Self.lots(isInverted ? longCoins : shortCoins, unitE12: capUnitE12)
+    }
+
+    /// What the caps of a message are, in coins.
+    func caps(_ message: DirectiveMessage) -> (long: Int64, short: Int64) {
+      let buys = Self.coins(message.longCap, unitE12: capUnitE12, up: true)
+      let sells = Self.coins(message.shortCap, unitE12: capUnitE12, up: true)
+      return isInverted ? (sells, buys) : (buys, sells)
+    }
+
+    /// More than this is never held, by the instrument's own limit.
+    var largest: Int64 {
+      limit == .max || capUnitE12 == 0 ? .max : Self.coins(limit, unitE12: capUnitE12, up: true)
+    }
+
+    /// The unit has moved by so much that the caps count anew.
+    var hasDrifted: Bool {
+      guard let unit = update?.unitE12.magnitude else { return false }
+      let other = UInt64(capUnitE12)
+      return (unit > other ? unit - other : other - unit) > other / 64
     }
 
     /// An order that was asked for is on its way, or not yet settled.
@@ -66,8 +110,10 @@ struct UnderlyingBook {
 
   let settings: UnderlyingSettings
   private(set) var members: [Member]
-  /// Where prices come from: the members, then instruments that are only looked at.
+  /// Where prices come from: the members that are no options, then instruments that are only looked at.
   private let sources: [(lane: Int, instrument: InstrumentIndex)]
+  /// How many members are no options.
+  private let priced: Int
   private var long: ExposureBudget
   private var short: ExposureBudget
   private(set) var fair: FairValue?
@@ -83,13 +129,16 @@ struct UnderlyingBook {
   static let fairInterval: Nanoseconds = 5_000_000
   static let fairRepetition: Nanoseconds = 1_000_000_000
 
-  /// - Parameter references: instruments of the same underlying that are only looked at.
+  /// - Parameters:
+  ///   - members: options last.
+  ///   - references: instruments of the same underlying that are only looked at.
   init(
     _ settings: UnderlyingSettings, members: [Member], references: [(lane: Int, instrument: InstrumentIndex)] = []
   ) {
     self.settings = settings
     self.members = members
-    sources = members.map { ($0.lane, $0.instrument) } + references
+    priced = members.prefix { !$0.isOption }.count
+    sources = members.prefix(priced).map { ($0.lane, $0.instrument) } + references
     long = ExposureBudget(limit: settings.maximumE8, members: members.count)
     short = ExposureBudget(limit: settings.maximumE8, members: members.count)
     let count = sources.count
@@ -129,8 +178,8 @@ struct UnderlyingBook {
       newest: limitE8, largest: money(settings.maximumE8))
   }
 
-  /// The dearest mark of those that are known: what a coin counts at.
-  private var markE8: Int64 { members.reduce(0) { max($0, $1.update?.markE8 ?? 0) } }
+  /// The dearest mark of those that are known: what a coin counts at. An option's is not the price of a coin.
+  private var markE8: Int64 { members.prefix(priced).reduce(0) { max($0, $1.update?.markE8 ?? 0) } }
 
   /// Leaves this underlying so much money of a limit over several of them.
   mutating func limit(moneyE8: Int64) {
@@ -140,14 +189,40 @@ struct UnderlyingBook {
   }
 
   mutating func note(_ update: LaneUpdate, _ member: Int, now: Nanoseconds) {
+    if let limit = update.limit {
+      members[member].limit = limit
+      return
+    }
     version += 1
     time = now
     members[member].isReady = update.isReady
-    // Options without a delta, and anything without a mark, have no size in coins yet.
-    guard update.isPositionKnown, update.unitE12 > 0 else { return }
+    // Options without a delta, and anything without a mark, have no size in coins yet; nothing is nothing even so.
+    let isNothing = update.position == 0 && update.worstLong <= 0 && update.worstShort <= 0
+    guard update.isPositionKnown, update.unitE12 != 0 || isNothing else { return }
     members[member].update = update
-    long.note(member, worst: members[member].coinsE8(update.worstLong, up: true), obeyed: update.serial)
-    short.note(member, worst: members[member].coinsE8(update.worstShort, up: true), obeyed: update.serial)
+    if update.unitE12 != 0 {
+      members[member].isInverted = update.unitE12 < 0
+      if members[member].hasDrifted { reckonAnew(member) }
+    }
+    let worst = members[member].worst
+    long.note(member, worst: worst.long, obeyed: update.serial)
+    short.note(member, worst: worst.short, obeyed: update.serial)
+  }
+
+  /// A lot has come to be more or fewer coins, by a move of the mark or of a delta: so have the caps that were handed out.
+  private mutating func reckonAnew(_ index: Int) {
+    guard let unit = members[index].update?.unitE12.magnitude else { return }
+    let (from, to) = (members[index].capUnitE12, Int64(clamping: unit))
+    members[index].capUnitE12 = to
+    guard from > 0 else { return }
+    func anew(_ coinsE8: Int64) -> Int64 {
+      let product = Int128(coinsE8) * Int128(to)
+      return Int64(clamping: product / Int128(from) + (product % Int128(from) > 0 ? 1 : 0))
+    }
+    long.revalue(index, anew)
+    short.revalue(index, anew)
+    members[index].longCoins = anew(members[index].longCoins)
+    members[index].shortCoins = anew(members[index].shortCoins)
   }
 
   // MARK: - What it is worth
@@ -164,7 +239,7 @@ struct UnderlyingBook {
 
   /// The fair value to be told to a member, if it is other enough than the last one.
   func newFairE8(_ member: Int, _ last: DirectiveMessage, now: Nanoseconds) -> Int64? {
-    guard let value = fair?.valuesE8[member] else { return nil }
+    guard member < priced, let value = fair?.valuesE8[member] else { return nil }
     guard let at = members[member].fairAt else { return value == 0 ? nil : value }
     guard now - at >= Self.fairInterval else { return nil }
     if (value == 0) != (last.fairValueE8 == 0) { return value }
@@ -178,13 +253,12 @@ struct UnderlyingBook {
 
   /// - Parameter isDark: whether a lane says nothing.
   mutating func plan(now: Nanoseconds, isDark: (Int) -> Bool) {
-    let (longs, shorts) = (long.caps(), short.caps())
+    let largest = members.map(\.largest)
+    let (longs, shorts) = (long.caps(largest), short.caps(largest))
     for index in members.indices {
       members[index].isNew = longs[index] != members[index].longCoins || shorts[index] != members[index].shortCoins
       members[index].longCoins = longs[index]
       members[index].shortCoins = shorts[index]
-      members[index].longCap = members[index].lots(longs[index])
-      members[index].shortCap = members[index].lots(shorts[index])
     }
     guard let hedge = settings.hedge else { return }
     let isThere = hedger.map { members[$0].isReady && !isDark(hedge.lane) } ?? false
@@ -206,8 +280,12 @@ struct UnderlyingBook {
     _ message: inout DirectiveMessage, _ member: Int, _ last: DirectiveMessage, widenPermille: Int32, now: Nanoseconds
   ) -> Bool {
     let own = members[member]
-    message.longCap = own.longCap
-    message.shortCap = own.shortCap
+    own.cap(&message)
+    if own.isOption {
+      stopIfLost(&message, widenPermille)
+      return own.isNew || message.isQuotingAllowed != last.isQuotingAllowed
+        || message.widenPermille != last.widenPermille
+    }
     let total = position
     if settings.skews, let total, let update = own.update {
       // The ladder leans against the distance from its target: that is to be the position of all.
@@ -215,13 +293,7 @@ struct UnderlyingBook {
     }
     let newFair = newFairE8(member, last, now: now)
     message.fairValueE8 = newFair ?? last.fairValueE8
-    if let hedging, hedging.isLost {
-      switch hedging.settings.whenLost {
-      case .quote: break
-      case .widen: message.widenPermille = max(message.widenPermille, widenPermille)
-      case .stop: message.isQuotingAllowed = false
-      }
-    }
+    stopIfLost(&message, widenPermille)
     if member == hedger, let hedging, let total {
       message.passiveLots = own.lotsTowardsZero(hedging.passive(position: total))
     }
@@ -235,9 +307,20 @@ struct UnderlyingBook {
       || abs(message.targetPosition - last.targetPosition) >= tolerance
   }
 
+  /// What quoting does while the venue that hedges is away.
+  private func stopIfLost(_ message: inout DirectiveMessage, _ widenPermille: Int32) {
+    guard let hedging, hedging.isLost else { return }
+    switch hedging.settings.whenLost {
+    case .quote: break
+    case .widen: message.widenPermille = max(message.widenPermille, widenPermille)
+    case .stop: message.isQuotingAllowed = false
+    }
+  }
+
   mutating func sent(_ message: DirectiveMessage, _ member: Int, now: Nanoseconds) {
-    long.sent(members[member].coinsE8(message.longCap, up: true), to: member, serial: message.serial)
-    short.sent(members[member].coinsE8(message.shortCap, up: true), to: member, serial: message.serial)
+    let caps = members[member].caps(message)
+    long.sent(caps.long, to: member, serial: message.serial)
+    short.sent(caps.short, to: member, serial: message.serial)
     if fair != nil { members[member].fairAt = now }
   }
 
@@ -272,7 +355,7 @@ struct UnderlyingBook {
   )] {
     guard let largest = settings.fair?.outlierCentiBps else { return [] }
     for cross in crosses {
-      guard cross.dear < members.count, cross.cheap < members.count, canTake(cross.dear, isDark: isDark),
+      guard cross.dear < priced, cross.cheap < priced, canTake(cross.dear, isDark: isDark),
         canTake(cross.cheap, isDark: isDark)
       else { continue }
       let coins = crossed.taking(cross, largestEdge: largest, now: now)

@@ -110,6 +110,9 @@ public struct Ticker: Sendable {
   /// Accrued funding of one long contract since the last settlement, 10⁻⁸ of the quote currency.
   public var fundingMarkE8: Int64 = 0
 
+  /// `deltaE8`, if the venue has said it.
+  var delta: Int64? { fields.contains(.delta) ? deltaE8 : nil }
+
   public init() {}
 }
 
