@@ -5,8 +5,8 @@ import Glibc
 /// Turns SIGINT and SIGTERM into one call of a closure on a thread of its own, and SIGUSR1 and SIGUSR2 into levels of
 /// the kill ladder: no new orders, and cancel all.
 ///
-/// The first SIGINT or SIGTERM calls it; the second ends the process at once, with 130 for SIGINT (Ctrl-C) and 143 for
-/// SIGTERM.
+/// The first SIGINT or SIGTERM calls it; another one, 300 ms later or more, ends the process at once, with 130 for SIGINT
+/// (Ctrl-C) and 143 for SIGTERM.
 ///
 /// Waiting for blocked signals (`sigwait`, `signalfd`) would need no handler, but cannot work in a program with an
 /// asynchronous `main`: there libdispatch parks the main thread in `sigsuspend` with nothing blocked, and the kernel
@@ -79,13 +79,23 @@ enum SignalWatcher {
 
 /// What the handler needs: written before it is installed, only read by it afterwards.
 nonisolated(unsafe) private var signalPipe: Int32 = -1
-/// Only the handler touches it. Two signals at the very same moment may count as one, which is as good.
-nonisolated(unsafe) private var hasBeenAsked = false
+/// When the first signal came, nanoseconds of the monotonic clock; 0: none has. Only the handler touches it.
+nonisolated(unsafe) private var askedAt: Int64 = 0
 
-/// In a signal handler: no allocation, no lock, no call but `write` and `_exit`.
+/// `timeout`, and shells and service managers that signal a process and then its group, send everything twice: that is
+/// one wish, not impatience.
+private let oneWish: Int64 = 300_000_000
+
+/// In a signal handler: no allocation, no lock, no call but `clock_gettime`, `write` and `_exit`.
 private func handle(_ number: Int32) {
-  if hasBeenAsked { _exit(128 + number) }
-  hasBeenAsked = true
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  let now = Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+  if askedAt > 0 {
+    if now - askedAt > oneWish { _exit(128 + number) }
+    return
+  }
+  askedAt = now
   var byte: UInt8 = 1
   _ = write(signalPipe, &byte, 1)
 }

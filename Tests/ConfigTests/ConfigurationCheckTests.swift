@@ -30,6 +30,17 @@ import Testing
       ])
   }
 
+  @Test func `R51_ protection of mass quotes that the venue would refuse is an error, also where one of both is left out`() {
+    for quote in ["", "  protection_quote: 1\n"] {
+      let text = Sample.text("  key_id", "  protection_trade: 2\n\(quote)  key_id")
+      #expect(
+        Sample.problems(text) == [
+          "a.yaml:6:21: venue.protection_trade is 2, but must be at most protection_quote (1): lower it, or raise "
+            + "protection_quote"
+        ])
+    }
+  }
+
   @Test func `R51_ an instrument named twice is an error at the second place`() {
     #expect(
       Sample.problems("ETH-PERPETUAL", "BTC-PERPETUAL") == [

@@ -88,6 +88,8 @@ import Testing
     engine.signal(SIGUSR2)
     #expect(wait(.cancelAll))
     #expect(engine.isRunning)
+    // As `timeout` does it, to the process and then to its group: one wish.
+    engine.signal(SIGINT)
     engine.signal(SIGINT)
     #expect(engine.wait() == 0, "\(engine.err)")
     try stage.expectNothingLeft()

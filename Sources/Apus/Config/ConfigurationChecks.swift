@@ -80,7 +80,9 @@ struct ConfigurationChecks {
           + "keep one of this and line \(min(file, variable).line)")
     default: break
     }
-    if let trade = places["\(venuePath).protection_trade"], places["\(venuePath).protection_quote"] != nil,
+    // What is not given has its default, which is as good a limit.
+    let quotePath = "\(venuePath).protection_quote"
+    if let trade = places["\(venuePath).protection_trade"], places[quotePath] != nil || given[quotePath] == nil,
       configuration.venue.protectionTrade > configuration.venue.protectionQuote
     {
       report(
