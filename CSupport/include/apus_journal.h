@@ -59,6 +59,7 @@
  *   7 fill       apus_booked_fill_record, as booked
  *   8 account    apus_account_record: an account that stands otherwise than by a fill, and now and then
  *  10 run        UTF-8 text, a JSON object: how the lane was set up; first record of a run
+ *  11 parameters UTF-8 text, a JSON object: parameters that the lane has taken over while it ran
  * A session may have more connections than one, each with a number of its own (controls 17 and 18). What is asked by HTTP
  * counts as one of them: a question is an outbound text "<tag> <method> <target>" with its body behind a line break, without
  * what signs it; an answer is an inbound text "<tag> <status>" with its body behind a line break, and status 0 for none.
@@ -110,6 +111,7 @@ typedef enum APUS_CLOSED_ENUM APUS_NAME(JournalKind) apus_journal_kind {
     APUS_JOURNAL_ACCOUNT APUS_NAME(account) = 8,
     APUS_JOURNAL_MORE APUS_NAME(more) = 9, /* a further frame of the same read */
     APUS_JOURNAL_RUN APUS_NAME(run) = 10,
+    APUS_JOURNAL_PARAMETERS APUS_NAME(parameters) = 11,
 } apus_journal_kind;
 #define APUS_JOURNAL_KIND_SEAL 255u
 

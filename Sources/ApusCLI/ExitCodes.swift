@@ -10,6 +10,8 @@ enum Exit {
   static let replayDiffers = ExitCode(1)
   /// What is left of a damaged journal is equal, or exported, but there was more (`apus replay`, `apus export`).
   static let damaged = ExitCode(65)
+  /// What was asked for needs a restart, or cannot be; nothing has changed (`apus apply`).
+  static let refusedContent = ExitCode(65)
   /// A file that is to be read is not there or cannot be read.
   static let unreadable = ExitCode(66)
   /// What is to be written cannot be.

@@ -160,7 +160,7 @@ final class World<Adapter: ExchangeAdapter & ~Copyable>: ConformanceWorld {
     let output = try LaneOutput(records: LaneRecords(journal: nil), companions: Adapter.companionCount)
     lane = try Lane(
       settings: settings, adapter: try Adapter(settings), output: output, makeToken: makeToken,
-      makeStrategy: { _, _, _ in StrategyBox(LadderStrategy(ladder)) })
+      strategies: StrategyMaking { _, _, _ in StrategyBox(LadderStrategy(ladder)) })
     super.init(venue: venue)
     lane.noteWallClock(wallClockBase, now: 0)
   }

@@ -96,7 +96,7 @@ final class LaneWorld {
     lane = try Lane(
       settings: settings, adapter: adapter, output: output,
       makeToken: { clock.token(base: configuration.wallClockBase) },
-      makeStrategy: { _, _, _ in
+      strategies: StrategyMaking { _, _, _ in
         if let strategy { return LaneWorld.box(strategy) }
         return StrategyBox(LadderStrategy(LaneWorld.ladder))
       })

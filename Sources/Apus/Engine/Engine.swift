@@ -34,13 +34,14 @@ public final class Engine: Sendable {
   /// The strategies are those of the configuration.
   private let quotesConfigured: Bool
   private let hasRun = Atomic<Bool>(false)
+  /// What is quoted by now, and how often that has changed.
+  private let live: Mutex<(configuration: Configuration, version: UInt32)>
 
   /// An engine that quotes by the strategies of its configuration.
   public convenience init(_ configuration: Configuration) {
     let lanes = configuration.lanes.map(\.instruments)
     self.init(configuration, quotesConfigured: true) { lane in
-      let maker = StrategyMaker(lanes[lane])
-      return { index, _, info in maker.make(index, info) }
+      StrategyMaking(StrategyMaker(lanes[lane]))
     }
   }
 
@@ -63,7 +64,7 @@ public final class Engine: Sendable {
     boxed configuration: Configuration,
     makeStrategy: @escaping @Sendable (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
   ) {
-    self.init(configuration, quotesConfigured: false) { _ in makeStrategy }
+    self.init(configuration, quotesConfigured: false) { _ in StrategyMaking(makeStrategy) }
   }
 
   private init(
@@ -73,6 +74,7 @@ public final class Engine: Sendable {
     self.quotesConfigured = quotesConfigured
     self.strategies = strategies
     controls = configuration.lanes.map { _ in LaneControl() }
+    live = Mutex((configuration, 0))
     telemetryPath = configuration.engine.dataDirectory + "/telemetry"
   }
 
@@ -98,6 +100,47 @@ public final class Engine: Sendable {
     for control in controls { control.requestRearm() }
     try? TelemetryControl.clearStop(path: telemetryPath)
   }
+
+  /// Gives the running engine other parameters: of each instrument the ladder, the limits, the strategy's parameters and
+  /// those of the order flow, and when its market is stale. Each lane takes them over in its next turn, all at once: no
+  /// quote is made of old and new ones. They are in the journal. Any thread, also before `run`; a restart begins with the
+  /// file that it is given.
+  ///
+  /// - Returns: the version, 1, 2, …; `parameterVersion` is this once every lane quotes by it.
+  /// - Throws: if `new` differs in anything that needs a restart, or the strategies are the program's own. Nothing has
+  ///   changed then.
+  @discardableResult
+  public func adopt(_ new: Configuration) throws(ParameterRefusal) -> UInt32 {
+    guard quotesConfigured else {
+      throw ParameterRefusal(description: "the strategies are the program's own, which alone can give them parameters")
+    }
+    let result = live.withLock { live -> Result<UInt32, ParameterRefusal> in
+      Result { () throws(ParameterRefusal) in
+        let adopted = try live.configuration.adopting(new)
+        let version = live.version + 1
+        do {
+          let changes = try adopted.lanes.map { try ParameterChange(version: version, sections: $0.instruments) }
+          let now = EngineClock.now()
+          for (control, change) in zip(controls, changes) { control.offer(change, now: now) }
+        } catch {
+          throw ParameterRefusal(description: "the parameters cannot be written down: \(error)")
+        }
+        live = (adopted, version)
+        return version
+      }
+    }
+    return try result.get()
+  }
+
+  /// The configuration with every change since the start.
+  public var liveConfiguration: Configuration { live.withLock(\.configuration) }
+  /// The last version that was handed to the lanes.
+  var offeredVersion: UInt32 { live.withLock(\.version) }
+  /// From handing the last one over until the last lane had taken it over.
+  var parameterDelay: Nanoseconds { controls.map(\.parameterDelay).max() ?? 0 }
+
+  /// The version of the parameters that every lane quotes by; 0: those of the start.
+  public var parameterVersion: UInt32 { controls.map(\.parameterVersion).min() ?? 0 }
 
   /// For drills: the first venue's lane sleeps, as if it had stalled; the watchdog should pull the quotes. Any thread.
   ///
@@ -189,7 +232,7 @@ public final class Engine: Sendable {
     for lane in lanes {
       try lane.prepare(
         core: cores[lane.index], idle: idle, slowTicksAbove: slowTicksAbove, telemetry: &telemetryFile, notice: notice,
-        makeStrategy: strategies(lane.index))
+        strategies: strategies(lane.index))
     }
     // The first lane gives the engine's own sign of life.
     lanes[0].keep(telemetryFile)
@@ -204,7 +247,8 @@ public final class Engine: Sendable {
           settings: managerSettings, instruments: plans.map { $0.instruments.map(\.name) }),
         lanes: lanes.map { $0.takeManagerLink() }))
     let helper = HelperWork(
-      lanes: lanes, latches: controls.map { LatchKeeper(control: $0, path: telemetryPath) })
+      lanes: lanes, latches: controls.map { LatchKeeper(control: $0, path: telemetryPath) },
+      parameters: ParameterDesk(self))
     let helperThread = try EngineThread(name: "apus-helper") { helper.run() }
     do {
       try manager.start()

@@ -77,7 +77,7 @@ class EngineLane {
   /// Opens the driver, and makes the lane.
   func prepare(
     core: Int?, idle: IdleStrategy, slowTicksAbove: Nanoseconds?, telemetry: inout TelemetryWriter,
-    notice: (String) -> Void, makeStrategy: @escaping StrategyMaking
+    notice: (String) -> Void, strategies: StrategyMaking
   ) throws { fatalError("of a venue") }
   /// Keeps the engine's telemetry file, and shows its sign of life.
   func keep(_ file: consuming TelemetryWriter) { fatalError("of a venue") }
@@ -114,9 +114,9 @@ class EngineLane {
       // A rehearsal that cannot be held, for lack of memory, is no reason not to trade.
       if rehearses {
         // What these strategies share is thrown away with them.
-        let makeStrategy = strategies(place)
+        let own = strategies(place)
         _ = try? LaneRehearsal.run(
-          settings: settings, makeStrategy: { index, _, info in makeStrategy(index, names[Int(index)], info) })
+          settings: settings, makeStrategy: { index, _, info in own.make(index, names[Int(index)], info) })
       }
       box.lane.run()
     }
@@ -223,7 +223,7 @@ final class VenueLane<Adapter: ExchangeAdapter & ~Copyable>: EngineLane {
 
   override func prepare(
     core: Int?, idle: IdleStrategy, slowTicksAbove: Nanoseconds?, telemetry: inout TelemetryWriter,
-    notice: (String) -> Void, makeStrategy: @escaping StrategyMaking
+    notice: (String) -> Void, strategies: StrategyMaking
   ) throws {
     laneCore = core
     let engine = configuration.engine
@@ -254,7 +254,7 @@ final class VenueLane<Adapter: ExchangeAdapter & ~Copyable>: EngineLane {
     let lane = try Lane(
       settings: settings, adapter: adapter, output: output, orderMemory: .some(orderMemory),
       bookMemory: .some(bookMemory), makeToken: login.makeToken,
-      makeStrategy: { index, _, info in makeStrategy(index, names[Int(index)], info) })
+      strategies: strategies.named(names))
     let driver = try SocketDriver(
       SocketDriverConfiguration(
         connections: 8, receiveBufferBytes: 64 * 1024, receiveBuffers: 64, sendBufferBytes: 1 << 20,

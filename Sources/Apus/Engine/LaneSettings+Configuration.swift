@@ -25,13 +25,7 @@ extension LaneSettings {
     safety = configuration.safety.settings
     if configuration.venue.role == .reference { isReference = true }
     instruments = configuration.instruments.map { section in
-      var instrument = InstrumentSettings(
-        name: section.name, maximumPosition: section.limits.maxPosition, maximumOrder: section.limits.maxOrder,
-        maximumNotional: section.limits.maxNotional, collarCentiBps: section.limits.collarBps.hundredths,
-        maximumOrders: section.limits.maxOrders, priceToleranceTicks: Int64(section.ladder.keepWithinTicks),
-        keepSizePermille: section.ladder.keepSize.permille, bookDepth: section.bookDepth,
-        staleAfter: Nanoseconds(section.staleAfterMs) * 1_000_000)
-      instrument.usesMassQuotes = section.massQuotes
+      var instrument = InstrumentSettings(section)
       let underlying = Underlying.name(of: section.name)
       // Where nothing is sent no cap is waited for.
       if configuration.venue.role == .quote, configuration.underlyings.contains(where: { $0.name == underlying }) {
@@ -47,11 +41,24 @@ extension LaneSettings {
   }
 
   /// A power of two. Ended orders keep their slots for ten seconds; a side of mass quotes takes new ones each time.
-  private static func orderCapacity(for configuration: Configuration) -> Int {
+  static func orderCapacity(for configuration: Configuration) -> Int {
     let resting = configuration.instruments.reduce(0) { $0 + $1.limits.maxOrders * ($1.massQuotes ? 32 : 8) }
     var capacity = 4096
     while capacity < resting, capacity < 1 << 17 { capacity *= 2 }
     return capacity
+  }
+}
+
+extension InstrumentSettings {
+  /// What is said of one instrument, but for its underlying.
+  init(_ section: InstrumentSection) {
+    self.init(
+      name: section.name, maximumPosition: section.limits.maxPosition, maximumOrder: section.limits.maxOrder,
+      maximumNotional: section.limits.maxNotional, collarCentiBps: section.limits.collarBps.hundredths,
+      maximumOrders: section.limits.maxOrders, priceToleranceTicks: Int64(section.ladder.keepWithinTicks),
+      keepSizePermille: section.ladder.keepSize.permille, bookDepth: section.bookDepth,
+      staleAfter: Nanoseconds(section.staleAfterMs) * 1_000_000)
+    usesMassQuotes = section.massQuotes
   }
 }
 

@@ -1,11 +1,35 @@
 import CSupport
 
 /// Makes one instrument's strategy when it is listed. Owned by one lane's thread.
-typealias StrategyMaking = (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+struct StrategyMaking {
+  let make: (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+  /// Of a configuration: it can give the strategies other parameters. `nil`: they are the program's own.
+  let maker: StrategyMaker?
+
+  init(_ make: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy) {
+    self.make = make
+    maker = nil
+  }
+
+  private init(_ maker: StrategyMaker?, _ make: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy) {
+    self.maker = maker
+    self.make = make
+  }
+
+  /// The same, told other names than those at the venue.
+  func named(_ names: [String]) -> StrategyMaking {
+    StrategyMaking(maker) { [make] index, _, info in make(index, names[Int(index)], info) }
+  }
+
+  init(_ maker: StrategyMaker) {
+    make = { index, _, info in maker.make(index, info) }
+    self.maker = maker
+  }
+}
 
 /// Makes the strategies that a configuration names, for one lane, and what they share.
 final class StrategyMaker {
-  private let sections: [InstrumentSection]
+  private var sections: [InstrumentSection]
   /// By underlying; the options of one lane alone.
   private var chains: [String: ChainModel] = [:]
 
@@ -21,6 +45,37 @@ final class StrategyMaker {
       strategy = ChainDeltaBox(strategy, chain, info)
     }
     return strategy
+  }
+
+  // MARK: - Other parameters
+
+  /// From here on: of strategies that are made later too.
+  func adopt(_ sections: [InstrumentSection]) {
+    precondition(sections.count == self.sections.count, "a section for each instrument")
+    self.sections = sections
+  }
+
+  /// Gives a strategy that was made here the parameters of its section. What it has learned stays. Its kind, and whether
+  /// it minds the order flow, are as they were: ``ParameterChange`` refuses anything else.
+  func retune(_ strategy: AnyStrategy, _ index: InstrumentIndex, _ info: InstrumentInfo) {
+    let section = sections[Int(index)]
+    var inner = strategy
+    if let box = inner as? ChainDeltaBox { inner = box.base }
+    if let box = inner as? OrderFlowBox, let flow = section.orderFlow {
+      box.retune(flow.parameters)
+      inner = box.base
+    }
+    let ladder = section.ladder.parameters(on: info.grid)
+    switch section.strategy {
+    case .ladder: (inner as? StrategyBox<LadderStrategy>)?.strategy.parameters = ladder
+    case .avellanedaStoikov(let own):
+      (inner as? StrategyBox<AvellanedaStoikov>)?.strategy.retune(
+        own.model.parameters(ladder), horizon: Nanoseconds(own.horizonSeconds) * 1_000_000_000, grid: info.grid)
+    case .glft(let own): (inner as? StrategyBox<GLFT>)?.strategy.retune(own.parameters(ladder), grid: info.grid)
+    case .makeAndHedge(let own):
+      (inner as? StrategyBox<MakeAndHedge>)?.strategy = MakeAndHedge(own.parameters(ladder))
+    case .options(let own): (inner as? StrategyBox<OptionsQuoter>)?.strategy.parameters = own.parameters(ladder)
+    }
   }
 
   private func base(_ section: InstrumentSection, _ info: InstrumentInfo) -> AnyStrategy {

@@ -57,7 +57,7 @@ public struct JournalRecord: Equatable, Sendable {
 
   /// `nil` for a kind that this program does not know.
   public var kind: JournalKind? {
-    let known = JournalKind.inbound.rawValue...JournalKind.run.rawValue
+    let known = JournalKind.inbound.rawValue...JournalKind.parameters.rawValue
     return known.contains(UInt32(rawKind)) ? JournalKind(rawValue: UInt32(rawKind)) : nil
   }
 

@@ -13,7 +13,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   var standby: LaneStandby
   var quoting: QuotingService
   var risk: RiskGate
-  let settings: LaneSettings
+  private(set) var settings: LaneSettings
   /// Order messages, and cancels where the venue counts them apart (R40). Where it does not, they have the order
   /// messages' budget too, and so many tokens of it for themselves.
   var orderBudget: TokenBucket
@@ -23,7 +23,9 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   /// Made anew for each login.
   let makeToken: () -> String
   /// Cold: when an instrument is listed.
-  let makeStrategy: (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+  let strategies: StrategyMaking
+  /// Changes of parameters that were taken over.
+  private(set) var parameterVersion: UInt32 = 0
 
   var session = LaneSession()
   var stop = StopProgress()
@@ -54,7 +56,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     settings: LaneSettings, adapter: consuming Adapter, output: consuming LaneOutput,
     orderMemory: consuming LockedMemory? = nil, bookMemory: consuming LockedMemory? = nil,
     makeToken: @escaping () -> String,
-    makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+    strategies: StrategyMaking
   ) throws {
     let standby = try LaneStandby()
     let count = settings.instruments.count
@@ -86,7 +88,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     self.output = output
     self.settings = settings
     self.makeToken = makeToken
-    self.makeStrategy = makeStrategy
+    self.strategies = strategies
     session.jitter = settings.seed
     for (index, instrument) in settings.instruments.enumerated() where instrument.awaitsDirective == true {
       safety.instruments[index].directive.longCap = .zero
@@ -539,12 +541,42 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       guard core.markets[index].strategyGrid != info.grid else { continue }
       core.markets[index].strategyGrid = info.grid
       quoting.assign(
-        makeStrategy(InstrumentIndex(index), setting.name, info),
-        policy: ReconcilePolicy(
-          priceToleranceTicks: setting.priceToleranceTicks, keepSizePermille: setting.keepSizePermille,
-          queue: Adapter.queueRules, replacesEverything: settings.spending == .naively),
+        strategies.make(InstrumentIndex(index), setting.name, info), policy: policy(setting),
         to: InstrumentIndex(index))
     }
+  }
+
+  private func policy(_ setting: InstrumentSettings) -> ReconcilePolicy {
+    ReconcilePolicy(
+      priceToleranceTicks: setting.priceToleranceTicks, keepSizePermille: setting.keepSizePermille,
+      queue: Adapter.queueRules, replacesEverything: settings.spending == .naively)
+  }
+
+  /// Other parameters: all of them between two looks, so that no quote is made of old and new ones. Cold.
+  @inline(never)
+  mutating func adopt(_ change: ParameterChange, now: Nanoseconds) {
+    guard let maker = strategies.maker, change.sections.count == core.instrumentCount else { return }
+    setTime(now)
+    output.records.parameters(change.text, now: now)
+    parameterVersion = change.version
+    maker.adopt(change.sections)
+    for index in 0..<core.instrumentCount {
+      let instrument = InstrumentIndex(index)
+      var setting = InstrumentSettings(change.sections[index])
+      setting.awaitsDirective = settings.instruments[index].awaitsDirective
+      settings.instruments[index] = setting
+      // What is not listed now gets its limits when it is; a strategy that was never made is made of the new section.
+      if let info = core.markets[index].info, settings.isReference != true {
+        risk.load(setting.limits(on: info.grid), for: instrument)
+        let directive = safety.instruments[index].directive
+        risk.cap(instrument, long: directive.longCap, short: directive.shortCap)
+      }
+      if let info = core.markets[index].lastInfo, core.markets[index].strategyGrid == info.grid {
+        quoting.retune(instrument, policy: policy(setting)) { maker.retune($0, instrument, info) }
+      }
+      core.markDirty(instrument)
+    }
+    lookAll(now)
   }
 
   /// Adds the time since the last call to what stood in the market during it. For all instruments at

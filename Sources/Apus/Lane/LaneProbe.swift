@@ -24,6 +24,10 @@ public struct LaneProbe: ~Copyable {
   init(
     settings: LaneSettings, makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
   ) throws {
+    try self.init(settings: settings, strategies: StrategyMaking(makeStrategy))
+  }
+
+  init(settings: LaneSettings, strategies: StrategyMaking) throws {
     let adapter = try ThalexAdapter(
       instruments: settings.instruments.map {
         .init(name: $0.name, bookDepth: $0.bookDepth, usesMassQuotes: $0.usesMassQuotes)
@@ -34,7 +38,7 @@ public struct LaneProbe: ~Copyable {
     var venue = try ScriptedVenue(
       path: settings.path, instruments: settings.instruments.map(\.name), label: settings.label)
     var lane = try Lane(
-      settings: settings, adapter: adapter, output: output, makeToken: { "a.b.c" }, makeStrategy: makeStrategy)
+      settings: settings, adapter: adapter, output: output, makeToken: { "a.b.c" }, strategies: strategies)
     try lane.connected(key: Array(1...16), maskSeed: settings.seed, now: 0)
     try Self.start(&lane, &venue)
     self.lane = lane

@@ -70,6 +70,11 @@ struct LaneRecords: ~Copyable {
     text.withUTF8 { append(.run, UnsafeRawBufferPointer($0), now) }
   }
 
+  /// Parameters that the lane takes over. Cold.
+  mutating func parameters(_ text: [UInt8], now: Nanoseconds) {
+    text.withUnsafeBytes { append(.parameters, $0, now) }
+  }
+
   /// A read of a connection begins: its first event is marked as such.
   @inline(__always)
   mutating func beginRead() { isReadNew = true }

@@ -18,9 +18,15 @@ final class LaneControl: Sendable {
   private let rearmed = Atomic<UInt32>(0)
   /// Cold: the lane itself never takes this lock.
   private let waker = Mutex<DriverWaker?>(nil)
+  /// Parameters to be taken over. Cold: the lane takes this lock when it has been told to look.
+  private let parameters = Mutex<ParameterChange?>(nil)
+  private let adoptedVersion = Atomic<UInt32>(0)
+  private let offeredAt = Atomic<Int64>(0)
+  private let adoptionDelay = Atomic<Int64>(0)
 
   static let stopBit: UInt64 = 1
   static let stallBit: UInt64 = 2
+  static let parameterBit: UInt64 = 4
   static let levelBits: UInt64 = 0xF_FFF0
 
   /// The place of a cause's level in the word.
@@ -82,6 +88,30 @@ final class LaneControl: Sendable {
     exchange { $0 & ~Self.stallBit }
     return stallTime.exchange(0, ordering: .relaxed)
   }
+
+  /// Hands parameters over; the lane takes them in its next turn. Those that it has not taken yet give way. Any thread.
+  func offer(_ new: ParameterChange, now: Nanoseconds) {
+    offeredAt.store(now, ordering: .relaxed)
+    parameters.withLock { $0 = new }
+    change { $0 | Self.parameterBit }
+  }
+
+  /// Lane.
+  func takeParameters() -> ParameterChange? {
+    exchange { $0 & ~Self.parameterBit }
+    return parameters.withLock { $0.take() }
+  }
+
+  /// Lane.
+  func noteParameters(_ version: UInt32, now: Nanoseconds) {
+    adoptionDelay.store(now - offeredAt.load(ordering: .relaxed), ordering: .relaxed)
+    // Releases the delay.
+    adoptedVersion.store(version, ordering: .releasing)
+  }
+  /// From the offer until the lane had taken it over, quotes and all.
+  var parameterDelay: Nanoseconds { adoptionDelay.load(ordering: .relaxed) }
+  /// The version of the parameters that the lane quotes by; 0: those of the start.
+  var parameterVersion: UInt32 { adoptedVersion.load(ordering: .acquiring) }
 
   var word: UInt64 { requests.load(ordering: .relaxed) }
 
@@ -280,6 +310,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       usleep(useconds_t(clamping: time / 1000))
       apus_realtime_allow_end()
     }
+    if control.word & LaneControl.parameterBit != 0 { adoptParameters(now) }
     let word = control.word
     if word >> 32 != seenRequests >> 32 { lane.rearm(now: now) }
     obeyLevel(of: .signal, in: word, now)
@@ -288,6 +319,16 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     obeyLevel(of: .journal, in: word, now)
     if word & LaneControl.stopBit != 0 { lane.requestStop(now: now) }
     seenRequests = word
+  }
+
+  /// As rare as a new listing, and as free to allocate.
+  private mutating func adoptParameters(_ now: Nanoseconds) {
+    apus_realtime_allow_begin()
+    defer { apus_realtime_allow_end() }
+    guard let change = control.takeParameters() else { return }
+    lane.adopt(change, now: now)
+    control.noteParameters(change.version, now: EngineClock.now())
+    nextPublishAt = 0
   }
 
   private mutating func obeyLevel(of cause: HaltCause, in word: UInt64, _ now: Nanoseconds) {

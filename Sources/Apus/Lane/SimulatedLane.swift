@@ -41,12 +41,12 @@ public struct SimulatedLane: ~Copyable {
   ) throws {
     var output = try LaneOutput(records: LaneRecords(journal: journal))
     if output.records.isOn { output.records.run(try description.text(), now: 0) }
-    guard let makeStrategy = description.makeStrategy else {
+    guard let strategies = description.makeStrategy else {
       preconditionFailure("a description of ladders or of a configuration makes its strategies")
     }
     lane = try Lane(
       settings: settings, adapter: try ThalexAdapter(settings), output: output, makeToken: makeToken,
-      makeStrategy: makeStrategy)
+      strategies: strategies)
   }
 
   // MARK: - The network's part
@@ -122,6 +122,17 @@ public struct SimulatedLane: ~Copyable {
 
   /// Cancel everything, verify, end. Idempotent.
   public mutating func requestStop(now: Nanoseconds) { lane.requestStop(now: now) }
+
+  /// Other parameters, as `Engine.adopt` gives them to a running engine; `configuration` is the one venue's.
+  ///
+  /// - Throws: if the lane quotes by ladders instead of a configuration's strategies, or other instruments.
+  public mutating func adopt(_ configuration: Configuration, now: Nanoseconds) throws {
+    guard lane.strategies.maker != nil,
+      configuration.instruments.map(\.name) == lane.settings.instruments.map(\.name)
+    else { throw ParameterRefusal(description: "the lane quotes no configuration with these instruments") }
+    lane.adopt(
+      try ParameterChange(version: lane.parameterVersion + 1, sections: configuration.instruments), now: now)
+  }
 
   /// The manager forbids or allows quoting in one instrument.
   public mutating func direct(_ directive: Directive, instrument: InstrumentIndex, now: Nanoseconds) {

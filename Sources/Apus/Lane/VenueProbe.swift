@@ -148,7 +148,7 @@ private final class LaneBox<Adapter: ExchangeAdapter & ~Copyable> {
     let output = try LaneOutput(records: LaneRecords(journal: nil), companions: Adapter.companionCount)
     var lane = try Lane(
       settings: settings, adapter: try Adapter(settings), output: output, makeToken: makeToken,
-      makeStrategy: makeStrategy)
+      strategies: StrategyMaking(makeStrategy))
     lane.noteWallClock(wallClock, now: 0)
     self.lane = lane
     var paths = [Adapter.mainPath]

@@ -99,6 +99,13 @@ public struct QuotingService: ~Copyable {
     policies[Int(instrument)] = policy
   }
 
+  /// Cold: other parameters for a strategy that was assigned.
+  mutating func retune(_ instrument: InstrumentIndex, policy: ReconcilePolicy, _ retune: (AnyStrategy) -> Void) {
+    guard let strategy = strategies[Int(instrument)] else { return }
+    retune(strategy.takeUnretainedValue())
+    policies[Int(instrument)] = policy
+  }
+
   mutating func direct(_ directive: Directive, _ instrument: InstrumentIndex) {
     directives[Int(instrument)] = directive
   }

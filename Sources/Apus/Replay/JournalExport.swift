@@ -217,7 +217,7 @@ final class RunTables {
         payload.count == MemoryLayout<ControlRecord>.size ? payload.loadUnaligned(as: ControlRecord.self) : nil
       if let control { reader?.note(control, connection: record.connection) }
       if let control, control.is_continued == 0, control.control != ControlKind.noRoom.rawValue { beginTurn() }
-    case .timer, .directive:
+    case .timer, .directive, .parameters:
       looksAtAll = true
       beginTurn()
     case .note, .account, .run, .none: break

@@ -171,7 +171,7 @@ final class JournalPlayer {
   // MARK: - The next record
 
   var kind: JournalKind? {
-    let known = JournalKind.inbound.rawValue...JournalKind.run.rawValue
+    let known = JournalKind.inbound.rawValue...JournalKind.parameters.rawValue
     return known.contains(UInt32(record.kind)) ? JournalKind(rawValue: UInt32(record.kind)) : nil
   }
 
@@ -332,6 +332,7 @@ enum RecordText {
     case .fill: "a fill"
     case .account: "an account"
     case .run: "the description of a run"
+    case .parameters: "a change of parameters"
     case .none: "a record of an unknown kind"
     }
   }

@@ -14,13 +14,13 @@ struct LaneReplay<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   init(
     _ description: RunDescription, player: JournalPlayer,
-    makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+    strategies: StrategyMaking
   ) throws {
     // The network is not repeated: what is written is taken at once.
     let output = try LaneOutput(records: LaneRecords(player: player), companions: Adapter.companionCount)
     lane = try Lane(
       settings: description.settings, adapter: try Adapter(description.settings), output: output,
-      makeToken: { "not recorded" }, makeStrategy: makeStrategy)
+      makeToken: { "not recorded" }, strategies: strategies)
     self.player = player
     text = .allocate(byteCount: Self.textCapacity + Self.textPadding, alignment: 64)
   }
@@ -44,6 +44,8 @@ struct LaneReplay<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       lane.direct(record.directive, instrument: record.instrument_index, now: now)
     case .control:
       if let record = player.control { control(record, now) }
+    case .parameters:
+      if let change = try? ParameterChange(text: player.payload) { lane.adopt(change, now: now) }
     case .more, .outbound, .note, .fill, .account, .run, .none: break
     }
     if player.counts.records == count { player.missed() }

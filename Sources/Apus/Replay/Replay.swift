@@ -105,12 +105,12 @@ public struct Replay: ~Copyable {
     }
     do {
       let description = try RunDescription(text: text)
-      guard let makeStrategy = description.makeStrategy else {
+      guard let strategies = description.makeStrategy else {
         throw ReplayError("it was quoted by a strategy of the program's own, which this program does not have")
       }
       player.leaveDescription()
       func follow<Adapter: ExchangeAdapter & ~Copyable>(_: Adapter.Type) throws {
-        var lane = try LaneReplay<Adapter>(description, player: player, makeStrategy: makeStrategy)
+        var lane = try LaneReplay<Adapter>(description, player: player, strategies: strategies)
         let start = EngineClock.now()
         if let order {
           self.follow(order, &lane, limit, tell)
@@ -148,11 +148,11 @@ public struct Replay: ~Copyable {
       defer { player.tables = nil }
       player.leaveDescription()
       do {
-        guard let makeStrategy = description.makeStrategy else {
+        guard let strategies = description.makeStrategy else {
           throw ReplayError("it was quoted by a strategy of the program's own, which this program does not have")
         }
         func follow<Adapter: ExchangeAdapter & ~Copyable>(_: Adapter.Type) throws {
-          var lane = try LaneReplay<Adapter>(description, player: player, makeStrategy: makeStrategy)
+          var lane = try LaneReplay<Adapter>(description, player: player, strategies: strategies)
           while player.hasRecord, player.difference == nil {
             lane.step()
             tables.look(lane)

@@ -86,15 +86,14 @@ struct RunDescription: Codable, Sendable {
   }
 
   /// Makes the strategies of this run; `nil` if only the program that ran it can.
-  var makeStrategy: ((InstrumentIndex, String, InstrumentInfo) -> AnyStrategy)? {
+  var makeStrategy: StrategyMaking? {
     switch strategy {
     case .configuredLadders:
       guard let sections = configuration?.instruments else { return nil }
-      let maker = StrategyMaker(sections)
-      return { index, _, info in maker.make(index, info) }
+      return StrategyMaking(StrategyMaker(sections))
     case .ladders:
       guard let ladders else { return nil }
-      return { index, _, _ in StrategyBox(LadderStrategy(ladders[Int(index)])) }
+      return StrategyMaking { index, _, _ in StrategyBox(LadderStrategy(ladders[Int(index)])) }
     case .own: return nil
     }
   }

@@ -314,24 +314,26 @@ public struct StateTracker: ~Copyable {
       confirm(order, report, now: now)
       return .changed
     case .amend:
-      if report.source == .reply, report.change == .amend, known.flags & Self.owesReply != 0 {
-        // Of two amends this may be the answer to either: ask.
-        order.pointee.flags &= ~Self.owesReply
-        markUnknown(order, now: now)
-        return .changed
-      }
       let isTarget = report.price == known.target_ticks && report.qty == known.target_lots
       // Only replies and queries answer: there is one reply to each request, but an item of the feed
       // may tell of an amend before this one. What repeats the known state is no answer either.
       let isRepeat = report.price == known.price_ticks && report.qty == known.qty_lots && !isTarget
+      if report.source == .reply, report.change == .amend {
+        let isOwed = takeOwedReply(order)
+        // Of several amends this may be the answer to any; with other numbers than were asked for it is hardly that to this
+        // one, or the venue has made something else of it: ask. Later ones prove no more while that is not known.
+        if isOwed || !isTarget && !isRepeat && known.phaseValue != .unknown {
+          noteExecuted(order, report)
+          markUnknown(order, now: now)
+          return .changed
+        }
+      }
       // A query is no request to the matching engine, and may be answered before the amend has been dealt with: only what
-      // the amend asked for settles it, or time, as with an absence. While the order is unknown, a reply with anything else
-      // may be that of an amend before: of two late ones the first has made it unknown, and the second proves no more.
+      // the amend asked for settles it, or time, as with an absence.
       let isLate = known.sent_ns + LaneSession.absenceGrace <= querySentAt
       let isAnswer =
         isQuery && !isBehind && (isTarget || isLate || report.source == .snapshot)
-        || report.source == .reply && report.change == .amend && !isRepeat
-          && (isTarget || known.phaseValue != .unknown)
+        || report.source == .reply && report.change == .amend && isTarget
         || report.source == .feed && !repliesAreState && isTarget && !isBehind && !isOlder(report, than: order)
       guard isAnswer else {
         noteExecuted(order, report)
@@ -350,9 +352,8 @@ public struct StateTracker: ~Copyable {
       return .changed
     case .none:
       let differs = report.hasPrice && report.price != known.price_ticks || report.qty != known.qty_lots
-      if report.source == .reply, report.change == .amend, known.flags & Self.owesReply != 0 {
+      if report.source == .reply, report.change == .amend, takeOwedReply(order) {
         // The amend that a query had not shown yet has been answered after all.
-        order.pointee.flags &= ~Self.owesReply
         noteExecuted(order, report)
         guard differs else { return stale() }
         markUnknown(order, now: now)
@@ -376,6 +377,12 @@ public struct StateTracker: ~Copyable {
   /// answers, which a query may have overtaken.
   private func isOlder(_ report: OrderReport, than order: OrderPointer) -> Bool {
     report.updateTime < statedTimes[slab.index(of: order)]
+  }
+
+  /// Whether a reply was owed; it may be this one.
+  private func takeOwedReply(_ order: OrderPointer) -> Bool {
+    defer { order.pointee.flags &= ~Self.owesReply }
+    return order.pointee.flags & Self.owesReply != 0
   }
 
   private mutating func stale() -> ReportOutcome {
@@ -496,9 +503,7 @@ public struct StateTracker: ~Copyable {
       }
       end(order, reported: order.pointee.filled_lots, now: now)
     case (.amend, .noEffect):
-      let isOwed = order.pointee.flags & Self.owesReply != 0
-      order.pointee.flags &= ~Self.owesReply
-      switch (order.pointee.inFlightValue, isOwed) {
+      switch (order.pointee.inFlightValue, takeOwedReply(order)) {
       case (.amend, false): settle(order, now: now)
       case (_, true) where order.pointee.inFlightValue != .amend: return nil  // as the query had shown
       default: markUnknown(order, now: now)

@@ -20,6 +20,8 @@ public final class QuotingTrial {
     public var ladders: [LadderParameters]
     /// Whose strategies quote, instead of the ladders; its instruments are those of `settings`.
     public var configuration: Configuration?
+    /// Parameters that are taken over while it runs, in order of time; with `configuration` only.
+    public var changes: [(at: Nanoseconds, configuration: Configuration)] = []
     /// The lane is told a fair value with its directives: the index of the venue, in a recording the middle of the recorded
     /// market, as it is when a message of the market's takes `feedLatency` to arrive. As a manager that sees the market of
     /// the recording would.
@@ -87,7 +89,7 @@ public final class QuotingTrial {
     public var profitE8: MoneyE8 = 0
   }
 
-  private let plan: Plan
+  private var plan: Plan
   private let flow: any MarketFlow
   private let venue: SimulatedVenue
   private var lane: SimulatedLane
@@ -164,7 +166,14 @@ public final class QuotingTrial {
     venue.connect(connection, now: now)
     try lane.connected(key: Array(repeating: 7, count: 16), maskSeed: plan.seed, now: now)
     isUp = true
-    while now < duration, !flow.isFinished, isUp { step(until: duration) }
+    while now < duration, !flow.isFinished, isUp {
+      step(until: duration)
+      while let change = plan.changes.first, change.at <= now {
+        plan.changes.removeFirst()
+        try lane.adopt(change.configuration, now: now)
+        collectLane()
+      }
+    }
     settleAccounts()
     return outcome
   }
@@ -174,6 +183,7 @@ public final class QuotingTrial {
     if let time = toVenue.nextTime { next = min(next, time) }
     if let time = toLane.nextTime { next = min(next, time) }
     if let told = toldValues.first { next = min(next, told.at) }
+    if let change = plan.changes.first { next = min(next, change.at) }
     let before = now
     now = min(end, max(next, now + 1000))
     account(now - before)

@@ -13,7 +13,7 @@ import Glibc
 /// `IntensityEstimator`). Periods follow one another on the venue's clock: at the end of one there is no reason to lean.
 public struct AvellanedaStoikov: Strategy, Sendable {
   /// Of a period, > 0.
-  public let horizon: Nanoseconds
+  public private(set) var horizon: Nanoseconds
   private var quoter: InventoryQuoter
   /// ln(1 + γ/k) / γ; 0 until there is an estimate.
   private var fillPart = 0.0
@@ -23,6 +23,13 @@ public struct AvellanedaStoikov: Strategy, Sendable {
   public init(_ parameters: InventoryParameters, horizon: Nanoseconds, grid: InstrumentGrid) {
     self.horizon = horizon
     quoter = InventoryQuoter(parameters, grid: grid)
+  }
+
+  /// Other parameters from the next look on; what was estimated last stays in force until there are new estimates.
+  mutating func retune(_ parameters: InventoryParameters, horizon: Nanoseconds, grid: InstrumentGrid) {
+    self.horizon = horizon
+    quoter.retune(parameters, grid: grid)
+    adopt()
   }
 
   public mutating func trade(_ trade: PublicTrade) { quoter.note(trade) }

@@ -21,6 +21,12 @@ public struct GLFT: Strategy, Sendable {
     quoter = InventoryQuoter(parameters, grid: grid)
   }
 
+  /// Other parameters from the next look on; what was estimated last stays in force until there are new estimates.
+  mutating func retune(_ parameters: InventoryParameters, grid: InstrumentGrid) {
+    quoter.retune(parameters, grid: grid)
+    adopt()
+  }
+
   public mutating func trade(_ trade: PublicTrade) { quoter.note(trade) }
 
   public mutating func quote(_ view: QuoteView, into ladders: inout Ladders) {

@@ -29,12 +29,18 @@ public struct InventoryParameters: Equatable, Sendable {
 /// The part that the finite-horizon and the infinite-horizon model share: both quote a half-spread around a price that
 /// lies a fixed step against the position for every order's size that is held.
 struct InventoryQuoter: Sendable {
-  let parameters: InventoryParameters
+  private(set) var parameters: InventoryParameters
   private(set) var estimates: MarketEstimates
 
   init(_ parameters: InventoryParameters, grid: InstrumentGrid) {
     self.parameters = parameters
     estimates = MarketEstimates(parameters.estimates, grid: grid)
+  }
+
+  /// What was learned stays, unless it is to be learned in another way.
+  mutating func retune(_ new: InventoryParameters, grid: InstrumentGrid) {
+    if new.estimates != parameters.estimates { estimates = MarketEstimates(new.estimates, grid: grid) }
+    parameters = new
   }
 
   @inline(__always)

@@ -30,7 +30,7 @@ public struct OrderFlowParameters: Equatable, Sendable {
 /// The signal is `FlowImbalance`. Source: R. Cont, A. Kukanov, S. Stoikov, "The price impact of order book events",
 /// Journal of Financial Econometrics 12 (2014), section 2.1.
 public struct OrderFlowPull: Sendable {
-  public let parameters: OrderFlowParameters
+  public private(set) var parameters: OrderFlowParameters
   private var imbalance: FlowImbalance
   private var isBidPulled = false
   private var isAskPulled = false
@@ -38,6 +38,12 @@ public struct OrderFlowPull: Sendable {
   public init(_ parameters: OrderFlowParameters) {
     self.parameters = parameters
     imbalance = FlowImbalance(halfLife: parameters.halfLife)
+  }
+
+  /// Other parameters from the next look on; the flow counts on, unless it is to be forgotten in another time.
+  mutating func retune(_ new: OrderFlowParameters) {
+    if new.halfLife != parameters.halfLife { imbalance = FlowImbalance(halfLife: new.halfLife) }
+    parameters = new
   }
 
   /// The signal as of the last look; positive: buying.
@@ -80,6 +86,9 @@ final class OrderFlowBox: AnyStrategy {
   }
 
   deinit { inner.release() }
+
+  var base: AnyStrategy { inner.takeUnretainedValue() }
+  func retune(_ parameters: OrderFlowParameters) { flow.retune(parameters) }
 
   override func quote(_ view: QuoteView, into ladders: inout Ladders) {
     inner._withUnsafeGuaranteedRef { $0.quote(view, into: &ladders) }

@@ -42,7 +42,7 @@ public struct OptionsParameters: Equatable, Sendable {
 ///
 /// A side is cut to what keeps the chain's delta, gamma and vega within their limits, as if it alone traded.
 public struct OptionsQuoter: Strategy {
-  public let parameters: OptionsParameters
+  public internal(set) var parameters: OptionsParameters
   /// Keeps the memory alive that `chain` points to.
   private let owner: ChainModel
   private let chain: ChainPointer
@@ -116,6 +116,8 @@ final class ChainDeltaBox: AnyStrategy {
   }
 
   deinit { inner.release() }
+
+  var base: AnyStrategy { inner.takeUnretainedValue() }
 
   override func quote(_ view: QuoteView, into ladders: inout Ladders) {
     count(view)
