@@ -149,6 +149,19 @@ import Testing
     #expect(pass.run == 4 && pass.booksEqual == true)
   }
 
+  @Test func `what a process leaves that is killed while it records a pass does no harm`() throws {
+    let room = try ReleaseRoom()
+    let release = try room.pack("sim")
+    let report = try room.report(of: release)
+    // What a process leaves that ends before its rename: a part of a manifest, outside of the release.
+    try room.write("{\n  \"build\"", to: "releases/.manifest.new")
+    #expect(release.problems() == [])
+    _ = try release.recordPass(mode: .simulated, reportPath: report)
+    let after = try Release(directory: release.directory)
+    #expect(after.problems() == [] && after.manifest.passed.count == 1)
+    #expect(try room.names("releases") == ["audit.jsonl", "sim"])
+  }
+
   @Test func `a damaged release passes nothing`() throws {
     let room = try ReleaseRoom()
     let release = try room.pack("sim")

@@ -9,7 +9,7 @@ package enum SHA256 {
     return bytes.withUnsafeBytes { Self.text(of: $0) }
   }
 
-  /// Of a file's content, likewise; the file is mapped, not copied.
+  /// Of a file's content, likewise. Read rather than mapped: a bad disk is an error and not a signal.
   package static func text(ofFile path: String) throws(SystemError) -> String {
     func failure() -> SystemError { SystemError("read \(path)", result: -errno) }
     let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -20,11 +20,22 @@ package enum SHA256 {
     guard status.st_mode & S_IFMT == S_IFREG else {
       throw SystemError("read \(path)", result: -EINVAL, advice: "it is not a regular file")
     }
-    let count = Int(status.st_size)
-    guard count > 0 else { return text(of: "") }
-    guard let start = mmap(nil, count, PROT_READ, MAP_PRIVATE, file, 0), start != MAP_FAILED else { throw failure() }
-    defer { munmap(start, count) }
-    return text(of: UnsafeRawBufferPointer(start: start, count: count))
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(status.st_size), alignment: 16)
+    defer { buffer.deallocate() }
+    var count = 0
+    while count < buffer.count {
+      let got = read(file, buffer.baseAddress! + count, buffer.count - count)
+      if got < 0, errno == EINTR { continue }
+      guard got >= 0 else { throw failure() }
+      if got == 0 { break }
+      count += got
+    }
+    let hash = text(of: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+    // An empty one would make two files equal that were never compared.
+    guard hash.count == 64 else {
+      throw SystemError("hash \(path)", result: -EIO, advice: "the cryptographic library failed")
+    }
+    return hash
   }
 
   /// Of the file that this process runs; also after that was replaced or removed.
