@@ -61,12 +61,14 @@ let package = Package(
       ],
       swiftSettings: swiftSettings
     ),
+    // Releases on disk, packed, verified and switched: by operators and by what rolls them out, never by the engine.
+    .target(name: "ApusRelease", dependencies: ["Apus", "ApusHost"], swiftSettings: swiftSettings),
     // SQLite of the system, for `apus export` alone: its files open everywhere.
     .systemLibrary(name: "CSQLite", path: "Sources/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
     .executableTarget(
       name: "ApusCLI",
       dependencies: [
-        "Apus", "ApusExchange", "ApusHost", "ApusMonitor", "CSQLite",
+        "Apus", "ApusExchange", "ApusHost", "ApusMonitor", "ApusRelease", "CSQLite",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings
@@ -107,6 +109,7 @@ let package = Package(
         .product(name: "FlyingSocks", package: "FlyingFox"),
       ],
       swiftSettings: swiftSettings),
+    .testTarget(name: "ReleaseTests", dependencies: ["ApusRelease", "Apus", "ApusHost"], swiftSettings: swiftSettings),
     .testTarget(
       name: "EndToEndTests", dependencies: ["Apus", "ApusExchange", "ApusCLI", "CSupport", "OwnStrategy"],
       exclude: ["python"],

@@ -103,7 +103,8 @@ static void pause_after(int attempt)
 
 /* ---- Writer. ---- */
 
-static void fill_header(apus_telemetry_file *file, const char *name, uint64_t boot_epoch, int64_t now_ns)
+static void fill_header(apus_telemetry_file *file, const char *name, uint32_t mode, uint64_t boot_epoch,
+                        int64_t now_ns)
 {
     apus_telemetry_header *const header = &file->header;
     memcpy(header->magic, magic, sizeof magic);
@@ -123,6 +124,7 @@ static void fill_header(apus_telemetry_file *file, const char *name, uint64_t bo
     header->start_wall_ns = wall_ns();
     header->start_ns = now_ns;
     copy_text(header->name, sizeof header->name, name);
+    header->mode = mode;
     atomic_store_explicit(&header->heartbeat_ns, now_ns, memory_order_relaxed);
     for (size_t i = 0; i < COUNTERS_KNOWN; i++) {
         copy_text(file->counters[i].name, sizeof file->counters[i].name, counter_facts[i].name);
@@ -150,8 +152,8 @@ static void take_over_stop(apus_telemetry_file *file, int old_descriptor)
 
 static int check_layout(int descriptor, uint32_t *version_found);
 
-int apus_telemetry_create(const char *path, const char *name, uint64_t boot_epoch, int64_t now_ns, bool keep_stop,
-                          apus_telemetry_file **out)
+int apus_telemetry_create(const char *path, const char *name, uint32_t mode, uint64_t boot_epoch, int64_t now_ns,
+                          bool keep_stop, apus_telemetry_file **out)
 {
     *out = NULL;
     char temporary[PATH_MAX];
@@ -196,7 +198,7 @@ int apus_telemetry_create(const char *path, const char *name, uint64_t boot_epoc
         result = base == MAP_FAILED ? -errno : 0;
     }
     if (result == 0) {
-        fill_header(base, name, boot_epoch, now_ns);
+        fill_header(base, name, mode, boot_epoch, now_ns);
         uint32_t version = 0;
         const int found = old >= 0 ? check_layout(old, &version) : -ENOENT;
         /* The control page is where it was in version 1. */
@@ -428,6 +430,7 @@ int apus_telemetry_clear_stop(const char *path, uint32_t *version_found)
 apus_telemetry_facts apus_telemetry_read_facts(const apus_telemetry_file *file)
 {
     apus_telemetry_facts facts = {
+        .mode = file->header.mode,
         .process_id = file->header.process_id,
         .boot_epoch = file->header.boot_epoch,
         .start_wall_ns = file->header.start_wall_ns,

@@ -19,6 +19,7 @@
  *             +0       name, presence, heartbeat, state, counters; what lane and watchdog answer to a halt; last events
  *             +4096    spans: 10 × 16,384 bytes, each the memory of one latency histogram
  *             +167936  apus_telemetry_instrument_slot[512], 512 bytes each
+ * The header's mode came within version 2, to a place that was empty: 0 in files of before, which readers take.
  * Version 1 had smaller instruments and other spans; its control page, and so a halt, is taken over.
  * ---------------------------------------------------------------------------------------------------
  */
@@ -244,8 +245,11 @@ typedef struct apus_telemetry_header {
     int64_t start_wall_ns;
     int64_t start_ns;
     char name[APUS_TELEMETRY_NAME_BYTES]; /* of the instance */
+    uint32_t mode;                        /* 1 simulated, 2 testnet, 3 production; 0: not said */
+    uint32_t unused;
     alignas(APUS_CACHE_LINE) _Atomic int64_t heartbeat_ns; /* the engine's own */
 } apus_telemetry_header;
+static_assert(offsetof(apus_telemetry_header, mode) == 120, "as the layout says");
 static_assert(offsetof(apus_telemetry_header, heartbeat_ns) == 128, "as the layout says");
 
 /* Written by whoever may write the file; requesters take turns by a lock on its first byte. */
@@ -309,8 +313,9 @@ static_assert(offsetof(apus_telemetry_file, lanes) == 12288, "as the layout says
  * word and its cause are taken over from the file that was there: a halt outlives a restart.
  * Returns a descriptor (>= 0), to be given to apus_telemetry_close; or -EBUSY: another process writes that
  * file; or -errno of the path or the disk. Cold. */
-int apus_telemetry_create(const char *APUS_NONNULL path, const char *APUS_NONNULL name, uint64_t boot_epoch,
-                          int64_t now_ns, bool keep_stop, apus_telemetry_file *APUS_NULLABLE *APUS_NONNULL out);
+int apus_telemetry_create(const char *APUS_NONNULL path, const char *APUS_NONNULL name, uint32_t mode,
+                          uint64_t boot_epoch, int64_t now_ns, bool keep_stop,
+                          apus_telemetry_file *APUS_NULLABLE *APUS_NONNULL out);
 
 /* For writers and readers. The file stays, as the last thing known of a process that is gone. */
 void apus_telemetry_close(apus_telemetry_file *APUS_NULLABLE file, int descriptor);
@@ -531,6 +536,7 @@ typedef struct apus_telemetry_stop_view {
 /* What is constant in a file, and the engine's heartbeat. */
 typedef struct apus_telemetry_facts {
     char name[APUS_TELEMETRY_NAME_BYTES];
+    uint32_t mode;
     int64_t process_id;
     uint64_t boot_epoch;
     int64_t start_wall_ns;

@@ -12,6 +12,6 @@ struct ApusCommand: AsyncParsableCommand {
       DemoCommand.self, ChaosCommand.self, RunCommand.self, VenueCommand.self, ConfigCommand.self, MonitorCommand.self,
       TopCommand.self, ReplayCommand.self, BacktestCommand.self, ExportCommand.self, RecordCommand.self,
       BenchCommand.self,
-      HaltCommand.self, ResumeCommand.self, ApplyCommand.self, DrillCommand.self, DoctorCommand.self,
+      HaltCommand.self, ResumeCommand.self, ApplyCommand.self, DrillCommand.self, DoctorCommand.self, ReleaseCommand.self,
     ])
 }

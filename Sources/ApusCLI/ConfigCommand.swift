@@ -21,7 +21,8 @@ struct ConfigCommand: ParsableCommand {
         let venues = configuration.lanes.map { lane in
           "\(lane.venue.url), \(lane.instruments.map(\.name).joined(separator: ", "))"
         }
-        say("\(file): good: \(configuration.engine.name) on \(venues.joined(separator: "; and on "))")
+        let name = "\(configuration.engine.name), \(configuration.mode.rawValue)"
+        say("\(file): good: \(name), on \(venues.joined(separator: "; and on "))")
       } catch {
         throw Exit.fail(Exit.configuration, "\(error)")
       }

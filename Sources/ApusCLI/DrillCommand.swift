@@ -25,6 +25,8 @@ struct DrillCommand: AsyncParsableCommand {
     help: "Rounds in which the whole process is stopped, 0 to 100; each takes the dead-man timer and a reconnect.")
   var processRounds = 3
 
+  @OptionGroup var confirmation: ProductionConfirmation
+
   func validate() throws {
     guard (0...1000).contains(laneRounds) else { throw ValidationError("--lane-rounds must be from 0 to 1000") }
     guard (0...100).contains(processRounds) else { throw ValidationError("--process-rounds must be from 0 to 100") }
@@ -56,6 +58,7 @@ struct DrillCommand: AsyncParsableCommand {
     } catch {
       throw Exit.fail(Exit.configuration, "\(error)")
     }
+    try confirmation.check(configuration)
     do {
       try drill(configuration, path)
     } catch let error as EngineError {
@@ -78,7 +81,7 @@ struct DrillCommand: AsyncParsableCommand {
     }
     if processRounds > 0 {
       let limit = Double(configuration.venue.cancelOnDisconnectSeconds) + 2
-      let times = try ProcessDrill(path, observer, limit: limit).run(rounds: processRounds)
+      let times = try ProcessDrill(path, confirmation.arguments, observer, limit: limit).run(rounds: processRounds)
       say(
         DrillTable.text(
           "process stopped, cancel_on_disconnect_seconds \(configuration.venue.cancelOnDisconnectSeconds)", times,
@@ -225,14 +228,17 @@ private struct LaneDrill {
 private struct ProcessDrill {
   private let clock: DrillClock
   private let path: String
+  private let confirmation: [String]
 
-  init(_ path: String, _ observer: VenueObserver, limit: Double) {
+  init(_ path: String, _ confirmation: [String], _ observer: VenueObserver, limit: Double) {
     clock = DrillClock(observer: observer, limit: limit)
     self.path = path
+    self.confirmation = confirmation
   }
 
   func run(rounds: Int) throws -> [Double] {
-    let engine = try ChildProcess("the engine", arguments: ["run", "--config", path, "--quiet", "--die-with-parent"])
+    let engine = try ChildProcess(
+      "the engine", arguments: ["run", "--config", path, "--quiet", "--die-with-parent"] + confirmation)
     defer {
       engine.signal(SIGCONT)
       engine.terminate()

@@ -24,6 +24,8 @@ enum Exit {
   static let system = ExitCode(71)
   /// The venue refused the login or the session.
   static let refused = ExitCode(77)
+  /// The arguments do not fit what they are about; wrong ones give the same code.
+  static let usage = ExitCode(64)
   /// The configuration is wrong.
   static let configuration = ExitCode(78)
 

@@ -64,7 +64,7 @@ extension EngineReport {
   /// The report as lines of text.
   var text: String {
     var lines: [String] = []
-    lines.append("\(name): ran \(Figures.clock(seconds)) (\(Int(seconds)) s)")
+    lines.append("\(name)\(mode.map { ", \($0.rawValue)" } ?? ""): ran \(Figures.clock(seconds)) (\(Int(seconds)) s)")
     for instrument in instruments {
       let lot = Figures.places(of: max(instrument.lotE8, 1))
       func contracts(_ lots: Int64, sign: Bool = false) -> String {

@@ -11,9 +11,10 @@ struct RunCommand: AsyncParsableCommand {
     discussion: """
       At the end it cancels its orders with the venue's own command, asks the venue until none is left, and \
       reports. SIGUSR1 allows no new orders, SIGUSR2 cancels all of them and keeps running; `apus halt` does that and \
-      more from another process, and only `apus resume` takes it back. Exit codes: 0 stopped and verified; 75 stopped, but the venue did not confirm that no order is \
+      more from another process, and only `apus resume` takes it back. A configuration whose mode is production is \
+      started only with --production and the engine's name. Exit codes: 0 stopped and verified; 75 stopped, but the venue did not confirm that no order is \
       left; 69 the venue could not be reached; 77 the venue refused the session; 78 the configuration is wrong; \
-      71 the operating system refused something.
+      71 the operating system refused something; 64 --production is missing, or of another engine.
       """)
 
   @Option(name: .customLong("config"), help: "The configuration file (YAML).", completion: .file())
@@ -27,6 +28,8 @@ struct RunCommand: AsyncParsableCommand {
       "Keep when ticks took longer than this and write it to slow-ticks.csv in the data directory, for tools/profile.",
       valueName: "microseconds"))
   var slowTicksAbove: SlowTickArgument?
+
+  @OptionGroup var confirmation: ProductionConfirmation
 
   @Flag(help: "Print nothing but errors.")
   var quiet = false
@@ -42,6 +45,7 @@ struct RunCommand: AsyncParsableCommand {
     } catch {
       throw Exit.fail(Exit.configuration, "\(error)")
     }
+    try confirmation.check(configuration)
     let engine = Engine(configuration)
     do {
       try SignalWatcher.start(halt: { engine.haltBySignal($0) }) { engine.requestStop() }
@@ -53,12 +57,13 @@ struct RunCommand: AsyncParsableCommand {
         let names = lane.instruments.map(\.name)
         let more = names.count > 4 ? " and \(names.count - 3) more" : ""
         let shown = names.prefix(more.isEmpty ? 4 : 3).joined(separator: ", ") + more
-        say("apus: quoting \(shown) on \(lane.venue.url) as \(lane.engine.name); Ctrl-C stops")
+        let mode = configuration.mode.rawValue
+        say("apus: \(mode): quoting \(shown) on \(lane.venue.url) as \(lane.engine.name); Ctrl-C stops")
       }
       for line in hostFindings(core: configuration.engine.core) { say("apus: \(line)") }
       say("apus: live state in \(engine.telemetryPath)")
     }
-    let result: EngineReport
+    var result: EngineReport
     do {
       result = try engine.run(slowTicksAbove: slowTicksAbove?.nanoseconds) { if !quiet { say("apus: \($0)") } }
     } catch {
@@ -66,9 +71,11 @@ struct RunCommand: AsyncParsableCommand {
     }
     if let report {
       do {
+        result.programSha256 = try SHA256.textOfThisProgram()
         try result.json().write(to: URL(fileURLWithPath: report), options: .atomic)
       } catch {
-        throw Exit.fail(Exit.system, "could not write the report to \(report): \(error.localizedDescription)")
+        let reason = (error as? SystemError)?.description ?? error.localizedDescription
+        throw Exit.fail(Exit.system, "could not write the report to \(report): \(reason)")
       }
     }
     if !quiet { say(result.text) }

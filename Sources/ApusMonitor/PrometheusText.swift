@@ -88,7 +88,10 @@ public struct PrometheusText {
   private mutating func addEngine(_ snapshot: TelemetrySnapshot, isAlive: Bool, now: Nanoseconds) {
     add(
       "apus_engine_info", .gauge, "Always 1; its labels say which engine this is",
-      [("name", snapshot.name), ("pid", "\(snapshot.processID)"), ("boot_epoch", "\(snapshot.bootEpoch)")], "1")
+      [
+        ("name", snapshot.name), ("mode", snapshot.mode?.rawValue ?? "unknown"), ("pid", "\(snapshot.processID)"),
+        ("boot_epoch", "\(snapshot.bootEpoch)"),
+      ], "1")
     add("apus_engine_alive", .gauge, "1 while the engine's process lives", [], isAlive ? "1" : "0")
     add(
       "apus_start_time_seconds", .gauge, "When the engine started, seconds since 1970 UTC", [],

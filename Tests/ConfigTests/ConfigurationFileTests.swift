@@ -84,7 +84,7 @@ import Testing
   private static let everything = Configuration(
     engine: EngineSection(
       name: "a_1", core: .core(3), idle: .park, idleSpinUs: 0, idleYieldUs: 10_000_000, driver: .epoll,
-      rehearsal: false, dataDirectory: "a \"b\" \\ c#: ü\t", journal: false),
+      rehearsal: false, dataDirectory: "a \"b\" \\ c#: ü\t", journal: false, mode: .simulated),
     venue: VenueSection(
       url: "wss://[::1]:8765/ws", restURL: "https://[::1]:8766", keyID: "K-1._", privateKeyEnv: "KEY", account: "0012", caFile: "ca.pem",
       cancelOnDisconnectSeconds: 7, reserveMessages: 0, requestTimeoutMs: 100, closureWindowMs: 0,

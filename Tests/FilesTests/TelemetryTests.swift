@@ -16,7 +16,7 @@ func openLane(
   @Test func `a reader sees what the writer showed`() throws {
     let directory = try TemporaryDirectory()
     let path = directory.path + "/telemetry"
-    var writer = try TelemetryWriter(path: path, name: "mm-1", bootEpoch: 42, now: 1_000)
+    var writer = try TelemetryWriter(path: path, name: "mm-1", mode: .testnet, bootEpoch: 42, now: 1_000)
     var lane = try openLane(1, name: "thalex", now: 1_100, of: &writer)
     let reader = try TelemetryReader(path: path)
 
@@ -50,7 +50,7 @@ func openLane(
     #expect(shown)
 
     let snapshot = reader.snapshot()
-    #expect(snapshot.name == "mm-1" && snapshot.bootEpoch == 42 && snapshot.start == 1_000)
+    #expect(snapshot.name == "mm-1" && snapshot.mode == .testnet && snapshot.bootEpoch == 42 && snapshot.start == 1_000)
     #expect(snapshot.processID == Int64(getpid()) && snapshot.heartbeat == 2_000)
     #expect(snapshot.oldestHeartbeat == 2_000)
     let seen = try #require(snapshot.lanes.first)

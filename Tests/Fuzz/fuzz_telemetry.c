@@ -29,7 +29,7 @@ static void make_file(void)
     const char *const place = stat("/dev/shm", &facts) == 0 && S_ISDIR(facts.st_mode) ? "/dev/shm" : "/tmp";
     snprintf(path, sizeof path, "%s/apus-fuzz-%ld.telemetry", place, (long)getpid());
     apus_telemetry_file *file = NULL;
-    const int descriptor = apus_telemetry_create(path, "fuzz", 7, 1000, false, &file);
+    const int descriptor = apus_telemetry_create(path, "fuzz", 1, 7, 1000, false, &file);
     require(descriptor >= 0, "no telemetry file");
     atexit(leave);
     for (uint32_t i = 0; i < 2; i++) {

@@ -205,6 +205,17 @@ import Testing
        | 12200ms+1400ms stall-reads | 3500ms power-cut | 0s+20s jitter 200us | 8s+6700ms fragment 7\
        | 4600ms+6300ms merge 100ms
       """),
+    Find(
+      "a reply that was seconds late answered an amend that came long after its own",
+      """
+      seed=96005 instruments=BTC-PERPETUAL levels=8 size=20 limit=80 latency=4ms lag=5ms..50ms \
+      for=21s pace=500 manager=10ms\
+       | 0s+21s delay replies,refusals,orders,trades,positions 1ms..500ms 200/1000\
+       | 0s+21s delay replies,refusals,orders,trades,positions 4s..8s 10/1000\
+       | 0s+21s duplicate orders,trades,positions 1ms..2s 20/1000 | 0s+21s drop inserts,amends,cancels 10/1000\
+       | 0s+21s reorder replies,orders 300/1000 | 11100ms+5500ms refuse inserts,amends 24 | 10700ms reset\
+       | 19700ms+1600ms unreachable | 18900ms+4300ms stall-reads
+      """),
   ]
 
   @Test(arguments: finds)

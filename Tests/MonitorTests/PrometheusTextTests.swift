@@ -177,7 +177,7 @@ import Testing
     var writer = try TelemetryWriter(path: directory.file, name: hostile, bootEpoch: 7, now: 0)
     _ = writer.openLane(0, name: hostile, now: 0)
     let text = PrometheusText.render(try TelemetryReader(path: directory.file).snapshot(), isAlive: true, now: 0)
-    #expect(text.contains("apus_engine_info{name=\"a\\\"b\\\\c\r\\nd{}\",pid="))
+    #expect(text.contains("apus_engine_info{name=\"a\\\"b\\\\c\r\\nd{}\",mode=\"unknown\",pid="))
     #expect(text.contains("apus_lane_heartbeat_age_seconds{lane=\"a\\\"b\\\\c\r\\nd{}\"} 0\n"))
     #expect(PrometheusText.escapeHelp("a\"\\\n") == "a\"\\\\\\n")
   }
@@ -218,7 +218,7 @@ import Testing
   static let expected = """
     # HELP apus_engine_info Always 1; its labels say which engine this is
     # TYPE apus_engine_info gauge
-    apus_engine_info{name="mm",pid="99",boot_epoch="7"} 1
+    apus_engine_info{name="mm",mode="unknown",pid="99",boot_epoch="7"} 1
     # HELP apus_engine_alive 1 while the engine's process lives
     # TYPE apus_engine_alive gauge
     apus_engine_alive 1

@@ -8,7 +8,7 @@ import Testing
   private func view(instruments: Int = 1, name: String = "BTC-PERPETUAL") throws -> EngineView {
     let directory = try MonitorDirectory()
     let second: Nanoseconds = 1_000_000_000
-    var writer = try TelemetryWriter(path: directory.file, name: "desk", bootEpoch: 7, now: 0)
+    var writer = try TelemetryWriter(path: directory.file, name: "desk", mode: .testnet, bootEpoch: 7, now: 0)
     guard var lane = writer.openLane(0, name: "thalex", now: 0) else { throw NoLane() }
     lane.show(.quoting, cause: "quoting", since: second)
     lane.add(event: "logging in", at: second / 2)
@@ -48,6 +48,7 @@ import Testing
   @Test func `figures are in natural units, rates and percentiles of what happened between two looks`() throws {
     let lane = try #require(try view().lanes.first)
     #expect(lane.state == "quoting" && lane.since == 9)
+    #expect(try view().mode == "testnet")
     #expect(lane.rates["amends"] == 5 && lane.rates["budget_left"] == nil && lane.counters["budget_left"] == 3)
     let span = try #require(lane.spans.first { $0.name == "tick_to_order" })
     #expect(span.count == 110 && span.recentCount == 10 && span.p50 <= 2064 && span.p50 >= 2000)
@@ -80,7 +81,8 @@ import Testing
     var screen = TopScreen()
     let text = screen.draw(try view(), columns: 80, rows: 24).map(\.text).joined(separator: "\n")
     for part in [
-      "apus desk", "thalex quoting for 9s", "nothing in force", "3 of 45 left", "amend 5", "tick to order",
+      "apus desk  testnet  pid ", "thalex quoting for 9s", "nothing in force", "3 of 45 left", "amend 5",
+      "tick to order",
       "BTC-PERPETUAL",
       "61000.0", "61001.0", "0.8", "−0.040", "95 %*", "2.00", "logging in", "q quit", "NOT RUNNING",
     ] where part != "NOT RUNNING" {

@@ -127,7 +127,7 @@ import Testing
     let path = NSTemporaryDirectory() + "/apus-stress-\(getpid()).telemetry"
     defer { unlink(path) }
     var created: OpaquePointer?
-    let descriptor = unsafe apus_telemetry_create(path, "stress", 1, 0, false, &created)
+    let descriptor = unsafe apus_telemetry_create(path, "stress", 0, 1, 0, false, &created)
     let opened = try #require(unsafe created, "telemetry file: \(descriptor)")
     // Sendable by what is tested: one writer, any readers, one mapping, so that the sanitizer sees both.
     struct Shared: @unchecked Sendable { let file: OpaquePointer }

@@ -107,6 +107,8 @@ public enum CoreChoice: Equatable, Sendable {
 public struct EngineSection: Codable, Equatable, Sendable {
   /// Names this engine among others on the account: 1 to 12 of `a-z 0-9 _`. Part of every order's label (R14).
   public var name: String
+  /// `nil`: as the venue's address says; see `Configuration.mode`.
+  public var mode: EngineMode?
   /// `auto`, `none`, or a core's number.
   public var core: CoreChoice
   public var idle: IdleStrategy
@@ -126,7 +128,7 @@ public struct EngineSection: Codable, Equatable, Sendable {
   public var coreDumps: Bool
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case name, core, idle
+    case name, mode, core, idle
     case idleSpinUs = "idle_spin_us"
     case idleYieldUs = "idle_yield_us"
     case driver, rehearsal
@@ -139,9 +141,10 @@ public struct EngineSection: Codable, Equatable, Sendable {
   public init(
     name: String, core: CoreChoice = .automatic, idle: IdleStrategy = .spin, idleSpinUs: Int = 50,
     idleYieldUs: Int = 0, driver: DriverChoice = .automatic, rehearsal: Bool = true, dataDirectory: String,
-    journal: Bool = true, continues: Bool = true, coreDumps: Bool = false
+    journal: Bool = true, continues: Bool = true, coreDumps: Bool = false, mode: EngineMode? = nil
   ) {
     self.name = name
+    self.mode = mode
     self.core = core
     self.idle = idle
     self.idleSpinUs = idleSpinUs
@@ -158,6 +161,7 @@ public struct EngineSection: Codable, Equatable, Sendable {
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     name = try values.decode(String.self, forKey: .name)
+    mode = try values.decodeIfPresent(EngineMode.self, forKey: .mode)
     core = try values.decode(CoreChoice.self, forKey: .core)
     idle = try values.decode(IdleStrategy.self, forKey: .idle)
     rehearsal = try values.decode(Bool.self, forKey: .rehearsal)

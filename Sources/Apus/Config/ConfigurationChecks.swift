@@ -29,6 +29,9 @@ struct ConfigurationChecks {
       }
       checkChains()
     }
+    checkMode(
+      configuration,
+      venuePaths: isList ? configuration.lanes.indices.map { "\(ConfigurationReader.venues)[\($0)]" } : ["venue"])
     checkVenueNames(configuration.lanes.map(\.venue.name))
     checkAccounts(configuration.lanes.map(\.venue))
     checkUnderlyings(configuration)

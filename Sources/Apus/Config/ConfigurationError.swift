@@ -38,9 +38,9 @@ public struct ConfigurationPlace: Hashable, Comparable, Sendable, CustomStringCo
 }
 
 /// How a text from a file is quoted in a message, if it may be (R57).
-enum ShownText {
+package enum ShownText {
   /// In quotation marks, shortened to 60 characters; text that looks like a secret is only described.
-  static func of(_ text: String) -> String {
+  package static func of(_ text: String) -> String {
     if looksSecret(text) { return "a text of \(text.count) characters that looks like a secret and is not shown" }
     if text.contains(where: \.isNewline) { return "a text of several lines" }
     var shown = ""
@@ -54,7 +54,7 @@ enum ShownText {
   /// PEM, a JSON web token, credentials in a URL, a UUID, or 20 and more letters and digits in a row.
   ///
   /// Wide on purpose: a path or a name that is hidden for nothing can be read in the file.
-  static func looksSecret(_ text: String) -> Bool {
+  package static func looksSecret(_ text: String) -> Bool {
     if text.contains("-----BEGIN") || text.contains("PRIVATE KEY") || text.hasPrefix("eyJ") { return true }
     if let scheme = text.firstRange(of: "://"), text[scheme.upperBound...].contains(where: { $0 == "@" || $0 == "?" }) {
       return true

@@ -13,7 +13,7 @@ public enum ConfigurationFile {
   }
 
   /// The text of the file at `path`.
-  static func content(of path: String) throws(ConfigurationError) -> String {
+  package static func content(of path: String) throws(ConfigurationError) -> String {
     let bytes: [UInt8]
     switch read(path) {
     case .success(let content): bytes = content
@@ -121,6 +121,9 @@ public enum ConfigurationFile {
     write(configuration.watchdog, indent: 2)
     return text
   }
+
+  /// Of the text with everything written out: the same for two files that say the same. 64 hexadecimal digits.
+  public static func sha256(of configuration: Configuration) -> String { SHA256.text(of: text(of: configuration)) }
 
   private static func quoted(_ text: String) -> String {
     var quoted = "\""

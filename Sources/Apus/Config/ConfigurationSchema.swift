@@ -117,6 +117,10 @@ extension EngineSection: DescribedSection {
         $0 == "_" || (isWord($0) && !$0.isUppercase)
       }, .required, "Tells this engine from others on the account; part of every order's label."),
     .init(
+      CodingKeys.mode, \.mode, optional: .choice,
+      "What is at stake: simulated venues of this machine, a test network's play money, or, in production, real money. "
+        + "Without it an address of this machine means simulated, a known test network testnet; others must say it."),
+    .init(
       CodingKeys.core, \.core, .core, .defaulted,
       "Core of the lane's thread: auto takes the last allowed one if there are two or more, none does not pin."),
     .init(

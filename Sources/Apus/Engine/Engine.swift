@@ -222,7 +222,7 @@ public final class Engine: Sendable {
     try makeDataDirectory()
     for lane in lanes { try lane.openJournal(notice) }
     var telemetryFile = try TelemetryWriter(
-      path: telemetryPath, name: configuration.engine.name, bootEpoch: bootEpoch, now: start)
+      path: telemetryPath, name: configuration.engine.name, mode: configuration.mode, bootEpoch: bootEpoch, now: start)
     let kept = telemetryFile.stopRequest
     if kept.level > .none {
       notice(
@@ -296,6 +296,8 @@ public final class Engine: Sendable {
     }
     var report = EngineReport(configuration.engine.name, reports, names: plans.map(\.venue.name))
     report.underlyings = manager.finalPositions()
+    report.mode = configuration.mode
+    report.configurationSha256 = ConfigurationFile.sha256(of: configuration)
     return report
   }
 

@@ -242,8 +242,11 @@ final class VenueLane<Adapter: ExchangeAdapter & ~Copyable>: EngineLane {
       records: LaneRecords(journal: journalWriter.take()), companions: Adapter.companionCount)
     output.records.goesOnWithoutJournal = configuration.journal.onFailure == .continue
     if output.records.isOn {
+      // The mode is there whether it was given or read off the address.
+      var described = configuration
+      described.engine.mode = configuration.mode
       let description = RunDescription(
-        settings: settings, configuration: configuration, isConfigured: parts.quotesConfigured)
+        settings: settings, configuration: described, isConfigured: parts.quotesConfigured)
       output.records.run(try description.text(), now: parts.start)
     }
     let tls = address.isEncrypted ? try Self.tlsContext(configuration.venue) : nil

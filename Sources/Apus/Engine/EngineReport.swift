@@ -60,6 +60,12 @@ public struct EngineReport: Codable, Sendable, Equatable {
   }
 
   public var name: String
+  /// `nil` in reports of before there were modes.
+  public var mode: EngineMode?
+  /// As in `run.json`: of the configuration with all defaults written out.
+  public var configurationSha256: String?
+  /// Of the program's file; by `apus run`, which knows that the program is Apus itself.
+  public var programSha256: String?
   public var seconds: Double
   /// The venue has confirmed that none of our orders is left.
   public var isStopVerified: Bool

@@ -8,6 +8,7 @@ import Glibc
 struct RunManifest: Codable, Sendable {
   struct Engine: Codable, Sendable {
     var name: String
+    var mode: String
     var processID: Int32
     /// `nil`: the lane's thread is not pinned.
     var core: Int?
@@ -46,11 +47,12 @@ struct RunManifest: Codable, Sendable {
     _ configuration: Configuration, bootEpoch: UInt64, startedAt: Nanoseconds, core: Int?, driver: SocketDriverKind,
     driverRefusal: String?
   ) {
-    self.startedAt = Self.text(of: startedAt)
+    self.startedAt = WallTime.text(of: startedAt)
     self.bootEpoch = bootEpoch
-    configurationSha256 = SHA256.text(of: ConfigurationFile.text(of: configuration))
+    configurationSha256 = ConfigurationFile.sha256(of: configuration)
     engine = Engine(
-      name: configuration.engine.name, processID: getpid(), core: core, idle: configuration.engine.idle.rawValue,
+      name: configuration.engine.name, mode: configuration.mode.rawValue, processID: getpid(), core: core,
+      idle: configuration.engine.idle.rawValue,
       driver: driver == .ioUring ? "io_uring" : "epoll", driverRefusal: driverRefusal,
       mayDumpCore: apus_may_dump_core())
     venue = Venue(
@@ -89,15 +91,6 @@ struct RunManifest: Codable, Sendable {
     }
     for epoch in epochs.sorted().dropLast(keptCount) { unlink("\(runs)/\(epoch).json") }
   }
-
-  private static func text(of time: Nanoseconds) -> String {
-    var seconds = time_t(time / 1_000_000_000)
-    var parts = tm()
-    gmtime_r(&seconds, &parts)
-    func two(_ value: CInt) -> String { value < 10 ? "0\(value)" : "\(value)" }
-    let date = "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
-    return "\(date)T\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))Z"
-  }
 }
 
 extension VenueKind {
@@ -111,18 +104,6 @@ extension VenueKind {
       ]
     case .bybit: ["amend", "dead_man_protection", "order_tags", "several_connections", "trade_history"]
     case .deribit: ["amend", "cancel_on_disconnect", "inverse_contracts", "order_tags", "trade_history"]
-    }
-  }
-}
-
-/// SHA-256, for telling contents apart.
-enum SHA256 {
-  /// 64 hexadecimal digits.
-  static func text(of text: String) -> String {
-    let bytes = Array(text.utf8)
-    return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 65) { buffer in
-      guard let out = buffer.baseAddress, apus_sha256_text(bytes, bytes.count, out) == 0 else { return "" }
-      return String(cString: out)
     }
   }
 }

@@ -44,7 +44,8 @@ public struct TelemetryReader: ~Copyable, @unchecked Sendable {
       lanes.append(unsafe laneSnapshot(lane, index: index, file: file))
     }
     return TelemetrySnapshot(
-      name: text(of: &facts.name), processID: facts.process_id, bootEpoch: facts.boot_epoch,
+      name: text(of: &facts.name), mode: EngineMode(telemetryNumber: facts.mode), processID: facts.process_id,
+      bootEpoch: facts.boot_epoch,
       startWallTime: facts.start_wall_ns, start: facts.start_ns, heartbeat: facts.heartbeat_ns,
       stop: StopRequest(unsafe apus_telemetry_read_stop(file)), lanes: lanes)
   }

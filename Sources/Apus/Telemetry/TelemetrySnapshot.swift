@@ -11,6 +11,8 @@ public import CSupport
 /// Times are CLOCK_MONOTONIC unless their name says "wall"; ``monotonicNow`` is the clock to compare with.
 public struct TelemetrySnapshot: Equatable, Sendable {
   public var name: String
+  /// `nil`: the file does not say.
+  public var mode: EngineMode?
   public var processID: Int64
   public var bootEpoch: UInt64
   /// Nanoseconds since 1970 UTC.
@@ -22,10 +24,12 @@ public struct TelemetrySnapshot: Equatable, Sendable {
   public var lanes: [LaneSnapshot]
 
   public init(
-    name: String, processID: Int64, bootEpoch: UInt64, startWallTime: Nanoseconds, start: Nanoseconds,
+    name: String, mode: EngineMode? = nil, processID: Int64, bootEpoch: UInt64, startWallTime: Nanoseconds,
+    start: Nanoseconds,
     heartbeat: Nanoseconds, stop: StopRequest, lanes: [LaneSnapshot]
   ) {
     self.name = name
+    self.mode = mode
     self.processID = processID
     self.bootEpoch = bootEpoch
     self.startWallTime = startWallTime

@@ -13,13 +13,15 @@ public struct TelemetryWriter: ~Copyable, @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - name: Of the instance; 31 bytes of it are kept.
+  ///   - mode: `nil` says nothing about it.
   ///   - now: CLOCK_MONOTONIC, as are all times that lanes give to their telemetry.
   ///   - keepStop: Whether a stop request in the file that was there is taken over: a halt outlives a restart.
   public init(
-    path: String, name: String, bootEpoch: UInt64, now: Nanoseconds, keepStop: Bool = true
+    path: String, name: String, mode: EngineMode? = nil, bootEpoch: UInt64, now: Nanoseconds, keepStop: Bool = true
   ) throws(MappedFileError) {
     var created: OpaquePointer?
-    let descriptor = unsafe apus_telemetry_create(path, name, bootEpoch, now, keepStop, &created)
+    let descriptor = unsafe apus_telemetry_create(
+      path, name, mode?.telemetryNumber ?? 0, bootEpoch, now, keepStop, &created)
     guard descriptor >= 0, let file = unsafe created else {
       throw MappedFileError(path: path, action: "create the telemetry file", code: descriptor)
     }
@@ -183,4 +185,21 @@ final class TelemetryMapping {
   }
 
   deinit { unsafe apus_telemetry_close(file, descriptor) }
+}
+
+extension EngineMode {
+  /// As the file's header has it; see `apus_telemetry.h`.
+  fileprivate var telemetryNumber: UInt32 {
+    switch self {
+    case .simulated: 1
+    case .testnet: 2
+    case .production: 3
+    }
+  }
+
+  /// `nil` for a file that does not say, or says what only a later version knows.
+  init?(telemetryNumber number: UInt32) {
+    guard let mode = Self.allCases.first(where: { $0.telemetryNumber == number }) else { return nil }
+    self = mode
+  }
 }

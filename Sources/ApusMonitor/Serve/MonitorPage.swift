@@ -522,7 +522,7 @@ enum MonitorPage {
       $("lanebox").hidden = engine.lanes.length < 2;
       const now = lane();
       const [state, mood] = stateOf();
-      put($("name"), `apus ${engine.name}`);
+      put($("name"), `apus ${engine.name}${engine.mode ? `, ${engine.mode}` : ""}`);
       document.title = `${state}${alerts.length ? ` (${alerts.length} alerts)` : ""}: ${engine.name}`;
       put($("state"), state);
       $("state").className = `chip ${mood}`;

@@ -95,6 +95,8 @@ public struct EngineView: Codable, Equatable, Sendable {
   }
 
   public var name: String
+  /// `simulated`, `testnet`, `production`; absent if the engine does not say.
+  public var mode: String?
   public var processID: Int64
   public var bootEpoch: UInt64
   public var isAlive: Bool
@@ -157,7 +159,7 @@ public struct EngineObserver: ~Copyable {
     }
     last = (now, snapshot.lanes.map { $0.counters.map(\.value) }, snapshot.bootEpoch)
     return EngineView(
-      name: snapshot.name, processID: snapshot.processID, bootEpoch: snapshot.bootEpoch,
+      name: snapshot.name, mode: snapshot.mode?.rawValue, processID: snapshot.processID, bootEpoch: snapshot.bootEpoch,
       isAlive: reader.isWriterAlive, uptime: Self.age(snapshot.start, now),
       heartbeatAge: Self.age(snapshot.heartbeat, now), stopRequested: snapshot.stop.level.text,
       stopCause: snapshot.stop.cause, lanes: lanes)

@@ -113,7 +113,8 @@ public struct TopScreen: Sendable {
   // MARK: - The head
 
   private func title(_ view: EngineView, _ columns: Int) -> ScreenLine {
-    let left = " apus \(view.name)  process \(view.processID)  up \(Self.clock(view.uptime))"
+    let mode = view.mode.map { "  \($0)" } ?? ""
+    let left = " apus \(view.name)\(mode)  pid \(view.processID)  up \(Self.clock(view.uptime))"
     let state =
       view.isAlive ? (view.heartbeatAge > 2 ? "SILENT for \(Self.time(view.heartbeatAge))" : "running") : "NOT RUNNING"
     let right = "\(state)  PnL \(Self.money(view.pnl)) "

@@ -176,7 +176,7 @@ def compare_reader(shown):
     mine = json.loads(subprocess.run([sys.executable, tool, shown.telemetry], check=True, capture_output=True).stdout)
     top = json.loads(subprocess.run(
         [shown.apus, "top", "--telemetry", shown.telemetry, "--once", "--json"], check=True, capture_output=True).stdout)
-    expect((mine["name"], mine["process_id"], mine["boot_epoch"]) == (top["name"], top["process_id"], top["boot_epoch"]), "header")
+    expect(all(mine[key] == top[key] for key in ("name", "mode", "process_id", "boot_epoch")), "header")
     compared = 0
     expect(len(mine["lanes"]) == len(top["lanes"]) > 0, "lanes")
     for left, right in zip(mine["lanes"], top["lanes"]):
