@@ -142,6 +142,120 @@ import Testing
     }
   }
 
+  /// Venues whose logins, and at Bybit requests by HTTP too, are signed with a text.
+  enum SecretVenue: String, CaseIterable {
+    case bybit, deribit
+
+    var instrument: String { self == .bybit ? "BTCUSDT" : "BTC_USDC-PERPETUAL" }
+
+    func configuration(_ room: Room, url: String, inEnvironment: Bool) -> String {
+      """
+      version: 1
+      engine: {name: planted, core: none, idle: park, data_directory: "\(room.file("data"))"}
+      venue:
+        kind: \(rawValue)
+        url: \(url)
+        key_id: desk
+        \(inEnvironment ? "private_key_env: APUS_PLANTED_KEY" : "private_key_file: \(room.file("secret.txt"))")
+      instruments:
+        - name: \(instrument)
+          ladder: {levels: 2, half_spread_bps: 0.3, step_ticks: 2, size: 0.02, skew_bps: 1}
+          limits: {max_position: 2, max_order: 0.1, max_notional: 500000, collar_bps: 500, max_orders: 12}
+      """
+    }
+  }
+
+  @Test(arguments: SecretVenue.allCases, [false, true])
+  func `R57 a planted secret is nowhere in what a session with several connections shows and leaves`(
+    kind: SecretVenue, inEnvironment: Bool
+  ) throws {
+    let room = try Room()
+    let secret = String((0..<40).map { _ in "abcdefghijkmnpqrstuvwxyz23456789".randomElement()! })
+    try room.write(secret + "\n", to: "secret.txt")
+    let venue = try Program(
+      "apus",
+      [
+        "venue", "--protocol", kind.rawValue, "--port", "0", "--client", "desk=\(room.file("secret.txt"))", "--books",
+        room.file("books.json"),
+      ])
+    #expect(venue.waitFor("listening on "), "\(venue.err)")
+    let line = venue.out.split(separator: "\n").first { $0.hasPrefix("listening on ") } ?? ""
+    let url = line.dropFirst("listening on ".count).prefix { $0 != " " }
+    try room.write(
+      kind.configuration(room, url: String(url), inEnvironment: inEnvironment), to: "planted.yaml")
+    let engine = try Program(
+      "apus", ["run", "--config", room.file("planted.yaml"), "--report", room.file("report.json")],
+      environment: inEnvironment ? ["APUS_PLANTED_KEY": secret + "\n"] : [:])
+    #expect(engine.waitFor("live state in", seconds: 30), "\(engine.err)")
+    usleep(5_000_000)
+    #expect(engine.isRunning, "\(engine.err)")
+
+    let text = Array(secret.utf8)
+    let traces = [
+      text, Array(text.map { String(format: "%02x", $0) }.joined().utf8), Array(Data(text).base64EncodedString().utf8),
+    ]
+    let process = "/proc/\(engine.identifier)"
+    for shown in [Self.bytes("\(process)/cmdline"), Self.bytes("\(process)/environ")] {
+      for trace in traces { #expect(!Self.contains(shown ?? Data(), trace)) }
+    }
+    // Each login and each request is signed with it, so it stays: in pages that no dump has, and nowhere else.
+    let regions = Self.memory(of: engine.identifier)
+    if geteuid() == 0 { #expect(regions != nil) }
+    for region in regions ?? [] where Self.contains(region.bytes, text) {
+      #expect(region.isGuarded, "\(region.name)")
+    }
+    if let regions { #expect(regions.contains { Self.contains($0.bytes, text) }) }
+
+    engine.signal(SIGTERM)
+    #expect(engine.wait(seconds: 60) == 0, "\(engine.err)")
+    venue.signal(SIGTERM)
+    _ = venue.wait(seconds: 30)
+    for said in [engine.out, engine.err, venue.out, venue.err] {
+      for trace in traces { #expect(!Self.contains(Data(said.utf8), trace)) }
+    }
+    #expect((try room.json("report.json")["inserts"] as? Int ?? 0) > 0)
+    let files = FileManager.default.enumerator(atPath: room.path)?.compactMap { $0 as? String } ?? []
+    let journal = files.filter { $0.hasPrefix("data/journal/") && $0.hasSuffix(".apus") }
+    #expect(!journal.isEmpty && files.contains("data/run.json") && files.contains("data/telemetry"))
+    for file in files where file != "secret.txt" {
+      guard let content = FileManager.default.contents(atPath: room.file(file)) else { continue }
+      for trace in traces { #expect(!Self.contains(content, trace), "\(file)") }
+    }
+    // Logins are there without what they were made with: neither a signature nor a token that an answer brought.
+    for file in journal {
+      let content = FileManager.default.contents(atPath: room.file(file)) ?? Data()
+      #expect(!Self.hasSignature(content), "\(file)")
+      for name in ["access_token", "refresh_token", "X-BAPI-SIGN"] { #expect(!Self.contains(content, Array(name.utf8))) }
+    }
+    let told = journal.contains {
+      Self.contains(FileManager.default.contents(atPath: room.file($0)) ?? Data(), Array("not recorded".utf8))
+    }
+    #expect(told, "no login is in the journal")
+  }
+
+  /// Whether 64 hexadecimal digits stand between quotes.
+  static func hasSignature(_ bytes: Data) -> Bool {
+    bytes.withUnsafeBytes { text in
+      guard let start = text.baseAddress else { return false }
+      var offset = 0
+      while text.count - offset > 66, let found = memchr(start + offset, 0x22, text.count - offset - 66) {
+        let place = UnsafeRawPointer(found) - start
+        offset = place + 1
+        let digits = text[offset..<offset + 64]
+        if text[offset + 64] == 0x22, digits.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) {
+          return true
+        }
+      }
+      return false
+    }
+  }
+
+  @Test func `a signature between quotes is seen`() {
+    let digits = String(repeating: "0a1f", count: 16)
+    #expect(Self.hasSignature(Data("{\"signature\":\"\(digits)\",\"more\":1}".utf8)))
+    #expect(!Self.hasSignature(Data("{\"signature\":\"\(digits)f\",\"more\":\"\(digits.dropLast())\"}".utf8)))
+  }
+
   /// No text of the key is in memory any more, and its numbers as they were read lie in guarded pages alone.
   ///
   /// The prime is not looked for: what OpenSSL prepares for fast signatures has a copy of it on the heap.

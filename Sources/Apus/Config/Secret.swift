@@ -76,6 +76,14 @@ public struct Secret: ~Copyable {
     unsafe munmap(bytes, capacity)
   }
 
+  /// A copy of bytes whose owner wipes them; at most 64 KiB.
+  init(copying source: some Collection<UInt8>) throws(SecretError) {
+    precondition(source.count <= Self.maximumBytes)
+    try self.init(capacity: source.count)
+    unsafe UnsafeMutableRawBufferPointer(start: bytes, count: capacity).copyBytes(from: source)
+    count = source.count
+  }
+
   /// From a regular file that belongs to the current user and has mode 0600 or stricter; at most 64 KiB.
   ///
   /// A symbolic link is followed, and what it leads to is judged.

@@ -3,31 +3,26 @@ import Glibc
 
 /// A key and its secret, and what is signed with them (protocol reference 4). Cold.
 ///
-/// The secret is wiped when this is gone; nothing that is printed has any of it (R57).
+/// The secret lies in locked pages that no core dump contains and is wiped when this is gone; nothing that is printed has
+/// any of it (R57).
 public struct BybitCredentials: ~Copyable, @unchecked Sendable {
   // Sendable: immutable after it was made, and the memory is its own.
   public let key: String
-  private let secret: UnsafeMutableBufferPointer<UInt8>
+  private let secret: Secret
 
-  /// - Returns: `nil` unless both are visible ASCII without quotes and backslashes, 1 ... 256 bytes.
+  /// - Returns: `nil` unless both are visible ASCII without quotes and backslashes, 1 ... 256 bytes, and there is memory.
   public init?(key: String, secret: some Collection<UInt8>) {
     func isPlain(_ bytes: some Collection<UInt8>) -> Bool {
       (1...256).contains(bytes.count) && bytes.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x5C }
     }
-    guard isPlain(Array(key.utf8)), isPlain(secret) else { return nil }
+    guard isPlain(Array(key.utf8)), isPlain(secret), let secret = try? Secret(copying: secret) else { return nil }
     self.key = key
-    self.secret = .allocate(capacity: secret.count)
-    _ = self.secret.initialize(from: secret)
-  }
-
-  deinit {
-    apus_wipe(secret.baseAddress, secret.count)
-    secret.deallocate()
+    self.secret = secret
   }
 
   /// HMAC-SHA256 in lower-case hexadecimal digits; `nil` if the cryptographic library failed.
   public func signature(of text: String) -> String? {
-    guard let bytes = hmacSHA256(key: UnsafeBufferPointer(secret), Array(text.utf8)) else { return nil }
+    guard let bytes = secret.withBytes({ hmacSHA256(key: $0, Array(text.utf8)) }) else { return nil }
     let digits = Array("0123456789abcdef".utf8)
     var hex: [UInt8] = []
     for byte in bytes { hex += [digits[Int(byte >> 4)], digits[Int(byte & 15)]] }
