@@ -34,6 +34,7 @@ static_assert(COUNTERS_KNOWN <= APUS_TELEMETRY_COUNTERS, "one slot each");
 
 static const char *const span_names[APUS_TELEMETRY_SPANS_NAMED] = {
     "tick_to_frame", "submit", "tick_to_order", "acknowledge", "turn",
+    "receive",       "decode", "decide",        "risk",        "encode",
 };
 
 static int64_t wall_ns(void)

@@ -30,5 +30,6 @@
 #include "apus_driver.h"
 #include "apus_tls.h"
 #include "apus_telemetry.h"
+#include "apus_stages.h"
 
 #endif

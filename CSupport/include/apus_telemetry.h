@@ -20,7 +20,8 @@
  *             +4096    spans: 10 × 16,384 bytes, each the memory of one latency histogram
  *             +167936  apus_telemetry_instrument_slot[512], 512 bytes each
  * The header's mode came within version 2, to a place that was empty: 0 in files of before, which readers take.
- * Version 1 had smaller instruments and other spans; its control page, and so a halt, is taken over.
+ * Version 1 had smaller instruments and other spans; its control page, and so a halt, is taken over. Counters and spans
+ * may be added within a version: a reader goes by the names in the file, and a span without values is one not recorded.
  * ---------------------------------------------------------------------------------------------------
  */
 #ifndef APUS_TELEMETRY_H
@@ -48,8 +49,8 @@
 #define APUS_TELEMETRY_COUNTER_LIST(X)                                                                            \
     X(FRAMES_IN, framesIn, "frames_in", 'c', "Frames received from the venue")                                    \
     X(FRAMES_OUT, framesOut, "frames_out", 'c', "Frames sent to the venue")                                       \
-    X(BYTES_IN, bytesIn, "bytes_in", 'c', "Payload bytes received from the venue")                                \
-    X(BYTES_OUT, bytesOut, "bytes_out", 'c', "Payload bytes sent to the venue")                                   \
+    X(BYTES_IN, bytesIn, "bytes_in", 'c', "Payload bytes of these frames, without WebSocket headers and TLS")      \
+    X(BYTES_OUT, bytesOut, "bytes_out", 'c', "Payload bytes of the frames sent, likewise")                        \
     X(MESSAGES_USED, messagesUsed, "messages_used", 'c', "Messages taken from the rate budget")                   \
     X(MESSAGES_THROTTLED, messagesThrottled, "messages_throttled", 'c', "Messages held back for want of budget")  \
     X(INSERTS, inserts, "inserts", 'c', "Orders sent")                                                            \
@@ -93,7 +94,8 @@
     X(ORDERS_ACCEPTED, ordersAccepted, "orders_accepted", 'c', "Orders that the venue accepted, quotes of mass quotes among them") \
     X(ORDERS_FILLED, ordersFilled, "orders_filled", 'c', "Orders of which something was executed")                   \
     X(HEDGES, hedges, "hedges", 'c', "Orders that take, as the manager asked")                                        \
-    X(MARKOUTS_LEFT_OUT, markoutsLeftOut, "markouts_left_out", 'c', "Executions whose markout could not be told: too many at once, or no market")
+    X(MARKOUTS_LEFT_OUT, markoutsLeftOut, "markouts_left_out", 'c', "Executions whose markout could not be told: too many at once, or no market") \
+    X(REFUSED_LATE, refusedLate, "refused_late", 'c', "Amendments and cancellations refused because their order had been executed or ended meanwhile; not in rejects")
 
 typedef enum APUS_CLOSED_ENUM APUS_NAME(TelemetryCounter) apus_telemetry_counter {
 #define APUS_TELEMETRY_CASE(symbol, swift, name, kind, help) APUS_TELEMETRY_##symbol APUS_NAME(swift),
@@ -110,15 +112,24 @@ typedef enum APUS_CLOSED_ENUM APUS_NAME(LaneState) apus_telemetry_state {
     APUS_TELEMETRY_STOPPED APUS_NAME(stopped) = 5,
 } apus_telemetry_state;
 
-/* The latency histograms of a lane. Spans behind the last one have no name yet. */
+/* The latency histograms of a lane. */
 typedef enum APUS_CLOSED_ENUM APUS_NAME(TelemetrySpan) apus_telemetry_span_index {
     APUS_TELEMETRY_SPAN_TICK_TO_FRAME APUS_NAME(tickToFrame) = 0, /* a tick received to its order's frame written */
     APUS_TELEMETRY_SPAN_SUBMIT APUS_NAME(submit),                 /* from there to handed to the kernel: TLS and send */
     APUS_TELEMETRY_SPAN_TICK_TO_ORDER APUS_NAME(tickToOrder),     /* both */
     APUS_TELEMETRY_SPAN_ACKNOWLEDGE APUS_NAME(acknowledge),       /* a request written to the venue's answer read */
     APUS_TELEMETRY_SPAN_TURN APUS_NAME(turn), /* a turn of the loop in which something came in, to the next look at the sockets */
+    /* The stages of a tick to its order's frame. Of one turn in APUS_TELEMETRY_STAGE_INTERVAL, if it led to an order; the
+     * stages of a tick add up to its tick_to_frame. */
+    APUS_TELEMETRY_SPAN_RECEIVE APUS_NAME(receive), /* TLS, WebSocket, the journal's record of the frame */
+    APUS_TELEMETRY_SPAN_DECODE APUS_NAME(decode),   /* the frame into book, orders and positions */
+    APUS_TELEMETRY_SPAN_DECIDE APUS_NAME(decide),   /* strategy and reconciler; timers */
+    APUS_TELEMETRY_SPAN_RISK APUS_NAME(risk),       /* what is worth its message, and the risk gate's checks */
+    APUS_TELEMETRY_SPAN_ENCODE APUS_NAME(encode),   /* budget, the orders' account, their frames and records */
 } apus_telemetry_span_index;
-#define APUS_TELEMETRY_SPANS_NAMED 5
+#define APUS_TELEMETRY_SPANS_NAMED 10
+#define APUS_TELEMETRY_STAGES 5 /* the last spans */
+#define APUS_TELEMETRY_STAGE_INTERVAL 16
 
 /* How much is asked of the engine; a higher level includes the lower ones. */
 typedef enum APUS_CLOSED_ENUM APUS_NAME(StopLevel) apus_telemetry_stop_level {

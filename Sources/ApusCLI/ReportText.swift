@@ -90,7 +90,8 @@ extension EngineReport {
     lines.append(
       "  messages: \(messagesSent) (\(Int(messagesPerMinute)) a minute): \(inserts) inserts, \(amends) amends, \(cancels) cancels"
         + (massQuotes > 0 ? ", \(massQuotes) mass quotes; " : "; ")
-        + "held back for budget \(budgetWaits), rate violations \(rateViolations), rejects \(rejects)")
+        + "held back for budget \(budgetWaits), rate violations \(rateViolations), rejects \(rejects)"
+        + (refusedLate > 0 ? ", refused late \(refusedLate)" : ""))
     lines.append(
       "  tick to order: p50 \(Figures.duration(tickToOrder.p50)), p99 \(Figures.duration(tickToOrder.p99)), "
         + "p99.9 \(Figures.duration(tickToOrder.p999)), max \(Figures.duration(tickToOrder.max)) over \(tickToOrder.count) ticks that led to an order"
@@ -109,7 +110,8 @@ extension EngineReport {
     for lane in lanes {
       lines.append(
         "  \(lane.name): \(lane.messagesSent) messages, tick to order p50 \(Figures.duration(lane.tickToOrder.p50)), p99 "
-          + "\(Figures.duration(lane.tickToOrder.p99)); rejects \(lane.rejects), rate violations \(lane.rateViolations), "
+          + "\(Figures.duration(lane.tickToOrder.p99)); rejects \(lane.rejects), refused late \(lane.refusedLate), "
+          + "rate violations \(lane.rateViolations), "
           + "gaps \(lane.gaps), reconnects \(lane.reconnects)"
           + (lane.isStopVerified ? "; stop confirmed" : "; stop not confirmed"))
     }

@@ -11,10 +11,10 @@ public struct PrometheusText {
 
   /// The latencies of one span, as cumulative buckets.
   public struct SpanHistogram: Equatable, Sendable {
-    /// Upper bounds of the buckets, nanoseconds: 250 ns to 10 s in steps of about two, which suit microseconds.
+    /// Upper bounds of the buckets, nanoseconds: 50 ns to 10 s in steps of about two, which suit microseconds.
     public static let bounds: [Nanoseconds] =
       [
-        250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000,
+        50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000,
         5_000_000, 10_000_000, 20_000_000, 50_000_000, 100_000_000, 200_000_000, 500_000_000, 1_000_000_000,
         2_000_000_000, 5_000_000_000, 10_000_000_000,
       ]
@@ -123,7 +123,7 @@ public struct PrometheusText {
           decimal(Int128(counter.value), digits: 6))
         continue
       }
-      let name = "apus_" + metricName(counter.name) + (counter.isLevel ? "" : "_total")
+      let name = "apus_" + (Self.units[counter.name] ?? metricName(counter.name)) + (counter.isLevel ? "" : "_total")
       add(
         name, counter.isLevel ? .gauge : .counter, counter.help ?? "A counter of a later version", [label],
         "\(counter.value)")
@@ -151,6 +151,9 @@ public struct PrometheusText {
         "\(watchdog.state.rawValue)")
     }
   }
+
+  /// Counters whose name in the file does not end with their unit.
+  private static let units = ["bytes_in": "receive_bytes", "bytes_out": "transmit_bytes"]
 
   private mutating func addPerformance(_ performance: VenuePerformance, _ label: (String, String)) {
     for (name, help, value) in [

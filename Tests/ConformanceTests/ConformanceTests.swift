@@ -64,8 +64,23 @@ import Testing
     #expect(books.fills.count > 0 && world.counters.amends > 0)
     // Where the book comes on another connection, an amend may meet an order that has just traded.
     let races = venue == .bybit ? books.fills.count : 0
-    #expect(world.counters.rejects <= races && world.counters.edgeRefusals == 0 && world.counters.reconnects == 0)
+    #expect(world.counters.refusedLate <= races)
+    #expect(world.counters.rejects == 0 && world.counters.edgeRefusals == 0 && world.counters.reconnects == 0)
     try settle(world, venue)
+  }
+
+  @Test(arguments: VenueUnderTest.allCases)
+  func `a stop while requests are under way is no impossible report`(venue: VenueUnderTest) throws {
+    for seed in 1...4 as ClosedRange<UInt64> {
+      let world = try readyWorld(venue, seed: seed)
+      try world.run(for: 2 * Self.second)
+      let isBusy = try world.run { world.inFlightCount > 0 }
+      #expect(isBusy)
+      world.requestStop()
+      let isStopped = try world.run { world.isStopped }
+      #expect(isStopped && world.isVerified && world.books?.openOrders.isEmpty == true)
+      #expect(world.impossibleCount == 0)
+    }
   }
 
   @Test(arguments: VenueUnderTest.allCases)

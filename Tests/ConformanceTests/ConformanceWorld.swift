@@ -41,6 +41,9 @@ class ConformanceWorld {
   var isVerified: Bool { false }
   var counters: LaneCounters { LaneCounters() }
   var unknownCount: Int { 0 }
+  var inFlightCount: Int { 0 }
+  /// Reports that were not believed, and requests that the account refused.
+  var impossibleCount: Int { 0 }
   var status: String { "" }
   /// Position, worst long and worst short in coins, 10⁻⁸.
   func coins(_ instrument: InstrumentIndex = 0) -> (position: Int64, long: Int64, short: Int64)? { nil }
@@ -170,6 +173,8 @@ final class World<Adapter: ExchangeAdapter & ~Copyable>: ConformanceWorld {
   override var isVerified: Bool { lane.stop.isVerified }
   override var counters: LaneCounters { lane.core.counters }
   override var unknownCount: Int { lane.core.tracker.unknownCount }
+  override var inFlightCount: Int { lane.core.tracker.inFlightCount }
+  override var impossibleCount: Int { lane.core.counters.edgeRefusals + lane.core.tracker.counters.impossible }
   override var status: String { "\(lane.adapter.statusText); \(lane.session.closeReason.text)" }
   override var block: QuotingBlock { lane.quoting.block(0) }
   override var directive: Directive { lane.safety.instruments[0].directive }

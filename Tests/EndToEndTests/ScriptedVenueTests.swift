@@ -95,7 +95,7 @@ import Testing
     compare("trade ids", Set(report.trades.map(\.tradeID)).sorted(), told.trades.sorted().description)
     compare("inserts", report.inserts, String(told.inserts))
     compare("amends", report.amends, String(told.amends))
-    compare("refused", report.rejects + report.rateViolations, String(told.errors))
+    compare("refused", report.rejects + report.refusedLate + report.rateViolations, String(told.errors))
     compare("orders accepted", ours.ordersAccepted, String(told.orders))
     compare("orders left", report.ordersLeft, "0")
     compare("unknown orders", report.unknownOrders, "0")

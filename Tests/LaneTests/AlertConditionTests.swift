@@ -196,6 +196,17 @@ private final class WatchedWorld {
     try watched.expect("ApusRejects", .cleared, within: 30)
   }
 
+  @Test func `amends that met an execution are counted apart, and no reason for ApusRejects`() throws {
+    let watched = try watched(seed: 13)
+    try watched.quotes()
+    // Protocol 2.4: 1 is an order that is not there, any more.
+    watched.world.fate = { $0.contains("private/amend") ? .refuse(1) : .pass }
+    try watched.run(seconds: 20)
+    let counters = watched.world.lane.core.counters
+    #expect(counters.refusedLate > 6 && counters.rejects == 0, "\(counters)")
+    #expect(!watched.changes.contains { $0.alert.name == "ApusRejects" }, "\(watched.changes.map(\.text))")
+  }
+
   @Test func `ApusErrors: the connection is lost again and again`() throws {
     let watched = try watched(seed: 14, rules: "{ApusErrors: {window_s: 20}}")
     try watched.quotes()

@@ -82,6 +82,8 @@ public struct EngineReport: Codable, Sendable, Equatable {
   /// Requests that the venue refused because the rate was exceeded.
   public var rateViolations: Int
   public var rejects: Int
+  /// Requests refused because their order had been executed or had ended meanwhile; not in `rejects`.
+  public var refusedLate: Int
   public var edgeRefusals: Int
   public var gaps: Int
   public var reconnects: Int
@@ -131,7 +133,7 @@ extension EngineReport {
       unknownOrders: sum(\.unknownOrders), instruments: lanes.flatMap(\.instruments), inserts: sum(\.inserts),
       amends: sum(\.amends), cancels: sum(\.cancels), massQuotes: sum(\.massQuotes), messagesSent: messages,
       messagesPerMinute: seconds > 0 ? Double(messages) / seconds * 60 : 0, rateViolations: sum(\.rateViolations),
-      rejects: sum(\.rejects), edgeRefusals: sum(\.edgeRefusals), gaps: sum(\.gaps), reconnects: sum(\.reconnects),
+      rejects: sum(\.rejects), refusedLate: sum(\.refusedLate), edgeRefusals: sum(\.edgeRefusals), gaps: sum(\.gaps), reconnects: sum(\.reconnects),
       moves: sum(\.moves), limitBreaches: sum(\.limitBreaches), budgetWaits: sum(\.budgetWaits),
       tickToOrder: worst(\.tickToOrder), tickToFrame: worst(\.tickToFrame),
       failure: lanes.compactMap(\.failure).first, trades: lanes.flatMap(\.trades),

@@ -48,6 +48,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
   /// Order messages sent, and how many left in this turn: the runner stamps those.
   private(set) var ordersSent = 0
   var messagesSent = 0
+  /// The stages of a tick, of one turn in several; no decision looks at it.
+  let stages = StageTimes()
 
   /// Levels that a book keeps beyond its window.
   static var bookLevels: Int { 1024 }
@@ -154,13 +156,24 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   mutating func handle(_ text: UnsafeRawBufferPointer, _ now: Nanoseconds) {
     core.counters.framesIn += 1
+    core.counters.bytesIn &+= text.count
     if adapter.phase == .loggingIn {
       recordLoginAnswer(text, now)
     } else {
       output.records.inbound(text, now: now)
     }
+    if stages.isOn { return decodeTimed(text, now) }
     adapter.decode(text, into: &core)
     conclude(now)
+  }
+
+  /// One turn in several.
+  @inline(never)
+  private mutating func decodeTimed(_ text: UnsafeRawBufferPointer, _ now: Nanoseconds) {
+    stages.end(.receive)
+    adapter.decode(text, into: &core)
+    conclude(now)
+    stages.end(.decode)
   }
 
   /// What a text has told beyond the books.
@@ -269,6 +282,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     guard adapter.phase == .ready, !stop.isRequested else { return }
     if settings.spending == .naively, !canReplaceAll(now) { return }
     let hold = holdChanges(instrument, now)
+    stages.end(.decide)
     for position in 0..<quoting.cancels.count {
       let command = quoting.cancels[position]
       if command.kind == .cancel || hold != .none {
@@ -355,6 +369,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     let verdict = risk.check(
       command, order: order, state: state,
       market: RiskMarket(info, market.pointee.ticker))
+    stages.end(.risk)
     guard case .passed(let approved) = verdict else { return .refused }
     // Larger than what rests is a new order too.
     let isNew = order.map { command.qty > $0.pointee.qty_lots } ?? true
@@ -406,9 +421,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   /// Cancels one order by its client id. Never refused by risk; the budget of its own is large.
   mutating func sendCancel(_ clientID: UInt64, _ now: Nanoseconds) {
-    guard let order = core.tracker.order(clientID), order.pointee.phaseValue != .dead,
-      order.pointee.inFlightValue != .cancel
-    else { return }
+    // What is not settled is cancelled when it is: until then our account could not tell what became of it.
+    guard let order = core.tracker.order(clientID), order.pointee.isSettled else { return }
     // A cancel that has been refused is repeated, but not as fast as the venue can refuse it.
     let nextAttempt = order.pointee.sent_ns + LaneSession.cancelInterval
     if order.pointee.cancel_attempts > 1, now < nextAttempt {
@@ -460,6 +474,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       return false
     }
     messagesSent += 1
+    stages.end(.encode)
     if approved.command.kind != .cancel {
       ordersSent += 1
       core.noteSent()

@@ -118,6 +118,7 @@ extension LaneOutput {
     records.outbound(UnsafeRawBufferPointer(start: buffer.baseAddress, count: count), now: now)
     _ = records.on(main)
     companions.commitQuestion(count)
+    bytesOut += count
     return true
   }
 }
@@ -214,11 +215,14 @@ extension Lane where Adapter: ~Copyable {
   /// A text of a companion, or an answer of the desk.
   mutating func handle(_ text: UnsafeRawBufferPointer, companion place: Int, _ now: Nanoseconds) {
     core.counters.framesIn += 1
+    core.counters.bytesIn += text.count
     let main = output.records.on(output.companions.at(place).pointee.connection)
     output.records.inbound(text, now: now)
     _ = output.records.on(main)
+    stages.end(.receive)
     adapter.decode(text, companion: place, into: &core)
     conclude(now)
+    stages.end(.decode)
     adapter.goOn(output: &output)
   }
 

@@ -3,6 +3,8 @@ import CSupport
 /// Counters of a lane that only grow.
 public struct LaneCounters: Sendable {
   public var framesIn = 0
+  /// Payload of these frames.
+  public var bytesIn = 0
   public var ticks = 0
   public var looks = 0
   public var unchanged = 0
@@ -15,6 +17,8 @@ public struct LaneCounters: Sendable {
   public var massQuotes = 0
   public var throttled = 0
   public var rejects = 0
+  /// Requests about an order that had been executed or had ended meanwhile: no fault of anybody, and not in `rejects`.
+  public var refusedLate = 0
   public var edgeRefusals = 0
   public var gaps = 0
   /// Books that were begun anew because a message was missing.
@@ -462,7 +466,13 @@ struct LaneCore: ~Copyable, VenueEventSink {
     noteAnswer(to: request)
     let isThrottled = rules.isThrottle(code)
     if rules.isRestart(code) { push(.reconnectRequested) }
-    if isThrottled { counters.throttled += 1 } else { counters.rejects += 1 }
+    if isThrottled {
+      counters.throttled += 1
+    } else if rules.isOvertaken(request, code) {
+      counters.refusedLate += 1
+    } else {
+      counters.rejects += 1
+    }
     if case .session(let kind) = request {
       push(.refused(kind, code: code))
       return
@@ -543,6 +553,7 @@ struct ReplyRules {
   /// A refusal.
   var proof: (RequestKind, Int64) -> RefusalProof
   var isThrottle: (Int64) -> Bool
+  var isOvertaken: (RequestKind, Int64) -> Bool
   var isRestart: (Int64) -> Bool
   /// A reply says how the order stands.
   var areState: Bool
@@ -550,6 +561,7 @@ struct ReplyRules {
   init<Adapter: ExchangeAdapter & ~Copyable>(of adapter: Adapter.Type) {
     proof = Adapter.proof
     isThrottle = Adapter.isThrottle
+    isOvertaken = Adapter.isOvertaken
     isRestart = Adapter.isRestart
     areState = Adapter.repliesAreState
   }

@@ -8,6 +8,8 @@ struct LaneOutput: ~Copyable {
   var records: LaneRecords
   var now: Nanoseconds = 0
   private(set) var framesOut = 0
+  /// Payload of these frames, and of questions to the desk.
+  var bytesOut = 0
 
   init(records: consuming LaneRecords, companions count: Int = 0) throws(WebSocketSetupError) {
     let endpoint = try WebSocketEndpoint(client: .init())
@@ -62,6 +64,8 @@ struct LaneOutput: ~Copyable {
     if !isSecret {
       records.outbound(UnsafeRawBufferPointer(start: buffer.baseAddress, count: count), now: now)
     }
+    // Before the call, which need not keep the number then: a connection that is closing counts for nothing.
+    bytesOut &+= count
     guard endpoint.commitText(count) else { return false }
     framesOut += 1
     return true

@@ -184,6 +184,7 @@ extension Lane where Adapter: ~Copyable {
       budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(keeping: keptForCancels, now: now) ?? .max)
       return
     }
+    stages.end(.decide)
     for index in 0..<quotes.batch.count { quotes.waiting.remove(quotes.batch[index].instrument) }
     let serial = quotes.nextSerial()
     guard announce(serial, now), let buffer = output.begin(maximum: QuoteBatch.byteCapacity) else {
@@ -199,6 +200,7 @@ extension Lane where Adapter: ~Copyable {
     }
     core.counters.massQuotes += 1
     noteOrderMessage()
+    stages.end(.encode)
     for index in 0..<quotes.batch.count { safety.sent(quotes.batch[index].instrument, now) }
   }
 

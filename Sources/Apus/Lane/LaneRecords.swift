@@ -11,7 +11,9 @@ struct LaneRecords: ~Copyable {
   let isReplay: Bool
   /// A record could not be written: quoting stops, because what cannot be accounted for is not done.
   private(set) var hasFailed = false
-  /// Quoting goes on without the records that could not be written; the journal counts them.
+  /// Records that could not be written.
+  private(set) var lostCount = 0
+  /// Quoting goes on without the records that could not be written.
   var goesOnWithoutJournal = false
   /// The connection that the records belong to, counted from 1; the second one's, while there is one; and how many
   /// there have been.
@@ -44,7 +46,10 @@ struct LaneRecords: ~Copyable {
   }
 
   @inline(never)
-  private mutating func lost() { if !goesOnWithoutJournal { hasFailed = true } }
+  private mutating func lost() {
+    lostCount += 1
+    if !goesOnWithoutJournal { hasFailed = true }
+  }
 
   @inline(never)
   private func compare(_ kind: JournalKind, _ bytes: UnsafeRawBufferPointer, _ now: Nanoseconds) {

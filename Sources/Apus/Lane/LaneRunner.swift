@@ -244,6 +244,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     let count = driver.poll(wait: nextStep == .park ? sleepTime() : 0)
     // t0: the completion has been reaped.
     let now = EngineClock.now()
+    telemetry.noteTurn()
+    if count > 0 { lane.stages.begin(now) }
     // Of the turn before, if something came in and the lane did not sleep since.
     if busySince > 0, nextStep != .park { telemetry.noteTurn(now - busySince) }
     busySince = count > 0 ? now : 0
@@ -274,6 +276,11 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     if lane.ordersSent != ordersBefore {
       // The order's frame is written; what follows is TLS and the kernel. Recorded when it has left.
       let framed = EngineClock.now()
+      if lane.stages.isOn {
+        // What is left of the turn was looking at what was not to be changed.
+        lane.stages.note(.decide, framed)
+        telemetry.noteStages(lane.stages)
+      }
       send()
       driver.flush()
       // t1: the order is with the kernel.
@@ -283,6 +290,7 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     } else {
       send()
     }
+    lane.stages.finish()
     if Adapter.companionCount > 0 { turnCompanions(now) }
     telemetry.tellTops(&lane, now: now)
     mindLink(now)

@@ -16,6 +16,10 @@ struct LaneTelemetry: ~Copyable {
   private let frameSpan: UnsafeMutablePointer<apus_histogram>?
   private let submitSpan: UnsafeMutablePointer<apus_histogram>?
   private let turnSpan: UnsafeMutablePointer<apus_histogram>?
+  private let stageSpans: (receive: Span?, decode: Span?, decide: Span?, risk: Span?, encode: Span?)
+  private typealias Span = UnsafeMutablePointer<apus_histogram>
+  /// Of the lane's loop.
+  private var turns = 0
   /// For the lane, which knows when a request left and when its answer came.
   let acknowledgeSpan: UnsafeMutablePointer<apus_histogram>?
   private var grids: [InstrumentTelemetry?]
@@ -62,6 +66,10 @@ struct LaneTelemetry: ~Copyable {
     frameSpan = histogram(lane?.span(.tickToFrame))
     submitSpan = histogram(lane?.span(.submit))
     turnSpan = histogram(lane?.span(.turn))
+    stageSpans = (
+      histogram(lane?.span(.receive)), histogram(lane?.span(.decode)), histogram(lane?.span(.decide)),
+      histogram(lane?.span(.risk)), histogram(lane?.span(.encode))
+    )
     acknowledgeSpan = histogram(lane?.span(.acknowledge))
     controlFile = Self.file(of: lane)
     self.lane = lane
@@ -100,6 +108,28 @@ struct LaneTelemetry: ~Copyable {
     if let span { LatencyHistogram.record(submitted, in: span) }
   }
 
+  /// The stages of a tick that led to an order. One that the tick did not come to has no value.
+  ///
+  /// Mutating, as what is lent not to be changed would be copied first.
+  @inline(never)
+  mutating func noteStages(_ stages: borrowing StageTimes) {
+    Self.note(stages[.receive], in: stageSpans.receive)
+    Self.note(stages[.decode], in: stageSpans.decode)
+    Self.note(stages[.decide], in: stageSpans.decide)
+    Self.note(stages[.risk], in: stageSpans.risk)
+    Self.note(stages[.encode], in: stageSpans.encode)
+  }
+
+  @inline(__always)
+  private static func note(_ time: Nanoseconds, in span: Span?) {
+    if let span, time > 0 { LatencyHistogram.record(time, in: span) }
+  }
+
+  /// A turn of the lane's loop begins.
+  @inline(__always)
+  mutating func noteTurn() { turns &+= 1 }
+
+  /// A turn in which something came in.
   @inline(__always)
   func noteTurn(_ duration: Nanoseconds) {
     if let turnSpan { LatencyHistogram.record(duration, in: turnSpan) }
@@ -162,6 +192,9 @@ struct LaneTelemetry: ~Copyable {
     self.lane!.beat(now: now)
     set(.framesIn, counters.framesIn)
     set(.framesOut, lane.output.framesOut)
+    set(.bytesIn, counters.bytesIn)
+    set(.bytesOut, lane.output.bytesOut)
+    set(.turns, turns)
     set(.messagesUsed, lane.messagesSent)
     set(.messageBudget, max(0, Int(lane.adapter.messageRate) - lane.settings.reserveMessages))
     set(.messagesThrottled, counters.budgetWaits)
@@ -171,6 +204,7 @@ struct LaneTelemetry: ~Copyable {
     set(.fills, sums.fills)
     set(.fillsRepeated, tracker.duplicateFills)
     set(.rejects, counters.rejects)
+    set(.refusedLate, counters.refusedLate)
     set(.edgeRefusals, counters.edgeRefusals + tracker.impossible)
     set(.gaps, counters.gaps)
     set(.reconnects, counters.reconnects)
@@ -187,6 +221,7 @@ struct LaneTelemetry: ~Copyable {
     set(.instrumentsQuoted, sums.quoted)
     set(.positionsDiffer, sums.differing > 0 ? 1 : 0)
     set(.journalFailed, lane.output.records.hasFailed ? 1 : 0)
+    set(.journalLost, lane.output.records.lostCount)
     set(.ordersLive, lane.core.tracker.liveCount)
     set(.ordersUnknown, lane.core.tracker.unknownCount)
     set(.ordersInFlight, lane.core.tracker.inFlightCount)

@@ -168,6 +168,9 @@ protocol ExchangeAdapter: ~Copyable, SendableMetatype {
 
   /// What an error reply proves about the order that the request was for (R04).
   static func proof(of kind: RequestKind, code: Int64) -> RefusalProof
+  /// Whether an error reply says that the order of an amend or a cancel was executed or ended while the request was under
+  /// way, which is ordinary.
+  static func isOvertaken(_ kind: RequestKind, code: Int64) -> Bool
   /// Whether the code says that the message rate was exceeded.
   static func isThrottle(code: Int64) -> Bool
   /// What keeps an order's place in the queue of its price.
@@ -176,6 +179,12 @@ protocol ExchangeAdapter: ~Copyable, SendableMetatype {
 
 /// What most venues do not have: one connection, whose replies say how orders stand.
 extension ExchangeAdapter where Self: ~Copyable {
+  static func isOvertaken(_ kind: RequestKind, code: Int64) -> Bool {
+    switch kind {
+    case .amend, .cancel: proof(of: kind, code: code) == .orderGone
+    default: false
+    }
+  }
   static var companionCount: Int { 0 }
   static func companion(_ place: Int) -> CompanionKind { .desk }
   static var mainPath: String { "" }

@@ -330,6 +330,7 @@ private struct Watch {
     add(grown(.reconciliations), "question to the venue", "questions to the venue")
     add(grown(.rateViolations), "message throttled", "messages throttled")
     add(grown(.rejects), "refusal", "refusals")
+    add(grown(.refusedLate), "request for an order that had ended", "requests for orders that had ended")
     add(grown(.edgeRefusals), "message refused at the edge", "messages refused at the edge")
     add(grown(.fills), "fill", "fills")
     add(grown(.fillsRepeated), "fill told again", "fills told again")

@@ -351,7 +351,7 @@ public final class QuotingTrial {
   }
 
   private func settleAccounts() {
-    outcome.refused = lane.counters.rejects
+    outcome.refused = lane.counters.rejects + lane.counters.refusedLate
     guard let ledger else { return }
     outcome.violations = Int(ledger.violations)
     for (market, position) in zip(venue.markets, ledger.positions) {

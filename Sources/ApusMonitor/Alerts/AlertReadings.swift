@@ -233,7 +233,7 @@ struct AlertMeasurement {
     case "ApusBudgetLow":
       guard count("message_budget") > 0 else { return [] }
       let share = Double(count("budget_left")) / Double(count("message_budget"))
-      return one(share, "\(count("budget_left")) of \(count("message_budget")) messages")
+      return one(share, "\(count("budget_left")) messages left, \(count("message_budget")) a second come")
     case "ApusLoss": return one(-lane.pnl, "\(TopScreen.money(-lane.pnl)) lost")
     case "ApusProtectionHit": return instruments(lane, unprotected)
     case "ApusHalted":

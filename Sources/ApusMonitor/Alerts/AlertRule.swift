@@ -91,7 +91,8 @@ public struct AlertRule: Sendable {
       repeatAfter: 1800, window: 60, summary: "a stream lost messages",
       advice: "The lane has fetched the state anew; if it comes back, look at the network and at slow reads."),
     AlertRule(
-      name: "ApusRejects", severity: .warn, unit: .events, measure: "requests that the venue refused", bound: 5,
+      name: "ApusRejects", severity: .warn, unit: .events, measure: "requests that the venue refused, but for orders that had ended",
+      bound: 5,
       clear: 1,
       repeatAfter: 900, window: 10, summary: "the venue refuses our requests",
       advice: "The reason is in apus top and in the journal; a change of tick size, margin or permission is usual."),

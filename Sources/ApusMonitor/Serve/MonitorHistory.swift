@@ -80,7 +80,10 @@ struct MonitorHistory {
         let known = names.compactMap { lane.rates[$0] }
         return known.isEmpty ? nil : rounded(known.reduce(0, +))
       }
-      for name in ["frames_in", "frames_out", "ticks", "inserts", "amends", "cancels", "mass_quotes", "messages_used"] {
+      for name in [
+        "frames_in", "frames_out", "bytes_in", "bytes_out", "ticks", "inserts", "amends", "cancels", "mass_quotes",
+        "messages_used",
+      ] {
         sample[prefix + name] = rate(name)
       }
       sample[prefix + "order_messages"] = rate("inserts", "amends", "cancels", "mass_quotes")

@@ -427,6 +427,7 @@ struct BybitAdapter: ~Copyable, ExchangeAdapter {
   }
 
   static func proof(of kind: RequestKind, code: Int64) -> RefusalProof { BybitVenue.proof(of: kind, code: code) }
+  static func isOvertaken(_ kind: RequestKind, code: Int64) -> Bool { BybitVenue.isOvertaken(kind, code: code) }
   static func isThrottle(code: Int64) -> Bool { BybitVenue.isThrottle(code: code) }
   static func isRestart(code: Int64) -> Bool { BybitVenue.isRestart(code: code) }
   static var queueRules: QueueRules { BybitVenue.queueRules }

@@ -40,6 +40,17 @@ extension BybitVenue {
     }
   }
 
+  /// The order of an amend or a cancel was executed, or ended, while the request was under way: the order stream comes on
+  /// another connection than the book, so that this is common.
+  public static func isOvertaken(_ kind: RequestKind, code: Int64) -> Bool {
+    switch kind {
+    // To a filled quantity or less: a part was executed meanwhile.
+    case .amend where code == 110_064: true
+    case .amend, .cancel: proof(of: kind, code: code) == .orderGone
+    default: false
+    }
+  }
+
   /// The code says that too many requests came: of the account, of the address, of the session, or of everybody.
   public static func isThrottle(code: Int64) -> Bool {
     code == 10_006 || code == 10_403 || code == 20_003 || code == 10_429
