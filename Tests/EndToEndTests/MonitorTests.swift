@@ -30,6 +30,14 @@ import Testing
     #expect(check.out.contains("ApusLaneSilent fires") || check.out.contains("tools/setup --monitoring"))
   }
 
+  @Test func `apus top in a real terminal fits, does not flicker, and obeys its keys`() throws {
+    let room = try Room()
+    let check = try check("top_check.py", [Places.apus(), room.path])
+    #expect(check.wait(seconds: 240) == 0, "\(check.out)\(check.err)")
+    print(check.out, terminator: "")
+    #expect(check.out.contains("q ends") || check.out.contains("tools/setup --monitoring"))
+  }
+
   @Test func `it listens beyond this machine only with a token that nobody else may read`() throws {
     let room = try Room()
     func expect(_ code: Int32, _ arguments: [String], _ text: String) throws {

@@ -5,7 +5,9 @@ import Testing
 
 @Suite struct TopScreenTests {
   /// An engine with so many instruments, seen twice.
-  private func view(instruments: Int = 1, name: String = "BTC-PERPETUAL") throws -> EngineView {
+  private func view(instruments: Int = 1, name: String = "BTC-PERPETUAL", ownSince: Nanoseconds = 8_000_000_000) throws
+    -> EngineView
+  {
     let directory = try MonitorDirectory()
     let second: Nanoseconds = 1_000_000_000
     var writer = try TelemetryWriter(path: directory.file, name: "desk", mode: .testnet, bootEpoch: 7, now: 0)
@@ -14,10 +16,17 @@ import Testing
     lane.add(event: "logging in", at: second / 2)
     lane.set(.amends, to: 100)
     lane.set(.budgetLeft, to: 3)
+    lane.set(.refusedLate, to: 4)
+    lane.set(.journalLost, to: 9)
     lane.set(.messageBudget, to: 45)
     let memory = lane.span(.tickToOrder)
     let histogram = try #require(memory.baseAddress).assumingMemoryBound(to: apus_histogram.self)
     for _ in 0..<100 { LatencyHistogram.record(50_000_000, in: histogram) }
+    for span in [TelemetrySpan.tickToFrame, .receive, .decode, .decide, .risk, .encode] {
+      let memory = lane.span(span)
+      let histogram = try #require(memory.baseAddress).assumingMemoryBound(to: apus_histogram.self)
+      for _ in 0..<10 { LatencyHistogram.record(Nanoseconds(span.rawValue) * 1000 + 500, in: histogram) }
+    }
     let grid = InstrumentGrid(tickE8: 50_000_000, lotE8: 100_000, minimumLots: QtyLots(rawValue: 1))
     for index in 0..<instruments {
       var value = InstrumentTelemetry(name: instruments == 1 ? name : "\(name)-\(index)", grid: grid)
@@ -27,7 +36,7 @@ import Testing
       value.ask_lots = QtyLots(rawValue: 5)
       value.own_bid_ticks = PriceTicks(rawValue: 121_990)
       value.own_bid_lots = QtyLots(rawValue: 20)
-      value.own_bid_since_ns = 8 * second
+      value.own_bid_since_ns = ownSince
       value.position_lots = QtyLots(rawValue: Int64(index) - 40)
       value.flags = UInt64(APUS_TELEMETRY_POSITION_KNOWN)
       value.limit_lots = QtyLots(rawValue: 100)
@@ -41,6 +50,8 @@ import Testing
     var observer = EngineObserver()
     _ = observer.look(reader, now: 8 * second)
     lane.set(.amends, to: 110)
+    lane.set(.bytesIn, to: 50_000)
+    lane.set(.framesIn, to: 400)
     for _ in 0..<10 { LatencyHistogram.record(2000, in: histogram) }
     return observer.look(reader, now: 10 * second)
   }
@@ -81,8 +92,9 @@ import Testing
     var screen = TopScreen()
     let text = screen.draw(try view(), columns: 80, rows: 24).map(\.text).joined(separator: "\n")
     for part in [
-      "apus desk  testnet  pid ", "thalex quoting for 9s", "nothing in force", "3 of 45 left", "amend 5",
-      "tick to order",
+      "apus desk  testnet  pid ", "thalex quoting for 9s", "nothing in force", "3 left, 45/s come", "amend 5", "tick to order",
+      "in 200/s 25.0kB/s",
+      "late 4", "records lost 9", "decode 6.5 decide 7.5 risk 8.5",
       "BTC-PERPETUAL",
       "61000.0", "61001.0", "0.8", "−0.040", "95 %*", "2.00", "logging in", "q quit", "NOT RUNNING",
     ] where part != "NOT RUNNING" {
@@ -102,7 +114,36 @@ import Testing
     let text = screen.draw(view, columns: 80, rows: 24).map(\.text)
     for index in 0..<count { #expect(text.contains { $0.hasPrefix("venue\(index) quoting") }, "\(text)") }
     #expect(text.contains { $0.hasPrefix("BTC-PERPETUAL ") }, "\(text)")
-    if count > 2 { #expect(text.filter { $0.hasPrefix("  budget 3/45") }.count == count) }
+    if count > 2 { #expect(text.filter { $0.hasPrefix("  budget 3, 45/s") }.count == count) }
+    // With three, latencies and results of each still have a line.
+    if count == 3 {
+      #expect(text.filter { $0.hasPrefix("  tick to order p50 ") && $0.contains(" max ") }.count == count)
+      #expect(text.filter { $0.contains("PnL 2.00") && !$0.contains("apus desk") }.count == count)
+    }
+  }
+
+  @Test func `where there is room each stage of a tick has its line below tick to frame`() throws {
+    var screen = TopScreen()
+    let text = screen.draw(try view(), columns: 100, rows: 40).map(\.text)
+    let frame = try #require(text.firstIndex { $0.hasPrefix("  tick to frame") })
+    #expect(
+      text[(frame + 1)...].prefix(5).map { String($0.dropFirst(2).prefix(9)) }
+        == ["· receive", "· decode ", "· decide ", "· risk   ", "· encode "])
+  }
+
+  @Test(arguments: [9_750_000_000, 9_999_000_000, 0] as [Nanoseconds])
+  func `columns stay where they are, whatever the age, and of a long name the middle is left out`(since: Nanoseconds)
+    throws
+  {
+    var screen = TopScreen()
+    for columns in [80, 100, 120, 132] {
+      let text = screen.draw(try view(name: "BTC-25DEC26-100000-C", ownSince: since), columns: columns, rows: 24).map(\.text)
+      let title = try #require(text.first { $0.hasPrefix("instrument") })
+      let row = try #require(text.first { $0.hasPrefix("BTC-25DEC") })
+      #expect(title.contains("PnL") && row.contains(columns == 80 ? "…" : "BTC-25DEC26-100000-C"), "\(title)\n\(row)")
+      #expect(row.contains("100000-C ") && row.contains(" 2.00"), "\(row)")
+      #expect(title.count == row.count && title.count <= columns, "\(title)\n\(row)")
+    }
   }
 
   @Test func `a table that does not fit can be scrolled, and is sorted by what was asked for`() throws {

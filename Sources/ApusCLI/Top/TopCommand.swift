@@ -80,7 +80,7 @@ struct TopCommand: ParsableCommand {
     } else {
       var screen = TopScreen()
       screen.prompt = ""
-      let rows = view.lanes.reduce(12) { $0 + 11 + $1.instruments.count }
+      let rows = view.lanes.reduce(12) { $0 + 12 + $1.instruments.count }
       var lines = screen.draw(view, columns: 160, rows: rows).map(\.text)
       while lines.last?.isEmpty == true { lines.removeLast() }
       say(lines.joined(separator: "\n"))

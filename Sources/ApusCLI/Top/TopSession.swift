@@ -166,22 +166,28 @@ struct TopSession {
 
   private mutating func tell(_ text: String) { notice = (text, TelemetrySnapshot.monotonicNow + 6_000_000_000) }
 
-  /// From the journal beside the telemetry file, as `apus replay --order` tells it.
+  /// From the journals beside the telemetry file, as `apus replay --order` tells it.
   private mutating func journey(of order: String) -> [String] {
     pageFirst = 0
-    let journal = URL(fileURLWithPath: path).deletingLastPathComponent().appendingPathComponent("journal").path
+    let directory = URL(fileURLWithPath: path).deletingLastPathComponent().path
+    let journals = JournalDirectory.all(directory)
     var lines: [String] = []
-    do {
-      var replay = try Replay(path: journal)
-      var told: [String] = []
-      while let run = replay.next(order: order, tell: { told.append($0) }) {
-        if !told.isEmpty { lines += ["run \(run.bootEpoch)"] + told }
-        if let refusal = run.refusal, told.isEmpty { lines.append("run \(run.bootEpoch) cannot be told: \(refusal)") }
-        told = []
+    for journal in journals {
+      let name = journals.count > 1 ? URL(fileURLWithPath: journal).lastPathComponent + ", " : ""
+      do {
+        var replay = try Replay(path: journal)
+        var told: [String] = []
+        while let run = replay.next(order: order, tell: { told.append($0) }) {
+          if !told.isEmpty { lines += ["\(name)run \(run.bootEpoch)"] + told }
+          if let refusal = run.refusal, told.isEmpty {
+            lines.append("\(name)run \(run.bootEpoch) cannot be told: \(refusal)")
+          }
+          told = []
+        }
+      } catch {
+        lines.append("\(error)")
       }
-    } catch {
-      return ["\(error)"]
     }
-    return lines.isEmpty ? ["\(journal) has no order \(order)"] : lines
+    return lines.isEmpty ? ["\(directory) has no order \(order) in its journals"] : lines
   }
 }

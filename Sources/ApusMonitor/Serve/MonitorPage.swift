@@ -102,6 +102,8 @@ enum MonitorPage {
     </header>
     <main id="main" tabindex="-1">
       <section class="wide" aria-labelledby="h-now"><h2 id="h-now" class="hidden">Now</h2><dl class="tiles" id="tiles"></dl></section>
+      <section class="wide" id="several" aria-labelledby="h-venues" hidden><h2 id="h-venues">Venues</h2>
+        <div class="scroll" tabindex="0" role="region" aria-labelledby="h-venues"><table id="venues"></table></div></section>
       <section aria-labelledby="h-alerts"><h2 id="h-alerts">Alerts</h2>
         <div class="scroll tall" tabindex="0" role="region" aria-label="Alerts that fire"><ul id="alerts" aria-live="polite"><li class="soft">No alert fires.</li></ul></div></section>
       <section aria-labelledby="h-ladder"><h2 id="h-ladder">Kill ladder</h2>
@@ -117,7 +119,7 @@ enum MonitorPage {
         <label>Span <select id="span"></select></label><div id="c-latency"></div></section>
       <section aria-labelledby="h-spans"><h2 id="h-spans">Latency by span, last ten seconds</h2>
         <div class="scroll" tabindex="0" role="region" aria-labelledby="h-spans"><table id="spans"></table></div></section>
-      <section aria-labelledby="h-flow"><h2 id="h-flow">Throughput</h2><div id="c-frames"></div></section>
+      <section aria-labelledby="h-flow"><h2 id="h-flow">Throughput</h2><div class="split"><div id="c-frames"></div><div id="c-bytes"></div></div></section>
       <section aria-labelledby="h-orders"><h2 id="h-orders">Order flow</h2><div id="c-orders"></div></section>
       <section aria-labelledby="h-budget"><h2 id="h-budget">Message budget</h2><div id="c-budget"></div></section>
       <section aria-labelledby="h-volume"><h2 id="h-volume">Trading volume</h2><div id="c-volume"></div></section>
@@ -463,6 +465,8 @@ enum MonitorPage {
         .map(([name, key]) => ({name, column: ofLane(`${$("span").value}/${key}`)}))});
     new Plot($("c-frames"), "Frames", {format: perSecond, zero: true,
       series: lines([["frames in", "frames_in"], ["frames out", "frames_out"], ["ticks", "ticks"]])});
+    new Plot($("c-bytes"), "Bytes", {format: value => value == null ? DASH : bytes(Math.round(value)) + "/s", zero: true,
+      series: lines([["bytes in", "bytes_in"], ["bytes out", "bytes_out"]])});
     new Plot($("c-orders"), "Order messages", {format: perSecond, zero: true,
       series: lines([["inserts", "inserts"], ["amends", "amends"], ["cancels", "cancels"], ["mass quotes", "mass_quotes"]])});
     new Plot($("c-budget"), "Message budget", {format: brief, zero: true,
@@ -478,12 +482,15 @@ enum MonitorPage {
     const showInstruments = table($("instruments"), "Instruments: market, our quotes, position and result", ["Instrument", "State", "Bid",
       "Ask", "Our bid", "Behind, age", "Our ask", "Behind, age", "Position", "Worst", "Limit", "Unproven", "PnL", "Fees",
       "Fills", "Traded", "Quoted", "Tick age"]);
+    const showVenues = table($("venues"), "Each venue: state, result, orders and latency", ["Venue", "State", "For", "PnL", "Fees",
+      "Fills", "Value", "Orders live", "Unknown", "Budget left", "Rejects", "Tick to order p50", "p99", "Acknowledge p99"]);
     const showSpans = table($("spans"), "Latency of each span", ["Span", "Values", "p50", "p99", "p99.9", "Max"]);
     const showErrors = table($("errors"), "Errors since the start, and a second", ["Kind", "Count", "A second"]);
     const showThreads = table($("threads"), "Threads of the engine", ["Thread", "CPU", "CPU time", "Waits/s", "Preempted/s",
       "Faults/s", "Major"]);
     const ERRORS = ["rejects", "risk_refusals", "edge_refusals", "gaps", "reconnects", "limit_breaches", "rate_violations",
-      "messages_throttled", "positions_adjusted", "ring_full", "journal_lost", "watchdog_trips"];
+      "refused_late", "messages_throttled", "positions_adjusted", "ring_full", "journal_lost", "watchdog_trips"];
+    const STAGES = ["receive", "decode", "decide", "risk", "encode"];
     const LEVELS = ["none", "widen", "no new orders", "cancel all", "flatten", "disconnect"];
 
     function cell(text, of, value, more) { return {text, of, value, ...more}; }
@@ -509,24 +516,44 @@ enum MonitorPage {
           one.quoted_share == null ? DASH : (100 * one.quoted_share).toFixed(1) + " %", ago(one.market_age)];
       }));
     }
+    const mood = one => one.heartbeat_age > 5 ? "bad" : one.state === "quoting" ? "good" : one.state === "not quoting" ? "bad" : "warn";
+    /* Of the whole engine, whichever lane is shown. */
     function stateOf() {
-      const now = lane();
-      if (!view.engine.is_alive) return ["not running", "bad"];
-      if (view.engine.heartbeat_age > 5 || now?.heartbeat_age > 5) return ["no sign of life", "bad"];
-      if (!now) return ["starting", "warn"];
-      return [now.state, now.state === "quoting" ? "good" : now.state === "not quoting" ? "bad" : "warn"];
+      const {engine} = view, all = engine.lanes;
+      if (!engine.is_alive) return ["not running", "bad"];
+      if (engine.heartbeat_age > 5 || all.some(one => one.heartbeat_age > 5)) return ["no sign of life", "bad"];
+      if (!all.length) return ["starting", "warn"];
+      if (all.every(one => one.state === all[0].state)) return [all[0].state, mood(all[0])];
+      const others = all.filter(one => one.state !== "quoting");
+      return [`${all.length - others.length} of ${all.length} quoting`, others.some(one => mood(one) === "bad") ? "bad" : "warn"];
+    }
+    function showVenueRows(lanes) {
+      $("several").hidden = lanes.length < 2;
+      if (lanes.length < 2) return;
+      showVenues(lanes.map(one => {
+        const labels = {lane: one.name}, count = name => one.counters[name] ?? null;
+        const counted = (name, of = `apus_${name}`) => cell(number(count(name)), metric(of, labels), count(name));
+        const sum = key => one.instruments.reduce((total, shown) => total + shown[key], 0);
+        const span = name => one.spans.find(span => span.name === name && span.count);
+        return [one.name, {text: one.state === "quoting" ? one.state : `${one.state}: ${one.cause}`, left: true, on: mood(one) === "bad"},
+          ago(one.since), signed(sum("pnl"), 2), number(sum("fees"), 2), counted("fills", "apus_fills_total"), brief(sum("traded")),
+          counted("orders_live"), {...counted("orders_unknown"), on: count("orders_unknown") > 0},
+          `${number(count("budget_left"))}, ${number(count("message_budget"))}/s`, counted("rejects", "apus_rejects_total"),
+          duration(span("tick_to_order")?.p50), duration(span("tick_to_order")?.p99), duration(span("acknowledge")?.p99)];
+      }));
     }
     function show() {
       const {engine, process, alerts} = view;
       choose($("lane"), engine.lanes.map(lane => lane.name));
       $("lanebox").hidden = engine.lanes.length < 2;
       const now = lane();
-      const [state, mood] = stateOf();
+      const [state, tone] = stateOf();
       put($("name"), `apus ${engine.name}${engine.mode ? `, ${engine.mode}` : ""}`);
       document.title = `${state}${alerts.length ? ` (${alerts.length} alerts)` : ""}: ${engine.name}`;
       put($("state"), state);
-      $("state").className = `chip ${mood}`;
+      $("state").className = `chip ${tone}`;
       showAlerts(alerts);
+      showVenueRows(engine.lanes);
       if (!now) return;
       choose($("instrument"), now.instruments.map(one => one.name));
       choose($("span"), now.spans.map(span => span.name), words);
@@ -539,8 +566,11 @@ enum MonitorPage {
       const quoted = now.instruments.filter(one => one.quoted_share != null);
       const share = quoted.reduce((total, one) => total + one.quoted_share, 0) / quoted.length;
       const one = chosen();
+      const several = engine.lanes.length > 1, all = engine.lanes.flatMap(one => one.instruments);
+      const everywhere = all.reduce((total, one) => total + one.pnl, 0);
       tiles($("tiles"), [
-        ["Result after fees", signed(pnl, 2), `fees ${number(now.instruments.reduce((total, one) => total + one.fees, 0), 2)}`],
+        ...(several ? [["Result, all venues", signed(everywhere, 2), `fees ${number(all.reduce((total, one) => total + one.fees, 0), 2)}`]] : []),
+        [several ? `Result, ${now.name}` : "Result after fees", signed(pnl, 2), `fees ${number(now.instruments.reduce((total, one) => total + one.fees, 0), 2)}`],
         ["Position", one?.position == null ? "unknown" : signed(one.position, one.quantity_decimals), one?.name],
         ["Fills", cell(number(count("fills")), metric("apus_fills_total", labels), count("fills")), `value ${brief(now.instruments.reduce((total, one) => total + one.traded, 0))}`],
         ["Tick to order p99", duration(tick?.p99), `p50 ${duration(tick?.p50)}`],
@@ -550,7 +580,7 @@ enum MonitorPage {
         ["Errors", number(ERRORS.slice(0, 7).reduce((total, name) => total + (count(name) ?? 0), 0)), `${perSecond(sum(ERRORS.slice(0, 7)))} now`]]);
       showLadder(engine, now);
       showInstrumentRows(now);
-      showSpans(now.spans.map(span => [title(span.name),
+      showSpans(now.spans.map(span => [(STAGES.includes(span.name) ? "Stage: " : "") + title(span.name),
         span.count ? cell(number(span.count), metric("apus_span_seconds_count", {lane: now.name, span: span.name}), span.count) : "0",
         duration(span.count ? span.p50 : null), duration(span.count ? span.p99 : null), duration(span.count ? span.p999 : null),
         duration(span.count ? span.max : null)]));

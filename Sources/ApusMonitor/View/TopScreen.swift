@@ -83,10 +83,7 @@ public struct TopScreen: Sendable {
       if let worst = view.alerts.first {
         lines.append(ScreenLine(AlertText.line(view.alerts), worst.severity == .page ? .bad : .warning))
       }
-      let heads = view.lanes.map { head($0) }
-      // Where the whole of several lanes leaves no room for the instruments, each has two lines.
-      let isShort = view.lanes.count > 1 && heads.reduce(8) { $0 + $1.count } > rows
-      lines += isShort ? view.lanes.flatMap { shortHead($0) } : heads.flatMap { $0 }
+      lines += heads(view.lanes, rows: rows)
       let instruments = view.lanes.flatMap(\.instruments)
       let events = view.lanes.flatMap { lane in lane.events.map { (lane.name, $0) } }.sorted { $0.1.ago > $1.1.ago }
       let shownEvents = Array(events.suffix(max(1, min(4, rows - lines.count - 6))))
@@ -123,42 +120,98 @@ public struct TopScreen: Sendable {
     return line
   }
 
-  private func state(_ lane: EngineView.Lane) -> ScreenLine {
+  private func state(_ lane: EngineView.Lane, withCause: Bool = true) -> ScreenLine {
     var line = ScreenLine("\(lane.name) ", .bold)
     line.add(lane.state, lane.state == "quoting" ? .good : lane.state == "stopped" ? .dim : .warning)
     line.add(" for \(Self.time(lane.since))")
-    if lane.state != "quoting", !lane.cause.isEmpty { line.add(": \(lane.cause)", .warning) }
+    if withCause, lane.state != "quoting", !lane.cause.isEmpty { line.add(": \(lane.cause)", .warning) }
     if lane.heartbeatAge > 2, lane.state != "stopped" {
       line.add("  no sign of life for \(Self.time(lane.heartbeatAge))", .bad)
     }
     return line
   }
 
-  /// Two lines of a lane among several: how it is, and what it spends.
-  private func shortHead(_ lane: EngineView.Lane) -> [ScreenLine] {
-    func count(_ name: String) -> UInt64 { lane.counters[name] ?? 0 }
-    var first = state(lane)
-    if let halt = lane.halt, halt.level != "quoting" || halt.latched != "quoting" {
-      first.add("  \(halt.level) (\(halt.cause)); \(outcome(halt))", .bad)
+  /// What is said of each lane, as much as leaves room for the instruments.
+  private func heads(_ lanes: [EngineView.Lane], rows: Int) -> [ScreenLine] {
+    let whole = lanes.flatMap { head($0, isTall: rows >= 30 * lanes.count) }
+    if lanes.count == 1 || whole.count + 8 <= rows { return whole }
+    let middle = lanes.flatMap { middleHead($0) }
+    return middle.count + 8 <= rows ? middle : lanes.flatMap { shortHead($0) }
+  }
+
+  /// Three lines of a lane among several: how it is, what it spends, how fast it is.
+  private func middleHead(_ lane: EngineView.Lane) -> [ScreenLine] {
+    var second = spending(lane)
+    addErrors(lane, to: &second)
+    second.add("  PnL \(Self.money(lane.pnl))", lane.pnl < 0 ? .warning : .plain)
+    var third = ScreenLine("  ")
+    for (name, title) in [("tick_to_order", "tick to order"), ("acknowledge", "ack")] {
+      guard let span = lane.spans.first(where: { $0.name == name && $0.count > 0 }) else { continue }
+      if third.width > 2 { third.add("   ") }
+      third.add(title, .dim)
+      third.add(" p50 \(Self.duration(span.p50)) p99 \(Self.duration(span.p99)) max \(Self.duration(span.max))")
     }
-    var second = ScreenLine("  budget \(count("budget_left"))/\(count("message_budget"))")
-    second.add("  live \(count("orders_live"))")
-    if count("orders_unknown") > 0 { second.add("  unknown \(count("orders_unknown"))", .warning) }
-    second.add("  fills \(count("fills"))")
+    return [stateAmongSeveral(lane), second, third]
+  }
+
+  /// Two lines of a lane among many: how it is, and what it spends.
+  private func shortHead(_ lane: EngineView.Lane) -> [ScreenLine] {
+    var second = spending(lane)
+    addErrors(lane, to: &second)
     if let span = lane.spans.first(where: { $0.name == "tick_to_order" && $0.count > 0 }) {
       second.add("  tick to order p50 \(Self.duration(span.p50)) p99 \(Self.duration(span.p99))")
     }
-    for name in ["rejects", "reconnects", "limit_breaches", "journal_failed"] where count(name) > 0 {
-      let isBad = name == "limit_breaches" || name == "journal_failed"
-      second.add("  \(name.replacing("_", with: " ")) \(count(name))", isBad ? .bad : .warning)
-    }
-    return [first, second]
+    return [stateAmongSeveral(lane), second]
   }
 
-  private func head(_ lane: EngineView.Lane) -> [ScreenLine] {
+  private func stateAmongSeveral(_ lane: EngineView.Lane) -> ScreenLine {
+    let halt = lane.halt.flatMap { $0.level != "quoting" || $0.latched != "quoting" ? $0 : nil }
+    // Of a halted lane the ladder's cause is the lane's.
+    var line = state(lane, withCause: halt == nil)
+    if let halt { line.add("  \(halt.level), \(outcome(halt)): \(halt.cause)", .bad) }
+    if let watchdog = lane.watchdog, watchdog != "watching", watchdog != "off" {
+      line.add("  watchdog \(watchdog)", .warning)
+    }
+    addTraffic(lane, to: &line)
+    return line
+  }
+
+  private func spending(_ lane: EngineView.Lane) -> ScreenLine {
+    func count(_ name: String) -> UInt64 { lane.counters[name] ?? 0 }
+    var line = ScreenLine("  budget \(count("budget_left")), \(count("message_budget"))/s")
+    line.add("  live \(count("orders_live"))")
+    if count("orders_unknown") > 0 { line.add("  unknown \(count("orders_unknown"))", .warning) }
+    line.add("  fills \(count("fills"))")
+    return line
+  }
+
+  /// What came in and went out, and how often the lane looked.
+  private func addTraffic(_ lane: EngineView.Lane, to line: inout ScreenLine) {
+    func rate(_ name: String) -> String { lane.rates[name].map { Self.short($0) } ?? "–" }
+    line.add("   in \(rate("frames_in"))/s \(rate("bytes_in"))B/s  out \(rate("frames_out"))/s \(rate("bytes_out"))B/s", .dim)
+    line.add("  turns \(rate("turns"))/s", .dim)
+  }
+
+  /// Counters that are not zero.
+  private func addErrors(_ lane: EngineView.Lane, to line: inout ScreenLine) {
+    for (name, text, style) in Self.errors {
+      if let count = lane.counters[name], count > 0 { line.add("  \(text) \(count)", style) }
+    }
+  }
+
+  private static let errors: [(String, String, ScreenLine.Style)] = [
+    ("rejects", "rejects", .warning), ("refused_late", "late", .plain),
+    ("rate_violations", "rate violations", .warning), ("gaps", "gaps", .warning),
+    ("reconnects", "reconnects", .warning), ("limit_breaches", "limit breaches", .bad),
+    ("positions_adjusted", "positions taken over", .warning), ("journal_failed", "journal failed", .bad),
+    ("journal_lost", "records lost", .bad),
+  ]
+
+  private func head(_ lane: EngineView.Lane, isTall: Bool) -> [ScreenLine] {
     func count(_ name: String) -> UInt64 { lane.counters[name] ?? 0 }
     func rate(_ name: String) -> String { lane.rates[name].map { Self.short($0) } ?? "–" }
-    let first = state(lane)
+    var first = state(lane)
+    addTraffic(lane, to: &first)
     var ladder = ScreenLine("ladder  ")
     if let halt = lane.halt, halt.level != "quoting" || halt.latched != "quoting" {
       ladder.add("\(halt.level) (\(halt.cause)); \(outcome(halt))", .bad)
@@ -172,7 +225,7 @@ public struct TopScreen: Sendable {
 
     var budget = ScreenLine("budget  ")
     let (left, all) = (count("budget_left"), count("message_budget"))
-    budget.add("\(left) of \(all) left", all > 0 && left * 5 < all ? .warning : .plain)
+    budget.add("\(left) left, \(all)/s come", all > 0 && left * 5 < all ? .warning : .plain)
     budget.add(
       "  /s: new \(rate("inserts")) amend \(rate("amends")) cancel \(rate("cancels")) mass \(rate("mass_quotes")) wait \(rate("messages_throttled"))"
     )
@@ -181,24 +234,39 @@ public struct TopScreen: Sendable {
     orders.add("\(count("orders_live")) live, \(count("orders_in_flight")) in flight, ")
     orders.add("\(count("orders_unknown")) unknown", count("orders_unknown") > 0 ? .warning : .plain)
     orders.add("   fills \(count("fills"))")
-    for (name, text) in [
-      ("rejects", "rejects"), ("rate_violations", "rate violations"), ("gaps", "gaps"), ("reconnects", "reconnects"),
-      ("limit_breaches", "limit breaches"), ("positions_adjusted", "positions taken over"),
-      ("journal_failed", "journal failed"),
-    ] where count(name) > 0 {
-      orders.add("   \(text) \(count(name))", name == "limit_breaches" || name == "journal_failed" ? .bad : .warning)
-    }
+    addErrors(lane, to: &orders)
 
     var lines = [first, ladder, budget, orders, venue(lane.performance)]
     lines.append(ScreenLine("last 10 s       p50      p99    p99.9      max    count", .dim))
-    for span in lane.spans where span.count > 0 {
-      let name = span.name.replacing("_", with: " ")
-      lines.append(
-        ScreenLine(
-          "  \(pad(name, 13))\(right(Self.duration(span.p50), 8)) \(right(Self.duration(span.p99), 8)) \(right(Self.duration(span.p999), 8)) \(right(Self.duration(span.max), 8)) \(right(Self.short(Double(span.count)), 8))"
-        ))
+    let spans = lane.spans.filter { $0.count > 0 }
+    let stages = spans.filter { Self.stages.contains($0.name) }
+    for span in spans where !Self.stages.contains(span.name) {
+      lines.append(row(span))
+      guard span.name == "tick_to_frame", !stages.isEmpty else { continue }
+      lines += isTall ? stages.map { row($0) } : [line(of: stages)]
     }
     return lines
+  }
+
+  private func row(_ span: EngineView.Span) -> ScreenLine {
+    let isStage = Self.stages.contains(span.name)
+    let figures = [span.p50, span.p99, span.p999, span.max].map { right(Self.duration($0), 8) }
+    return ScreenLine(
+      "  \(pad((isStage ? "· " : "") + span.name.replacing("_", with: " "), 13))\(figures.joined(separator: " ")) "
+        + right(Self.short(Double(span.count)), 8))
+  }
+
+  private static let stages = ["receive", "decode", "decide", "risk", "encode"]
+
+  /// The parts of tick to frame in one line.
+  private func line(of stages: [EngineView.Span]) -> ScreenLine {
+    var line = ScreenLine("  · p99, µs    ")
+    for span in stages {
+      let time = Double(span.p99) / 1e3
+      line.add(" \(span.name) ", .dim)
+      line.add(Self.fixed(time, time < 100 ? 1 : 0))
+    }
+    return line
   }
 
   /// Rejects, executed orders, what an execution costs, and what the market did afterwards.
@@ -234,14 +302,22 @@ public struct TopScreen: Sendable {
   // MARK: - The table
 
   private mutating func table(_ instruments: [EngineView.Instrument], columns: Int, room: Int) -> [ScreenLine] {
-    let wide = columns >= 120
-    let width = min(24, max(14, instruments.map(\.name.count).max() ?? 14))
+    let widths = [9, 9, 6, 6, 6, 9, 7, 9] + [9, 9, 7, 7, 12]
+    let always = 8
+    // The names get what the figures that are always shown leave.
+    let nameRoom = columns - widths.prefix(always).reduce(0, +)
+    let width = max(8, min(nameRoom, min(24, max(14, instruments.map(\.name.count).max() ?? 14))))
+    var shownCount = always
+    var total = width + widths.prefix(always).reduce(0, +)
+    while shownCount < widths.count, total + widths[shownCount] <= columns {
+      total += widths[shownCount]
+      shownCount += 1
+    }
     func row(_ cells: [(String, ScreenLine.Style)], _ more: [(String, ScreenLine.Style)]) -> ScreenLine {
       var line = ScreenLine()
-      let widths = [-width, 9, 9, 6, 6, 5, 9, 8, 9] + [9, 9, 7, 6, 12]
-      for (index, cell) in (cells + (wide ? more : [])).enumerated() {
-        let size = widths[index]
-        line.add(size < 0 ? pad(cell.0, -size) : " " + right(cell.0, size - 1), cell.1)
+      line.add(fit(cells[0].0, width), cells[0].1)
+      for (cell, size) in zip((cells + more).dropFirst(), widths.prefix(shownCount)) {
+        line.add(" " + right(cell.0, size - 1), cell.1)
       }
       return line
     }
@@ -288,7 +364,8 @@ public struct TopScreen: Sendable {
           ("\(shown.fills)", .plain),
           (shown.quotedShare.map(Self.percent) ?? "–", .plain), (Self.short(shown.traded), .plain),
         ])
-      if let block = shown.block { line.add("  \(block)", .warning) }
+      // A few letters of it would say nothing, and look like more of the last figure.
+      if let block = shown.block, columns - line.width > 15 { line.add("  \(block)", .warning) }
       lines.append(line)
     }
     return lines
@@ -313,6 +390,12 @@ public struct TopScreen: Sendable {
 
   private func pad(_ text: String, _ width: Int) -> String {
     text.count >= width ? String(text.prefix(width)) : text + String(repeating: " ", count: width - text.count)
+  }
+
+  /// Of a name that is too long the middle is left out: options differ at their ends.
+  private func fit(_ text: String, _ width: Int) -> String {
+    guard text.count > width else { return pad(text, width) }
+    return String(text.prefix((width - 1) / 2)) + "…" + text.suffix(width - 1 - (width - 1) / 2)
   }
 
   private func right(_ text: String, _ width: Int) -> String {

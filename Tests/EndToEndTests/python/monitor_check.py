@@ -3,7 +3,7 @@
 
 usage: monitor_check.py APUS ROOM [PICTURES]
 
-Starts a demo and a monitor in the directory ROOM, looks at the dashboard in chromium at three sizes in light and dark, puts
+Starts a demo of three venues and a monitor in the directory ROOM, looks at the dashboard in chromium at three sizes in light and dark, puts
 screenshots into PICTURES, stops the engine's process for a moment, and compares each figure of the page with /metrics,
 /api/view with /metrics, and tools/telemetry with `apus top --once --json`. Without chromium the page is left out.
 """
@@ -41,6 +41,9 @@ NAMES = """[...document.querySelectorAll("section,figure svg.plot,select,button,
   .map(node => node.outerHTML.slice(0, 80))"""
 
 
+VENUES = ["thalex", "bybit", "deribit"]
+
+
 def expect(condition, text):
     if not condition:
         raise SystemExit(f"monitor_check: {text}")
@@ -71,6 +74,13 @@ def look_at_page(shown, room, pictures):
                 browser.picture(os.path.join(pictures, f"monitor-{width}-{'dark' if dark else 'light'}.png"))
                 if width != 800:
                     browser.picture(os.path.join(pictures, f"monitor-{width}-{'dark' if dark else 'light'}-whole.png"), whole=True)
+        rows = browser.evaluate("[...document.querySelectorAll('#venues tbody tr')].map(row => row.cells[0].textContent)")
+        expect(rows == VENUES, f"venues side by side: {rows}")
+        # The lane that is shown can be chosen; the head goes on speaking of all.
+        browser.evaluate("""document.getElementById('lane').value = 'bybit';
+          document.getElementById('lane').dispatchEvent(new Event('change'))""")
+        expect(browser.evaluate("document.querySelector('#instruments tbody th').textContent") == "BTCUSDT", "another lane is not shown")
+        time.sleep(1.2)
         drawn = browser.evaluate("[...document.querySelectorAll('svg.plot')].map(plot => plot.querySelectorAll('path[stroke]').length)")
         expect(len(drawn) >= 10 and all(drawn), f"charts without a line: {drawn}")
         expect(not browser.evaluate(NAMES), f"without a name for screen readers: {browser.evaluate(NAMES)}")
@@ -148,7 +158,8 @@ def compare_view(shown):
     for lane in view["engine"]["lanes"]:
         for name, value in lane["counters"].items():
             label = f'{{lane="{lane["name"]}"}}'
-            known = [metrics[key] for key in (f"apus_{name}{label}", f"apus_{name}_total{label}") if key in metrics]
+            shown = {"bytes_in": "receive_bytes", "bytes_out": "transmit_bytes"}.get(name, name)
+            known = [metrics[key] for key in (f"apus_{shown}{label}", f"apus_{shown}_total{label}") if key in metrics]
             if name == "clock_offset_us":
                 known = [metrics[f"apus_clock_offset_seconds{label}"] * 1e6]
             expect(len(known) == 1 and math.isclose(known[0], value, rel_tol=1e-9), f"{name}: {value}, /metrics has {known}")
@@ -191,6 +202,14 @@ def compare_reader(shown):
                 same = value == other or (isinstance(value, float) and math.isclose(value, other, rel_tol=1e-12, abs_tol=1e-9))
                 expect(same, f"{a['name']}.{name}: {value}, apus top has {other}")
                 compared += 1
+        counters, spans = left["counters"], {span["name"]: span for span in left["spans"]}
+        expect(counters["bytes_in"] > 50 * counters["frames_in"] and counters["bytes_out"] > 50 * counters["frames_out"],
+               f"bytes: {counters}")
+        expect(counters["turns"] > 100 and counters["journal_lost"] == 0, f"turns and records: {counters}")
+        # The stages are those of one turn in sixteen, and within the whole.
+        stages = [spans[name] for name in ("receive", "decode", "decide", "risk", "encode")]
+        expect(all(0 < stage["count"] < spans["tick_to_frame"]["count"] for stage in stages), f"stages: {stages}")
+        expect(sum(stage["sum_ns"] for stage in stages) < spans["tick_to_frame"]["sum_ns"], f"stages: {spans}")
         for a, b in zip(left["spans"], right["spans"]):
             expect((a["name"], a["count"]) == (b["name"], b["count"]), f"{a} {b}")
             compared += 1
@@ -204,7 +223,7 @@ def main():
     apus, room = sys.argv[1:3]
     pictures = sys.argv[3] if len(sys.argv) == 4 else room
     os.makedirs(pictures, exist_ok=True)
-    with Monitored(apus, room) as shown:
+    with Monitored(apus, room, "--venues", ",".join(VENUES)) as shown:
         shown.wait_for_fills(5)
         time.sleep(4)
         if shutil.which("chromium"):

@@ -13,13 +13,13 @@ FETCH = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Monitored:
-    def __init__(self, apus, room):
+    def __init__(self, apus, room, *options):
         self.apus, self.directory, self.stopped = apus, os.path.join(room, "demo"), None
         self.demo = self.monitor = None
         self.telemetry = os.path.join(self.directory, "data", "telemetry")
         with open(os.path.join(room, "demo.log"), "wb") as log:
             self.demo = subprocess.Popen(
-                [apus, "demo", "--seconds", "300", "--directory", self.directory], stdout=log, stderr=log)
+                [apus, "demo", "--seconds", "300", "--directory", self.directory, *options], stdout=log, stderr=log)
         self.wait_for(lambda: os.path.exists(self.telemetry), 60, "the demo's telemetry file")
         self.monitor, self.address = self.start_monitor()
 
