@@ -303,6 +303,15 @@ import Testing
     #expect(BybitVenue.proof(of: .insert(1), code: 110_064) == .nothing)
   }
 
+  @Test func `amends and cancels whose order was executed meanwhile are told from faults`() {
+    for code in [110_001, 110_008, 110_010] as [Int64] {
+      #expect(BybitVenue.isOvertaken(.amend(1), code: code) && BybitVenue.isOvertaken(.cancel(1), code: code))
+      #expect(!BybitVenue.isOvertaken(.insert(1), code: code))
+    }
+    #expect(BybitVenue.isOvertaken(.amend(1), code: 110_064) && !BybitVenue.isOvertaken(.cancel(1), code: 110_064))
+    for code in [110_007, 10_001, 110_072] as [Int64] { #expect(!BybitVenue.isOvertaken(.amend(1), code: code)) }
+  }
+
   @Test func `R40 which codes say that too much was asked for`() {
     for code in [10_006, 10_403, 20_003, 10_429] as [Int64] { #expect(BybitVenue.isThrottle(code: code)) }
     for code in [0, 10_001, 10_016, 110_001] as [Int64] { #expect(!BybitVenue.isThrottle(code: code)) }
