@@ -10,7 +10,7 @@ import TestSupport
 class ConformanceWorld {
   /// What a frame of the venue is about, as far as a fault may choose.
   enum Role: CaseIterable {
-    case insertReply, amendReply, cancelReply, ordersReply, tradesReply, positionsReply, sessionReply
+    case insertReply, amendReply, cancelReply, massQuoteReply, ordersReply, tradesReply, positionsReply, sessionReply
     case privateFeed, book, ticker, other
   }
   enum Fate {
@@ -95,6 +95,7 @@ extension ConformanceWorld {
     case .insert: return .insertReply
     case .amend: return .amendReply
     case .cancel: return .cancelReply
+    case .massQuote: return .massQuoteReply
     case .session(.openOrders): return .ordersReply
     case .session(.tradeHistory): return .tradesReply
     case .session(.portfolio): return .positionsReply

@@ -15,9 +15,14 @@ struct LaneQuotes: ~Copyable {
   /// leave the venue together, in either order (Thalex protocol 8.1); a query settles what is open after that.
   static let feedTime: Nanoseconds = 20_000_000
 
-  var bids = QuotePlan()
-  var asks = QuotePlan()
-  var batch = QuoteBatch()
+  var bids: QuotePlan
+  var asks: QuotePlan
+  var batch: QuoteBatch
+  let rules: MassQuoteRules
+  /// What the venue grants of requests and of sides, where it counts them.
+  private var requestBudget: TokenBucket
+  private var sideBudget: TokenBucket
+  private var grant: MassQuoteGrant?
   /// Instruments with sides to be replaced, until a message with them has left.
   var waiting: WaitingChanges
   private let announcements: UnsafeMutablePointer<Announcement>
@@ -28,7 +33,14 @@ struct LaneQuotes: ~Copyable {
   /// Of the last 64 mass quotes, by serial: the order feed has told something that it did on a side that is closed.
   private var told: UInt64 = 0
 
-  init(instrumentCapacity: Int) {
+  init(instrumentCapacity: Int, rules: MassQuoteRules) throws {
+    let least = try BucketRate(capacity: 1, tokensPerSecond: 1)
+    self.rules = rules
+    bids = QuotePlan(levelLimit: rules.levels)
+    asks = QuotePlan(levelLimit: rules.levels)
+    batch = QuoteBatch(rules: rules)
+    requestBudget = TokenBucket(least)
+    sideBudget = TokenBucket(least)
     capacity = 2 * instrumentCapacity
     waiting = WaitingChanges(instrumentCapacity: instrumentCapacity)
     announcements = .allocate(capacity: capacity)
@@ -36,6 +48,41 @@ struct LaneQuotes: ~Copyable {
   }
 
   deinit { announcements.deallocate() }
+
+  /// What the venue grants, as it has stated it. What an earlier session has spent of it is spent.
+  mutating func setGrant(_ grant: MassQuoteGrant?, now: Nanoseconds) {
+    guard let grant, let requests = Self.rate(grant.requests, grant.requestBurst),
+      let sides = Self.rate(grant.sides, grant.sideBurst)
+    else { return }
+    if self.grant == nil {
+      requestBudget = TokenBucket(requests)
+      sideBudget = TokenBucket(sides)
+    } else {
+      requestBudget.reconfigure(requests, now: now)
+      sideBudget.reconfigure(sides, now: now)
+    }
+    self.grant = grant
+  }
+
+  private static func rate(_ rate: Int64, _ burst: Int64) -> BucketRate? {
+    try? BucketRate(capacity: Int(clamping: burst), tokensPerSecond: Int(clamping: rate))
+  }
+
+  /// When the batch may be sent, as far as the venue counts mass quotes apart.
+  func readyAt(now: Nanoseconds) -> Nanoseconds {
+    guard grant != nil else { return now }
+    return max(requestBudget.readyTime(now: now) ?? .max, sideBudget.readyTime(for: sides, now: now) ?? .max)
+  }
+
+  /// The batch is about to be sent.
+  mutating func spend(now: Nanoseconds) {
+    guard grant != nil else { return }
+    _ = requestBudget.tryTake(now: now)
+    _ = sideBudget.tryTake(sides, now: now)
+  }
+
+  /// Sides in the batch, or as many as are ever granted at once.
+  private var sides: UInt32 { UInt32(clamping: max(1, min(Int64(batch.levelCount), grant?.sideBurst ?? 1))) }
 
   private func place(_ instrument: InstrumentIndex, _ side: Side) -> Int {
     precondition(Int(instrument) < capacity / 2)
@@ -124,11 +171,11 @@ extension Lane where Adapter: ~Copyable {
       if areAsksFree { cancelLeaving(instrument, .sell, now) }
       return
     }
-    if !quotes.batch.hasRoom { sendQuotes(now) }
+    if !quotes.batch.hasRoom(for: info.product) { sendQuotes(now) }
     if !areBidsFree { quotes.bids.leaveAlone() }
     if !areAsksFree { quotes.asks.leaveAlone() }
     let isTaken = risk.admit(
-      instrument, bids: quotes.bids, asks: quotes.asks, state: state,
+      instrument, info.product, bids: quotes.bids, asks: quotes.asks, state: state,
       market: RiskMarket(info, market.pointee.ticker), into: &quotes.batch)
     if isTaken.bids || isTaken.asks {
       quotes.waiting.note(
@@ -154,8 +201,10 @@ extension Lane where Adapter: ~Copyable {
   mutating func gatherWaitingQuotes(_ now: Nanoseconds) {
     guard quotes.waiting.count > quotes.batch.count, isAffordable(quotes.waiting.sum, now) else { return }
     for index in 0..<core.instrumentCount where quotes.waiting.isWaiting(index) {
-      guard quotes.batch.hasRoom else { return }
-      if !quotes.batch.contains(InstrumentIndex(index)) { look(InstrumentIndex(index), now) }
+      // Of another group, if groups have messages of their own, or there is no room: it waits on.
+      let group = core.markets[index].info?.product ?? noProduct
+      guard quotes.batch.hasRoom(for: group), !quotes.batch.contains(InstrumentIndex(index)) else { continue }
+      look(InstrumentIndex(index), now)
     }
   }
 
@@ -178,12 +227,20 @@ extension Lane where Adapter: ~Copyable {
       quotes.waiting.readyAt = min(quotes.waiting.readyAt, orderBudget.time(toPay: quotes.waiting.sum, now: now))
       return
     }
+    let readyAt = quotes.readyAt(now: now)
+    guard readyAt <= now else {
+      risk.count(.rate)
+      core.counters.budgetWaits += 1
+      budgetReadyAt = min(budgetReadyAt, readyAt)
+      return
+    }
     guard takeForOrder(now) else {
       risk.count(.rate)
       core.counters.budgetWaits += 1
       budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(keeping: keptForCancels, now: now) ?? .max)
       return
     }
+    quotes.spend(now: now)
     for index in 0..<quotes.batch.count { quotes.waiting.remove(quotes.batch[index].instrument) }
     let serial = quotes.nextSerial()
     guard announce(serial, now), let buffer = output.begin(maximum: QuoteBatch.byteCapacity) else {
@@ -220,7 +277,10 @@ extension Lane where Adapter: ~Copyable {
     guard let levels else { return true }
     quotes.open(instrument, side, serial: serial, now: now)
     core.tracker.beginReplacement(instrument, side, now: now)
-    for level in levels where core.tracker.beginQuote(instrument, side, level, now: now) == nil { return false }
+    let name = quotes.rules.isNamed ? serial : 0
+    for level in levels where core.tracker.beginQuote(instrument, side, level, serial: name, now: now) == nil {
+      return false
+    }
     return true
   }
 
@@ -260,11 +320,16 @@ extension Lane where Adapter: ~Copyable {
     }
   }
 
-  /// One level failed. The venue does not name the instrument: only a price that was announced once tells.
-  mutating func quoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?, now: Nanoseconds) {
+  /// One level failed.
+  mutating func quoteFailed(
+    _ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?, instrument: InstrumentIndex?, now: Nanoseconds
+  ) {
     core.counters.rejects += 1
     if Adapter.isProtectionMissing(code: code) { protectionIsMissing(serial, now) }
-    guard let side, let priceE8 else { return }
+    guard let side else { return }
+    if let instrument { return quoteFailed(serial, code: code, instrument, side, now) }
+    // Where the venue does not name the instrument only a price that was announced once tells.
+    guard let priceE8 else { return }
     var matches = 0
     var found: (InstrumentIndex, PriceTicks)?
     forEachSide(of: serial) { lane, instrument, other in
@@ -281,6 +346,18 @@ extension Lane where Adapter: ~Copyable {
     guard matches == 1, let (instrument, price) = found else { return }
     _ = core.tracker.quoteFailed(instrument, side, price: price, now: now)
     core.refuse(instrument, code: code)
+    core.markDirty(instrument)
+  }
+
+  private mutating func quoteFailed(
+    _ serial: UInt64, code: Int64, _ instrument: InstrumentIndex, _ side: Side, _ now: Nanoseconds
+  ) {
+    guard Int(instrument) < core.instrumentCount, quotes.announcement(instrument, side).serial == serial else { return }
+    // A code that does not say whether there was an effect leaves it open: the feed or a query tells.
+    if Adapter.proof(of: .massQuote(serial), code: code) != .nothing {
+      core.tracker.quoteFailed(instrument, side, serial: serial, now: now)
+    }
+    if !Adapter.isProtectionMissing(code: code) { core.refuse(instrument, code: code) }
     core.markDirty(instrument)
   }
 
