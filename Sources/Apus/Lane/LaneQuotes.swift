@@ -64,8 +64,19 @@ struct LaneQuotes: ~Copyable {
     self.grant = grant
   }
 
+  /// Nine tenths of the rate and four fifths of the burst: what leaves evenly arrives in crowds, and the venue ends sessions
+  /// that exceed what it grants.
   private static func rate(_ rate: Int64, _ burst: Int64) -> BucketRate? {
-    try? BucketRate(capacity: Int(clamping: burst), tokensPerSecond: Int(clamping: rate))
+    guard (1...1 << 20).contains(rate), (1...1 << 20).contains(burst) else { return nil }
+    return try? BucketRate(capacity: max(1, Int(burst) * 4 / 5), tokens: Int(rate) * 9, per: 10_000_000_000)
+  }
+
+  /// What a change has to be worth, as far as the venue counts mass quotes apart.
+  func price(now: Nanoseconds) -> Int64 { grant == nil ? 1 : requestBudget.price(now: now) }
+
+  /// When a change of this value can be paid, likewise.
+  func time(toPay value: Int64, now: Nanoseconds) -> Nanoseconds {
+    grant == nil ? now : requestBudget.time(toPay: value, now: now)
   }
 
   /// When the batch may be sent, as far as the venue counts mass quotes apart.
@@ -82,7 +93,7 @@ struct LaneQuotes: ~Copyable {
   }
 
   /// Sides in the batch, or as many as are ever granted at once.
-  private var sides: UInt32 { UInt32(clamping: max(1, min(Int64(batch.levelCount), grant?.sideBurst ?? 1))) }
+  private var sides: UInt32 { min(UInt32(max(1, batch.levelCount)), sideBudget.rate.capacity) }
 
   private func place(_ instrument: InstrumentIndex, _ side: Side) -> Int {
     precondition(Int(instrument) < capacity / 2)
@@ -199,13 +210,18 @@ extension Lane where Adapter: ~Copyable {
   /// Takes all that waits into the message that is about to be sent: it costs no more with it.
   @inline(never)
   mutating func gatherWaitingQuotes(_ now: Nanoseconds) {
-    guard quotes.waiting.count > quotes.batch.count, isAffordable(quotes.waiting.sum, now) else { return }
+    guard quotes.waiting.count > quotes.batch.count, isWorthMassQuote(quotes.waiting.sum, now) else { return }
     for index in 0..<core.instrumentCount where quotes.waiting.isWaiting(index) {
       // Of another group, if groups have messages of their own, or there is no room: it waits on.
       let group = core.markets[index].info?.product ?? noProduct
       guard quotes.batch.hasRoom(for: group), !quotes.batch.contains(InstrumentIndex(index)) else { continue }
       look(InstrumentIndex(index), now)
     }
+  }
+
+  /// Whether changes of this value are worth a mass quote now.
+  private func isWorthMassQuote(_ value: Int64, _ now: Nanoseconds) -> Bool {
+    isAffordable(value, now) && (settings.spending != .byValue || max(1, value) >= quotes.price(now: now))
   }
 
   /// Time has passed, messages are cheaper: what waits is looked at again.
@@ -222,9 +238,11 @@ extension Lane where Adapter: ~Copyable {
   mutating func sendQuotes(_ now: Nanoseconds) {
     defer { quotes.batch.removeAll() }
     guard quotes.batch.count > 0 else { return }
-    guard isAffordable(quotes.batch.value, now) else {
+    guard isWorthMassQuote(quotes.batch.value, now) else {
       core.counters.budgetWaits += 1
-      quotes.waiting.readyAt = min(quotes.waiting.readyAt, orderBudget.time(toPay: quotes.waiting.sum, now: now))
+      let sum = quotes.waiting.sum
+      quotes.waiting.readyAt = min(
+        quotes.waiting.readyAt, max(orderBudget.time(toPay: sum, now: now), quotes.time(toPay: sum, now: now)))
       return
     }
     let readyAt = quotes.readyAt(now: now)
