@@ -51,16 +51,20 @@ import Testing
   }
 
   @Test(arguments: venues)
-  func `R13_ both sides rest nearly always, and each change is one message for both`(venue: VenueUnderTest) throws {
+  func `R13_ both sides rest most of the time, and each change is one message for both`(venue: VenueUnderTest) throws {
     let world = try readyWorld(venue)
     #expect(try world.run { isTwoSided(world) })
-    var looks = 0, good = 0
+    var looks = 0, good = 0, unknown = 0
     for _ in 0..<600 {
       try world.run(for: 50_000_000)
       looks += 1
       if isTwoSided(world) { good += 1 }
+      if world.unknownCount > 0 { unknown += 1 }
     }
-    #expect(good * 10 >= looks * 8, "\(good) of \(looks)")
+    // Six executions a second, and at Deribit nine mass quotes.
+    #expect(good * 2 >= looks, "\(good) of \(looks)")
+    // Where each order names its mass quote nothing is ever in doubt.
+    if Self.deribit.contains(venue) { #expect(unknown == 0) }
     #expect(world.counters.massQuotes > 20 && world.counters.inserts == 0 && world.counters.amends == 0)
     #expect(world.counters.rejects == 0 && world.counters.edgeRefusals == 0 && world.counters.reconnects == 0)
     #expect(world.state { $0.pointee.fills } > 0)
@@ -75,12 +79,13 @@ import Testing
       $0.protection.quote = DecimalE8(e8: 5_000_000)
       $0.protection.window = 60 * Self.second
     }
-    #expect(try world.run(limit: 120 * Self.second) { world.block == .protection })
+    #expect(try world.run { isTwoSided(world) })
+    #expect(try world.run(limit: 120 * Self.second) { world.venue.statistics.protectionHits > 0 })
     let since = world.now
+    #expect(try world.run(limit: Self.second) { world.block == .protection })
     #expect(try world.run(limit: Self.second) { world.books?.openOrders.isEmpty == true })
     #expect(try world.run(limit: 30 * Self.second) { isTwoSided(world) })
     #expect(world.now - since >= ProtectionSettings().pause)
-    #expect(world.venue.statistics.protectionHits > 0)
     try settle(world, venue)
   }
 
@@ -144,7 +149,7 @@ import Testing
     }
     // Each side has one order from one complete execution to the next.
     #expect(ids.count <= 2 + world.state { $0.pointee.fills } + world.counters.cancels, "\(ids.count)")
-    #expect(world.counters.massQuotes > 2 * ids.count)
+    #expect(world.venue.statistics.quotesDone > UInt64(ids.count))
     try settle(world, venue)
   }
 

@@ -10,8 +10,8 @@ import Testing
     tickE8: 50_000_000, lotE8: 1_000_000_000, minimumLots: QtyLots(rawValue: 1))
 
   private static func encoder() throws -> DeribitEncoder {
-    var encoder = try DeribitEncoder(instrumentCapacity: 2, labelPrefix: "apus-desk-", label: DeribitBench.label)
-    try encoder.setInstrument(1, name: "BTC-25DEC26", grid: inverse)
+    var encoder = try DeribitEncoder(instrumentCapacity: 3, labelPrefix: "apus-desk-", label: DeribitBench.label)
+    try encoder.setInstrument(2, name: "BTC-25DEC26", grid: inverse)
     try encoder.setInstrument(0, name: "BTC-PERPETUAL", grid: inverse)
     return encoder
   }
@@ -107,7 +107,7 @@ import Testing
           sides[2].withUnsafeBufferPointer { third in
             sides[3].withUnsafeBufferPointer { fourth in
               let quotes = [
-                MassQuote(instrument: 0, bids: first, asks: second), MassQuote(instrument: 1, bids: third, asks: fourth),
+                MassQuote(instrument: 0, bids: first, asks: second), MassQuote(instrument: 2, bids: third, asks: fourth),
               ]
               return quotes.withUnsafeBufferPointer { encoder.massQuote(into: memory, serial: 42, quotes: $0) }
             }
