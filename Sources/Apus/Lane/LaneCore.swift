@@ -231,6 +231,11 @@ struct LaneCore: ~Copyable, VenueEventSink {
     refusals[Int(instrument)].note(code: code, rules: breakerRules, now: now)
   }
 
+  /// The venue has taken what it was sent for an instrument: a streak of refusals is over.
+  mutating func accept(_ instrument: InstrumentIndex) {
+    if refusals[Int(instrument)].code != 0 { refusals[Int(instrument)] = RejectBreaker() }
+  }
+
   /// `nil` if there is no such group.
   func protection(_ product: ProductIndex) -> ProtectionGroup? {
     Int(product) < Self.protectionCapacity ? protections[Int(product)] : nil

@@ -9,6 +9,8 @@ struct LaneQuotes: ~Copyable {
     var sentAt: Nanoseconds = 0
     /// When the venue's answer came; 0 before it has.
     var answeredAt: Nanoseconds = 0
+    /// The venue has refused it, or a part of it.
+    var hasFailed = false
   }
 
   /// How long after the answer to a mass quote the order feed may still tell what became of it. Reply and feed
@@ -93,7 +95,7 @@ struct LaneQuotes: ~Copyable {
   }
 
   /// Sides in the batch, or as many as are ever granted at once.
-  private var sides: UInt32 { min(UInt32(max(1, batch.levelCount)), sideBudget.rate.capacity) }
+  private var sides: UInt32 { min(UInt32(max(1, batch.sideCount)), sideBudget.rate.capacity) }
 
   private func place(_ instrument: InstrumentIndex, _ side: Side) -> Int {
     precondition(Int(instrument) < capacity / 2)
@@ -129,6 +131,17 @@ struct LaneQuotes: ~Copyable {
     announcements[place] = Announcement()
   }
 
+  /// Something of a mass quote has failed, and the venue has not said of which side.
+  private(set) var failedSerial: UInt64 = 0
+
+  mutating func noteFailure(_ serial: UInt64, _ instrument: InstrumentIndex?, _ side: Side?) {
+    if let instrument, let side {
+      announcements[place(instrument, side)].hasFailed = true
+    } else {
+      failedSerial = serial
+    }
+  }
+
   mutating func noteAnswer(_ instrument: InstrumentIndex, _ side: Side, now: Nanoseconds) {
     announcements[place(instrument, side)].answeredAt = now
   }
@@ -161,6 +174,12 @@ extension Lane where Adapter: ~Copyable {
 
     let areBidsFree = !quotes.isOpen(instrument, .buy)
     let areAsksFree = !quotes.isOpen(instrument, .sell)
+    if quotes.bids.need == .nothing || quotes.bids.isTakenAway, quotes.asks.need == .nothing || quotes.asks.isTakenAway,
+      takeAway(
+        instrument, bids: areBidsFree && quotes.bids.isTakenAway, asks: areAsksFree && quotes.asks.isTakenAway, now)
+    {
+      return
+    }
     if areBidsFree, quotes.bids.need == .cancels { cancelLeaving(instrument, .buy, now) }
     if areAsksFree, quotes.asks.need == .cancels { cancelLeaving(instrument, .sell, now) }
     guard areBidsFree && quotes.bids.need == .replacement || areAsksFree && quotes.asks.need == .replacement,
@@ -195,6 +214,49 @@ extension Lane where Adapter: ~Copyable {
     // What risk has no room to replace must not stay behind at prices that are no longer wanted.
     if quotes.bids.need == .replacement, !isTaken.bids { cancelLeaving(instrument, .buy, now) }
     if quotes.asks.need == .replacement, !isTaken.asks { cancelLeaving(instrument, .sell, now) }
+  }
+
+  /// Puts sides into the batch that are only taken away. False if there are none, or cancels have to do it: because the
+  /// venue's rules say so, or because it has just refused mass quotes.
+  private mutating func takeAway(_ instrument: InstrumentIndex, bids: Bool, asks: Bool, _ now: Nanoseconds) -> Bool {
+    guard quotes.rules.takesAway, bids || asks, let info = core.markets[Int(instrument)].lastInfo,
+      core.refusalCode(instrument) == 0, now >= core.throttledUntil
+    else { return false }
+    if !quotes.batch.hasRoom(for: info.product) { sendQuotes(now) }
+    quotes.batch.takeAway(instrument, info.product, bids: bids, asks: asks)
+    return true
+  }
+
+  /// Takes all quotes of all instruments away that are at rest, if the venue's mass quotes do that.
+  @inline(never)
+  mutating func takeAllQuotesAway(_ now: Nanoseconds) {
+    guard hasMassQuotes, quotes.rules.takesAway else { return }
+    for index in 0..<core.instrumentCount where settings.instruments[index].usesMassQuotes {
+      let instrument = InstrumentIndex(index)
+      let state = core.tracker.state(instrument)
+      _ = takeAway(
+        instrument, bids: !quotes.isOpen(instrument, .buy) && state.pointee.bids.settledLots > .zero,
+        asks: !quotes.isOpen(instrument, .sell) && state.pointee.asks.settledLots > .zero, now)
+    }
+    sendQuotes(now)
+  }
+
+  /// The batch cannot be sent now: what it was to take away is cancelled by itself.
+  private mutating func cancelTakenAway(_ now: Nanoseconds) {
+    guard quotes.batch.takesAway else { return }
+    for index in 0..<quotes.batch.count {
+      let entry = quotes.batch[index]
+      if let bids = entry.bids, bids.isEmpty { cancelAll(entry.instrument, .buy, now) }
+      if let asks = entry.asks, asks.isEmpty { cancelAll(entry.instrument, .sell, now) }
+    }
+  }
+
+  private mutating func cancelAll(_ instrument: InstrumentIndex, _ side: Side, _ now: Nanoseconds) {
+    let state = core.tracker.state(instrument)
+    let count = side == .buy ? state.pointee.bids.count : state.pointee.asks.count
+    for position in 0..<count {
+      sendCancel((side == .buy ? state.pointee.bids[position] : state.pointee.asks[position]).pointee.client_id, now)
+    }
   }
 
   private mutating func cancelLeaving(_ instrument: InstrumentIndex, _ side: Side, _ now: Nanoseconds) {
@@ -238,7 +300,7 @@ extension Lane where Adapter: ~Copyable {
   mutating func sendQuotes(_ now: Nanoseconds) {
     defer { quotes.batch.removeAll() }
     guard quotes.batch.count > 0 else { return }
-    guard isWorthMassQuote(quotes.batch.value, now) else {
+    guard quotes.batch.takesAway || isWorthMassQuote(quotes.batch.value, now) else {
       core.counters.budgetWaits += 1
       let sum = quotes.waiting.sum
       quotes.waiting.readyAt = min(
@@ -250,11 +312,15 @@ extension Lane where Adapter: ~Copyable {
       risk.count(.rate)
       core.counters.budgetWaits += 1
       budgetReadyAt = min(budgetReadyAt, readyAt)
+      cancelTakenAway(now)
       return
     }
-    guard takeForOrder(now) else {
+    // What is kept back for cancels is for what takes away, too.
+    let isPaid = quotes.batch.takesAway ? orderBudget.tryTake(now: now) == .taken : takeForOrder(now)
+    guard isPaid else {
       risk.count(.rate)
       core.counters.budgetWaits += 1
+      cancelTakenAway(now)
       budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(keeping: keptForCancels, now: now) ?? .max)
       return
     }
@@ -274,7 +340,10 @@ extension Lane where Adapter: ~Copyable {
     }
     core.counters.massQuotes += 1
     noteOrderMessage()
-    for index in 0..<quotes.batch.count { safety.sent(quotes.batch[index].instrument, now) }
+    for index in 0..<quotes.batch.count {
+      let entry = quotes.batch[index]
+      if !(entry.bids?.isEmpty ?? true) || !(entry.asks?.isEmpty ?? true) { safety.sent(entry.instrument, now) }
+    }
   }
 
   /// Notes every level before the bytes leave (R09). False if there is no room for all of them.
@@ -334,6 +403,9 @@ extension Lane where Adapter: ~Copyable {
     forEachSide(of: serial) { lane, instrument, side in
       lane.core.acks.note(now - lane.quotes.announcement(instrument, side).sentAt)
       lane.quotes.noteAnswer(instrument, side, now: now)
+      if lane.quotes.failedSerial != serial, !lane.quotes.announcement(instrument, side).hasFailed {
+        lane.core.accept(instrument)
+      }
       lane.settleIfComplete(instrument, side)
     }
   }
@@ -344,10 +416,10 @@ extension Lane where Adapter: ~Copyable {
   ) {
     core.counters.rejects += 1
     if Adapter.isProtectionMissing(code: code) { protectionIsMissing(serial, now) }
-    guard let side else { return }
+    guard let side else { return quotes.noteFailure(serial, nil, nil) }
     if let instrument { return quoteFailed(serial, code: code, instrument, side, now) }
     // Where the venue does not name the instrument only a price that was announced once tells.
-    guard let priceE8 else { return }
+    guard let priceE8 else { return quotes.noteFailure(serial, nil, nil) }
     var matches = 0
     var found: (InstrumentIndex, PriceTicks)?
     forEachSide(of: serial) { lane, instrument, other in
@@ -361,7 +433,8 @@ extension Lane where Adapter: ~Copyable {
         found = (instrument, price)
       }
     }
-    guard matches == 1, let (instrument, price) = found else { return }
+    guard matches == 1, let (instrument, price) = found else { return quotes.noteFailure(serial, nil, nil) }
+    quotes.noteFailure(serial, instrument, side)
     _ = core.tracker.quoteFailed(instrument, side, price: price, now: now)
     core.refuse(instrument, code: code)
     core.markDirty(instrument)
@@ -371,6 +444,7 @@ extension Lane where Adapter: ~Copyable {
     _ serial: UInt64, code: Int64, _ instrument: InstrumentIndex, _ side: Side, _ now: Nanoseconds
   ) {
     guard Int(instrument) < core.instrumentCount, quotes.announcement(instrument, side).serial == serial else { return }
+    quotes.noteFailure(serial, instrument, side)
     // A code that does not say whether there was an effect leaves it open: the feed or a query tells.
     if Adapter.proof(of: .massQuote(serial), code: code) != .nothing {
       core.tracker.quoteFailed(instrument, side, serial: serial, now: now)

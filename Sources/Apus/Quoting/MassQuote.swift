@@ -47,6 +47,9 @@ struct QuotePlan: ~Copyable {
   }
   deinit { levels.deallocate() }
 
+  /// All that stands is to go.
+  var isTakenAway: Bool { need == .cancels && count == 0 }
+
   /// The side is not to be touched now.
   mutating func leaveAlone() { need = .nothing }
 

@@ -15,6 +15,9 @@ struct MassQuoteRules: Equatable, Sendable {
   /// Reports and executions say which mass quote has placed the order, or has changed it last. If not, a new quote is known
   /// by its side and price until the venue's id has come.
   var isNamed: Bool
+  /// Sides are taken away with a mass quote too, many instruments with one message. If not, a quote too many is cancelled by
+  /// itself, for cancels have a budget of their own.
+  var takesAway: Bool
   /// What a group may trade is at most its largest quote.
   var isTradeWithinQuote: Bool
   /// Both are multiples of this, 10⁻⁸, and the window is at most so long.
@@ -22,18 +25,18 @@ struct MassQuoteRules: Equatable, Sendable {
   var longestWindow: Nanoseconds
 
   static let none = MassQuoteRules(
-    levels: 0, instruments: 0, levelsInRequest: 0, levelBytes: 0, isOneGroup: false, isNamed: false,
+    levels: 0, instruments: 0, levelsInRequest: 0, levelBytes: 0, isOneGroup: false, isNamed: false, takesAway: false,
     isTradeWithinQuote: false, protectionStepE8: 1, longestWindow: .max)
 
   /// Thalex protocol, section 6.5.
   static let thalex = MassQuoteRules(
-    levels: 10, instruments: 100, levelsInRequest: 2000, levelBytes: 56, isOneGroup: false, isNamed: false,
+    levels: 10, instruments: 100, levelsInRequest: 2000, levelBytes: 56, isOneGroup: false, isNamed: false, takesAway: false,
     isTradeWithinQuote: true, protectionStepE8: 1, longestWindow: .max)
 
   /// Deribit protocol, sections 12 and 13. One quote an instrument and side for each group, and this adapter has one group an index.
   /// Whether the limit of 100 counts instruments or sides is not said: sides.
   static let deribit = MassQuoteRules(
-    levels: 1, instruments: 100, levelsInRequest: 100, levelBytes: 96, isOneGroup: true, isNamed: true,
+    levels: 1, instruments: 100, levelsInRequest: 100, levelBytes: 96, isOneGroup: true, isNamed: true, takesAway: true,
     isTradeWithinQuote: false, protectionStepE8: 10_000, longestWindow: 3_600_000_000_000)
 }
 

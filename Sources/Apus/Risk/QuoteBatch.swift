@@ -11,6 +11,9 @@ struct QuoteBatch: ~Copyable {
   private let quotes: UnsafeMutablePointer<Quote>
   private(set) var count = 0
   private(set) var levelCount = 0
+  private(set) var sideCount = 0
+  /// Some sides are only taken away.
+  private(set) var takesAway = false
   /// What the message is worth: the sum over its sides, see `MessageValue`.
   private(set) var value: Int64 = 0
   private let rules: MassQuoteRules
@@ -37,7 +40,7 @@ struct QuoteBatch: ~Copyable {
 
   /// Room for one more instrument of a protection group, with all its levels.
   func hasRoom(for group: ProductIndex) -> Bool {
-    let levels = levelCount + 2 * rules.levels
+    let levels = max(levelCount, sideCount) + 2 * rules.levels
     return count < min(rules.instruments, Self.instrumentCapacity) && levels <= rules.levelsInRequest
       && (count + 2) * MassQuoteRules.entryBytes + levels * rules.levelBytes <= Self.byteCapacity
       && (!rules.isOneGroup || count == 0 || group == self.group)
@@ -51,7 +54,19 @@ struct QuoteBatch: ~Copyable {
   mutating func removeAll() {
     count = 0
     levelCount = 0
+    sideCount = 0
+    takesAway = false
     value = 0
+  }
+
+  /// Takes all away that stands on the sides: what takes away passes every gate.
+  mutating func takeAway(_ instrument: InstrumentIndex, _ group: ProductIndex, bids: Bool, asks: Bool) {
+    let empty = UnsafeBufferPointer<Quote>(start: nil, count: 0)
+    entries[count] = MassQuote(instrument: instrument, bids: bids ? empty : nil, asks: asks ? empty : nil)
+    count += 1
+    sideCount += (bids ? 1 : 0) + (asks ? 1 : 0)
+    takesAway = true
+    self.group = group
   }
 
   fileprivate mutating func append(
@@ -61,6 +76,7 @@ struct QuoteBatch: ~Copyable {
       instrument: instrument, bids: bidCount > 0 ? copy(bids, bidCount) : nil,
       asks: askCount > 0 ? copy(asks, askCount) : nil)
     count += 1
+    sideCount += (bidCount > 0 ? 1 : 0) + (askCount > 0 ? 1 : 0)
     self.group = group
     if bidCount > 0 { value += bids.value }
     if askCount > 0 { value += asks.value }
