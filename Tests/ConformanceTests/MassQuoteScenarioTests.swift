@@ -139,6 +139,35 @@ import Testing
   }
 
   @Test(arguments: deribit)
+  func `R10_ a stop, and a feed that falls silent, take both sides away with one message`(venue: VenueUnderTest) throws {
+    let world = try readyWorld(venue)
+    #expect(try world.run { isTwoSided(world) && world.unknownCount == 0 })
+    let messages = world.requests.count
+    world.fate = { role, _ in role == .ticker ? .drop : .pass }
+    #expect(try world.run(limit: 10 * Self.second) { world.books?.openOrders.isEmpty == true })
+    let last = try #require(world.requests.last { $0.contains("private/mass_quote") })
+    #expect(last.contains(#""bid":{"amount":0},"ask":{"amount":0}"#), "\(last)")
+    #expect(!world.requests[messages...].contains { $0.contains("private/cancel") })
+    try settle(world, venue)
+  }
+
+  @Test(arguments: deribit)
+  func `R40_ where the venue refuses to take quotes away by mass quotes they are cancelled one by one`(
+    venue: VenueUnderTest
+  ) throws {
+    let world = try readyWorld(venue)
+    #expect(try world.run { isTwoSided(world) && world.unknownCount == 0 })
+    world.refusal = { kind, _ in
+      if case .massQuote = kind { return 13902 }
+      return nil
+    }
+    world.fate = { role, _ in role == .ticker ? .drop : .pass }
+    #expect(try world.run(limit: 20 * Self.second) { world.books?.openOrders.isEmpty == true })
+    #expect(world.requests.contains { $0.contains("private/cancel") })
+    try settle(world, venue)
+  }
+
+  @Test(arguments: deribit)
   func `a quote that moves keeps the venue's id, and one that has gone is placed anew`(venue: VenueUnderTest) throws {
     let world = try readyWorld(venue)
     #expect(try world.run { isTwoSided(world) })

@@ -246,17 +246,17 @@ extension VenueSection: DescribedSection {
       CodingKeys.protectionTrade, \.protectionTrade, .decimal(.zero...decimal(1_000_000), isAboveLower: true),
       .defaulted,
       unit: "contracts",
-      "Mass quotes of a product may trade this much within protection_window_ms; then the venue cancels all of them."),
+      "Mass quotes of a product may trade this much within protection_window_ms; then the venue cancels all of them. Coins at Deribit."),
     .init(
       CodingKeys.protectionQuote, \.protectionQuote, .decimal(.zero...decimal(1_000_000), isAboveLower: true),
       .defaulted,
-      unit: "contracts", "The largest mass quote; the venue charges margin for it."),
+      unit: "contracts", "The largest mass quote; the venue charges margin for it. Coins at Deribit."),
     .init(
       CodingKeys.protectionPauseMs, \.protectionPauseMs, .whole(0...600_000), .defaulted, unit: "ms",
       "How long mass quotes rest after the venue has cancelled them."),
     .init(
       CodingKeys.protectionWindowMs, \.protectionWindowMs, .whole(100...86_400_000), .defaulted, unit: "ms",
-      "The protection is refilled this long after it was last set, if something has traded."),
+      "The protection counts anew after this long: since it was last set, and at Deribit since the first trade."),
     .init(
       CodingKeys.takerFeeBps, \.takerFeeBps, optional: .decimal(.zero...decimal(1000), decimals: 2),
       "What taking costs there, basis points; needed where underlyings has a rule for crossed books."),
@@ -280,7 +280,7 @@ extension InstrumentSection: DescribedSection {
       "Quotes are pulled when the ticker has been silent for this long."),
     .init(
       CodingKeys.massQuotes, \.massQuotes, .flag, .defaulted,
-      "Whether whole sides are replaced by mass quotes, many instruments with one message."),
+      "Whether whole sides are replaced by mass quotes, many instruments with one message; at Deribit one level a side."),
   ]
 }
 
