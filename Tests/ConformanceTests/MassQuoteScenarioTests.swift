@@ -139,16 +139,27 @@ import Testing
   }
 
   @Test(arguments: deribit)
-  func `R10_ a stop, and a feed that falls silent, take both sides away with one message`(venue: VenueUnderTest) throws {
-    let world = try readyWorld(venue)
-    #expect(try world.run { isTwoSided(world) && world.unknownCount == 0 })
-    let messages = world.requests.count
-    world.fate = { role, _ in role == .ticker ? .drop : .pass }
-    #expect(try world.run(limit: 10 * Self.second) { world.books?.openOrders.isEmpty == true })
-    let last = try #require(world.requests.last { $0.contains("private/mass_quote") })
-    #expect(last.contains(#""bid":{"amount":0},"ask":{"amount":0}"#), "\(last)")
-    #expect(!world.requests[messages...].contains { $0.contains("private/cancel") })
-    try settle(world, venue)
+  func `R10_ a feed that falls silent, and a stop, take what stands away with a mass quote`(venue: VenueUnderTest) throws {
+    for isStop in [false, true] {
+      let world = try readyWorld(venue)
+      #expect(try world.run { isTwoSided(world) && world.unknownCount == 0 })
+      let messages = world.requests.count
+      // What trades in the silence is not quoted anew.
+      var stood = true
+      if isStop {
+        world.requestStop()
+      } else {
+        world.fate = { role, _ in role == .ticker ? .drop : .pass }
+        #expect(try world.run(limit: 10 * Self.second) { world.block == .staleMarket })
+        stood = world.books?.openOrders.isEmpty == false
+      }
+      #expect(try world.run(limit: Self.second) { world.books?.openOrders.isEmpty == true })
+      let after = world.requests[messages...]
+      let isTaken = after.contains { $0.contains("private/mass_quote") && $0.contains(#":{"amount":0}"#) }
+      #expect(isTaken == stood)
+      #expect(!after.contains { $0.contains("private/cancel") })
+      try settle(world, venue)
+    }
   }
 
   @Test(arguments: deribit)

@@ -11,10 +11,12 @@ import Testing
     let (same, other) = (deribit.hasRoom(for: 1), deribit.hasRoom(for: 2))
     #expect(same && !other)
     deribit.removeAll()
-    #expect(deribit.hasRoom(for: 2))
+    let anew = deribit.hasRoom(for: 2)
+    #expect(anew)
     var thalex = QuoteBatch(rules: .thalex)
     thalex.takeAway(0, 1, bids: true, asks: false)
-    #expect(thalex.hasRoom(for: 2))
+    let both = thalex.hasRoom(for: 2)
+    #expect(both)
   }
 
   @Test func `R63_ a batch holds no more than the venue takes of sides and of instruments`() {
