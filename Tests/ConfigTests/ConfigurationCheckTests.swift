@@ -30,7 +30,8 @@ import Testing
       ])
   }
 
-  @Test func `R51_ protection of mass quotes that the venue would refuse is an error, also where one of both is left out`() {
+  @Test
+  func `R51_ protection of mass quotes that the venue would refuse is an error, also where one of both is left out`() {
     for quote in ["", "  protection_quote: 1\n"] {
       let text = Sample.text("  key_id", "  protection_trade: 2\n\(quote)  key_id")
       #expect(
@@ -101,13 +102,15 @@ import Testing
     return text
   }
 
-  @Test func `R54_ mass quotes have as many levels as the venue gives a side, and go only where they are taken`() throws {
+  @Test func `R54_ mass quotes have as many levels as the venue gives a side, and go only where they are taken`() throws
+  {
     _ = try ConfigurationFile.parse(massQuoted())
     #expect(
-      Sample.problems(massQuoted(("levels: 1\n      half_spread_bps: 0.35", "levels: 3\n      half_spread_bps: 0.35"))) == [
-        "a.yaml:13:15: instruments[0].ladder.levels is 3, but a mass quote has at most 1 level a side at deribit: use fewer "
-          + "levels, or set mass_quotes to false"
-      ])
+      Sample.problems(massQuoted(("levels: 1\n      half_spread_bps: 0.35", "levels: 3\n      half_spread_bps: 0.35")))
+        == [
+          "a.yaml:13:15: instruments[0].ladder.levels is 3, but a mass quote has at most 1 level a side at deribit: use fewer "
+            + "levels, or set mass_quotes to false"
+        ])
     let bybit = massQuoted(("kind: deribit", "kind: bybit\n  rest_url: https://api.bybit.com"))
     #expect(
       Sample.problems(bybit) == [

@@ -72,7 +72,8 @@ import Testing
   }
 
   @Test(arguments: venues)
-  func `a group that is used up rests, is set again after the pause, and quoting goes on`(venue: VenueUnderTest) throws {
+  func `a group that is used up rests, is set again after the pause, and quoting goes on`(venue: VenueUnderTest) throws
+  {
     let world = try readyWorld(venue) {
       // Little more than one quote of about 0.02 coins.
       $0.protection.trade = DecimalE8(e8: 2_500_000)
@@ -139,7 +140,9 @@ import Testing
   }
 
   @Test(arguments: deribit)
-  func `R10_ a feed that falls silent, and a stop, take what stands away with a mass quote`(venue: VenueUnderTest) throws {
+  func `R10_ a feed that falls silent, and a stop, take what stands away with a mass quote`(venue: VenueUnderTest)
+    throws
+  {
     for isStop in [false, true] {
       let world = try readyWorld(venue)
       #expect(try world.run { isTwoSided(world) && world.unknownCount == 0 })
@@ -195,7 +198,8 @@ import Testing
 
   /// Private frames lost, repeated and late, requests lost, connections broken.
   @Test(arguments: deribit, 1...10 as ClosedRange<UInt64>)
-  func `R08_ R11_ whatever is lost or late, exposure stays within the limit`(venue: VenueUnderTest, seed: UInt64) throws {
+  func `R08_ R11_ whatever is lost or late, exposure stays within the limit`(venue: VenueUnderTest, seed: UInt64) throws
+  {
     let world = try readyWorld(venue, seed: seed)
     var random = TestSupport.SplitMix(seed: seed &* 77)
     world.detour = Int64(seed % 5) * 4_000_000

@@ -215,14 +215,17 @@ import Testing
   @Test func `the answer to a mass quote tells how each order stands, which quote it is, and what failed`() throws {
     var bench = try DeribitBench()
     let sample = Self.own(try DeribitBench.reply(RequestID.massQuote(12), "mass-quote-response"))
-      .replacing(#"[{"instrument_name":"BTC-25DEC26","side":"ask""#, with: #"[{"instrument_name":"BTC-PERPETUAL","side":"ask""#)
+      .replacing(
+        #"[{"instrument_name":"BTC-25DEC26","side":"ask""#, with: #"[{"instrument_name":"BTC-PERPETUAL","side":"ask""#)
     let lines = bench.decode(sample)
     #expect(lines.count == 4)
     #expect(lines[0].contains("buy 172940") && lines[0].contains(" ours quote 12"))
     #expect(lines[1].contains("sell 172954") && lines[1].contains(" ours quote 12"))
     #expect(Array(lines[2...]) == ["quote failed 12 code 10005 instrument 0 ask", "quoted 12 good 3 bad 1"])
     // A part that cannot be read leaves it open what became of the rest.
-    for (from, to) in [(#""side":"ask""#, #""side":"both""#), (#""code":10005"#, #""code":"x""#), ("86470.0", "86470.1")] {
+    for (from, to) in [
+      (#""side":"ask""#, #""side":"both""#), (#""code":10005"#, #""code":"x""#), ("86470.0", "86470.1"),
+    ] {
       #expect(bench.decode(sample.replacing(from, with: to)).last != lines.last, "\(to)")
     }
     #expect(bench.decode(sample.replacing(#""errors":"#, with: #""problems":"#)) == ["edge missingMember"])
@@ -233,7 +236,10 @@ import Testing
     func feed(_ set: String, _ more: String = "") throws -> [String] {
       bench.decode(
         try Self.labelled("user-changes-raw-fill", "")
-          .replacing(#""risk_reducing":false"#, with: #""risk_reducing":false,"quote":true,"mmp_group":"apus-desk","quote_id":"9","quote_set_id":"\#(set)""#)
+          .replacing(
+            #""risk_reducing":false"#,
+            with: #""risk_reducing":false,"quote":true,"mmp_group":"apus-desk","quote_id":"9","quote_set_id":"\#(set)""#
+          )
           .replacing(#""liquidity":"M""#, with: #""liquidity":"M","quote_id":"9","quote_set_id":"\#(set)""#)
           + more)
     }

@@ -107,7 +107,8 @@ import Testing
           sides[2].withUnsafeBufferPointer { third in
             sides[3].withUnsafeBufferPointer { fourth in
               let quotes = [
-                MassQuote(instrument: 0, bids: first, asks: second), MassQuote(instrument: 2, bids: third, asks: fourth),
+                MassQuote(instrument: 0, bids: first, asks: second),
+                MassQuote(instrument: 2, bids: third, asks: fourth),
               ]
               return quotes.withUnsafeBufferPointer { encoder.massQuote(into: memory, serial: 42, quotes: $0) }
             }
@@ -139,7 +140,9 @@ import Testing
     #expect(parameters as NSDictionary == wanted as NSDictionary)
   }
 
-  @Test func `a side without a level is taken away, one that is not given is left alone, two levels are too many`() throws {
+  @Test func `a side without a level is taken away, one that is not given is left alone, two levels are too many`()
+    throws
+  {
     let two = [
       Quote(price: PriceTicks(rawValue: 1), qty: QtyLots(rawValue: 1)),
       Quote(price: PriceTicks(rawValue: 2), qty: QtyLots(rawValue: 1)),
@@ -170,8 +173,10 @@ import Testing
     let name = String(repeating: "N", count: 63)
     let label = "p-" + String(repeating: "z", count: DeribitEncoder.labelLimit - OrderTag.digits - 2)
     var encoder = try DeribitEncoder(instrumentCapacity: 1, labelPrefix: "p-", label: label)
-    try encoder.setInstrument(0, name: name, grid: InstrumentGrid(tickE8: 1, lotE8: 1, minimumLots: QtyLots(rawValue: 1)))
-    let level = Quote(price: PriceTicks(rawValue: 999_999_999_999_999_999), qty: QtyLots(rawValue: 999_999_999_999_999_999))
+    try encoder.setInstrument(
+      0, name: name, grid: InstrumentGrid(tickE8: 1, lotE8: 1, minimumLots: QtyLots(rawValue: 1)))
+    let level = Quote(
+      price: PriceTicks(rawValue: 999_999_999_999_999_999), qty: QtyLots(rawValue: 999_999_999_999_999_999))
     withUnsafePointer(to: level) { level in
       let side = UnsafeBufferPointer(start: level, count: 1)
       let quotes = Array(repeating: MassQuote(instrument: 0, bids: side, asks: side), count: 50)
@@ -194,7 +199,8 @@ import Testing
     settings.quote = DecimalE8(e8: 500_000_000)
     let set = try Self.json { $0.setProtection(into: $1, product: 0, index: "btc_usd", settings: settings, serial: 1) }
     let sample = try Self.sample(
-      "set-mmp-config-request", id: RequestID.protection(0, serial: 1), without: ["mmp_group", "frozen_time", "delta_limit"])
+      "set-mmp-config-request", id: RequestID.protection(0, serial: 1),
+      without: ["mmp_group", "frozen_time", "delta_limit"])
     var parameters = try Self.parameters(set)
     #expect(parameters["mmp_group"] as? String == "apus-desk" && parameters["frozen_time"] as? Int == 0)
     (parameters["mmp_group"], parameters["frozen_time"]) = (nil, nil)
@@ -202,7 +208,9 @@ import Testing
     #expect(set["id"] as? UInt64 == sample["id"] as? UInt64 && set["method"] as? String == sample["method"] as? String)
     let reset = try Self.json { $0.resetProtection(into: $1, index: "btc_usd", serial: 2) }
     #expect(try Self.parameters(reset)["mmp_group"] as? String == "apus-desk")
-    #expect(reset["method"] as? String == "private/reset_mmp" && RequestID.kind(of: reset["id"] as? UInt64 ?? 0) == .session(.resetProtection))
+    #expect(
+      reset["method"] as? String == "private/reset_mmp"
+        && RequestID.kind(of: reset["id"] as? UInt64 ?? 0) == .session(.resetProtection))
     let cancel = try Self.json { $0.cancelQuotes(into: $1, serial: 3) }
     #expect(cancel["method"] as? String == "private/cancel_quotes")
     #expect(try Self.parameters(cancel) as NSDictionary == ["cancel_type": "all"] as NSDictionary)

@@ -191,7 +191,9 @@ import Testing
     #expect(world.next.pointee.phaseValue == .unknown)
   }
 
-  @Test func `R14 an order in our group from before this life was changed: what it had traded is part of its size`() throws {
+  @Test func `R14 an order in our group from before this life was changed: what it had traded is part of its size`()
+    throws
+  {
     var tracker = try Say.tracker()
     let quote = tracker.beginQuote(0, .buy, Self.quote(100, 5), serial: 1, now: 0)!
     _ = tracker.apply(Self.report(1, "V0", 100, qty: 8, filled: 3, .partiallyFilled), now: 1)

@@ -93,7 +93,8 @@ public struct Recorder: VenueEventSink {
     lines.append(
       "fill \(r.tradeID.text) order \(r.venueID.text) client \(r.clientID) instrument \(r.instrument) "
         + "\(r.side == .buy ? "buy" : "sell") \(r.price.rawValue)x\(r.qty.rawValue) \(r.isMaker ? "maker" : "taker") "
-        + "\(r.source)\(r.isLabelledOurs ? " ours" : "")\(r.quoteSerial > 0 ? " quote \(r.quoteSerial)" : "")\(r.hasFee ? " fee \(r.feeE8)" : "") time \(r.time)")
+        + "\(r.source)\(r.isLabelledOurs ? " ours" : "")\(r.quoteSerial > 0 ? " quote \(r.quoteSerial)" : "")\(r.hasFee ? " fee \(r.feeE8)" : "") time \(r.time)"
+    )
     check(r.qty > .zero && r.price.rawValue > 0 && r.tradeID.count > 0 && r.venueID.count > 0)
   }
   public mutating func position(_ r: PositionReport) {

@@ -196,10 +196,12 @@ extension VenueSection: DescribedSection {
       optional: .name(1...16, of: "a-z 0-9 _", advice: "choose another name, for example deribit_2") {
         $0 == "_" || (isWord($0) && !$0.isUppercase)
       }, "Names the venue among several, if its kind does not."),
-    .init(CodingKeys.url, \.url, .url, .required, "Address of the venue's WebSocket; of Bybit's without the last part."),
+    .init(
+      CodingKeys.url, \.url, .url, .required, "Address of the venue's WebSocket; of Bybit's without the last part."),
     .init(
       CodingKeys.restURL, \.restURL,
-      optional: .text(range: "printable ASCII", allowed: "https://host[:port] (or http:// for a venue on this machine)") {
+      optional: .text(range: "printable ASCII", allowed: "https://host[:port] (or http:// for a venue on this machine)")
+      {
         VenueAddress(rest: $0) == nil ? "write it as https://api.bybit.com, without a path" : nil
       },
       "Where a venue answers by HTTP that does not answer everything by WebSocket; default: host and port of url."),
@@ -246,7 +248,8 @@ extension VenueSection: DescribedSection {
       CodingKeys.protectionTrade, \.protectionTrade, .decimal(.zero...decimal(1_000_000), isAboveLower: true),
       .defaulted,
       unit: "contracts",
-      "Mass quotes of a product may trade this much within protection_window_ms; then the venue cancels all of them. Coins at Deribit."),
+      "Mass quotes of a product may trade this much within protection_window_ms; then the venue cancels all of them. Coins at Deribit."
+    ),
     .init(
       CodingKeys.protectionQuote, \.protectionQuote, .decimal(.zero...decimal(1_000_000), isAboveLower: true),
       .defaulted,
@@ -280,7 +283,8 @@ extension InstrumentSection: DescribedSection {
       "Quotes are pulled when the ticker has been silent for this long."),
     .init(
       CodingKeys.massQuotes, \.massQuotes, .flag, .defaulted,
-      "Whether whole sides are replaced by mass quotes, many instruments with one message; at Deribit one level a side."),
+      "Whether whole sides are replaced by mass quotes, many instruments with one message; at Deribit one level a side."
+    ),
   ]
 }
 

@@ -30,7 +30,8 @@ struct MassQuoteRules: Equatable, Sendable {
 
   /// Thalex protocol, section 6.5.
   static let thalex = MassQuoteRules(
-    levels: 10, instruments: 100, levelsInRequest: 2000, levelBytes: 56, isOneGroup: false, isNamed: false, takesAway: false,
+    levels: 10, instruments: 100, levelsInRequest: 2000, levelBytes: 56, isOneGroup: false, isNamed: false,
+    takesAway: false,
     isTradeWithinQuote: true, protectionStepE8: 1, longestWindow: .max)
 
   /// Deribit protocol, sections 12 and 13. One quote an instrument and side for each group, and this adapter has one group an index.

@@ -70,7 +70,8 @@ struct QuoteBatch: ~Copyable {
   }
 
   fileprivate mutating func append(
-    _ instrument: InstrumentIndex, _ group: ProductIndex, bids: borrowing QuotePlan, asks: borrowing QuotePlan, bidCount: Int, askCount: Int
+    _ instrument: InstrumentIndex, _ group: ProductIndex, bids: borrowing QuotePlan, asks: borrowing QuotePlan,
+    bidCount: Int, askCount: Int
   ) {
     entries[count] = MassQuote(
       instrument: instrument, bids: bidCount > 0 ? copy(bids, bidCount) : nil,
@@ -99,7 +100,8 @@ extension RiskGate {
   /// - Parameter group: the instrument's protection group.
   /// - Returns: whether each side was taken into `batch`.
   mutating func admit(
-    _ instrument: InstrumentIndex, _ group: ProductIndex, bids: borrowing QuotePlan, asks: borrowing QuotePlan, state: StatePointer,
+    _ instrument: InstrumentIndex, _ group: ProductIndex, bids: borrowing QuotePlan, asks: borrowing QuotePlan,
+    state: StatePointer,
     market: RiskMarket, into batch: inout QuoteBatch
   ) -> (bids: Bool, asks: Bool) {
     guard batch.hasRoom(for: group) else { return (false, false) }

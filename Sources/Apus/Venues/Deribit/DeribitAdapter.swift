@@ -241,7 +241,7 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
     for place in isSubscribedTo.indices { isSubscribedTo[place] = decoder.isListed(InstrumentIndex(place)) }
     let names = decoder.instruments.indices.filter { isSubscribedTo[$0] }.map { decoder.instruments[$0] }
     let own = ChannelGroups.of(names.map(Self.changes) + triggers)
-    let market = ChannelGroups.of( names.flatMap { [Self.ticker($0), Self.book($0)] })
+    let market = ChannelGroups.of(names.flatMap { [Self.ticker($0), Self.book($0)] })
     channelGroups = own.count + market.count
     channelsAsked = 3 * names.count + triggers.count
     for group in own {
