@@ -129,8 +129,8 @@ extension Lane where Adapter: ~Copyable {
     }
   }
 
-  /// Whether changes of this value are worth a mass quote now.
-  private func isWorthMassQuote(_ value: Int64, _ now: Nanoseconds) -> Bool {
+  /// Whether changes of this value are worth a mass quote now. Mutating: a borrowed lane would be copied first.
+  private mutating func isWorthMassQuote(_ value: Int64, _ now: Nanoseconds) -> Bool {
     isAffordable(value, now) && (settings.spending != .byValue || max(1, value) >= quotes.price(now: now))
   }
 

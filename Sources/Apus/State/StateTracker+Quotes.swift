@@ -245,14 +245,16 @@ extension StateTracker {
     }
   }
 
-  /// An announced quote by its mass quote.
-  func findQuote(_ instrument: InstrumentIndex, _ side: Side, serial: UInt64) -> OrderPointer? {
+  /// An announced quote by its mass quote. Mutating: a borrowed tracker would be copied for the call.
+  mutating func findQuote(_ instrument: InstrumentIndex, _ side: Side, serial: UInt64) -> OrderPointer? {
     guard Int(instrument) < instrumentCapacity else { return nil }
-    var found: OrderPointer?
-    forEachOrder(instrument, side) { order in
-      if order.pointee.flags & Self.isQuote != 0, quoteSerials[slab.index(of: order)] == serial { found = order }
+    let state = state(instrument)
+    let count = side == .buy ? state.pointee.bids.count : state.pointee.asks.count
+    for position in 0..<count {
+      let order = side == .buy ? state.pointee.bids[position] : state.pointee.asks[position]
+      if order.pointee.flags & Self.isQuote != 0, quoteSerials[slab.index(of: order)] == serial { return order }
     }
-    return found
+    return nil
   }
 
   /// The venue has changed a standing order into the announced one: executions, told and untold, go on with the id. The new
@@ -287,17 +289,20 @@ extension StateTracker {
 
   /// Whether a query has listed an order of the same side that an earlier mass quote placed or changed last: a later one
   /// would have changed it.
-  private func hasEarlierInQuery(_ quote: OrderPointer, _ serial: UInt64) -> Bool {
-    var isListed = false
-    forEachOrder(quote.pointee.instrument_index, quote.pointee.sideValue) { order in
+  private mutating func hasEarlierInQuery(_ quote: OrderPointer, _ serial: UInt64) -> Bool {
+    let side = quote.pointee.sideValue
+    let state = state(quote.pointee.instrument_index)
+    let count = side == .buy ? state.pointee.bids.count : state.pointee.asks.count
+    for position in 0..<count {
+      let order = side == .buy ? state.pointee.bids[position] : state.pointee.asks[position]
       let other = quoteSerials[slab.index(of: order)]
       if order.pointee.flags & (Self.isQuote | Self.seenInQuery) == Self.isQuote | Self.seenInQuery, other > 0,
         other < serial, order.pointee.isSettled
       {
-        isListed = true
+        return true
       }
     }
-    return isListed
+    return false
   }
 
   /// Announced, and nothing heard of it.

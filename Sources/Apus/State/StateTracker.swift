@@ -797,7 +797,7 @@ public struct StateTracker: ~Copyable {
     return order
   }
 
-  private func find(_ fill: FillReport) -> OrderPointer? {
+  private mutating func find(_ fill: FillReport) -> OrderPointer? {
     if fill.venueID.count > 0, let order = slab.find(venueID: fill.venueID) { return order }
     // A quote never takes, so its own price is the one that it trades at.
     if fill.isOurQuote {
@@ -827,7 +827,8 @@ public struct StateTracker: ~Copyable {
   }
 
   /// A quote that was given up for its absence before the venue had told its id. Cold.
-  func findAbsentQuote(_ fill: FillReport) -> OrderPointer? {
+  @inline(never)
+  mutating func findAbsentQuote(_ fill: FillReport) -> OrderPointer? {
     for offset in 0..<endedCount {
       guard let order = slab.find(clientID: ended[(endedFirst + offset) % endedCapacity].clientID),
         order.pointee.flags & Self.isQuote != 0, order.pointee.flags & Self.endedByAbsence != 0,

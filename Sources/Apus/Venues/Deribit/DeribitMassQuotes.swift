@@ -56,15 +56,12 @@ extension DeribitDecoder {
       var walk = JSONWalk()
       while true {
         let found = apus_json_next_field(&json, shapes.detail.pointer, &walk)
-        guard let field = DeribitDetailField(rawValue: found) else {
-          if found == APUS_JSON_FIELD_END { break }
-          json.skip()
-          continue
-        }
-        switch field {
-        case .instrument: hasName = json.text(&name, wrong: &wrong)
-        case .side: hasSide = json.text(&word, wrong: &wrong)
-        case .error: error = json.checkedSlice()
+        if found == APUS_JSON_FIELD_END { break }
+        // By number: of so many cases the enum's initialiser asks for its metadata.
+        switch found {
+        case DeribitDetailField.instrument.rawValue: hasName = json.text(&name, wrong: &wrong)
+        case DeribitDetailField.side.rawValue: hasSide = json.text(&word, wrong: &wrong)
+        case DeribitDetailField.error.rawValue: error = json.checkedSlice()
         default: json.skip()
         }
       }

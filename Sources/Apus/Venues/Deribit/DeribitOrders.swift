@@ -114,18 +114,15 @@ extension DeribitDecoder {
     var wrong = false
     while true {
       let found = apus_json_next_field(&json, shapes.detail.pointer, &walk)
-      guard let field = DeribitDetailField(rawValue: found) else {
-        if found == APUS_JSON_FIELD_END { return !json.failed }
-        json.skip()
-        continue
-      }
-      switch field {
-      case .order: parts.order = json.checkedSlice()
-      case .trades: parts.trades = json.checkedSlice()
-      case .orders: parts.orders = json.checkedSlice()
-      case .positions: parts.positions = json.checkedSlice()
-      case .errors: parts.errors = json.checkedSlice()
-      case .hasMore: parts.hasMore = json.flag(wrong: &wrong)
+      if found == APUS_JSON_FIELD_END { return !json.failed }
+      // By number: of so many cases the enum's initialiser asks for its metadata.
+      switch found {
+      case DeribitDetailField.order.rawValue: parts.order = json.checkedSlice()
+      case DeribitDetailField.trades.rawValue: parts.trades = json.checkedSlice()
+      case DeribitDetailField.orders.rawValue: parts.orders = json.checkedSlice()
+      case DeribitDetailField.positions.rawValue: parts.positions = json.checkedSlice()
+      case DeribitDetailField.errors.rawValue: parts.errors = json.checkedSlice()
+      case DeribitDetailField.hasMore.rawValue: parts.hasMore = json.flag(wrong: &wrong)
       default: json.skip()
       }
     }

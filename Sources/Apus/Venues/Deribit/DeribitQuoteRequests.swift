@@ -39,10 +39,12 @@ extension DeribitEncoder {
         side(bids, template, &text)
       }
       if let asks = entry.asks {
-        text.put(entry.bids == nil ? "\",\"ask\":{\"" : ",\"ask\":{\"")
+        // A literal each: of one that is chosen the length would not be known.
+        if entry.bids == nil { text.put("\",\"ask\":{\"") } else { text.put(",\"ask\":{\"") }
         side(asks, template, &text)
       }
-      text.put(entry.bids == nil && entry.asks == nil ? "\"}" : "}")
+      if entry.bids == nil, entry.asks == nil { text.put("\"") }
+      text.put("}")
     }
     text.put("]}}")
     return text.count

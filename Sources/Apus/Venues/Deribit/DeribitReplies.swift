@@ -258,8 +258,8 @@ extension DeribitDecoder {
     sink.replied(request, value: grantedRate)
   }
 
-  /// A rate and a burst; `nil` unless both are above 0.
-  private func limit(_ object: JSONCursor) -> (rate: Int64, burst: Int64)? {
+  /// A rate and a burst; `nil` unless both are above 0. Mutating: a borrowed decoder would be copied for the call.
+  private mutating func limit(_ object: JSONCursor) -> (rate: Int64, burst: Int64)? {
     var first = object, second = object
     var rate = ScannedDecimal(), burst = ScannedDecimal()
     var limit: (rate: Int64, burst: Int64) = (0, 0)
