@@ -30,7 +30,8 @@ import Testing
       ])
   }
 
-  @Test func `R51_ protection of mass quotes that the venue would refuse is an error, also where one of both is left out`() {
+  @Test
+  func `R51_ protection of mass quotes that the venue would refuse is an error, also where one of both is left out`() {
     for quote in ["", "  protection_quote: 1\n"] {
       let text = Sample.text("  key_id", "  protection_trade: 2\n\(quote)  key_id")
       #expect(
@@ -90,6 +91,60 @@ import Testing
     #expect(
       problems.contains { $0.contains("max_order is 0.1, but the ladder's largest level is 92233720368.54775807") })
     #expect(problems.contains { $0.contains("max_position is 0.5, but a side of the ladder adds up to") })
+  }
+
+  /// The sample at Deribit, its first instrument quoted with mass quotes.
+  private func massQuoted(_ changes: (String, String)...) -> String {
+    var text = Sample.text("venue:\n", "venue:\n  kind: deribit\n")
+      .replacing("  - name: BTC-PERPETUAL\n", with: "  - name: BTC_USDC-PERPETUAL\n    mass_quotes: true\n")
+      .replacing("levels: 3", with: "levels: 1")
+    for (old, new) in changes { text = text.replacing(old, with: new) }
+    return text
+  }
+
+  @Test func `R54_ mass quotes have as many levels as the venue gives a side, and go only where they are taken`() throws
+  {
+    _ = try ConfigurationFile.parse(massQuoted())
+    #expect(
+      Sample.problems(massQuoted(("levels: 1\n      half_spread_bps: 0.35", "levels: 3\n      half_spread_bps: 0.35")))
+        == [
+          "a.yaml:13:15: instruments[0].ladder.levels is 3, but a mass quote has at most 1 level a side at deribit: use fewer "
+            + "levels, or set mass_quotes to false"
+        ])
+    let bybit = massQuoted(("kind: deribit", "kind: bybit\n  rest_url: https://api.bybit.com"))
+    #expect(
+      Sample.problems(bybit) == [
+        "a.yaml:12:18: instruments[0].mass_quotes is true, but the engine sends no mass quotes to bybit: set it to false"
+      ])
+    #expect(
+      Sample.problems(massQuoted(("max_orders: 12", "max_orders: 3"))) == [
+        "a.yaml:23:19: instruments[0].limits.max_orders is 3, but while mass quotes replace both sides 4 orders count: raise "
+          + "it to 4 or more, or use fewer levels"
+      ])
+  }
+
+  @Test func `R54_ what protects mass quotes is what the venue takes`() throws {
+    func venue(_ key: String) -> String { massQuoted(("  key_id: K1", "  key_id: K1\n  \(key)")) }
+    #expect(
+      Sample.problems(venue("protection_trade: 0.00005")) == [
+        "a.yaml:8:21: venue.protection_trade is 0.00005, but deribit takes multiples of 0.0001: round it"
+      ])
+    #expect(
+      Sample.problems(venue("protection_window_ms: 3600001")) == [
+        "a.yaml:8:25: venue.protection_window_ms is 3600001, but deribit counts for at most 3600000 ms: lower it"
+      ])
+    #expect(
+      Sample.problems(venue("protection_quote: 0.01")) == [
+        "a.yaml:8:21: venue.protection_quote is 0.01, but instruments[0].ladder quotes up to 0.02: raise it, or make the "
+          + "ladder smaller"
+      ])
+    // An inverse contract's sizes are money, and cannot be compared with coins.
+    _ = try ConfigurationFile.parse(
+      venue("protection_quote: 0.01").replacing("BTC_USDC-PERPETUAL", with: "BTC-PERPETUAL"))
+    // Deribit lets a group trade more than a quote shows; Thalex does not.
+    let more = venue("protection_trade: 2\n  protection_quote: 1")
+    _ = try ConfigurationFile.parse(more)
+    #expect(Sample.problems(more.replacing("kind: deribit", with: "kind: thalex")).count == 1)
   }
 
   @Test func `R51_ widening must begin before the loss that stops`() throws {

@@ -10,7 +10,7 @@ import TestSupport
 class ConformanceWorld {
   /// What a frame of the venue is about, as far as a fault may choose.
   enum Role: CaseIterable {
-    case insertReply, amendReply, cancelReply, ordersReply, tradesReply, positionsReply, sessionReply
+    case insertReply, amendReply, cancelReply, massQuoteReply, ordersReply, tradesReply, positionsReply, sessionReply
     case privateFeed, book, ticker, other
   }
   enum Fate {
@@ -29,6 +29,9 @@ class ConformanceWorld {
   /// What becomes of a frame of the venue, and of a request of the lane (which may be dropped only).
   var fate: ((Role, String) -> Fate)?
   var requestFate: ((RequestKind, String) -> Bool)?
+  /// The error code with which a request is refused before the venue sees it; `nil` lets it pass. In the form of a venue of
+  /// JSON-RPC.
+  var refusal: ((RequestKind, String) -> Int?)?
   /// Requests of the lane, if they are kept.
   private(set) var requests: [String] = []
   var keepsRequests = false
@@ -92,12 +95,18 @@ extension ConformanceWorld {
     return UInt64(digits).map(RequestID.kind)
   }
 
+  static func error(_ code: Int, toID request: String) -> String {
+    let id = request.range(of: "\"id\":").map { request[$0.upperBound...].prefix { $0.isNumber } } ?? ""
+    return #"{"jsonrpc":"2.0","id":\#(id),"error":{"code":\#(code),"message":"refused"}}"#
+  }
+
   static func role(ofReply text: String) -> Role? {
     guard let kind = kind(ofID: text) else { return nil }
     switch kind {
     case .insert: return .insertReply
     case .amend: return .amendReply
     case .cancel: return .cancelReply
+    case .massQuote: return .massQuoteReply
     case .session(.openOrders): return .ordersReply
     case .session(.tradeHistory): return .tradesReply
     case .session(.portfolio): return .positionsReply
@@ -356,6 +365,11 @@ final class World<Adapter: ExchangeAdapter & ~Copyable>: ConformanceWorld {
             noteRequest(plain)
             if let requestFate, let kind = Self.kind(ofID: plain), !requestFate(kind, plain) {
               venue.pinged(link.id, now: now)
+            } else if let refusal, let kind = Self.kind(ofID: plain), let code = refusal(kind, plain) {
+              venue.pinged(link.id, now: now)
+              var answer = Self.error(code, toID: plain)
+              answer.withUTF8 { _ = link.server.sendText(UnsafeRawBufferPointer($0)) }
+              flush(link)
             } else {
               venue.receive(link.id, text: text, now: now)
             }

@@ -7,14 +7,16 @@ import Testing
 /// The adapters that have to pass. A new one is a case here, and nothing else in this suite.
 enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
   case thalex, deribit, deribitLinear, bybit
+  /// Quoted with mass quotes.
+  case thalexQuotes, deribitQuotes, deribitLinearQuotes
 
   var testDescription: String { rawValue }
 
   /// The instrument that is quoted.
   var instrument: String {
     switch self {
-    case .thalex, .deribit: "BTC-PERPETUAL"
-    case .deribitLinear: "BTC_USDC-PERPETUAL"
+    case .thalex, .thalexQuotes, .deribit, .deribitQuotes: "BTC-PERPETUAL"
+    case .deribitLinear, .deribitLinearQuotes: "BTC_USDC-PERPETUAL"
     case .bybit: "BTCUSDT"
     }
   }
@@ -22,10 +24,12 @@ enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
   /// Whether the end of a connection takes what rests with it.
   var cancelsAtDisconnect: Bool { self != .bybit }
 
+  var usesMassQuotes: Bool { self == .thalexQuotes || self == .deribitQuotes || self == .deribitLinearQuotes }
+
   private var kind: VenueKind {
     switch self {
-    case .thalex: .thalex
-    case .deribit, .deribitLinear: .deribit
+    case .thalex, .thalexQuotes: .thalex
+    case .deribit, .deribitLinear, .deribitQuotes, .deribitLinearQuotes: .deribit
     case .bybit: .bybit
     }
   }
@@ -33,9 +37,9 @@ enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
   /// Its grid and contract, as the simulated venue lists it.
   var contract: ContractValue {
     switch self {
-    case .thalex: ContractValue(.linear, VenueConfiguration().instruments[0].grid)
-    case .deribit: ContractValue(.inverse, DeribitInstrument.btcPerpetual.spec.grid)
-    case .deribitLinear: ContractValue(.linear, DeribitInstrument.btcLinear.spec.grid)
+    case .thalex, .thalexQuotes: ContractValue(.linear, VenueConfiguration().instruments[0].grid)
+    case .deribit, .deribitQuotes: ContractValue(.inverse, DeribitInstrument.btcPerpetual.spec.grid)
+    case .deribitLinear, .deribitLinearQuotes: ContractValue(.linear, DeribitInstrument.btcLinear.spec.grid)
     case .bybit: ContractValue(.linear, BybitInstrument.btc.spec.grid)
     }
   }
@@ -44,13 +48,13 @@ enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
   private var ladder: LadderParameters {
     let lots: Int64 =
       switch self {
-      case .thalex: 20
-      case .deribit: 170
-      case .deribitLinear: 200
+      case .thalex, .thalexQuotes: 20
+      case .deribit, .deribitQuotes: 170
+      case .deribitLinear, .deribitLinearQuotes: 200
       case .bybit: 20
       }
     return LadderParameters(
-      levels: 2, halfSpreadCentiBps: 20, stepTicks: 2, size: QtyLots(rawValue: lots),
+      levels: usesMassQuotes ? min(2, kind.massQuoteLevels) : 2, halfSpreadCentiBps: 20, stepTicks: 2, size: QtyLots(rawValue: lots),
       // Beyond the half spread the other side stands at the touch, and what is posted there often has to go at once.
       skewCentiBps: self == .bybit ? 20 : 100)
   }
@@ -60,9 +64,9 @@ enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
 
   private var lotE8: Int64 {
     switch self {
-    case .thalex: VenueConfiguration().instruments[0].grid.lotE8
-    case .deribit: DeribitInstrument.btcPerpetual.spec.grid.lotE8
-    case .deribitLinear: DeribitInstrument.btcLinear.spec.grid.lotE8
+    case .thalex, .thalexQuotes: VenueConfiguration().instruments[0].grid.lotE8
+    case .deribit, .deribitQuotes: DeribitInstrument.btcPerpetual.spec.grid.lotE8
+    case .deribitLinear, .deribitLinearQuotes: DeribitInstrument.btcLinear.spec.grid.lotE8
     case .bybit: BybitInstrument.btc.spec.grid.lotE8
     }
   }
@@ -79,13 +83,14 @@ enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
         maximumNotional: DecimalE8(e8: 100_000_000_000_000_000), collarCentiBps: 20_000, maximumOrders: 20,
         priceToleranceTicks: 1, keepSizePermille: 500, bookDepth: 10, staleAfter: 5_000_000_000)
     ]
+    settings.instruments[0].usesMassQuotes = usesMassQuotes
     return settings
   }
 
   func world(seed: UInt64 = 1, settings: LaneSettings? = nil) throws -> ConformanceWorld {
     let settings = settings ?? self.settings()
     switch self {
-    case .thalex:
+    case .thalex, .thalexQuotes:
       let clock = World<ThalexAdapter>.Clock()
       var configuration = VenueConfiguration()
       configuration.seed = seed
@@ -101,7 +106,7 @@ enum VenueUnderTest: String, CaseIterable, CustomTestStringConvertible {
         if text.contains("\"channel_name\":\"book.") { return .book }
         return text.contains("\"channel_name\":\"ticker.") ? .ticker : .other
       }
-    case .deribit, .deribitLinear:
+    case .deribit, .deribitLinear, .deribitQuotes, .deribitLinearQuotes:
       let clock = World<DeribitAdapter>.Clock()
       var configuration = DeribitConfiguration()
       configuration.seed = seed

@@ -40,6 +40,8 @@ struct DeribitBench: ~Copyable {
     }
     try decoder.register(channel: "user.changes.future.BTC.raw", kind: .userChanges)
     try decoder.register(channel: "user.portfolio.btc", kind: .other)
+    let product = try decoder.want(product: "btc_usd")
+    try decoder.register(channel: "user.mmp_trigger.btc_usd", kind: .protection, product: product)
     self.decoder = decoder
     for listing in listings { _ = decode(listing) }
   }

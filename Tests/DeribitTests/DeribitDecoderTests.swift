@@ -94,6 +94,17 @@ import Testing
     ("buy-error-price-too-high", RequestID.insert(7), ["refused insert(7) 10007"]),
     ("buy-error-not-enough-funds", RequestID.insert(7), ["refused insert(7) 10009"]),
     ("buy-error-mmp-frozen", RequestID.insert(7), ["refused insert(7) 13030"]),
+    // BTC-25DEC26 was not asked for: its order is stepped over, but an error must be about something that was.
+    (
+      "mass-quote-response", RequestID.massQuote(5),
+      [
+        "order 210049234019000001 client 0 instrument 0 buy 172940 qty 500 filled 0 remaining 500 open other none reply "
+          + "created 1790867075200000000",
+        "order 210049234019000002 client 0 instrument 0 sell 172954 qty 500 filled 0 remaining 500 open other none reply "
+          + "created 1790867075200000000", "edge unknownName",
+      ]
+    ),
+    ("set-mmp-config-response", RequestID.protection(0), ["replied protection(0) 0"]),
     ("buy-error-timed-out", RequestID.insert(7), ["refused insert(7) 13888"]),
     (
       "edit-response", RequestID.amend(7),
@@ -156,6 +167,8 @@ import Testing
       }
       let (rate, burst) = (bench.decoder.grantedRate, bench.decoder.grantedBurst)
       #expect(rate == 5 && burst == 20)
+      let quotes = bench.decoder.grantedMassQuotes ?? (0, 0, 0, 0)
+      #expect(quotes == (10, 10, 500, 500))
     }
   }
 
@@ -164,6 +177,8 @@ import Testing
     for (sample, lines) in [
       ("heartbeat-test-request-notification", ["heartbeat requested"]), ("heartbeat-notification", []),
       ("user-portfolio", []),
+      // Of a group of somebody else's.
+      ("user-mmp-trigger", []),
       (
         "ticker",
         [
@@ -187,6 +202,78 @@ import Testing
       let found = bench.decode(try DeribitFixtures.text(sample))
       #expect(found == lines, "\(sample)")
     }
+  }
+
+  // MARK: - Mass quotes
+
+  /// A sample about the quotes of this life's mass quote 12, and of its group.
+  private static func own(_ text: String) -> String {
+    text.replacing(#""quote_set_id":"perp""#, with: "\"quote_set_id\":\"\(tag(12))\"")
+      .replacing(#""mmp_group":"mm1-btc""#, with: #""mmp_group":"apus-desk""#)
+  }
+
+  @Test func `the answer to a mass quote tells how each order stands, which quote it is, and what failed`() throws {
+    var bench = try DeribitBench()
+    let sample = Self.own(try DeribitBench.reply(RequestID.massQuote(12), "mass-quote-response"))
+      .replacing(
+        #"[{"instrument_name":"BTC-25DEC26","side":"ask""#, with: #"[{"instrument_name":"BTC-PERPETUAL","side":"ask""#)
+    let lines = bench.decode(sample)
+    #expect(lines.count == 4)
+    #expect(lines[0].contains("buy 172940") && lines[0].contains(" ours quote 12"))
+    #expect(lines[1].contains("sell 172954") && lines[1].contains(" ours quote 12"))
+    #expect(Array(lines[2...]) == ["quote failed 12 code 10005 instrument 0 ask", "quoted 12 good 3 bad 1"])
+    // A part that cannot be read leaves it open what became of the rest.
+    for (from, to) in [
+      (#""side":"ask""#, #""side":"both""#), (#""code":10005"#, #""code":"x""#), ("86470.0", "86470.1"),
+    ] {
+      #expect(bench.decode(sample.replacing(from, with: to)).last != lines.last, "\(to)")
+    }
+    #expect(bench.decode(sample.replacing(#""errors":"#, with: #""problems":"#)) == ["edge missingMember"])
+  }
+
+  @Test func `R14_ a quote's set says whose it is, in the feed and in executions`() throws {
+    var bench = try DeribitBench()
+    func feed(_ set: String, _ more: String = "") throws -> [String] {
+      bench.decode(
+        try Self.labelled("user-changes-raw-fill", "")
+          .replacing(
+            #""risk_reducing":false"#,
+            with: #""risk_reducing":false,"quote":true,"mmp_group":"apus-desk","quote_id":"9","quote_set_id":"\#(set)""#
+          )
+          .replacing(#""liquidity":"M""#, with: #""liquidity":"M","quote_id":"9","quote_set_id":"\#(set)""#)
+          + more)
+    }
+    let own = try feed(Self.tag(12))
+    #expect(own[0].contains(" ours quote 12") && own[0].contains("client 0"))
+    #expect(own[1].contains(" ours quote 12") && own[1].contains("client 0"))
+    let earlier = try feed("apus-desk-11111111" + "0000000005")
+    #expect(earlier[1].contains(" ours") && !earlier[1].contains("quote"))
+    let other = try feed("perp")
+    #expect(!other[1].contains(" ours") && !other[1].contains("quote"))
+  }
+
+  @Test(arguments: ["mmp_trigger", "mmp_config_curtailment"])
+  func `an order that the protection has cancelled says so`(reason: String) throws {
+    var bench = try DeribitBench()
+    for more in [#","cancel_reason":"\#(reason)","mmp_cancelled":true"#, #","mmp_cancelled":true"#] {
+      let text = try DeribitFixtures.text("user-changes-raw-fill")
+        .replacing(#""order_state":"open""#, with: #""order_state":"cancelled""#)
+        .replacing(#""risk_reducing":false"#, with: #""risk_reducing":false"# + more)
+      #expect(bench.decode(text).contains { $0.contains("cancelledPartiallyFilled other protection feed") }, "\(more)")
+    }
+  }
+
+  @Test func `the group's protection is used up by the venue's word, in any order of members`() throws {
+    var bench = try DeribitBench()
+    let text = Self.own(try DeribitFixtures.text("user-mmp-trigger"))
+    #expect(bench.decode(text) == ["protection 0 0 executions"])
+    let turned = text.replacing(
+      #"{"frozen_until":1790867105000,"mmp_group":"apus-desk"}"#,
+      with: #"{"mmp_group": "apus-desk", "index_name":"btc_usd","frozen_until":0}"#)
+    #expect(turned != text && bench.decode(turned) == ["protection 0 0 executions"])
+    // Of regular orders, which have no group.
+    #expect(bench.decode(text.replacing(#","mmp_group":"apus-desk""#, with: "")) == [])
+    #expect(bench.decode(String(text.dropLast())) == ["edge malformed"])
   }
 
   // MARK: - Books

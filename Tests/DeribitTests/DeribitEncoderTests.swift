@@ -10,7 +10,8 @@ import Testing
     tickE8: 50_000_000, lotE8: 1_000_000_000, minimumLots: QtyLots(rawValue: 1))
 
   private static func encoder() throws -> DeribitEncoder {
-    var encoder = try DeribitEncoder(instrumentCapacity: 2, label: DeribitBench.label)
+    var encoder = try DeribitEncoder(instrumentCapacity: 3, labelPrefix: "apus-desk-", label: DeribitBench.label)
+    try encoder.setInstrument(2, name: "BTC-25DEC26", grid: inverse)
     try encoder.setInstrument(0, name: "BTC-PERPETUAL", grid: inverse)
     return encoder
   }
@@ -88,6 +89,131 @@ import Testing
       earlyAmend
         == (try Self.sample(
           "edit-by-label-request", id: RequestID.amend(42), without: ["reject_post_only"], label: 42)))
+  }
+
+  /// The members of a request's parameters.
+  private static func parameters(_ request: NSDictionary) throws -> [String: Any] {
+    try #require(request["params"] as? [String: Any])
+  }
+
+  @Test func `R46_ a mass quote is that of the sample, with sets that name it`() throws {
+    func level(_ price: Int64, _ lots: Int64) -> [Quote] {
+      [Quote(price: PriceTicks(rawValue: price), qty: QtyLots(rawValue: lots))]
+    }
+    let sides = [level(172_940, 500), level(172_954, 500), level(174_200, 200), level(174_260, 200)]
+    let made = try Self.json { encoder, memory in
+      sides[0].withUnsafeBufferPointer { first in
+        sides[1].withUnsafeBufferPointer { second in
+          sides[2].withUnsafeBufferPointer { third in
+            sides[3].withUnsafeBufferPointer { fourth in
+              let quotes = [
+                MassQuote(instrument: 0, bids: first, asks: second),
+                MassQuote(instrument: 2, bids: third, asks: fourth),
+              ]
+              return quotes.withUnsafeBufferPointer { encoder.massQuote(into: memory, serial: 42, quotes: $0) }
+            }
+          }
+        }
+      }
+    }
+    let sample = try Self.sample("mass-quote-request", id: RequestID.massQuote(42))
+    #expect(made["id"] as? UInt64 == RequestID.massQuote(42) && made["method"] as? String == "private/mass_quote")
+    var parameters = try Self.parameters(made)
+    var wanted = try Self.parameters(sample)
+    // The label's run is 0; ids rise as numbers and as texts.
+    #expect(parameters["quote_id"] as? String == "0000000000000042")
+    #expect(parameters["mmp_group"] as? String == "apus-desk")
+    for key in ["quote_id", "mmp_group"] { (parameters[key], wanted[key]) = (nil, nil) }
+    var quotes = try #require(parameters["quotes"] as? [[String: Any]])
+    var samples = try #require(wanted["quotes"] as? [[String: Any]])
+    for place in quotes.indices {
+      #expect(quotes[place]["quote_set_id"] as? String == Self.tag(42))
+      (quotes[place]["quote_set_id"], samples[place]["quote_set_id"]) = (nil, nil)
+      for side in ["bid", "ask"] {
+        var terms = try #require(samples[place][side] as? [String: Any])
+        terms["reject_post_only"] = nil
+        terms["post_only"] = true
+        samples[place][side] = terms
+      }
+    }
+    (parameters["quotes"], wanted["quotes"]) = (quotes, samples)
+    #expect(parameters as NSDictionary == wanted as NSDictionary)
+  }
+
+  @Test func `a side without a level is taken away, one that is not given is left alone, two levels are too many`()
+    throws
+  {
+    let two = [
+      Quote(price: PriceTicks(rawValue: 1), qty: QtyLots(rawValue: 1)),
+      Quote(price: PriceTicks(rawValue: 2), qty: QtyLots(rawValue: 1)),
+    ]
+    let taken = try Self.json { encoder, memory in
+      let quotes = [MassQuote(instrument: 0, bids: nil, asks: UnsafeBufferPointer(start: nil, count: 0))]
+      return quotes.withUnsafeBufferPointer { encoder.massQuote(into: memory, serial: 1, quotes: $0) }
+    }
+    let entries = try #require(try Self.parameters(taken)["quotes"] as? [[String: Any]])
+    #expect(entries[0]["bid"] == nil && (entries[0]["ask"] as? [String: Any])?["amount"] as? Int == 0)
+    let encoder = try Self.encoder()
+    withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 64) { memory in
+      two.withUnsafeBufferPointer { levels in
+        for quote in [
+          MassQuote(instrument: 0, bids: levels, asks: nil), MassQuote(instrument: 7, bids: nil, asks: nil),
+        ] {
+          withUnsafePointer(to: quote) {
+            let count = encoder.massQuote(
+              into: memory, serial: 1, quotes: UnsafeBufferPointer(start: $0, count: 1))
+            #expect(count == 0)
+          }
+        }
+      }
+    }
+  }
+
+  @Test func `a hundred sides of the longest names and numbers fit where the lane gives them room`() throws {
+    let name = String(repeating: "N", count: 63)
+    let label = "p-" + String(repeating: "z", count: DeribitEncoder.labelLimit - OrderTag.digits - 2)
+    var encoder = try DeribitEncoder(instrumentCapacity: 1, labelPrefix: "p-", label: label)
+    try encoder.setInstrument(
+      0, name: name, grid: InstrumentGrid(tickE8: 1, lotE8: 1, minimumLots: QtyLots(rawValue: 1)))
+    let level = Quote(
+      price: PriceTicks(rawValue: 999_999_999_999_999_999), qty: QtyLots(rawValue: 999_999_999_999_999_999))
+    withUnsafePointer(to: level) { level in
+      let side = UnsafeBufferPointer(start: level, count: 1)
+      let quotes = Array(repeating: MassQuote(instrument: 0, bids: side, asks: side), count: 50)
+      quotes.withUnsafeBufferPointer { quotes in
+        withUnsafeTemporaryAllocation(byteCount: QuoteBatch.byteCapacity, alignment: 64) { memory in
+          let count = encoder.massQuote(into: memory, serial: RequestID.operandLimit, quotes: quotes)
+          #expect(count > 50 * 200)
+          for size in stride(from: 0, to: count, by: 997) {
+            let less = UnsafeMutableRawBufferPointer(rebasing: memory[..<size])
+            #expect(encoder.massQuote(into: less, serial: 1, quotes: quotes) == 0)
+          }
+        }
+      }
+    }
+  }
+
+  @Test func `protection is set and reset as in the samples, and all quotes are cancelled without a freeze`() throws {
+    var settings = ProtectionSettings()
+    settings.trade = DecimalE8(e8: 250_009_999)
+    settings.quote = DecimalE8(e8: 500_000_000)
+    let set = try Self.json { $0.setProtection(into: $1, product: 0, index: "btc_usd", settings: settings, serial: 1) }
+    let sample = try Self.sample(
+      "set-mmp-config-request", id: RequestID.protection(0, serial: 1),
+      without: ["mmp_group", "frozen_time", "delta_limit"])
+    var parameters = try Self.parameters(set)
+    #expect(parameters["mmp_group"] as? String == "apus-desk" && parameters["frozen_time"] as? Int == 0)
+    (parameters["mmp_group"], parameters["frozen_time"]) = (nil, nil)
+    #expect(parameters as NSDictionary == (try Self.parameters(sample)) as NSDictionary)
+    #expect(set["id"] as? UInt64 == sample["id"] as? UInt64 && set["method"] as? String == sample["method"] as? String)
+    let reset = try Self.json { $0.resetProtection(into: $1, index: "btc_usd", serial: 2) }
+    #expect(try Self.parameters(reset)["mmp_group"] as? String == "apus-desk")
+    #expect(
+      reset["method"] as? String == "private/reset_mmp"
+        && RequestID.kind(of: reset["id"] as? UInt64 ?? 0) == .session(.resetProtection))
+    let cancel = try Self.json { $0.cancelQuotes(into: $1, serial: 3) }
+    #expect(cancel["method"] as? String == "private/cancel_quotes")
+    #expect(try Self.parameters(cancel) as NSDictionary == ["cancel_type": "all"] as NSDictionary)
   }
 
   @Test func `a reduction takes at once, rests never and only reduces`() throws {

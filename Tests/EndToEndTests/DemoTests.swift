@@ -19,7 +19,7 @@ import Testing
     #expect(share > 0.5 && share <= 1)
   }
 
-  @Test(arguments: [[], ["--tls"], ["--mass-quotes"]])
+  @Test(arguments: [[], ["--tls"], ["--mass-quotes"], ["--mass-quotes", "--venues", "deribit"]])
   func `the demo quotes, is filled, and ends with equal books`(options: [String]) throws {
     let room = try Room()
     let demo = try Program(

@@ -30,7 +30,9 @@ import Testing
     #expect(seen.subtracting([0]).count == connections, "\(notes)")
   }
 
-  @Test(arguments: [[], ["--mass-quotes"], ["--tls"], ["--speed", "20"]])
+  @Test(arguments: [
+    [], ["--mass-quotes"], ["--mass-quotes", "--venues", "deribit"], ["--tls"], ["--speed", "20"],
+  ])
   func `a live run is repeated to the byte`(options: [String]) throws {
     let room = try Room()
     let demo = try Program("apus", ["demo", "--seconds", "5", "--directory", room.file("demo")] + options)

@@ -94,6 +94,8 @@ import Testing
     world.fate = nil
     try world.run(for: 20 * second)
     #expect(try world.run(limit: second) { $0.isTwoSided && $0.lane.core.tracker.unknownCount == 0 })
+    // What has been taken since ends the streak.
+    #expect(world.lane.core.refusalCode(0) == 0)
     let books = try stop(world)
     #expect(world.position == books.positions.first { $0.instrument == "BTC-PERPETUAL" }?.lots)
     #expect(world.fills == books.fills.count)

@@ -81,6 +81,7 @@ public struct Recorder: VenueEventSink {
         + (r.hasPrice ? "\(r.price.rawValue)" : "market")
         + " qty \(r.qty.rawValue) filled \(r.filled.rawValue) remaining \(r.remaining.rawValue) "
         + "\(r.status) \(r.change) \(r.deletion) \(r.source)\(r.isLabelledOurs ? " ours" : "")"
+        + "\(r.quoteSerial > 0 ? " quote \(r.quoteSerial)" : "")"
         + "\(r.isPersistent ? " persistent" : "") created \(r.createTime)")
     check(r.qty >= .zero && r.filled >= .zero && r.remaining >= .zero && r.filled <= r.qty && r.remaining <= r.qty)
     check(r.status != .filled || r.filled == r.qty)
@@ -92,7 +93,8 @@ public struct Recorder: VenueEventSink {
     lines.append(
       "fill \(r.tradeID.text) order \(r.venueID.text) client \(r.clientID) instrument \(r.instrument) "
         + "\(r.side == .buy ? "buy" : "sell") \(r.price.rawValue)x\(r.qty.rawValue) \(r.isMaker ? "maker" : "taker") "
-        + "\(r.source)\(r.isLabelledOurs ? " ours" : "")\(r.hasFee ? " fee \(r.feeE8)" : "") time \(r.time)")
+        + "\(r.source)\(r.isLabelledOurs ? " ours" : "")\(r.quoteSerial > 0 ? " quote \(r.quoteSerial)" : "")\(r.hasFee ? " fee \(r.feeE8)" : "") time \(r.time)"
+    )
     check(r.qty > .zero && r.price.rawValue > 0 && r.tradeID.count > 0 && r.venueID.count > 0)
   }
   public mutating func position(_ r: PositionReport) {
@@ -106,9 +108,13 @@ public struct Recorder: VenueEventSink {
   }
   public mutating func replied(_ request: RequestKind, value: Int64) { lines.append("replied \(request) \(value)") }
   public mutating func refused(_ request: RequestKind, code: Int64) { lines.append("refused \(request) \(code)") }
-  public mutating func massQuoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?) {
+  public mutating func massQuoteFailed(
+    _ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?, instrument: InstrumentIndex?
+  ) {
     let side = side.map { $0 == .buy ? " bid" : " ask" } ?? ""
-    lines.append("quote failed \(serial) code \(code)\(side)\(priceE8.map { " \($0)" } ?? "")")
+    lines.append(
+      "quote failed \(serial) code \(code)\(instrument.map { " instrument \($0)" } ?? "")\(side)"
+        + "\(priceE8.map { " \($0)" } ?? "")")
   }
   public mutating func massQuoted(_ serial: UInt64, succeeded: Int64, failed: Int64) {
     lines.append("quoted \(serial) good \(succeeded) bad \(failed)")

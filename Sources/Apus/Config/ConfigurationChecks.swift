@@ -83,9 +83,11 @@ struct ConfigurationChecks {
           + "keep one of this and line \(min(file, variable).line)")
     default: break
     }
+    checkProtection()
     // What is not given has its default, which is as good a limit.
     let quotePath = "\(venuePath).protection_quote"
     if let trade = places["\(venuePath).protection_trade"], places[quotePath] != nil || given[quotePath] == nil,
+      configuration.venue.kind.massQuotes.isTradeWithinQuote,
       configuration.venue.protectionTrade > configuration.venue.protectionQuote
     {
       report(
@@ -107,6 +109,25 @@ struct ConfigurationChecks {
       report(
         file, "\(venuePath).ca_file", "is given, but the url is ws:// and uses no certificates: remove it or use wss://"
       )
+    }
+  }
+
+  /// What the venue takes for the protection of its mass quotes.
+  private mutating func checkProtection() {
+    let venue = configuration.venue
+    let rules = venue.kind.massQuotes
+    let step = DecimalE8(e8: rules.protectionStepE8)
+    for (key, value) in [("protection_trade", venue.protectionTrade), ("protection_quote", venue.protectionQuote)] {
+      guard let place = places["\(venuePath).\(key)"], value.e8 % step.e8 != 0 else { continue }
+      report(
+        place, "\(venuePath).\(key)",
+        "is \(value), but \(venue.kind.rawValue) takes multiples of \(step): round it")
+    }
+    let longest = rules.longestWindow / 1_000_000
+    if let place = places["\(venuePath).protection_window_ms"], venue.protectionWindowMs > longest {
+      report(
+        place, "\(venuePath).protection_window_ms",
+        "is \(venue.protectionWindowMs), but \(venue.kind.rawValue) counts for at most \(longest) ms: lower it")
     }
   }
 
@@ -209,11 +230,19 @@ struct ConfigurationChecks {
   private mutating func checkMassQuotes(_ instrument: InstrumentSection, _ path: String) {
     guard instrument.massQuotes else { return }
     let ladder = instrument.ladder
-    if let place = places["\(path).ladder.levels"], ladder.levels > QuotePlan.levelCapacity {
+    let venue = configuration.venue.kind
+    let levels = venue.massQuotes.levels
+    guard levels > 0 else {
+      report(
+        places["\(path).mass_quotes"], "\(path).mass_quotes",
+        "is true, but the engine sends no mass quotes to \(venue.rawValue): set it to false")
+      return
+    }
+    if let place = places["\(path).ladder.levels"], ladder.levels > levels {
       report(
         place, "\(path).ladder.levels",
-        "is \(ladder.levels), but a mass quote has at most \(QuotePlan.levelCapacity) levels a side: "
-          + "use fewer levels, or set mass_quotes to false")
+        "is \(ladder.levels), but a mass quote has at most \(levels) level\(levels == 1 ? "" : "s") a side at "
+          + "\(venue.rawValue): use fewer levels, or set mass_quotes to false")
     }
     if let place = places["\(path).limits.max_orders"], instrument.limits.maxOrders < 4 * ladder.levels {
       report(
@@ -221,7 +250,10 @@ struct ConfigurationChecks {
         "is \(instrument.limits.maxOrders), but while mass quotes replace both sides \(4 * ladder.levels) orders count: "
           + "raise it to \(4 * ladder.levels) or more, or use fewer levels")
     }
-    if let place = places["\(venuePath).protection_quote"], configuration.venue.protectionQuote < ladder.largestSize {
+    // Where sizes are an amount of the quote currency they cannot be compared with coins.
+    if let place = places["\(venuePath).protection_quote"], !instrument.isNamedAsInverse(at: venue),
+      configuration.venue.protectionQuote < ladder.largestSize
+    {
       report(
         place, "\(venuePath).protection_quote",
         "is \(configuration.venue.protectionQuote), but \(path).ladder quotes up to \(ladder.largestSize): "

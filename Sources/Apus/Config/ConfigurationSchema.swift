@@ -200,10 +200,12 @@ extension VenueSection: DescribedSection {
       optional: .name(1...16, of: "a-z 0-9 _", advice: "choose another name, for example deribit_2") {
         $0 == "_" || (isWord($0) && !$0.isUppercase)
       }, "Names the venue among several, if its kind does not."),
-    .init(CodingKeys.url, \.url, .url, .required, "Address of the venue's WebSocket; of Bybit's without the last part."),
+    .init(
+      CodingKeys.url, \.url, .url, .required, "Address of the venue's WebSocket; of Bybit's without the last part."),
     .init(
       CodingKeys.restURL, \.restURL,
-      optional: .text(range: "printable ASCII", allowed: "https://host[:port] (or http:// for a venue on this machine)") {
+      optional: .text(range: "printable ASCII", allowed: "https://host[:port] (or http:// for a venue on this machine)")
+      {
         VenueAddress(rest: $0) == nil ? "write it as https://api.bybit.com, without a path" : nil
       },
       "Where a venue answers by HTTP that does not answer everything by WebSocket; default: host and port of url."),
@@ -250,17 +252,18 @@ extension VenueSection: DescribedSection {
       CodingKeys.protectionTrade, \.protectionTrade, .decimal(.zero...decimal(1_000_000), isAboveLower: true),
       .defaulted,
       unit: "contracts",
-      "Mass quotes of a product may trade this much within protection_window_ms; then the venue cancels all of them."),
+      "Mass quotes of a product may trade this much within protection_window_ms; then the venue cancels all of them. Coins at Deribit."
+    ),
     .init(
       CodingKeys.protectionQuote, \.protectionQuote, .decimal(.zero...decimal(1_000_000), isAboveLower: true),
       .defaulted,
-      unit: "contracts", "The largest mass quote; the venue charges margin for it."),
+      unit: "contracts", "The largest mass quote; the venue charges margin for it. Coins at Deribit."),
     .init(
       CodingKeys.protectionPauseMs, \.protectionPauseMs, .whole(0...600_000), .defaulted, unit: "ms",
       "How long mass quotes rest after the venue has cancelled them."),
     .init(
       CodingKeys.protectionWindowMs, \.protectionWindowMs, .whole(100...86_400_000), .defaulted, unit: "ms",
-      "The protection is refilled this long after it was last set, if something has traded."),
+      "The protection counts anew after this long: since it was last set, and at Deribit since the first trade."),
     .init(
       CodingKeys.takerFeeBps, \.takerFeeBps, optional: .decimal(.zero...decimal(1000), decimals: 2),
       "What taking costs there, basis points; needed where underlyings has a rule for crossed books."),
@@ -284,7 +287,8 @@ extension InstrumentSection: DescribedSection {
       "Quotes are pulled when the ticker has been silent for this long."),
     .init(
       CodingKeys.massQuotes, \.massQuotes, .flag, .defaulted,
-      "Whether whole sides are replaced by mass quotes, many instruments with one message."),
+      "Whether whole sides are replaced by mass quotes, many instruments with one message; at Deribit one level a side."
+    ),
   ]
 }
 

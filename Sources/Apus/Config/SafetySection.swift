@@ -134,7 +134,7 @@ public struct WatchdogSection: Codable, Equatable, Sendable {
   public var enabled: Bool
   /// A lane that gives no sign of life for this long has stalled.
   public var stallMs: Int
-  /// Whether `private/cancel_mass_quote` may be used, which reaches the mass quotes of every engine on the account.
+  /// Whether the venue's command for all mass quotes may be used, which reaches the mass quotes of every engine on the account.
   public var cancelMassQuotes: Bool
 
   enum CodingKeys: String, CodingKey, CaseIterable {

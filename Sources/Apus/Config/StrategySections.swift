@@ -61,6 +61,11 @@ extension KeyedDecodingContainer {
 
 extension InstrumentSection {
   var isNamedAsOption: Bool { Underlying.isOption(name) }
+
+  /// Whether its sizes are amounts of the quote currency, as the name tells: futures at Deribit that name no pair.
+  func isNamedAsInverse(at venue: VenueKind) -> Bool {
+    venue == .deribit && !isNamedAsOption && !name.contains("_")
+  }
 }
 
 /// How a market is estimated: of both models of Avellaneda and Stoikov.

@@ -103,7 +103,7 @@ extension VenueKind {
         "trade_history",
       ]
     case .bybit: ["amend", "dead_man_protection", "order_tags", "several_connections", "trade_history"]
-    case .deribit: ["amend", "cancel_on_disconnect", "inverse_contracts", "order_tags", "trade_history"]
+    case .deribit: ["amend", "cancel_on_disconnect", "inverse_contracts", "mass_quotes", "order_tags", "trade_history"]
     }
   }
 }

@@ -72,6 +72,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     let core = try LaneCore(
       instrumentCount: count, tracker: tracker, bookLevels: Self.bookLevels, bookMemory: bookMemory,
       rules: ReplyRules(of: Adapter.self))
+    let quotes = try LaneQuotes(instrumentCapacity: count, rules: Adapter.massQuoteRules)
     self.core = core
     self.core.breakerRules = BreakerRules(settings.safety)
     safety = LaneSafety(settings: settings.safety, instrumentCount: count)
@@ -83,8 +84,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     waiting = WaitingChanges(instrumentCapacity: count)
     quotedTime = QuotedTime(instruments: count)
     markouts = Markouts(instruments: count)
-    quotes = LaneQuotes(instrumentCapacity: count)
-    hasMassQuotes = settings.instruments.contains { $0.usesMassQuotes }
+    self.quotes = quotes
+    hasMassQuotes = Adapter.massQuoteRules.levels > 0 && settings.instruments.contains { $0.usesMassQuotes }
     self.standby = standby
     self.adapter = adapter
     self.output = output

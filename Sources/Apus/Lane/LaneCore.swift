@@ -81,7 +81,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
 
   /// Session events of one frame, handled by the lane after decoding.
   private let events: UnsafeMutablePointer<SessionEvent>
-  private static let eventCapacity = 64
+  private static let eventCapacity = 256
   private(set) var eventCount = 0
   /// Orders of an earlier life that still rest.
   private let orphanIDs: UnsafeMutablePointer<(id: VenueID, instrument: InstrumentIndex)>
@@ -206,7 +206,8 @@ struct LaneCore: ~Copyable, VenueEventSink {
   }
 
   private mutating func push(_ event: SessionEvent) {
-    // A frame holds one reply or one notification; the buffer is emptied after each.
+    // A frame holds one reply or one notification, such as the answer to a mass quote with all that failed of it; the
+    // buffer is emptied after each.
     guard eventCount < Self.eventCapacity else { return }
     events[eventCount] = event
     eventCount += 1
@@ -232,6 +233,11 @@ struct LaneCore: ~Copyable, VenueEventSink {
 
   mutating func refuse(_ instrument: InstrumentIndex, code: Int64) {
     refusals[Int(instrument)].note(code: code, rules: breakerRules, now: now)
+  }
+
+  /// The venue has taken what it was sent for an instrument: a streak of refusals is over.
+  mutating func accept(_ instrument: InstrumentIndex) {
+    if refusals[Int(instrument)].code != 0 { refusals[Int(instrument)] = RejectBreaker() }
   }
 
   /// `nil` if there is no such group.
@@ -510,8 +516,10 @@ struct LaneCore: ~Copyable, VenueEventSink {
     push(.quotesAnswered(serial))
   }
 
-  mutating func massQuoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?) {
-    push(.quoteFailed(serial, code: code, side: side, priceE8: priceE8))
+  mutating func massQuoteFailed(
+    _ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?, instrument: InstrumentIndex?
+  ) {
+    push(.quoteFailed(serial, code: code, side: side, priceE8: priceE8, instrument: instrument))
   }
 
   mutating func protection(_ product: ProductIndex, remaining: QtyLots, reason: ProtectionReason) {

@@ -1,86 +1,5 @@
 import CSupport
 
-/// What a lane keeps for quoting with mass quotes: the sides under way and the batch that is being filled.
-struct LaneQuotes: ~Copyable {
-  /// The mass quote that a side was last announced in, until what became of it is known.
-  struct Announcement {
-    /// 0: none is under way.
-    var serial: UInt64 = 0
-    var sentAt: Nanoseconds = 0
-    /// When the venue's answer came; 0 before it has.
-    var answeredAt: Nanoseconds = 0
-  }
-
-  /// How long after the answer to a mass quote the order feed may still tell what became of it. Reply and feed
-  /// leave the venue together, in either order (Thalex protocol 8.1); a query settles what is open after that.
-  static let feedTime: Nanoseconds = 20_000_000
-
-  var bids = QuotePlan()
-  var asks = QuotePlan()
-  var batch = QuoteBatch()
-  /// Instruments with sides to be replaced, until a message with them has left.
-  var waiting: WaitingChanges
-  private let announcements: UnsafeMutablePointer<Announcement>
-  private let capacity: Int
-  /// Sides with an announcement under way.
-  private(set) var openSides = 0
-  private(set) var serial: UInt64 = 0
-  /// Of the last 64 mass quotes, by serial: the order feed has told something that it did on a side that is closed.
-  private var told: UInt64 = 0
-
-  init(instrumentCapacity: Int) {
-    capacity = 2 * instrumentCapacity
-    waiting = WaitingChanges(instrumentCapacity: instrumentCapacity)
-    announcements = .allocate(capacity: capacity)
-    announcements.initialize(repeating: Announcement(), count: capacity)
-  }
-
-  deinit { announcements.deallocate() }
-
-  private func place(_ instrument: InstrumentIndex, _ side: Side) -> Int {
-    precondition(Int(instrument) < capacity / 2)
-    return 2 * Int(instrument) + (side == .buy ? 0 : 1)
-  }
-
-  func isOpen(_ instrument: InstrumentIndex, _ side: Side) -> Bool {
-    announcements[place(instrument, side)].serial != 0
-  }
-
-  func announcement(_ instrument: InstrumentIndex, _ side: Side) -> Announcement {
-    announcements[place(instrument, side)]
-  }
-
-  mutating func nextSerial() -> UInt64 {
-    serial = serial % RequestID.operandLimit + 1
-    told &= ~(1 << (serial % 64))
-    return serial
-  }
-
-  mutating func isTold(_ serial: UInt64) -> Bool { told >> (serial % 64) & 1 != 0 }
-  mutating func noteTold(_ serial: UInt64) { told |= 1 << (serial % 64) }
-
-  mutating func open(_ instrument: InstrumentIndex, _ side: Side, serial: UInt64, now: Nanoseconds) {
-    let place = place(instrument, side)
-    if announcements[place].serial == 0 { openSides += 1 }
-    announcements[place] = Announcement(serial: serial, sentAt: now)
-  }
-
-  mutating func close(_ instrument: InstrumentIndex, _ side: Side) {
-    let place = place(instrument, side)
-    if announcements[place].serial != 0 { openSides -= 1 }
-    announcements[place] = Announcement()
-  }
-
-  mutating func noteAnswer(_ instrument: InstrumentIndex, _ side: Side, now: Nanoseconds) {
-    announcements[place(instrument, side)].answeredAt = now
-  }
-
-  mutating func closeAll() {
-    for place in 0..<capacity { announcements[place] = Announcement() }
-    openSides = 0
-  }
-}
-
 /// Quoting with mass quotes: one message replaces whole sides of up to a hundred instruments.
 extension Lane where Adapter: ~Copyable {
   /// A look at an instrument that is quoted with mass quotes: plans its sides, cancels what is only too much, and puts what
@@ -103,6 +22,12 @@ extension Lane where Adapter: ~Copyable {
 
     let areBidsFree = !quotes.isOpen(instrument, .buy)
     let areAsksFree = !quotes.isOpen(instrument, .sell)
+    if quotes.bids.need == .nothing || quotes.bids.isTakenAway, quotes.asks.need == .nothing || quotes.asks.isTakenAway,
+      takeAway(
+        instrument, bids: areBidsFree && quotes.bids.isTakenAway, asks: areAsksFree && quotes.asks.isTakenAway, now)
+    {
+      return
+    }
     if areBidsFree, quotes.bids.need == .cancels { cancelLeaving(instrument, .buy, now) }
     if areAsksFree, quotes.asks.need == .cancels { cancelLeaving(instrument, .sell, now) }
     guard areBidsFree && quotes.bids.need == .replacement || areAsksFree && quotes.asks.need == .replacement,
@@ -124,11 +49,11 @@ extension Lane where Adapter: ~Copyable {
       if areAsksFree { cancelLeaving(instrument, .sell, now) }
       return
     }
-    if !quotes.batch.hasRoom { sendQuotes(now) }
+    if !quotes.batch.hasRoom(for: info.product) { sendQuotes(now) }
     if !areBidsFree { quotes.bids.leaveAlone() }
     if !areAsksFree { quotes.asks.leaveAlone() }
     let isTaken = risk.admit(
-      instrument, bids: quotes.bids, asks: quotes.asks, state: state,
+      instrument, info.product, bids: quotes.bids, asks: quotes.asks, state: state,
       market: RiskMarket(info, market.pointee.ticker), into: &quotes.batch)
     if isTaken.bids || isTaken.asks {
       quotes.waiting.note(
@@ -137,6 +62,49 @@ extension Lane where Adapter: ~Copyable {
     // What risk has no room to replace must not stay behind at prices that are no longer wanted.
     if quotes.bids.need == .replacement, !isTaken.bids { cancelLeaving(instrument, .buy, now) }
     if quotes.asks.need == .replacement, !isTaken.asks { cancelLeaving(instrument, .sell, now) }
+  }
+
+  /// Puts sides into the batch that are only taken away. False if there are none, or cancels have to do it: because the
+  /// venue's rules say so, or because it has just refused mass quotes.
+  private mutating func takeAway(_ instrument: InstrumentIndex, bids: Bool, asks: Bool, _ now: Nanoseconds) -> Bool {
+    guard quotes.rules.takesAway, bids || asks, let info = core.markets[Int(instrument)].lastInfo,
+      core.refusalCode(instrument) == 0, now >= core.throttledUntil
+    else { return false }
+    if !quotes.batch.hasRoom(for: info.product) { sendQuotes(now) }
+    quotes.batch.takeAway(instrument, info.product, bids: bids, asks: asks)
+    return true
+  }
+
+  /// Takes all quotes of all instruments away that are at rest, if the venue's mass quotes do that.
+  @inline(never)
+  mutating func takeAllQuotesAway(_ now: Nanoseconds) {
+    guard hasMassQuotes, quotes.rules.takesAway else { return }
+    for index in 0..<core.instrumentCount where settings.instruments[index].usesMassQuotes {
+      let instrument = InstrumentIndex(index)
+      let state = core.tracker.state(instrument)
+      _ = takeAway(
+        instrument, bids: !quotes.isOpen(instrument, .buy) && state.pointee.bids.settledLots > .zero,
+        asks: !quotes.isOpen(instrument, .sell) && state.pointee.asks.settledLots > .zero, now)
+    }
+    sendQuotes(now)
+  }
+
+  /// The batch cannot be sent now: what it was to take away is cancelled by itself.
+  private mutating func cancelTakenAway(_ now: Nanoseconds) {
+    guard quotes.batch.takesAway else { return }
+    for index in 0..<quotes.batch.count {
+      let entry = quotes.batch[index]
+      if let bids = entry.bids, bids.isEmpty { cancelAll(entry.instrument, .buy, now) }
+      if let asks = entry.asks, asks.isEmpty { cancelAll(entry.instrument, .sell, now) }
+    }
+  }
+
+  private mutating func cancelAll(_ instrument: InstrumentIndex, _ side: Side, _ now: Nanoseconds) {
+    let state = core.tracker.state(instrument)
+    let count = side == .buy ? state.pointee.bids.count : state.pointee.asks.count
+    for position in 0..<count {
+      sendCancel((side == .buy ? state.pointee.bids[position] : state.pointee.asks[position]).pointee.client_id, now)
+    }
   }
 
   private mutating func cancelLeaving(_ instrument: InstrumentIndex, _ side: Side, _ now: Nanoseconds) {
@@ -152,11 +120,18 @@ extension Lane where Adapter: ~Copyable {
   /// Takes all that waits into the message that is about to be sent: it costs no more with it.
   @inline(never)
   mutating func gatherWaitingQuotes(_ now: Nanoseconds) {
-    guard quotes.waiting.count > quotes.batch.count, isAffordable(quotes.waiting.sum, now) else { return }
+    guard quotes.waiting.count > quotes.batch.count, isWorthMassQuote(quotes.waiting.sum, now) else { return }
     for index in 0..<core.instrumentCount where quotes.waiting.isWaiting(index) {
-      guard quotes.batch.hasRoom else { return }
-      if !quotes.batch.contains(InstrumentIndex(index)) { look(InstrumentIndex(index), now) }
+      // Of another group, if groups have messages of their own, or there is no room: it waits on.
+      let group = core.markets[index].info?.product ?? noProduct
+      guard quotes.batch.hasRoom(for: group), !quotes.batch.contains(InstrumentIndex(index)) else { continue }
+      look(InstrumentIndex(index), now)
     }
+  }
+
+  /// Whether changes of this value are worth a mass quote now. Mutating: a borrowed lane would be copied first.
+  private mutating func isWorthMassQuote(_ value: Int64, _ now: Nanoseconds) -> Bool {
+    isAffordable(value, now) && (settings.spending != .byValue || max(1, value) >= quotes.price(now: now))
   }
 
   /// Time has passed, messages are cheaper: what waits is looked at again.
@@ -173,18 +148,32 @@ extension Lane where Adapter: ~Copyable {
   mutating func sendQuotes(_ now: Nanoseconds) {
     defer { quotes.batch.removeAll() }
     guard quotes.batch.count > 0 else { return }
-    guard isAffordable(quotes.batch.value, now) else {
+    guard quotes.batch.takesAway || isWorthMassQuote(quotes.batch.value, now) else {
       core.counters.budgetWaits += 1
-      quotes.waiting.readyAt = min(quotes.waiting.readyAt, orderBudget.time(toPay: quotes.waiting.sum, now: now))
+      let sum = quotes.waiting.sum
+      quotes.waiting.readyAt = min(
+        quotes.waiting.readyAt, max(orderBudget.time(toPay: sum, now: now), quotes.time(toPay: sum, now: now)))
       return
     }
-    guard takeForOrder(now) else {
+    let readyAt = quotes.readyAt(now: now)
+    guard readyAt <= now else {
       risk.count(.rate)
       core.counters.budgetWaits += 1
+      budgetReadyAt = min(budgetReadyAt, readyAt)
+      cancelTakenAway(now)
+      return
+    }
+    // What is kept back for cancels is for what takes away, too.
+    let isPaid = quotes.batch.takesAway ? orderBudget.tryTake(now: now) == .taken : takeForOrder(now)
+    guard isPaid else {
+      risk.count(.rate)
+      core.counters.budgetWaits += 1
+      cancelTakenAway(now)
       budgetReadyAt = min(budgetReadyAt, orderBudget.readyTime(keeping: keptForCancels, now: now) ?? .max)
       return
     }
     stages.end(.decide)
+    quotes.spend(now: now)
     for index in 0..<quotes.batch.count { quotes.waiting.remove(quotes.batch[index].instrument) }
     let serial = quotes.nextSerial()
     guard announce(serial, now), let buffer = output.begin(maximum: QuoteBatch.byteCapacity) else {
@@ -201,7 +190,10 @@ extension Lane where Adapter: ~Copyable {
     core.counters.massQuotes += 1
     noteOrderMessage()
     stages.end(.encode)
-    for index in 0..<quotes.batch.count { safety.sent(quotes.batch[index].instrument, now) }
+    for index in 0..<quotes.batch.count {
+      let entry = quotes.batch[index]
+      if !(entry.bids?.isEmpty ?? true) || !(entry.asks?.isEmpty ?? true) { safety.sent(entry.instrument, now) }
+    }
   }
 
   /// Notes every level before the bytes leave (R09). False if there is no room for all of them.
@@ -222,7 +214,10 @@ extension Lane where Adapter: ~Copyable {
     guard let levels else { return true }
     quotes.open(instrument, side, serial: serial, now: now)
     core.tracker.beginReplacement(instrument, side, now: now)
-    for level in levels where core.tracker.beginQuote(instrument, side, level, now: now) == nil { return false }
+    let name = quotes.rules.isNamed ? serial : 0
+    for level in levels where core.tracker.beginQuote(instrument, side, level, serial: name, now: now) == nil {
+      return false
+    }
     return true
   }
 
@@ -258,15 +253,23 @@ extension Lane where Adapter: ~Copyable {
     forEachSide(of: serial) { lane, instrument, side in
       lane.core.acks.note(now - lane.quotes.announcement(instrument, side).sentAt)
       lane.quotes.noteAnswer(instrument, side, now: now)
+      if lane.quotes.failedSerial != serial, !lane.quotes.announcement(instrument, side).hasFailed {
+        lane.core.accept(instrument)
+      }
       lane.settleIfComplete(instrument, side)
     }
   }
 
-  /// One level failed. The venue does not name the instrument: only a price that was announced once tells.
-  mutating func quoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?, now: Nanoseconds) {
+  /// One level failed.
+  mutating func quoteFailed(
+    _ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?, instrument: InstrumentIndex?, now: Nanoseconds
+  ) {
     core.counters.rejects += 1
     if Adapter.isProtectionMissing(code: code) { protectionIsMissing(serial, now) }
-    guard let side, let priceE8 else { return }
+    guard let side else { return quotes.noteFailure(serial, nil, nil) }
+    if let instrument { return quoteFailed(serial, code: code, instrument, side, now) }
+    // Where the venue does not name the instrument only a price that was announced once tells.
+    guard let priceE8 else { return quotes.noteFailure(serial, nil, nil) }
     var matches = 0
     var found: (InstrumentIndex, PriceTicks)?
     forEachSide(of: serial) { lane, instrument, other in
@@ -280,9 +283,23 @@ extension Lane where Adapter: ~Copyable {
         found = (instrument, price)
       }
     }
-    guard matches == 1, let (instrument, price) = found else { return }
+    guard matches == 1, let (instrument, price) = found else { return quotes.noteFailure(serial, nil, nil) }
+    quotes.noteFailure(serial, instrument, side)
     _ = core.tracker.quoteFailed(instrument, side, price: price, now: now)
     core.refuse(instrument, code: code)
+    core.markDirty(instrument)
+  }
+
+  private mutating func quoteFailed(
+    _ serial: UInt64, code: Int64, _ instrument: InstrumentIndex, _ side: Side, _ now: Nanoseconds
+  ) {
+    guard Int(instrument) < core.instrumentCount, quotes.announcement(instrument, side).serial == serial else { return }
+    quotes.noteFailure(serial, instrument, side)
+    // A code that does not say whether there was an effect leaves it open: the feed or a query tells.
+    if Adapter.proof(of: .massQuote(serial), code: code) != .nothing {
+      core.tracker.quoteFailed(instrument, side, serial: serial, now: now)
+    }
+    if !Adapter.isProtectionMissing(code: code) { core.refuse(instrument, code: code) }
     core.markDirty(instrument)
   }
 

@@ -211,8 +211,8 @@ extension Lane where Adapter: ~Copyable {
         leavingAnswered(isDone: false, now)
       case .quotesAnswered(let serial):
         quotesAnswered(serial, now: now)
-      case .quoteFailed(let serial, let code, let side, let priceE8):
-        quoteFailed(serial, code: code, side: side, priceE8: priceE8, now: now)
+      case .quoteFailed(let serial, let code, let side, let priceE8, let instrument):
+        quoteFailed(serial, code: code, side: side, priceE8: priceE8, instrument: instrument, now: now)
       case .quotesRefused(let serial, let code):
         quotesRefused(serial, code: code, now: now)
       case .reconnectRequested:
@@ -249,6 +249,7 @@ extension Lane where Adapter: ~Copyable {
       // The account is counted, and not the connection: what the last session has spent is spent.
       orderBudget.reconfigure(orderRate, now: now)
     }
+    quotes.setGrant(adapter.massQuoteGrant, now: now)
     session.grantedRate = adapter.messageRate
     unansweredLimit = max(1, usable / 2)
     if Adapter.countsByConnection { cancelBudget = TokenBucket(cancelRate) } else { cancelBudget.reconfigure(cancelRate, now: now) }

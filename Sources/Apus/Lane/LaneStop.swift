@@ -161,6 +161,7 @@ extension Lane where Adapter: ~Copyable {
 
   /// Cancels what is not known to be dead, within the budget; an order's cancel is not repeated at once.
   private mutating func cancelEach(_ now: Nanoseconds) {
+    takeAllQuotesAway(now)
     for index in 0..<core.instrumentCount {
       let state = core.tracker.state(InstrumentIndex(index))
       for place in 0..<state.pointee.bids.count { sendCancel(state.pointee.bids[place].pointee.client_id, now) }

@@ -20,7 +20,7 @@ public struct MassQuote {
 /// new order. So a standing quote that will do is repeated as it stands, and a side in which every quote will do
 /// is left alone. A quote too many is cancelled by itself: that costs no message of the order budget.
 struct QuotePlan: ~Copyable {
-  /// Levels that one side of a mass quote can have (Thalex protocol 6.5).
+  /// The most levels that one side of a mass quote has at any venue.
   static let levelCapacity = 10
 
   enum Need {
@@ -38,8 +38,17 @@ struct QuotePlan: ~Copyable {
   /// Standing quotes that are no longer wanted, by their place on the side.
   private(set) var leaving: UInt64 = 0
 
-  init() { levels = .allocate(capacity: Self.levelCapacity) }
+  /// Levels that the venue takes.
+  private let levelLimit: Int
+
+  init(levelLimit: Int) {
+    self.levelLimit = min(levelLimit, Self.levelCapacity)
+    levels = .allocate(capacity: Self.levelCapacity)
+  }
   deinit { levels.deallocate() }
+
+  /// All that stands is to go.
+  var isTakenAway: Bool { need == .cancels && count == 0 }
 
   /// The side is not to be touched now.
   mutating func leaveAlone() { need = .nothing }
@@ -65,7 +74,7 @@ struct QuotePlan: ~Copyable {
     }
     leaving = standing
     var isNew = false
-    for index in 0..<min(desired.count, Self.levelCapacity) {
+    for index in 0..<min(desired.count, levelLimit) {
       let wanted = desired[index]
       if let position = keeper(of: wanted, orders, policy) {
         leaving &= ~(1 << UInt64(position))

@@ -390,7 +390,7 @@ final class RunTables {
   }
 
   private func massQuote(_ quote: OutboundFrame.Quote) {
-    let instrument = index(of: quote.i)
+    let instrument = index(of: quote.instrument)
     if let instrument { lastMassQuote[instrument] = wallTime }
     for (side, levels) in [(Side.buy, quote.bids), (.sell, quote.asks)] {
       for level in levels {
@@ -676,7 +676,9 @@ struct ExportSink: ~Copyable, SelectiveEventSink {
   mutating func massQuoted(_ serial: UInt64, succeeded: Int64, failed: Int64) {
     keep(.massQuoted(serial, succeeded, failed))
   }
-  mutating func massQuoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?) {
+  mutating func massQuoteFailed(
+    _ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?, instrument: InstrumentIndex?
+  ) {
     keep(.quoteFailed(code, side))
   }
 }

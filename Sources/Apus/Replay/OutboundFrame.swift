@@ -7,16 +7,51 @@ struct OutboundFrame: Decodable {
   /// One instrument of a mass quote.
   struct Quote: Decodable {
     struct Level: Decodable {
-      let p: Decimal
-      let a: Decimal
-      var price: DecimalE8? { OutboundFrame.exact(p) }
-      var amount: DecimalE8? { OutboundFrame.exact(a) }
+      let price: DecimalE8?
+      let amount: DecimalE8?
+
+      private enum CodingKeys: String, CodingKey {
+        case p, a, price, amount
+      }
+
+      init(from decoder: any Decoder) throws {
+        if var pair = try? decoder.unkeyedContainer() {
+          price = OutboundFrame.exact(try pair.decode(Decimal.self))
+          amount = OutboundFrame.exact(try pair.decode(Decimal.self))
+          return
+        }
+        let members = try decoder.container(keyedBy: CodingKeys.self)
+        func value(_ keys: [CodingKeys]) throws -> DecimalE8? {
+          for key in keys {
+            if let value = try members.decodeIfPresent(Decimal.self, forKey: key) { return OutboundFrame.exact(value) }
+          }
+          return nil
+        }
+        price = try value([.p, .price])
+        amount = try value([.a, .amount])
+      }
     }
-    let i: String
-    let b: [Level]?
-    let a: [Level]?
-    var bids: [Level] { b ?? [] }
-    var asks: [Level] { a ?? [] }
+    let instrument: String
+    let bids: [Level]
+    let asks: [Level]
+
+    private enum CodingKeys: String, CodingKey {
+      case i, b, a, instrument_name, bid, ask
+    }
+
+    /// Thalex names the sides' levels, Deribit one level a side.
+    init(from decoder: any Decoder) throws {
+      let members = try decoder.container(keyedBy: CodingKeys.self)
+      if let name = try members.decodeIfPresent(String.self, forKey: .i) {
+        instrument = name
+        bids = try members.decodeIfPresent([Level].self, forKey: .b) ?? []
+        asks = try members.decodeIfPresent([Level].self, forKey: .a) ?? []
+      } else {
+        instrument = try members.decode(String.self, forKey: .instrument_name)
+        bids = try members.decodeIfPresent(Level.self, forKey: .bid).map { [$0] } ?? []
+        asks = try members.decodeIfPresent(Level.self, forKey: .ask).map { [$0] } ?? []
+      }
+    }
   }
 
   private struct Parameters: Decodable {

@@ -3,21 +3,25 @@ import CSupport
 /// Sides of instruments that have passed the gate and wait for one mass quote. Only `RiskGate.admit` fills it, and
 /// adapters encode no other mass quote.
 struct QuoteBatch: ~Copyable {
-  static let instrumentCapacity = 100
+  private static let instrumentCapacity = 100
   /// Bytes that a mass quote may take in the output.
   static let byteCapacity = 60_000
-  /// The most that an adapter writes for an entry and for a level.
-  static let entryBytes = 256
-  static let levelBytes = 56
 
   private let entries: UnsafeMutablePointer<MassQuote>
   private let quotes: UnsafeMutablePointer<Quote>
   private(set) var count = 0
   private(set) var levelCount = 0
+  private(set) var sideCount = 0
+  /// Some sides are only taken away.
+  private(set) var takesAway = false
   /// What the message is worth: the sum over its sides, see `MessageValue`.
   private(set) var value: Int64 = 0
+  private let rules: MassQuoteRules
+  /// The protection group of the last entry.
+  private var group = noProduct
 
-  init() {
+  init(rules: MassQuoteRules) {
+    self.rules = rules
     entries = .allocate(capacity: Self.instrumentCapacity)
     quotes = .allocate(capacity: Self.instrumentCapacity * 2 * QuotePlan.levelCapacity)
   }
@@ -34,11 +38,12 @@ struct QuoteBatch: ~Copyable {
 
   var approved: UnsafeBufferPointer<MassQuote> { UnsafeBufferPointer(start: entries, count: count) }
 
-  /// Room for one more instrument with all its levels.
-  var hasRoom: Bool {
-    let levels = levelCount + 2 * QuotePlan.levelCapacity
-    return count < Self.instrumentCapacity
-      && (count + 2) * Self.entryBytes + levels * Self.levelBytes <= Self.byteCapacity
+  /// Room for one more instrument of a protection group, with all its levels.
+  func hasRoom(for group: ProductIndex) -> Bool {
+    let levels = max(levelCount, sideCount) + 2 * rules.levels
+    return count < min(rules.instruments, Self.instrumentCapacity) && levels <= rules.levelsInRequest
+      && (count + 2) * MassQuoteRules.entryBytes + levels * rules.levelBytes <= Self.byteCapacity
+      && (!rules.isOneGroup || count == 0 || group == self.group)
   }
 
   func contains(_ instrument: InstrumentIndex) -> Bool {
@@ -49,16 +54,31 @@ struct QuoteBatch: ~Copyable {
   mutating func removeAll() {
     count = 0
     levelCount = 0
+    sideCount = 0
+    takesAway = false
     value = 0
   }
 
+  /// Takes all away that stands on the sides: what takes away passes every gate.
+  mutating func takeAway(_ instrument: InstrumentIndex, _ group: ProductIndex, bids: Bool, asks: Bool) {
+    let empty = UnsafeBufferPointer<Quote>(start: nil, count: 0)
+    entries[count] = MassQuote(instrument: instrument, bids: bids ? empty : nil, asks: asks ? empty : nil)
+    count += 1
+    sideCount += (bids ? 1 : 0) + (asks ? 1 : 0)
+    takesAway = true
+    self.group = group
+  }
+
   fileprivate mutating func append(
-    _ instrument: InstrumentIndex, bids: borrowing QuotePlan, asks: borrowing QuotePlan, bidCount: Int, askCount: Int
+    _ instrument: InstrumentIndex, _ group: ProductIndex, bids: borrowing QuotePlan, asks: borrowing QuotePlan,
+    bidCount: Int, askCount: Int
   ) {
     entries[count] = MassQuote(
       instrument: instrument, bids: bidCount > 0 ? copy(bids, bidCount) : nil,
       asks: askCount > 0 ? copy(asks, askCount) : nil)
     count += 1
+    sideCount += (bidCount > 0 ? 1 : 0) + (askCount > 0 ? 1 : 0)
+    self.group = group
     if bidCount > 0 { value += bids.value }
     if askCount > 0 { value += asks.value }
   }
@@ -77,12 +97,14 @@ extension RiskGate {
   /// What stands and what replaces it both count: a mass quote takes no heed of what trades while it is under way
   /// (Thalex protocol 8.4).
   ///
+  /// - Parameter group: the instrument's protection group.
   /// - Returns: whether each side was taken into `batch`.
   mutating func admit(
-    _ instrument: InstrumentIndex, bids: borrowing QuotePlan, asks: borrowing QuotePlan, state: StatePointer,
+    _ instrument: InstrumentIndex, _ group: ProductIndex, bids: borrowing QuotePlan, asks: borrowing QuotePlan,
+    state: StatePointer,
     market: RiskMarket, into batch: inout QuoteBatch
   ) -> (bids: Bool, asks: Bool) {
-    guard batch.hasRoom else { return (false, false) }
+    guard batch.hasRoom(for: group) else { return (false, false) }
     var bidCount = bids.need == .replacement ? allowed(bids, .buy, instrument, state, market) : 0
     var askCount = asks.need == .replacement ? allowed(asks, .sell, instrument, state, market) : 0
     // Sides of one entry are replaced at once, so only what stays behind can be met.
@@ -99,7 +121,7 @@ extension RiskGate {
       askCount = 0
     }
     guard bidCount + askCount > 0 else { return (false, false) }
-    batch.append(instrument, bids: bids, asks: asks, bidCount: bidCount, askCount: askCount)
+    batch.append(instrument, group, bids: bids, asks: asks, bidCount: bidCount, askCount: askCount)
     return (bidCount > 0, askCount > 0)
   }
 

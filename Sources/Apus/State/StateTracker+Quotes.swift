@@ -1,17 +1,20 @@
 import CSupport
 
-/// Orders that mass quotes place, replace and take away, a side at a time (Thalex protocol 6.5, 8.4).
+/// Orders that mass quotes place, replace and take away, a side at a time (Thalex protocol 6.5, 8.4; Deribit protocol 12).
 ///
 /// The venue gives them no client order id: a new one is known by its side and price until its first report has
 /// brought the venue's id. The answer to a mass quote only counts; what became of each order comes through the
 /// order feed, before or after it. Until both have come the old and the new count in full.
 extension StateTracker {
   /// One level that is about to leave in a mass quote; `nil` if no order slot is free.
+  ///
+  /// - Parameter serial: The mass quote, if the venue names it in what it says of the order; else 0.
   mutating func beginQuote(
-    _ instrument: InstrumentIndex, _ side: Side, _ quote: Quote, now: Nanoseconds
+    _ instrument: InstrumentIndex, _ side: Side, _ quote: Quote, serial: UInt64 = 0, now: Nanoseconds
   ) -> OrderPointer? {
     guard let order = beginInsert(instrument, side, price: quote.price, qty: quote.qty, now: now) else { return nil }
     order.pointee.flags |= Self.isQuote
+    quoteSerials[slab.index(of: order)] = serial
     order.pointee.level = state(instrument).pointee.announcement(side)
     return order
   }
@@ -51,6 +54,12 @@ extension StateTracker {
     guard let order = findQuote(instrument, side, price), Self.isAwaited(order) else { return false }
     end(order, reported: order.pointee.filled_lots, now: now)
     return true
+  }
+
+  /// The same of a quote that the venue names. One that was seen all the same is of unknown state.
+  mutating func quoteFailed(_ instrument: InstrumentIndex, _ side: Side, serial: UInt64, now: Nanoseconds) {
+    guard let order = findQuote(instrument, side, serial: serial), Self.isAwaited(order) else { return }
+    if order.pointee.isSeen { markUnknown(order, now: now) } else { end(order, reported: .zero, now: now) }
   }
 
   /// Whether what was announced for a side and what the venue has reported of it leave nothing open: what was new is
@@ -154,6 +163,8 @@ extension StateTracker {
     guard quote.pointee.flags & Self.isQuote != 0, quote.pointee.inFlightValue == .insert, !quote.pointee.isSeen else {
       return false
     }
+    let serial = quoteSerials[slab.index(of: quote)]
+    if serial > 0 { return hasEarlierInQuery(quote, serial) }
     var isRepetition = false
     forEachOrder(quote.pointee.instrument_index, quote.pointee.sideValue) { order in
       if order.pointee.flags & Self.isReplaced != 0, order.pointee.flags & Self.seenInQuery != 0,
@@ -188,6 +199,110 @@ extension StateTracker {
     }
     // A report of another size is about an earlier quote, and late.
     return exact ?? (lots == nil ? found : nil)
+  }
+
+  // MARK: - Quotes that the venue names
+
+  /// What a report about a named quote is about.
+  enum NamedQuote {
+    case none
+    case order(OrderPointer)
+    /// This order, as it was before a later mass quote changed it.
+    case earlier(OrderPointer)
+  }
+
+  /// The order that is meant by a report that bears a serial.
+  ///
+  /// Where a quote still rests, a mass quote changes it, and the order keeps the venue's id; where it has just gone, the same
+  /// request places a new one. So each announcement is an order of its own here, and when the venue's id of a standing
+  /// quote comes with the serial of an announced one, that one takes the order over.
+  mutating func findNamed(
+    _ venueID: VenueID, _ instrument: InstrumentIndex, _ side: Side, _ serial: UInt64, now: Nanoseconds
+  ) -> NamedQuote {
+    guard Int(instrument) < instrumentCapacity else { return .none }
+    guard venueID.count > 0, let bound = slab.find(venueID: venueID) else {
+      guard let quote = findQuote(instrument, side, serial: serial), quote.pointee.venue_id.count == 0 else {
+        return .none
+      }
+      return .order(quote)
+    }
+    let place = slab.index(of: bound)
+    guard bound.pointee.flags & Self.isQuote != 0, serial != quoteSerials[place] else { return .order(bound) }
+    if serial < quoteSerials[place] { return .earlier(bound) }
+    let isGone = bound.pointee.phaseValue == .dead && bound.pointee.flags & Self.endedByAbsence == 0
+    guard !isGone, let next = findQuote(instrument, side, serial: serial), next.pointee.venue_id.count == 0,
+      bound.pointee.instrument_index == instrument, bound.pointee.sideValue == side
+    else { return .order(bound) }
+    handOver(bound, to: next, now: now)
+    return .order(next)
+  }
+
+  /// The order of an execution that bears a serial: by the venue's id whatever the serial, for that is the order's.
+  mutating func findNamed(_ fill: FillReport, now: Nanoseconds) -> OrderPointer? {
+    switch findNamed(fill.venueID, fill.instrument, fill.side, fill.quoteSerial, now: now) {
+    case .none: findAbsentQuote(fill)
+    case .order(let order), .earlier(let order): order
+    }
+  }
+
+  /// An announced quote by its mass quote. Mutating: a borrowed tracker would be copied for the call.
+  mutating func findQuote(_ instrument: InstrumentIndex, _ side: Side, serial: UInt64) -> OrderPointer? {
+    guard Int(instrument) < instrumentCapacity else { return nil }
+    let state = state(instrument)
+    let count = side == .buy ? state.pointee.bids.count : state.pointee.asks.count
+    for position in 0..<count {
+      let order = side == .buy ? state.pointee.bids[position] : state.pointee.asks[position]
+      if order.pointee.flags & Self.isQuote != 0, quoteSerials[slab.index(of: order)] == serial { return order }
+    }
+    return nil
+  }
+
+  /// The venue has changed a standing order into the announced one: executions, told and untold, go on with the id. The new
+  /// one's size may be as much as both; its first report tells.
+  private mutating func handOver(_ order: OrderPointer, to next: OrderPointer, now: Nanoseconds) {
+    let known = order.pointee
+    slab.unbindVenueID(order)
+    if known.phaseValue == .dead {
+      change(order) {
+        $0.pointee.flags &= ~(Self.endedByAbsence | Self.fillsUnasked)
+        $0.pointee.reported_lots = $0.pointee.filled_lots
+      }
+    } else {
+      end(order, reported: known.filled_lots, now: now)
+    }
+    _ = slab.bind(next, venueID: known.venue_id)
+    change(next) {
+      $0.pointee.filled_lots += known.filled_lots
+      $0.pointee.reported_lots = max($0.pointee.reported_lots, known.reported_lots)
+      $0.pointee.target_lots += max(known.qty_lots, known.target_lots)
+    }
+  }
+
+  /// The first report of a quote has an id that nothing here has: what the order executed before the mass quote changed it
+  /// is part of its size.
+  mutating func includeEarlier(_ report: OrderReport, in quote: OrderPointer) {
+    guard quote.pointee.inFlightValue == .insert, report.filled <= report.qty, report.qty <= Self.largestLots else {
+      return
+    }
+    change(quote) { $0.pointee.target_lots += max(report.filled - $0.pointee.filled_lots, .zero) }
+  }
+
+  /// Whether a query has listed an order of the same side that an earlier mass quote placed or changed last: a later one
+  /// would have changed it.
+  private mutating func hasEarlierInQuery(_ quote: OrderPointer, _ serial: UInt64) -> Bool {
+    let side = quote.pointee.sideValue
+    let state = state(quote.pointee.instrument_index)
+    let count = side == .buy ? state.pointee.bids.count : state.pointee.asks.count
+    for position in 0..<count {
+      let order = side == .buy ? state.pointee.bids[position] : state.pointee.asks[position]
+      let other = quoteSerials[slab.index(of: order)]
+      if order.pointee.flags & (Self.isQuote | Self.seenInQuery) == Self.isQuote | Self.seenInQuery, other > 0,
+        other < serial, order.pointee.isSettled
+      {
+        return true
+      }
+    }
+    return false
   }
 
   /// Announced, and nothing heard of it.

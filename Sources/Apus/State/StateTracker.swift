@@ -41,6 +41,8 @@ public struct StateTracker: ~Copyable {
   private let repliesAreState: Bool
   /// If not: by slot of the order, when it came to be as last confirmed, by the venue's clock. Records have no room left.
   private let statedTimes: UnsafeMutablePointer<Nanoseconds>
+  /// By slot of a quote: the mass quote that placed it, or changed it last; 0 where the venue does not name them.
+  let quoteSerials: UnsafeMutablePointer<UInt64>
   /// This run continues a killed one: executions of its orders are booked, although the orders are not known.
   var carriesAccount = false
   /// The first of the runs whose account this is; 0: not known.
@@ -54,7 +56,7 @@ public struct StateTracker: ~Copyable {
   /// A query did not list the order; nobody said that it ended.
   static let endedByAbsence: UInt8 = 2
   /// Ended unseen: it counts as filled until the venue has been asked what traded.
-  private static let fillsUnasked: UInt8 = 4
+  static let fillsUnasked: UInt8 = 4
   /// A query settled an amend whose reply has not come: the next reply may be that one.
   static let owesReply: UInt8 = 8
   /// Placed by a mass quote: the venue knows no client order id of it.
@@ -84,6 +86,8 @@ public struct StateTracker: ~Copyable {
     ended = .allocate(capacity: endedCapacity)
     statedTimes = .allocate(capacity: repliesAreState ? 0 : orderCapacity)
     if !repliesAreState { statedTimes.initialize(repeating: 0, count: orderCapacity) }
+    quoteSerials = .allocate(capacity: orderCapacity)
+    quoteSerials.initialize(repeating: 0, count: orderCapacity)
   }
 
   private static func block(of memory: borrowing LockedMemory?) -> UnsafeMutableRawBufferPointer? {
@@ -98,6 +102,7 @@ public struct StateTracker: ~Copyable {
     states.deallocate()
     ended.deallocate()
     statedTimes.deallocate()
+    quoteSerials.deallocate()
   }
 
   /// The state of an instrument; `index` < `instrumentCapacity`.
@@ -197,7 +202,20 @@ public struct StateTracker: ~Copyable {
 
   /// Takes over one statement of the venue about one order.
   mutating func apply(_ report: OrderReport, now: Nanoseconds) -> ReportOutcome {
-    guard let order = find(report) else {
+    var found: OrderPointer?
+    if report.quoteSerial > 0 {
+      switch findNamed(report.venueID, report.instrument, report.side, report.quoteSerial, now: now) {
+      case .none: found = nil
+      case .order(let order): found = order
+      case .earlier(let order):
+        // Of before the order was changed, unless it says that it has ended: that is never taken back.
+        guard report.status.isTerminal else { return stale() }
+        found = order
+      }
+    } else {
+      found = find(report)
+    }
+    guard let order = found else {
       guard report.isLabelledOurs else {
         counters.foreignReports += 1
         return .foreign
@@ -208,7 +226,7 @@ public struct StateTracker: ~Copyable {
     }
     order.pointee.flags |= Self.seenInQuery
     if order.pointee.phaseValue == .dead { return applyDead(report, to: order, now: now) }
-    let known = order.pointee
+    var known = order.pointee
     if report.source == .query, known.sent_ns >= querySentAt {
       // Older than our last request or than the venue's last answer to one (R02). Not even its id is taken: a quote is
       // found by side and price, and what was listed before it was announced is another one.
@@ -217,6 +235,10 @@ public struct StateTracker: ~Copyable {
     }
     if known.venue_id.count == 0, report.venueID.count > 0 {
       _ = slab.bind(order, venueID: report.venueID)
+      if report.quoteSerial > 0 {
+        includeEarlier(report, in: order)
+        known = order.pointee
+      }
     }
     if known.flags & (Self.isQuote | Self.isReplaced) != 0 { noteReplacement(order, report) }
     if report.filled > report.qty || report.qty > Self.largestLots {
@@ -415,7 +437,7 @@ public struct StateTracker: ~Copyable {
 
   /// Books an execution exactly once (R06).
   mutating func apply(_ fill: FillReport, now: Nanoseconds) -> FillOutcome {
-    let order = find(fill)
+    let order = fill.quoteSerial > 0 ? findNamed(fill, now: now) : find(fill)
     // An execution of an order of the run that is continued: nothing else is left of the order. Or of a quote of ours that
     // was taken for another one: the label says that it is of this run.
     let isInherited = order == nil && (carriesAccount || fill.isOurQuote) && isOfAccount(fill)
@@ -780,7 +802,7 @@ public struct StateTracker: ~Copyable {
     return order
   }
 
-  private func find(_ fill: FillReport) -> OrderPointer? {
+  private mutating func find(_ fill: FillReport) -> OrderPointer? {
     if fill.venueID.count > 0, let order = slab.find(venueID: fill.venueID) { return order }
     // A quote never takes, so its own price is the one that it trades at.
     if fill.isOurQuote {
@@ -810,12 +832,15 @@ public struct StateTracker: ~Copyable {
   }
 
   /// A quote that was given up for its absence before the venue had told its id. Cold.
-  private func findAbsentQuote(_ fill: FillReport) -> OrderPointer? {
+  @inline(never)
+  mutating func findAbsentQuote(_ fill: FillReport) -> OrderPointer? {
     for offset in 0..<endedCount {
       guard let order = slab.find(clientID: ended[(endedFirst + offset) % endedCapacity].clientID),
         order.pointee.flags & Self.isQuote != 0, order.pointee.flags & Self.endedByAbsence != 0,
         order.pointee.venue_id.count == 0, order.pointee.instrument_index == fill.instrument,
-        order.pointee.sideValue == fill.side, order.pointee.target_ticks == fill.price,
+        order.pointee.sideValue == fill.side,
+        fill.quoteSerial > 0
+          ? quoteSerials[slab.index(of: order)] == fill.quoteSerial : order.pointee.target_ticks == fill.price,
         order.pointee.filled_lots + fill.qty <= order.pointee.target_lots
       else { continue }
       return order

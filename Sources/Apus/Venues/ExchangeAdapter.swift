@@ -39,7 +39,7 @@ public enum SessionEvent: Equatable, Sendable {
   case bookLost(InstrumentIndex)
   /// The answer to a mass quote has come; what failed in it was told before.
   case quotesAnswered(UInt64)
-  case quoteFailed(UInt64, code: Int64, side: Side?, priceE8: Int64?)
+  case quoteFailed(UInt64, code: Int64, side: Side?, priceE8: Int64?, instrument: InstrumentIndex?)
   /// The whole mass quote failed.
   case quotesRefused(UInt64, code: Int64)
 }
@@ -139,13 +139,18 @@ protocol ExchangeAdapter: ~Copyable, SendableMetatype {
     of id: VenueID, clientID: UInt64, instrument: InstrumentIndex, now: Nanoseconds,
     into buffer: UnsafeMutableRawBufferPointer
   ) -> Int
+  /// What the venue's mass quotes are.
+  static var massQuoteRules: MassQuoteRules { get }
+  /// What the venue grants of mass quotes apart from order messages; `nil` if it counts them as those alone.
+  var massQuoteGrant: MassQuoteGrant? { get }
   /// Groups whose mass quotes the venue protects; their indexes begin at 0. 0 without mass quotes.
   var protectionGroupCount: Int { get }
   /// Sets, or refills, the protection of a group.
   mutating func setProtection(_ group: ProductIndex, _ settings: ProtectionSettings, output: inout LaneOutput) -> Bool
   /// Writes the mass quote of all sides in `batch`; returns its length, 0 if it does not fit.
   mutating func encode(_ batch: borrowing QuoteBatch, serial: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int
-  /// Whether the code says that a mass quote came before its protection, or after that was used up.
+  /// Whether the code says that a mass quote came before its protection, or after that was used up, or while the venue
+  /// takes none.
   static func isProtectionMissing(code: Int64) -> Bool
 
   /// Cancels an order of an earlier session or life by the venue's id; `clientID` 0 if it is not in the slab.
@@ -212,6 +217,8 @@ extension ExchangeAdapter where Self: ~Copyable {
   mutating func movedOver(messageRate: Int64, output: inout LaneOutput) {}
   static func isConnectionLimit(code: Int64) -> Bool { false }
 
+  static var massQuoteRules: MassQuoteRules { .none }
+  var massQuoteGrant: MassQuoteGrant? { nil }
   var protectionGroupCount: Int { 0 }
   mutating func setProtection(_ group: ProductIndex, _ settings: ProtectionSettings, output: inout LaneOutput) -> Bool {
     false

@@ -84,6 +84,14 @@ struct OrderTag: ~Copyable, @unchecked Sendable {
     return Self.run(bytes + prefixCount, text.count - prefixCount - Self.digits)
   }
 
+  /// The boot epoch that the text behind the prefix of a label names; 0 if that is no such number. Cold.
+  static func run(of text: Substring) -> UInt64 {
+    var text = text
+    return text.withUTF8 { bytes in
+      bytes.withMemoryRebound(to: CChar.self) { $0.baseAddress.map { run($0, bytes.count) } ?? 0 }
+    }
+  }
+
   /// A boot epoch in base 36, as labels have it; 0 if that is no number of 64 bits.
   static func run(_ bytes: UnsafePointer<CChar>, _ count: Int) -> UInt64 {
     var run: UInt64 = 0

@@ -236,6 +236,8 @@ public struct OrderReport: Sendable {
   public var isLabelledOurs = false
   /// Labelled as this life's own, and without a client order id: a mass quote has placed it.
   public var isOurQuote = false
+  /// Which mass quote of this life has placed it or changed it last; 0 if the venue does not say.
+  public var quoteSerial: UInt64 = 0
   public var isPersistent = false
   /// False for market orders.
   public var hasPrice = false
@@ -266,6 +268,7 @@ public struct FillReport: Sendable {
   public var isLabelledOurs = false
   /// As in `OrderReport`.
   public var isOurQuote = false
+  public var quoteSerial: UInt64 = 0
   /// The boot epoch of the run of this engine that the label names; 0 if it is not ours, or names none.
   public var run: UInt64 = 0
   public var instrument: InstrumentIndex = .max
@@ -308,6 +311,8 @@ public enum SessionRequest: UInt8, Sendable, CaseIterable {
   case cancelOnDisconnect, instruments, subscribePublic, subscribePrivate, unsubscribe
   case openOrders, portfolio, tradeHistory, cancelAll, cancelSession, systemInfo
   case instrument, index, accountSummary, cancelConditional, heartbeat
+  /// A protection group that has been used up is to count anew.
+  case resetProtection
 }
 
 /// What one of our requests was.
@@ -399,12 +404,14 @@ public protocol VenueEventSink: ~Copyable {
   /// An instrument of a watched family is there, or is no longer. If it was asked for too, `instrument` came before.
   mutating func listing(_ listing: InstrumentListing, isListed: Bool)
 
-  /// One part of a mass quote failed; the sum follows in `massQuoted`. The venue does not name the instrument.
+  /// One part of a mass quote failed; the sum follows in `massQuoted`.
   ///
   /// - Parameters:
   ///   - side: `nil` if the venue did not say.
   ///   - priceE8: As it was sent, on no grid; `nil` if the venue did not say.
-  mutating func massQuoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?)
+  ///   - instrument: `nil` if the venue did not say.
+  mutating func massQuoteFailed(
+    _ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?, instrument: InstrumentIndex?)
   /// A mass quote was answered: so many of its parts (sides, or levels of a ladder) are in force and so many failed.
   mutating func massQuoted(_ serial: UInt64, succeeded: Int64, failed: Int64)
   /// What a protection group may still trade, in lots of the group, rounded down. 0 or less: it is exhausted, or gone.
@@ -426,7 +433,9 @@ extension VenueEventSink where Self: ~Copyable {
   public mutating func basePrice(_ underlying: UnderlyingIndex, expirySeconds: Int64, _ report: BasePrice) {}
   public mutating func account(_ summary: AccountSummary) {}
   public mutating func listing(_ listing: InstrumentListing, isListed: Bool) {}
-  public mutating func massQuoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?) {}
+  public mutating func massQuoteFailed(
+    _ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?, instrument: InstrumentIndex?
+  ) {}
   public mutating func massQuoted(_ serial: UInt64, succeeded: Int64, failed: Int64) {}
   public mutating func protection(_ product: ProductIndex, remaining: QtyLots, reason: ProtectionReason) {}
   public mutating func orderNamed(_ clientID: UInt64, _ venueID: VenueID) {}

@@ -68,8 +68,9 @@ struct DemoCommand: AsyncParsableCommand {
       throw ValidationError("--slow-ticks-above needs --directory: that is where the file stays")
     }
     if let seconds, !(seconds > 0) { throw ValidationError("--seconds must be above 0") }
-    if massQuotes, venues.kinds.contains(where: { $0 != .thalex }) {
-      throw ValidationError("--mass-quotes is for thalex alone: Apus sends no mass quotes to the other venues yet")
+    if massQuotes, let venue = venues.kinds.first(where: { $0.massQuoteLevels == 0 }) {
+      throw ValidationError(
+        "--mass-quotes cannot be used with \(venue.rawValue): Apus sends it no mass quotes; leave it out of --venues")
     }
     guard (1...100_000).contains(orderRate) else { throw ValidationError("--order-rate must be from 1 to 100000") }
     guard speed >= 0.001, speed <= 1000 else { throw ValidationError("--speed must be from 0.001 to 1000") }
@@ -214,7 +215,7 @@ struct DemoCommand: AsyncParsableCommand {
       let instrument = InstrumentSection(
         name: name,
         ladder: LadderSection(
-          levels: 3, halfSpreadBps: DecimalE8(e8: 30_000_000), stepTicks: 2, size: size,
+          levels: massQuotes ? min(3, venue.kind.massQuoteLevels) : 3, halfSpreadBps: DecimalE8(e8: 30_000_000), stepTicks: 2, size: size,
           skewBps: DecimalE8(e8: 150_000_000), keepWithinTicks: 1, keepSize: DecimalE8(e8: 40_000_000)),
         limits: LimitsSection(
           maxPosition: DecimalE8(e8: size.e8 * 50), maxOrder: DecimalE8(e8: size.e8 * 5),

@@ -74,7 +74,7 @@ extension Oracle {
         let sides: [String: Side] = ["bid": .buy, "buy": .buy, "ask": .sell, "sell": .sell]
         let side = item.texts["side"].flatMap { sides[word($0)] }
         if item.texts["side"] != nil, side == nil { sink.refusedAtEdge(.unknownWord) }
-        sink.massQuoteFailed(serial, code: code.value, side: side, priceE8: price?.value)
+        sink.massQuoteFailed(serial, code: code.value, side: side, priceE8: price?.value, instrument: nil)
       }
     }
     let counts = (good.scaled(0), bad.scaled(0))

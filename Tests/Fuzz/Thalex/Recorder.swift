@@ -142,7 +142,9 @@ struct Recorder: VenueEventSink {
   mutating func refused(_ request: RequestKind, code: Int64) {
     events.append(Event(kind: "refused", values: values(request) + [code]))
   }
-  mutating func massQuoteFailed(_ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?) {
+  mutating func massQuoteFailed(
+    _ serial: UInt64, code: Int64, side: Side?, priceE8: Int64?, instrument: InstrumentIndex?
+  ) {
     events.append(
       Event(
         kind: "massQuoteFailed",

@@ -23,6 +23,8 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
   private var channelsAccepted: Int64 = 0
   private var channelsAsked = 0
   private var awaitsPositions = false
+  /// Channels that tell when the protection of mass quotes is used up, one an index.
+  private var triggers: [String] = []
 
   private(set) var phase = SessionPhase.offline
   private(set) var messageRate: Int64 = 0
@@ -56,16 +58,21 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
   /// What an account without volume may send (section 16), for a venue that does not say.
   private static let leastRate: Int64 = 5
   private static let leastBurst: Int64 = 20
+  /// What is guaranteed of mass quotes, and the sides that are granted by default (section 12).
+  private static let leastMassQuotes = MassQuoteGrant(requests: 2, requestBurst: 2, sides: 500, sideBurst: 500)
 
   init(_ settings: LaneSettings) throws {
     try self.init(
-      instruments: settings.instruments.map(\.name), labelPrefix: settings.labelPrefix, label: settings.label)
+      instruments: settings.instruments.map(\.name),
+      massQuoted: settings.instruments.filter(\.usesMassQuotes).map(\.name), labelPrefix: settings.labelPrefix,
+      label: settings.label)
   }
 
-  init(instruments: [String], labelPrefix: String, label: String) throws(TableError) {
+  init(instruments: [String], massQuoted: [String] = [], labelPrefix: String, label: String) throws(TableError) {
     var decoder = try DeribitDecoder(
       instrumentCapacity: max(instruments.count, 1), labelPrefix: labelPrefix, label: label)
-    let encoder = try DeribitEncoder(instrumentCapacity: max(instruments.count, 1), label: label)
+    let encoder = try DeribitEncoder(
+      instrumentCapacity: max(instruments.count, 1), labelPrefix: labelPrefix, label: label)
     var currencies: [String] = []
     for name in instruments {
       let index = try decoder.want(instrument: name)
@@ -74,6 +81,14 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
       try decoder.register(channel: Self.changes(name), kind: .userChanges, instrument: index)
       let currency = DeribitEncoder.currency(of: name)
       if !currencies.contains(currency) { currencies.append(currency) }
+    }
+    for name in massQuoted {
+      let index = DeribitWords.index(of: name)
+      guard !decoder.products.contains(index) else { continue }
+      let product = try decoder.want(product: index)
+      let channel = "user.mmp_trigger.\(index)"
+      try decoder.register(channel: channel, kind: .protection, product: product)
+      triggers.append(channel)
     }
     hasBeenListed = Array(repeating: false, count: instruments.count)
     isSubscribedTo = hasBeenListed
@@ -225,10 +240,10 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
     channelsAccepted = 0
     for place in isSubscribedTo.indices { isSubscribedTo[place] = decoder.isListed(InstrumentIndex(place)) }
     let names = decoder.instruments.indices.filter { isSubscribedTo[$0] }.map { decoder.instruments[$0] }
-    let own = ChannelGroups.of( names.map(Self.changes))
-    let market = ChannelGroups.of( names.flatMap { [Self.ticker($0), Self.book($0)] })
+    let own = ChannelGroups.of(names.map(Self.changes) + triggers)
+    let market = ChannelGroups.of(names.flatMap { [Self.ticker($0), Self.book($0)] })
     channelGroups = own.count + market.count
-    channelsAsked = 3 * names.count
+    channelsAsked = 3 * names.count + triggers.count
     for group in own {
       write(&output) {
         $0.subscribe(into: $1, id: RequestID.session(.subscribePrivate), channels: group, isPrivate: true)
@@ -375,6 +390,42 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
     return encoder.cancel(into: buffer, clientID: clientID, venueID: &id, instrument: .max)
   }
 
+  // MARK: - Mass quotes
+
+  static let massQuoteRules = MassQuoteRules.deribit
+
+  var massQuoteGrant: MassQuoteGrant? {
+    guard let granted = decoder.grantedMassQuotes else { return Self.leastMassQuotes }
+    return MassQuoteGrant(
+      requests: granted.requests, requestBurst: granted.requestBurst, sides: granted.sides,
+      sideBurst: granted.sideBurst)
+  }
+
+  var protectionGroupCount: Int { decoder.products.count }
+
+  /// The configuration of a group outlives connections, and so does its freeze: both are made anew. A reset that comes before
+  /// the configuration, or is lost, is found out by the next mass quote.
+  mutating func setProtection(_ group: ProductIndex, _ settings: ProtectionSettings, output: inout LaneOutput) -> Bool {
+    serial += 1
+    let serial = serial
+    let index = decoder.products[Int(group)]
+    guard
+      write(
+        &output,
+        { $0.setProtection(into: $1, product: group, index: index, settings: settings, serial: serial) })
+    else { return false }
+    write(&output) { $0.resetProtection(into: $1, index: index, serial: serial) }
+    return true
+  }
+
+  mutating func encode(_ batch: borrowing QuoteBatch, serial: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int
+  {
+    encoder.massQuote(into: buffer, serial: serial, quotes: batch.approved)
+  }
+
+  /// The group is used up, or not set; a cancel has frozen all mass quotes for a moment.
+  static func isProtectionMissing(code: Int64) -> Bool { code == 13030 || code == 13040 || code == 13043 }
+
   // MARK: - The venue's table of proofs (protocol, sections 10 and 17)
 
   static func proof(of kind: RequestKind, code: Int64) -> RefusalProof {
@@ -400,8 +451,8 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
     }
   }
 
-  static func isThrottle(code: Int64) -> Bool { code == 10028 || code == 10047 || code == 10066 }
+  static func isThrottle(code: Int64) -> Bool { code == 10028 || code == 10047 || code == 10066 || code == 13903 }
 
-  /// Section 10.2.
-  static let queueRules = QueueRules(keepsReduced: true, keepsEnlarged: false, keepsRepeated: true)
+  /// Sections 10.2 and 12.
+  static let queueRules = QueueRules(keepsReduced: true, keepsEnlarged: false, keepsRepeated: false)
 }

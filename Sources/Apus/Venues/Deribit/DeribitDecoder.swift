@@ -3,7 +3,7 @@ import Glibc
 
 /// What a channel that was asked for carries.
 public enum DeribitChannel: UInt8, Sendable {
-  case ticker, book, userChanges, other
+  case ticker, book, userChanges, protection, other
 }
 
 /// Turns Deribit frames into venue events. It knows names, grids and the chains of the books, but nothing of sessions or
@@ -61,6 +61,7 @@ public struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   struct ChannelEntry {
     var kind: DeribitChannel
     var instrument: InstrumentIndex
+    var product: ProductIndex
     /// Bytes of the frame's beginning in `prefixes`; 0 if the name would have to be escaped.
     var prefixCount: Int
     /// Which channel came behind this one last time.
@@ -81,6 +82,8 @@ public struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   var table: OpaquePointer
   var instrumentNames: NameTable
   var channelNames: NameTable
+  /// Indexes whose mass quotes are protected.
+  private(set) var productNames: NameTable
   let listings: UnsafeMutablePointer<VenueListing>
   let chains: UnsafeMutablePointer<BookChain>
   /// The grids of the listings, as the kernels want them.
@@ -97,6 +100,10 @@ public struct DeribitDecoder: ~Copyable, @unchecked Sendable {
 
   /// In the order in which they were declared; the position is the index.
   private(set) var instruments: [String] = []
+  /// Likewise.
+  private(set) var products: [String] = []
+  /// The one group of this engine's mass quotes, within each index.
+  let groupName: NameTable
   /// Items about instruments that nobody asked for.
   var ignoredItems: UInt64 = 0
   /// Of the last reply; `UInt64.max` if it had none of our form.
@@ -110,6 +117,9 @@ public struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   /// Order messages that the account may send: a second, and at once. 0 before the venue has said so.
   var grantedRate: Int64 = 0
   var grantedBurst: Int64 = 0
+  /// Mass quotes that the account may send: requests a second and at once, sides a second and at once; `nil` before the
+  /// venue has said so.
+  var grantedMassQuotes: (requests: Int64, requestBurst: Int64, sides: Int64, sideBurst: Int64)?
   /// The venue's time of the newest execution in the last page of trades, milliseconds since the Unix epoch.
   var newestTradeInPage: Int64 = 0
   /// More pages of the same question follow the last one.
@@ -126,12 +136,15 @@ public struct DeribitDecoder: ~Copyable, @unchecked Sendable {
     throws(TableError)
   {
     guard (1..<Int(InstrumentIndex.max)).contains(instrumentCapacity) else { throw .capacity(instrumentCapacity) }
-    let channelCapacity = 3 * instrumentCapacity + 8
+    let channelCapacity = 4 * instrumentCapacity + 8
     let shapes = try Shapes()
     let index = try ScanIndex(scanLevel ?? apus_scan_best())
     let tables = try MemberTable(count: Self.tableCount)
     let instrumentNames = try NameTable(capacity: instrumentCapacity)
     let channelNames = try NameTable(capacity: channelCapacity)
+    let productNames = try NameTable(capacity: instrumentCapacity)
+    var groupName = try NameTable(capacity: 1)
+    try groupName.add(DeribitWords.group(of: labelPrefix), value: 0)
     let tag = try OrderTag(prefix: labelPrefix, label: label, limit: DeribitEncoder.labelLimit)
     self.shapes = shapes
     self.index = index
@@ -139,6 +152,8 @@ public struct DeribitDecoder: ~Copyable, @unchecked Sendable {
     self.tables = tables
     self.instrumentNames = instrumentNames
     self.channelNames = channelNames
+    self.productNames = productNames
+    self.groupName = groupName
     self.tag = tag
     listings = .allocate(capacity: instrumentCapacity)
     chains = .allocate(capacity: instrumentCapacity)
@@ -174,6 +189,21 @@ public struct DeribitDecoder: ~Copyable, @unchecked Sendable {
     return index
   }
 
+  /// Declares an index whose mass quotes are protected, such as `btc_usd`; the same name gets the same number.
+  mutating func want(product name: String) throws(TableError) -> ProductIndex {
+    if let known = productNames.value(of: name) { return ProductIndex(known) }
+    guard products.count < Int(noProduct) else { throw .full(capacity: Int(noProduct)) }
+    try productNames.add(name, value: UInt32(products.count))
+    products.append(name)
+    return ProductIndex(products.count - 1)
+  }
+
+  /// The number of an index; `noProduct` if it was not asked for.
+  func product(_ name: JSONText) -> ProductIndex {
+    guard let bytes = name.bytes, let found = productNames.find(bytes, name.count) else { return noProduct }
+    return ProductIndex(found)
+  }
+
   /// The last listing of an instrument; `nil` before the first.
   func info(of index: InstrumentIndex) -> InstrumentInfo? {
     guard Int(index) < instruments.count, listings[Int(index)].hasGrid else { return nil }
@@ -188,15 +218,16 @@ public struct DeribitDecoder: ~Copyable, @unchecked Sendable {
   mutating func delist(_ index: InstrumentIndex) { listings[Int(index)].isListed = false }
 
   /// Declares a channel by its exact name.
-  public mutating func register(channel name: String, kind: DeribitChannel, instrument: InstrumentIndex = .max)
-    throws(TableError)
-  {
+  public mutating func register(
+    channel name: String, kind: DeribitChannel, instrument: InstrumentIndex = .max, product: ProductIndex = noProduct
+  ) throws(TableError) {
     let prefix = "{\"jsonrpc\":\"2.0\",\"method\":\"subscription\",\"params\":{\"channel\":\"\(name)\",\"data\":".utf8
     let isPlain = name.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x22 && $0 != 0x5C } && prefix.count <= Self.prefixCapacity
     guard isPlain else { throw .unusableName(name) }
     try channelNames.add(name, value: UInt32(channelCount))
     (channels + channelCount).initialize(
-      to: ChannelEntry(kind: kind, instrument: instrument, prefixCount: prefix.count, next: channelCount))
+      to: ChannelEntry(
+        kind: kind, instrument: instrument, product: product, prefixCount: prefix.count, next: channelCount))
     for (place, byte) in prefix.enumerated() {
       prefixes[channelCount * Self.prefixCapacity + place] = CChar(bitPattern: byte)
     }
@@ -304,6 +335,7 @@ public struct DeribitDecoder: ~Copyable, @unchecked Sendable {
     case .ticker: ticker(entry.instrument, &json, isOpen: true, into: &sink)
     case .book: book(entry.instrument, json, isOpen: true, into: &sink)
     case .userChanges: changes(&json, isOpen: true, into: &sink)
+    case .protection: protectionTriggered(entry.product, &json, isOpen: true, into: &sink)
     case .other:
       json.skip()
       if ends(&json, isOpen: true) { ignoredItems += 1 } else { sink.refusedAtEdge(.malformed) }
@@ -433,6 +465,7 @@ public struct DeribitDecoder: ~Copyable, @unchecked Sendable {
     case .ticker: ticker(entry.instrument, &data, isOpen: false, into: &sink)
     case .book: book(entry.instrument, data, isOpen: false, into: &sink)
     case .userChanges: changes(&data, isOpen: false, into: &sink)
+    case .protection: protectionTriggered(entry.product, &data, isOpen: false, into: &sink)
     case .other: ignoredItems += 1
     }
   }

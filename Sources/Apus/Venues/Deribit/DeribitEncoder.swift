@@ -10,7 +10,7 @@ import Glibc
 /// Thread: one owner.
 // Sendable: the memory behind its pointers is its own, and being noncopyable it has one owner.
 public struct DeribitEncoder: ~Copyable, @unchecked Sendable {
-  private struct Template {
+  struct Template {
     var tick: DecimalUnit
     var lot: DecimalUnit
     /// `,"method":"private/buy","params":{"instrument_name":"…","type":"limit","amount":`
@@ -20,12 +20,15 @@ public struct DeribitEncoder: ~Copyable, @unchecked Sendable {
     var named = FramePiece()
     /// `","currency":"…"}}`
     var currency = FramePiece()
+    /// `{"instrument_name":"…","quote_set_id":"apus-…`
+    var quote = FramePiece()
 
     func free() {
       buy.free()
       sell.free()
       named.free()
       currency.free()
+      quote.free()
     }
   }
 
@@ -34,18 +37,33 @@ public struct DeribitEncoder: ~Copyable, @unchecked Sendable {
   /// More than the longest insert, amend or cancel, with the bytes that copies in whole vectors write behind it.
   static let orderCapacity = 768
 
-  private let capacity: Int
-  private let templates: UnsafeMutablePointer<Template>
+  let capacity: Int
+  let templates: UnsafeMutablePointer<Template>
   /// `,"label":"apus-…`, to which the tag's digits and a quote belong.
   private let label: FramePiece
   /// `"params":{"label":"apus-…`
   private let labelFirst: FramePiece
+  private let labelText: String
+  /// `,"method":"private/mass_quote",…,"quote_id":"` and the run's part of that.
+  let quoteHead: FramePiece
+  /// The group of this engine's mass quotes, within each index.
+  let group: String
 
-  /// - Parameter label: Of this life's orders; with a tag's digits at most `labelLimit` bytes.
-  public init(instrumentCapacity: Int, label: String) throws(TableError) {
+  /// - Parameters:
+  ///   - labelPrefix: With what the labels of all lives begin; the group of the mass quotes is named after it.
+  ///   - label: Of this life's orders; with a tag's digits at most `labelLimit` bytes.
+  public init(instrumentCapacity: Int, labelPrefix: String? = nil, label: String) throws(TableError) {
     guard (1..<Int(InstrumentIndex.max)).contains(instrumentCapacity) else { throw .capacity(instrumentCapacity) }
     let isPlain = label.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x5C }
     guard isPlain, label.utf8.count + OrderTag.digits <= Self.labelLimit else { throw .unusableName(label) }
+    labelText = label
+    group = DeribitWords.group(of: labelPrefix ?? label)
+    // What does not change of a mass quote, up to its serial. An answer in detail says how each order stands, and comes when
+    // the matching engine has dealt with all of them.
+    let run = labelPrefix.map { OrderTag.run(of: label.dropFirst($0.utf8.count)) } ?? 0
+    quoteHead = FramePiece(
+      #","method":"private/mass_quote","params":{"mmp_group":"\#(group)","detailed":true,"wait_for_response":true,"#
+        + #""quote_id":"\#(run > 0 ? String(run) : "")"#)
     self.label = FramePiece(",\"label\":\"\(label)")
     labelFirst = FramePiece("\"params\":{\"label\":\"\(label)")
     capacity = instrumentCapacity
@@ -59,6 +77,7 @@ public struct DeribitEncoder: ~Copyable, @unchecked Sendable {
     templates.deallocate()
     label.free()
     labelFirst.free()
+    quoteHead.free()
   }
 
   /// Sets or replaces the name and grid of an instrument. Cold.
@@ -72,7 +91,8 @@ public struct DeribitEncoder: ~Copyable, @unchecked Sendable {
       tick: apus_decimal_unit_make(grid.tickE8), lot: apus_decimal_unit_make(grid.lotE8),
       buy: FramePiece(",\"method\":\"private/buy\",\(rest)"), sell: FramePiece(",\"method\":\"private/sell\",\(rest)"),
       named: FramePiece("\",\"instrument_name\":\"\(name)\",\"amount\":"),
-      currency: FramePiece("\",\"currency\":\"\(Self.currency(of: name))\"}}"))
+      currency: FramePiece("\",\"currency\":\"\(Self.currency(of: name))\"}}"),
+      quote: FramePiece("{\"instrument_name\":\"\(name)\",\"quote_set_id\":\"\(labelText)"))
   }
 
   /// The currency under which an instrument is asked for: `USDC` of `BTC_USDC-PERPETUAL`, `BTC` of `BTC-25DEC26`
@@ -238,7 +258,7 @@ public struct DeribitEncoder: ~Copyable, @unchecked Sendable {
     }
   }
 
-  private func request(
+  func request(
     _ memory: UnsafeMutableRawBufferPointer, _ id: UInt64, _ method: StaticString,
     _ parameters: (inout RequestText) -> Void
   ) -> Int {

@@ -23,7 +23,8 @@ enum DeribitEnvelopeField: Int32, FrameField {
 /// Of `params`, and of small objects of which a member or two are wanted.
 enum DeribitDetailField: Int32, FrameField {
   case channel, data, type, code, order, trades, hasMore, orders, positions, instrument
-  case limits, matching, trading, total, rate, burst
+  case limits, matching, trading, total, rate, burst, quotes, massQuotes
+  case errors, side, error, group
   var key: String {
     switch self {
     case .channel: "channel"
@@ -42,6 +43,12 @@ enum DeribitDetailField: Int32, FrameField {
     case .total: "total"
     case .rate: "rate"
     case .burst: "burst"
+    case .quotes: "maximum_quotes"
+    case .massQuotes: "maximum_mass_quotes"
+    case .errors: "errors"
+    case .side: "side"
+    case .error: "error"
+    case .group: "mmp_group"
     }
   }
 }
@@ -102,7 +109,7 @@ enum DeribitBookField: Int32, FrameField {
 enum DeribitOrderField: Int32, FrameField {
   case label, price, user, direction, timeInForce, instrument, web, api, amount, orderID, created, filled, average, mmp
   case postOnly, rejectPostOnly, replaced, reduceOnly, starbaseID, updated, contracts, state, type
-  case liquidation, riskReducing, reason, isQuote
+  case liquidation, riskReducing, reason, isProtected, isQuote, group, quote, quoteSet
   var key: String {
     switch self {
     case .label: "label"
@@ -131,12 +138,18 @@ enum DeribitOrderField: Int32, FrameField {
     case .liquidation: "is_liquidation"
     case .riskReducing: "risk_reducing"
     case .reason: "cancel_reason"
+    case .isProtected: "mmp_cancelled"
     case .isQuote: "quote"
+    case .group: "mmp_group"
+    case .quote: "quote_id"
+    case .quoteSet: "quote_set_id"
     }
   }
 
   @inline(always)
-  static var texts: UInt32 { label.bit | direction.bit | instrument.bit | orderID.bit | state.bit | reason.bit }
+  static var texts: UInt32 {
+    label.bit | direction.bit | instrument.bit | orderID.bit | state.bit | reason.bit | quoteSet.bit
+  }
   /// The price of a conditional market order is a word.
   @inline(always)
   static var numbers: UInt32 { price.bit | amount.bit | created.bit | filled.bit }
@@ -145,7 +158,7 @@ enum DeribitOrderField: Int32, FrameField {
 enum DeribitTradeField: Int32, FrameField {
   case label, time, state, price, user, direction, index, instrument, sequence, api, amount, mark, orderID, matching
   case tick, profit, mmp, postOnly, reduceOnly, starbaseID, starbaseMatch, tradeID, isSelf, contracts, feeCurrency
-  case starbaseTime, fee, type, riskReducing, liquidity
+  case starbaseTime, fee, type, riskReducing, liquidity, quote, quoteSet
   var key: String {
     switch self {
     case .label: "label"
@@ -178,12 +191,14 @@ enum DeribitTradeField: Int32, FrameField {
     case .type: "order_type"
     case .riskReducing: "risk_reducing"
     case .liquidity: "liquidity"
+    case .quote: "quote_id"
+    case .quoteSet: "quote_set_id"
     }
   }
 
   @inline(always)
   static var texts: UInt32 {
-    label.bit | direction.bit | instrument.bit | orderID.bit | tradeID.bit | liquidity.bit
+    label.bit | direction.bit | instrument.bit | orderID.bit | tradeID.bit | liquidity.bit | quoteSet.bit
   }
   @inline(always)
   static var numbers: UInt32 { time.bit | price.bit | amount.bit | fee.bit }
@@ -207,9 +222,10 @@ enum DeribitPositionField: Int32, FrameField {
 }
 
 enum DeribitInstrumentField: Int32, FrameField {
-  case kind, name, type, expiry, state, contractSize, tick, minimum, period, steps
+  case index, kind, name, type, expiry, state, contractSize, tick, minimum, period, steps
   var key: String {
     switch self {
+    case .index: "price_index"
     case .kind: "kind"
     case .name: "instrument_name"
     case .type: "instrument_type"

@@ -99,6 +99,7 @@ extension DeribitDecoder {
     var trades: JSONCursor?
     var orders: JSONCursor?
     var positions: JSONCursor?
+    var errors: JSONCursor?
     var hasMore = false
   }
 
@@ -113,17 +114,15 @@ extension DeribitDecoder {
     var wrong = false
     while true {
       let found = apus_json_next_field(&json, shapes.detail.pointer, &walk)
-      guard let field = DeribitDetailField(rawValue: found) else {
-        if found == APUS_JSON_FIELD_END { return !json.failed }
-        json.skip()
-        continue
-      }
-      switch field {
-      case .order: parts.order = json.checkedSlice()
-      case .trades: parts.trades = json.checkedSlice()
-      case .orders: parts.orders = json.checkedSlice()
-      case .positions: parts.positions = json.checkedSlice()
-      case .hasMore: parts.hasMore = json.flag(wrong: &wrong)
+      if found == APUS_JSON_FIELD_END { return !json.failed }
+      // By number: of so many cases the enum's initialiser asks for its metadata.
+      switch found {
+      case DeribitDetailField.order.rawValue: parts.order = json.checkedSlice()
+      case DeribitDetailField.trades.rawValue: parts.trades = json.checkedSlice()
+      case DeribitDetailField.orders.rawValue: parts.orders = json.checkedSlice()
+      case DeribitDetailField.positions.rawValue: parts.positions = json.checkedSlice()
+      case DeribitDetailField.errors.rawValue: parts.errors = json.checkedSlice()
+      case DeribitDetailField.hasMore.rawValue: parts.hasMore = json.flag(wrong: &wrong)
       default: json.skip()
       }
     }
@@ -163,7 +162,10 @@ extension DeribitDecoder {
     scratchCount = 0
     let numbers = apus_members_numbers(table), texts = apus_members_texts(table)
     let others = apus_members_others(table)
-    let owner = texts & Field.label.bit != 0 ? tag.owner(of: text(Field.label)) : .other
+    let isQuote = texts & Field.quoteSet.bit != 0
+    let owner =
+      isQuote
+      ? tag.owner(of: text(Field.quoteSet)) : texts & Field.label.bit != 0 ? tag.owner(of: text(Field.label)) : .other
     let neededTexts = Field.instrument.bit | Field.orderID.bit | Field.direction.bit | Field.state.bit
     let isWrong =
       (numbers | others) & Field.texts | (texts & ~Field.price.bit | others) & Field.numbers != 0
@@ -194,7 +196,14 @@ extension DeribitDecoder {
     report.instrument = instrument
     report.side = side
     report.isLabelledOurs = owner != .other
-    if case .ourOrder(let id) = owner { report.clientID = id }
+    if case .ourOrder(let id) = owner {
+      if isQuote {
+        report.isOurQuote = true
+        report.quoteSerial = id
+      } else {
+        report.clientID = id
+      }
+    }
     report.hasPrice = true
     if let problem = listing.pointee.price(decimal(Field.price), &report.price)
       ?? listing.pointee.size(decimal(Field.amount), &report.qty)
@@ -209,17 +218,20 @@ extension DeribitDecoder {
       return .refused
     }
     if report.status.isLive { report.remaining = report.qty - report.filled }
-    if texts & Field.reason.bit != 0 { report.deletion = DeribitWords.deletion(text(Field.reason)) }
-    report.change = source == .query ? .existing : others & Field.replaced.bit != 0 && isReplaced ? .amend : .other
+    if texts & Field.reason.bit != 0 {
+      report.deletion = DeribitWords.deletion(text(Field.reason))
+    } else if others & Field.isProtected.bit != 0, isTrue(Field.isProtected) {
+      report.deletion = .protection
+    }
+    report.change =
+      source == .query ? .existing : others & Field.replaced.bit != 0 && isTrue(Field.replaced) ? .amend : .other
     if numbers & Field.created.bit != 0 { report.createTime = time(Field.created) }
     if report.status == .other { sink.refusedAtEdge(.unknownWord) }
     sink.order(report)
     return .delivered
   }
 
-  private var isReplaced: Bool {
-    apus_members_value(table, DeribitOrderField.replaced.rawValue).equals("true")
-  }
+  private func isTrue(_ field: DeribitOrderField) -> Bool { apus_members_value(table, field.rawValue).equals("true") }
 
   /// An item about an instrument that nobody asked for: stepped over, unless something of it is ours.
   private mutating func ignore<Sink: VenueEventSink & ~Copyable>(
@@ -269,7 +281,9 @@ extension DeribitDecoder {
     let numbers = apus_members_numbers(table), texts = apus_members_texts(table)
     let others = apus_members_others(table)
     if numbers & Field.time.bit != 0 { newestTradeInPage = max(newestTradeInPage, time(Field.time) / 1_000_000) }
-    let owner = texts & Field.label.bit != 0 ? tag.owner(of: text(Field.label)) : .other
+    let isQuote = texts & Field.quoteSet.bit != 0
+    let name = isQuote ? text(Field.quoteSet) : texts & Field.label.bit != 0 ? text(Field.label) : JSONText()
+    let owner = tag.owner(of: name)
     let neededTexts = Field.instrument.bit | Field.orderID.bit | Field.tradeID.bit | Field.direction.bit
     let neededNumbers = Field.price.bit | Field.amount.bit
     let isWrong =
@@ -297,8 +311,15 @@ extension DeribitDecoder {
     fill.instrument = instrument
     fill.side = side
     fill.isLabelledOurs = owner != .other
-    if case .ourOrder(let id) = owner { fill.clientID = id }
-    if owner != .other { fill.run = tag.run(of: text(Field.label)) }
+    if case .ourOrder(let id) = owner {
+      if isQuote {
+        fill.isOurQuote = true
+        fill.quoteSerial = id
+      } else {
+        fill.clientID = id
+      }
+    }
+    if owner != .other { fill.run = tag.run(of: name) }
     fill.isMaker = text(Field.liquidity).equals("M")
     if numbers & Field.fee.bit != 0 {
       fill.hasFee = true

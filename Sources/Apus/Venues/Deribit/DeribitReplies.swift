@@ -27,11 +27,13 @@ extension DeribitDecoder {
     switch request {
     case .cancel where json.isNext(.number): cancelled(request, &json, into: &sink)
     case .insert, .amend, .cancel: orderReply(request, json, into: &sink)
-    case .massQuote, .protection, .cancelMassQuote, .unknown: sink.replied(.unknown, value: 0)
+    case .massQuote(let serial): massQuoteReply(serial, json, into: &sink)
+    case .protection, .cancelMassQuote: sink.replied(request, value: 0)
+    case .unknown: sink.replied(.unknown, value: 0)
     case .session(let session):
       switch session {
       case .login, .cancelOnDisconnect, .heartbeat, .cancelSession, .systemInfo, .cancelConditional, .cancelAll, .index,
-        .instruments:
+        .instruments, .resetProtection:
         sink.replied(request, value: 0)
       case .accountSummary: limits(request, json, into: &sink)
       case .instrument:
@@ -214,7 +216,7 @@ extension DeribitDecoder {
       index: wanted, kind: kind,
       grid: InstrumentGrid(
         tickE8: tickE8, lotE8: lotE8, minimumLots: QtyLots(rawValue: (minimumE8 + lotE8 - 1) / lotE8)),
-      expirySeconds: isPerpetual ? 0 : expiry / 1000,
+      expirySeconds: isPerpetual ? 0 : expiry / 1000, product: product(text(Field.index)),
       // A reversed option is paid in coins too, but by its price in coins: an amount of it costs amount × price.
       contract: kind != .option && text(Field.type).equals("reversed") ? .inverse : .linear)
     let isListed = text(Field.state).equals("open")
@@ -225,28 +227,49 @@ extension DeribitDecoder {
     return true
   }
 
-  /// The rate of order messages, deep in the account's summary.
+  /// The rates of order messages and of mass quotes, deep in the account's summary.
   private mutating func limits<Sink: VenueEventSink & ~Copyable>(
     _ request: RequestKind, _ value: JSONCursor, into sink: inout Sink
   ) {
     var json = value
-    var rate = ScannedDecimal(), burst = ScannedDecimal()
-    guard enter(.limits, &json), enter(.matching, &json), enter(.trading, &json), enter(.total, &json) else {
+    guard enter(.limits, &json), enter(.matching, &json) else {
       sink.refusedAtEdge(.missingMember)
       return
     }
-    var again = json
-    var wrong = false
-    guard member(.rate, of: &json, { $0.number(&rate, wrong: &wrong) }),
-      member(.burst, of: &again, { $0.number(&burst, wrong: &wrong) }),
-      apus_decimal_to_scaled(&rate, 0, &grantedRate) == .exact,
-      apus_decimal_to_scaled(&burst, 0, &grantedBurst) == .exact,
-      grantedRate > 0, grantedBurst > 0
-    else {
+    var orders = json
+    guard enter(.trading, &orders), enter(.total, &orders) else {
+      sink.refusedAtEdge(.missingMember)
+      return
+    }
+    guard let orders = limit(orders) else {
       sink.refusedAtEdge(.impossible)
       return
     }
+    (grantedRate, grantedBurst) = orders
+    // An account without mass quotes may be told nothing of them.
+    var requests = json, sides = json
+    if enter(.massQuotes, &requests), enter(.quotes, &sides) {
+      guard let requests = limit(requests), let sides = limit(sides) else {
+        sink.refusedAtEdge(.impossible)
+        return
+      }
+      grantedMassQuotes = (requests.rate, requests.burst, sides.rate, sides.burst)
+    }
     sink.replied(request, value: grantedRate)
+  }
+
+  /// A rate and a burst; `nil` unless both are above 0. Mutating: a borrowed decoder would be copied for the call.
+  private mutating func limit(_ object: JSONCursor) -> (rate: Int64, burst: Int64)? {
+    var first = object, second = object
+    var rate = ScannedDecimal(), burst = ScannedDecimal()
+    var limit: (rate: Int64, burst: Int64) = (0, 0)
+    var wrong = false
+    guard member(.rate, of: &first, { $0.number(&rate, wrong: &wrong) }),
+      member(.burst, of: &second, { $0.number(&burst, wrong: &wrong) }),
+      apus_decimal_to_scaled(&rate, 0, &limit.rate) == .exact, limit.rate > 0,
+      apus_decimal_to_scaled(&burst, 0, &limit.burst) == .exact, limit.burst > 0
+    else { return nil }
+    return limit
   }
 }
 

@@ -10,13 +10,15 @@ final class DeribitSide: SideProtocol {
     var decoder = try DeribitDecoder(
       instrumentCapacity: max(instruments.count, 1), labelPrefix: labelPrefix, label: labelPrefix)
     for name in instruments { _ = try decoder.want(instrument: name) }
-    let encoder = try DeribitEncoder(instrumentCapacity: max(instruments.count, 1), label: labelPrefix)
+    let encoder = try DeribitEncoder(
+      instrumentCapacity: max(instruments.count, 1), labelPrefix: labelPrefix, label: labelPrefix)
     self.decoder = decoder
     self.encoder = encoder
   }
 
-  /// The heartbeat keeps a socket open that subscribes to nothing (protocol, section 3).
-  var setUpCount: Int { 1 + decoder.instruments.count }
+  /// The heartbeat keeps a socket open that subscribes to nothing (protocol, section 3); mass quotes are cancelled only where
+  /// cancel-on-disconnect is on (section 12).
+  var setUpCount: Int { 2 + decoder.instruments.count }
 
   /// The least account may send 20 order requests at once and 5 a second after that, the lane's own among them; more ends
   /// the connection (section 16).
@@ -29,9 +31,11 @@ final class DeribitSide: SideProtocol {
   }
 
   func setUp(_ place: Int, into buffer: UnsafeMutableRawBufferPointer) -> Int {
-    place == 0
-      ? encoder.setHeartbeat(into: buffer, seconds: 30)
-      : encoder.instrument(into: buffer, name: decoder.instruments[place - 1], serial: UInt64(place))
+    switch place {
+    case 0: encoder.setHeartbeat(into: buffer, seconds: 30)
+    case 1: encoder.cancelOnDisconnect(into: buffer)
+    default: encoder.instrument(into: buffer, name: decoder.instruments[place - 2], serial: UInt64(place))
+    }
   }
 
   func openOrders(into buffer: UnsafeMutableRawBufferPointer, serial: UInt64) -> Int {
@@ -45,7 +49,10 @@ final class DeribitSide: SideProtocol {
     return encoder.cancel(into: buffer, clientID: 0, venueID: &order, instrument: .max)
   }
 
-  func cancelMassQuotes(into buffer: UnsafeMutableRawBufferPointer) -> Int { 0 }
+  func cancelMassQuotes(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    serial += 1
+    return encoder.cancelQuotes(into: buffer, serial: serial)
+  }
 
   func heartbeat(into buffer: UnsafeMutableRawBufferPointer) -> Int {
     serial += 1

@@ -26,6 +26,20 @@ enum DeribitWords {
     return .other
   }
 
+  /// The name of the engine's group of mass quotes: what its labels begin with. One for all its lives, for the venue keeps
+  /// 16 an index.
+  static func group(of labelPrefix: String) -> String {
+    let trimmed = labelPrefix.reversed().drop { $0 == "-" }.reversed()
+    return trimmed.isEmpty ? labelPrefix : String(trimmed)
+  }
+
+  /// The index of an instrument's underlying by its name: `btc_usd` of `BTC-25DEC26`, `btc_usdc` of `BTC_USDC-PERPETUAL`
+  /// (section 8).
+  static func index(of name: String) -> String {
+    let pair = name.prefix { $0 != "-" }.lowercased()
+    return pair.contains("_") ? pair : pair + "_usd"
+  }
+
   static func side(_ word: JSONText) -> Side? {
     if word.equals("buy") { return .buy }
     return word.equals("sell") ? .sell : nil

@@ -266,6 +266,7 @@ struct ThalexAdapter: ~Copyable, ExchangeAdapter {
     }
   }
 
+  static let massQuoteRules = MassQuoteRules.thalex
   var protectionGroupCount: Int { decoder.productCount }
 
   mutating func setProtection(_ group: ProductIndex, _ settings: ProtectionSettings, output: inout LaneOutput) -> Bool {

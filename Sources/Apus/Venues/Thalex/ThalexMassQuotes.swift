@@ -90,7 +90,7 @@ extension ThalexDecoder {
     }
     let side = hasSide ? Side(quoted: word) : nil
     if hasSide, side == nil { sink.refusedAtEdge(.unknownWord) }
-    sink.massQuoteFailed(serial, code: value, side: side, priceE8: hasPrice ? priceE8 : nil)
+    sink.massQuoteFailed(serial, code: value, side: side, priceE8: hasPrice ? priceE8 : nil, instrument: nil)
     return true
   }
 

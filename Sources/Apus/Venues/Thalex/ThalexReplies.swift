@@ -37,7 +37,8 @@ extension ThalexDecoder {
         sink.replied(request, value: 0)
       case .cancelOnDisconnect: number(.messageRate, request, &json, into: &sink)
       case .cancelAll: number(nil, request, &json, into: &sink)
-      case .cancelSession, .systemInfo, .cancelConditional, .heartbeat: sink.replied(request, value: 0)
+      case .cancelSession, .systemInfo, .cancelConditional, .heartbeat, .resetProtection:
+        sink.replied(request, value: 0)
       case .instrument:
         if instrument(&json, isListed: true, into: &sink) != .refused { sink.replied(request, value: 0) }
       case .index: if priceIndex(&json, nil, into: &sink) { sink.replied(request, value: 0) }
