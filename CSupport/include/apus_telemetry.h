@@ -95,7 +95,8 @@
     X(ORDERS_FILLED, ordersFilled, "orders_filled", 'c', "Orders of which something was executed")                   \
     X(HEDGES, hedges, "hedges", 'c', "Orders that take, as the manager asked")                                        \
     X(MARKOUTS_LEFT_OUT, markoutsLeftOut, "markouts_left_out", 'c', "Executions whose markout could not be told: too many at once, or no market") \
-    X(REFUSED_LATE, refusedLate, "refused_late", 'c', "Amendments and cancellations refused because their order had been executed or ended meanwhile; not in rejects")
+    X(REFUSED_LATE, refusedLate, "refused_late", 'c', "Amendments and cancellations refused because their order had been executed or ended meanwhile; not in rejects") \
+    X(PARAMETERS, parameters, "parameters", 'g', "Version of the parameters that the lane quotes by: 0 those of the start, and one more with each apus apply")
 
 typedef enum APUS_CLOSED_ENUM APUS_NAME(TelemetryCounter) apus_telemetry_counter {
 #define APUS_TELEMETRY_CASE(symbol, swift, name, kind, help) APUS_TELEMETRY_##symbol APUS_NAME(swift),

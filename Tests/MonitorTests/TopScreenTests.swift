@@ -19,6 +19,7 @@ import Testing
     lane.set(.refusedLate, to: 4)
     lane.set(.journalLost, to: 9)
     lane.set(.messageBudget, to: 45)
+    lane.set(.parameters, to: 3)
     let memory = lane.span(.tickToOrder)
     let histogram = try #require(memory.baseAddress).assumingMemoryBound(to: apus_histogram.self)
     for _ in 0..<100 { LatencyHistogram.record(50_000_000, in: histogram) }

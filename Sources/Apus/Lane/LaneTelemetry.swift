@@ -231,6 +231,7 @@ struct LaneTelemetry: ~Copyable {
     set(.ordersAccepted, sums.accepted)
     set(.ordersFilled, sums.filled)
     set(.hedges, counters.hedges)
+    set(.parameters, Int(lane.parameterVersion))
     set(.markoutsLeftOut, lane.markouts.leftOut)
     set(.directives, lane.directivesTaken)
     set(.riskRefusals, lane.risk.refusalCount)

@@ -222,6 +222,7 @@ public struct TopScreen: Sendable {
       ladder.add("   watchdog ")
       ladder.add(watchdog, watchdog == "watching" ? .plain : watchdog == "off" ? .dim : .warning)
     }
+    if count("parameters") > 0 { ladder.add("   parameters \(count("parameters"))") }
 
     var budget = ScreenLine("budget  ")
     let (left, all) = (count("budget_left"), count("message_budget"))
