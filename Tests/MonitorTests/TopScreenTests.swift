@@ -94,7 +94,7 @@ import Testing
     let text = screen.draw(try view(), columns: 80, rows: 24).map(\.text).joined(separator: "\n")
     for part in [
       "apus desk  testnet  pid ", "thalex quoting for 9s", "nothing in force", "3 left, 45/s come", "amend 5", "tick to order",
-      "in 200/s 25.0kB/s",
+      "in 200/s 25.0kB/s", "parameters 3",
       "late 4", "records lost 9", "decode 6.5 decide 7.5 risk 8.5",
       "BTC-PERPETUAL",
       "61000.0", "61001.0", "0.8", "−0.040", "95 %*", "2.00", "logging in", "q quit", "NOT RUNNING",
