@@ -111,7 +111,7 @@ import Testing
           "a.yaml:13:15: instruments[0].ladder.levels is 3, but a mass quote has at most 1 level a side at deribit: use fewer "
             + "levels, or set mass_quotes to false"
         ])
-    let bybit = massQuoted(("kind: deribit", "kind: bybit\n  rest_url: https://api.bybit.com"))
+    let bybit = massQuoted(("kind: deribit", "kind: bybit\n  rest_url: https://api-testnet.bybit.com"))
     #expect(
       Sample.problems(bybit) == [
         "a.yaml:12:18: instruments[0].mass_quotes is true, but the engine sends no mass quotes to bybit: set it to false"
