@@ -34,7 +34,7 @@ extension Oracle {
       sink.replied(request, value: 0)
     case .cancelOnDisconnect: amount(request, last("message_rate", of: value))
     case .cancelAll: amount(request, value)
-    case .cancelSession, .systemInfo, .cancelConditional, .heartbeat: sink.replied(request, value: 0)
+    case .cancelSession, .systemInfo, .cancelConditional, .heartbeat, .resetProtection: sink.replied(request, value: 0)
     case .instrument: if instrument(value, isListed: true) != .refused { sink.replied(request, value: 0) }
     case .index: if priceIndex(value, nil) { sink.replied(request, value: 0) }
     case .accountSummary: if account(value) { sink.replied(request, value: 0) }
