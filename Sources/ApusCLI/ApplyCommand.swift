@@ -59,7 +59,9 @@ struct ApplyCommand: ParsableCommand {
     if let refusal = answer.refusal {
       throw Exit.fail(answer.isLate ? Exit.unverified : Exit.refusedContent, refusal)
     }
-    guard !dryRun else { return print("\(answer.changes.count) keys would change; nothing was") }
+    guard !dryRun else {
+      return print(answer.changes.isEmpty ? "nothing would change" : "this would change; nothing has")
+    }
     let took = (clock.now - begin) / .milliseconds(1)
     print(
       "version \(answer.version) is in force: every lane quoted by it \(answer.effectiveMicroseconds) µs after it was handed "

@@ -37,7 +37,7 @@ import Testing
       toFile: changed, atomically: true, encoding: .utf8)
 
     let trial = try apply(changed, ["--dry-run"])
-    #expect(trial.code == 0 && trial.out.contains("half_spread_bps") && trial.out.contains("nothing was"), "\(trial)")
+    #expect(trial.code == 0 && trial.out.contains("half_spread_bps") && trial.out.contains("nothing has"), "\(trial)")
     let done = try apply(changed)
     #expect(done.code == 0 && done.out.contains("→ 7.5") && done.out.contains("version 1 is in force"), "\(done)")
     #expect(wait { $0[.parameters] == 1 })
