@@ -326,7 +326,8 @@ struct LaneRunner<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     obeyLevel(of: .watchdog, in: word, now)
     obeyLevel(of: .journal, in: word, now)
     if word & LaneControl.stopBit != 0 { lane.requestStop(now: now) }
-    seenRequests = word
+    // What is taken by clearing its bit, and was asked for since we looked, is news in the next turn.
+    seenRequests = word & ~(LaneControl.stallBit | LaneControl.parameterBit)
   }
 
   /// As rare as a new listing, and as free to allocate.
