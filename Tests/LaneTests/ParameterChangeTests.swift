@@ -1,67 +1,13 @@
+import ApusExchange
 import CSupport
 import FoundationEssentials
 import Testing
 
 @testable import Apus
-@testable import ApusExchange
 
 /// Parameters that are changed while the lane quotes.
 @Suite struct ParameterChangeTests {
   private static let second: Nanoseconds = 1_000_000_000
-
-  private static func configuration(
-    _ strategy: String = "", size: String = "0.02", halfSpread: String = "0.1", more: String = ""
-  ) throws -> Configuration {
-    let lines = strategy.split(separator: "\n").map { "    \($0)\n" }.joined()
-    return try ConfigurationFile.parse(
-      """
-      engine:
-        name: trial
-        data_directory: data
-      venue:
-        url: wss://testnet.thalex.com/ws/api/v2
-        key_id: K1
-        private_key_file: key.pem
-      \(more)instruments:
-        - name: BTC-PERPETUAL
-          ladder:
-            levels: 2
-            half_spread_bps: \(halfSpread)
-            step_ticks: 1
-            size: \(size)
-            skew_bps: 0
-          limits:
-            max_position: 1
-            max_order: 0.5
-            max_notional: 100000
-            collar_bps: 100
-            max_orders: 40
-
-      """ + lines)
-  }
-
-  /// A made market, recorded; the parameters change after half of the time.
-  private static func record(
-    _ first: Configuration, then second: Configuration, for time: Nanoseconds, into path: String
-  ) throws -> QuotingTrial.Outcome {
-    let spec = InstrumentSpec.btcPerpetual
-    var plan = QuotingTrial.Plan(
-      instruments: [spec], ladders: first.ladders(on: [spec.grid]),
-      settings: LaneSettings(first, labelPrefix: "apus-trial-", bootEpoch: 1))
-    plan.quote(first)
-    plan.changes = [(time / 2, second)]
-    let flow = SyntheticFlow(
-      seed: 9,
-      streams: [
-        SyntheticFlow.Stream(
-          instrument: FlowInstrument(index: 0, grid: spec.grid), startE8: spec.initialIndexE8,
-          levelLots: spec.premiumLots.rawValue / 2)
-      ])
-    let ends = try JournalEnds(
-      path: path, name: "trial",
-      configuration: JournalConfiguration(segmentBytes: 256 << 20, bootEpoch: 1, sync: .none), now: 0)
-    return try QuotingTrial(plan, flow: flow, observer: nil, journal: ends.writer).run(for: time)
-  }
 
   /// Amounts of the order messages before and after the change, and when the first one after it was sent.
   private static func amounts(_ path: String) throws -> (before: Set<String>, after: Set<String>, pause: Nanoseconds?) {
@@ -87,18 +33,17 @@ import Testing
   }
 
   private static func expectEqualReplay(_ path: String) throws {
-    var replay = try Replay(path: path)
-    let repeated = replay.next(until: nil, order: nil, tell: { _ in })
-    let run = try #require(repeated)
+    let run = try #require(try RecordedTrial.replayed(path))
     #expect(run.difference == nil && run.refusal == nil && run.gap == nil, "\(String(describing: run.difference))")
     #expect(run.counts.framesOut > 20)
   }
 
   @Test func `all parameters change between two looks, at once, and no order is of old and new ones`() throws {
     let room = try JournalRoom()
-    let old = try Self.configuration()
-    let new = try Self.configuration(size: "0.05", halfSpread: "0.3")
-    _ = try Self.record(old, then: new, for: 20 * Self.second, into: room.journal)
+    let old = try RecordedTrial.configuration()
+    let new = try RecordedTrial.configuration(size: "0.05", halfSpread: "0.3")
+    _ = try RecordedTrial.record(
+      old, changes: [(10 * Self.second, new)], for: 20 * Self.second, into: room.journal)
     let (before, after, pause) = try Self.amounts(room.journal)
     // An amend of an order of which something was executed names the whole.
     #expect(before.contains("0.02") && !before.contains("0.05"), "\(before)")
@@ -117,10 +62,11 @@ import Testing
     strategy: String, old: String, new: String
   ) throws {
     let room = try JournalRoom()
-    let first = try Self.configuration(strategy)
-    let second = try Self.configuration(strategy.replacing(old, with: new), size: "0.03")
+    let first = try RecordedTrial.configuration(strategy)
+    let second = try RecordedTrial.configuration(strategy.replacing(old, with: new), size: "0.03")
     #expect(first != second)
-    let outcome = try Self.record(first, then: second, for: 60 * Self.second, into: room.journal)
+    let outcome = try RecordedTrial.record(
+      first, changes: [(30 * Self.second, second)], for: 60 * Self.second, into: room.journal)
     #expect(outcome.fills > 5)
     let (_, after, pause) = try Self.amounts(room.journal)
     #expect(after.contains("0.03"))
@@ -131,9 +77,9 @@ import Testing
 
   @Test func `a limit that is lowered holds from the same turn on`() throws {
     var probe = try LaneProbe(
-      settings: LaneSettings(try Self.configuration(), labelPrefix: "apus-t-", bootEpoch: 1),
-      strategies: StrategyMaking(StrategyMaker(try Self.configuration().instruments)))
-    var lower = try Self.configuration().instruments
+      settings: LaneSettings(try RecordedTrial.configuration(), labelPrefix: "apus-t-", bootEpoch: 1),
+      strategies: StrategyMaking(StrategyMaker(try RecordedTrial.configuration().instruments)))
+    var lower = try RecordedTrial.configuration().instruments
     lower[0].limits.maxPosition = DecimalE8(e8: 4_000_000)
     lower[0].limits.maxOrder = DecimalE8(e8: 2_000_000)
     #expect(probe.lane.risk.limits(for: 0)?.maximumPosition == QtyLots(rawValue: 1000))
@@ -146,13 +92,13 @@ import Testing
   // MARK: - What may change
 
   @Test func `R51_ what needs a restart is refused with its key and both values, and nothing changes`() throws {
-    let old = try Self.configuration()
+    let old = try RecordedTrial.configuration()
     let cases: [(new: Configuration, key: String)] = [
-      (try Self.configuration("mass_quotes: true"), "instruments[0].mass_quotes false → true"),
-      (try Self.configuration("strategy:\n  kind: glft\n  risk_aversion_per_usd: 1"), "instruments[0].strategy.kind ladder → glft"),
-      (try Self.configuration("order_flow:\n  enabled: true"), "instruments[0].order_flow"),
-      (try Self.configuration("book_depth: 20"), "instruments[0].book_depth 10 → 20"),
-      (try Self.configuration(more: "manager:\n  max_loss: 5\n"), "manager.max_loss 0 → 5"),
+      (try RecordedTrial.configuration("mass_quotes: true"), "instruments[0].mass_quotes false → true"),
+      (try RecordedTrial.configuration("strategy:\n  kind: glft\n  risk_aversion_per_usd: 1"), "instruments[0].strategy.kind ladder → glft"),
+      (try RecordedTrial.configuration("order_flow:\n  enabled: true"), "instruments[0].order_flow"),
+      (try RecordedTrial.configuration("book_depth: 20"), "instruments[0].book_depth 10 → 20"),
+      (try RecordedTrial.configuration(more: "manager:\n  max_loss: 5\n"), "manager.max_loss 0 → 5"),
     ]
     for (new, key) in cases {
       do throws(ParameterRefusal) {
@@ -165,14 +111,14 @@ import Testing
     }
     let engine = Engine(old)
     #expect(throws: ParameterRefusal.self) { try engine.adopt(cases[4].new) }
-    #expect(try engine.adopt(Self.configuration(size: "0.03")) == 1)
+    #expect(try engine.adopt(RecordedTrial.configuration(size: "0.03")) == 1)
     // Measured from what is quoted now.
     #expect(try engine.adopt(old) == 2)
     #expect(engine.parameterVersion == 0, "no lane runs that could have taken them over")
   }
 
   @Test func `differences are told key by key, as in a file`() throws {
-    let differences = try Self.configuration().differences(to: Self.configuration(size: "0.03", halfSpread: "0.2"))
+    let differences = try RecordedTrial.configuration().differences(to: RecordedTrial.configuration(size: "0.03", halfSpread: "0.2"))
     #expect(
       differences.map(\.description) == [
         "instruments[0].ladder.half_spread_bps 0.1 → 0.2", "instruments[0].ladder.size 0.02 → 0.03",
