@@ -63,12 +63,15 @@ let package = Package(
     ),
     // Releases on disk, packed, verified and switched: by operators and by what rolls them out, never by the engine.
     .target(name: "ApusRelease", dependencies: ["Apus", "ApusHost"], swiftSettings: swiftSettings),
+    // Rolls a release out beside the one that it replaces: decisions, supervisor and its state on disk; no server, no alerts.
+    .target(
+      name: "ApusRollout", dependencies: ["Apus", "ApusHost", "ApusRelease", "CSupport"], swiftSettings: swiftSettings),
     // SQLite of the system, for `apus export` alone: its files open everywhere.
     .systemLibrary(name: "CSQLite", path: "Sources/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
     .executableTarget(
       name: "ApusCLI",
       dependencies: [
-        "Apus", "ApusExchange", "ApusHost", "ApusMonitor", "ApusRelease", "CSQLite",
+        "Apus", "ApusExchange", "ApusHost", "ApusMonitor", "ApusRelease", "ApusRollout", "CSQLite",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings
@@ -110,6 +113,7 @@ let package = Package(
       ],
       swiftSettings: swiftSettings),
     .testTarget(name: "ReleaseTests", dependencies: ["ApusRelease", "Apus", "ApusHost"], swiftSettings: swiftSettings),
+    .testTarget(name: "RolloutTests", dependencies: ["ApusRollout", "Apus", "ApusRelease"], swiftSettings: swiftSettings),
     .testTarget(
       name: "EndToEndTests", dependencies: ["Apus", "ApusExchange", "ApusCLI", "CSupport", "OwnStrategy"],
       exclude: ["python"],

@@ -13,5 +13,6 @@ struct ApusCommand: AsyncParsableCommand {
       TopCommand.self, ReplayCommand.self, BacktestCommand.self, ExportCommand.self, RecordCommand.self,
       BenchCommand.self,
       HaltCommand.self, ResumeCommand.self, ApplyCommand.self, DrillCommand.self, DoctorCommand.self, ReleaseCommand.self,
+      RolloutCommand.self,
     ])
 }

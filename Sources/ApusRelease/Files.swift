@@ -3,7 +3,7 @@ import ApusHost
 import Glibc
 
 /// Files and directories, synced: what has been said to be done survives a power cut.
-enum Files {
+package enum Files {
   static func failure(_ attempt: String) -> SystemError { SystemError(attempt, result: -errno) }
 
   /// A regular file of at most `limit` bytes; one of `/proc`, whose size is not known, too.
@@ -57,7 +57,7 @@ enum Files {
   /// Appends to a file, which is made if it is missing, and syncs it.
   ///
   /// - Parameter separator: Goes in front if the last append was cut short.
-  static func append(line: String, to path: String) throws(SystemError) {
+  package static func append(line: String, to path: String) throws(SystemError) {
     let file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
     guard file >= 0 else { throw failure("write \(path)") }
     defer { close(file) }
@@ -107,7 +107,7 @@ enum Files {
 }
 
 /// Holds a directory for one process, or one thread of it, until it goes: also at the end of the process.
-struct DirectoryLock: ~Copyable {
+package struct DirectoryLock: ~Copyable {
   private let descriptor: CInt
 
   private init(descriptor: CInt) { self.descriptor = descriptor }
@@ -120,7 +120,7 @@ struct DirectoryLock: ~Copyable {
   }
 
   /// `nil` if another one holds it.
-  static func attempt(_ path: String) throws(SystemError) -> DirectoryLock? {
+  package static func attempt(_ path: String) throws(SystemError) -> DirectoryLock? {
     let descriptor = try open(path, LOCK_EX | LOCK_NB)
     return descriptor < 0 ? nil : DirectoryLock(descriptor: descriptor)
   }

@@ -26,7 +26,7 @@ public struct AuditLine: Codable, Equatable, Sendable {
   public var overridden: String?
 
   /// Who runs this; with sudo, who asked for it too.
-  static func currentUser() -> String {
+  public static func currentUser() -> String {
     let user = getpwuid(geteuid()).map { String(cString: $0.pointee.pw_name) } ?? "user \(geteuid())"
     guard let asker = getenv("SUDO_USER").map({ String(cString: $0) }), asker != user else { return user }
     return "\(user) for \(asker)"

@@ -125,12 +125,12 @@ public struct ReleasePacking: Sendable {
     let isGood =
       (1...64).contains(name.utf8.count) && name.utf8.first != UInt8(ascii: ".")
       && name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) }
-      && ![ReleaseRoot.currentName, ReleaseRoot.auditName].contains(name)
+      && ![ReleaseRoot.currentName, ReleaseRoot.auditName, ReleaseRoot.rolloutName].contains(name)
     guard isGood else {
       throw ReleaseError(
         .arguments,
         "a release cannot be called \(ShownText.of(name)): give it 1 to 64 of A-Z a-z 0-9 - _ . that do not begin with a "
-          + "point, and neither \(ReleaseRoot.currentName) nor \(ReleaseRoot.auditName)")
+          + "point, and none of \(ReleaseRoot.currentName), \(ReleaseRoot.auditName) and \(ReleaseRoot.rolloutName)")
     }
   }
 

@@ -8,6 +8,8 @@ public struct ReleaseRoot: Equatable, Sendable {
 
   static let currentName = "current"
   static let auditName = "audit.jsonl"
+  /// Where a rollout keeps its state.
+  public static let rolloutName = "rollout"
 
   public init(path: String) {
     var path = path
@@ -112,6 +114,11 @@ public struct ReleaseRoot: Equatable, Sendable {
     return Switch(release: release, from: from)
   }
 
+  /// The rule that forbids to make a release the current one, in a sentence; `nil`: none does.
+  public func promotionProblem(of release: Release) -> String? {
+    PromotionRule.problem(release.manifest, among: directories().compactMap { manifest($0) })
+  }
+
   // MARK: - Pieces
 
   private func change(to name: String, _ line: AuditLine) throws(ReleaseError) {
@@ -156,7 +163,7 @@ public struct ReleaseRoot: Equatable, Sendable {
   private func directories() -> [String] {
     HostTree().names(in: path).filter { name in
       var status = stat()
-      return !name.hasPrefix(".") && lstat("\(path)/\(name)", &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+      return !name.hasPrefix(".") && name != Self.rolloutName && lstat("\(path)/\(name)", &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
   }
 

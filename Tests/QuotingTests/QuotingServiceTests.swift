@@ -75,7 +75,7 @@ private struct Service: ~Copyable {
     // These hold back changes and pull nothing; the lane sets them, and its tests cover them.
     case .refusedByVenue, .throttled, .unanswered, .noNewOrders: break
     case .sessionNotReady, .stopping, .journalFailed, .protection, .halted, .slowVenue, .staleBook, .staleMark,
-      .staleIndex, .churn, .toxicFlow, .clockOff, .referenceOnly:
+      .staleIndex, .churn, .toxicFlow, .clockOff, .referenceOnly, .handedOver:
       service.gate = isOn ? block : .none
     case .notListed:
       let info = InstrumentInfo(index: 0, kind: .perpetual, grid: Desk.grid, expirySeconds: 0)

@@ -301,9 +301,12 @@ public struct InstrumentSection: Codable, Equatable, Sendable {
   public var staleAfterMs: Int
   /// Replace whole sides by mass quotes instead of order by order.
   public var massQuotes: Bool
+  /// The part of the ladder's size and of `max_position` that this engine has of the instrument, 0 ... 1; `nil`: all. With
+  /// 0 another engine on the account has it: nothing is quoted, and the position is not ours.
+  public var share: DecimalE8?
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case name, strategy, ladder, limits
+    case name, share, strategy, ladder, limits
     case orderFlow = "order_flow"
     case bookDepth = "book_depth"
     case staleAfterMs = "stale_after_ms"
@@ -322,6 +325,20 @@ public struct InstrumentSection: Codable, Equatable, Sendable {
     self.staleAfterMs = staleAfterMs
     self.massQuotes = massQuotes
   }
+}
+
+extension InstrumentSection {
+  /// As far as this engine has it.
+  var ownLadder: LadderSection {
+    guard let share else { return ladder }
+    var own = ladder
+    own.size = ladder.size.part(share)
+    return own
+  }
+
+  var ownMaxPosition: DecimalE8 { share.map(limits.maxPosition.part) ?? limits.maxPosition }
+
+  var isHandedOver: Bool { share == .zero }
 }
 
 /// What a ladder lies around.

@@ -280,6 +280,10 @@ extension InstrumentSection: DescribedSection {
         isIdentifier($0) || $0 == ":" || $0 == "/"
       }, .required, "The venue's name of the instrument."),
     .init(
+      CodingKeys.share, \.share, optional: .decimal(.zero...decimal(1), decimals: 4),
+      "The part of the ladder's size and of max_position that this engine has; all of it by default. With 0 another engine of the account has the instrument: nothing is quoted, and its position is not this engine's. apus rollout sets it."
+    ),
+    .init(
       CodingKeys.bookDepth, \.bookDepth, .whole(1...100), .defaulted, unit: "levels",
       "Levels a side of the public book to follow."),
     .init(

@@ -7,6 +7,10 @@ public struct DecimalE8: Hashable, Sendable {
 
   /// The whole number of steps of `stepE8` > 0 that fit in, rounded towards zero.
   public func steps(of stepE8: Int64) -> Int64 { e8 / stepE8 }
+  /// This part of it, 0 ... 1, rounded towards zero.
+  public func part(_ share: DecimalE8) -> DecimalE8 {
+    DecimalE8(e8: Int64(clamping: Int128(e8) * Int128(share.e8) / 100_000_000))
+  }
   /// In thousandths, rounded towards zero.
   public var permille: Int64 { e8 / 100_000 }
   /// In hundredths, rounded towards zero.

@@ -101,7 +101,7 @@ public final class Engine: Sendable {
     try? TelemetryControl.clearStop(path: telemetryPath)
   }
 
-  /// Gives the running engine other parameters: of each instrument the ladder, the limits, the strategy's parameters and
+  /// Gives the running engine other parameters: of each instrument the ladder, the limits, the share, the strategy's parameters and
   /// those of the order flow, and when its market is stale. Each lane takes them over in its next turn, all at once: no
   /// quote is made of old and new ones. They are in the journal. Any thread, also before `run`; a restart begins with the
   /// file that it is given.

@@ -53,12 +53,13 @@ extension InstrumentSettings {
   /// What is said of one instrument, but for its underlying.
   init(_ section: InstrumentSection) {
     self.init(
-      name: section.name, maximumPosition: section.limits.maxPosition, maximumOrder: section.limits.maxOrder,
+      name: section.name, maximumPosition: section.ownMaxPosition, maximumOrder: section.limits.maxOrder,
       maximumNotional: section.limits.maxNotional, collarCentiBps: section.limits.collarBps.hundredths,
       maximumOrders: section.limits.maxOrders, priceToleranceTicks: Int64(section.ladder.keepWithinTicks),
       keepSizePermille: section.ladder.keepSize.permille, bookDepth: section.bookDepth,
       staleAfter: Nanoseconds(section.staleAfterMs) * 1_000_000)
     usesMassQuotes = section.massQuotes
+    if section.isHandedOver { isHandedOver = true }
   }
 }
 
@@ -66,6 +67,6 @@ extension Configuration {
   /// The ladder of each instrument on its grid; `grids` in the order of `instruments`.
   public func ladders(on grids: [InstrumentGrid]) -> [LadderParameters] {
     precondition(grids.count == instruments.count, "one grid for each instrument")
-    return zip(instruments, grids).map { $0.ladder.parameters(on: $1) }
+    return zip(instruments, grids).map { $0.ownLadder.parameters(on: $1) }
   }
 }

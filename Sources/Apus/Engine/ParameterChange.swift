@@ -40,7 +40,7 @@ public struct ParameterRefusal: Error, Equatable, Sendable, CustomStringConverti
 
 extension Configuration {
   /// This configuration with everything of `new` that an engine can take over while it runs: of each instrument the
-  /// ladder, the limits, the strategy's parameters, the order flow's, and when its market is stale.
+  /// ladder, the limits, the share, the strategy's parameters, the order flow's, and when its market is stale.
   ///
   /// - Throws: if `new` differs in anything else, which needs a restart.
   func adopting(_ new: Configuration) throws(ParameterRefusal) -> Configuration {
@@ -69,6 +69,7 @@ extension Configuration {
     for (index, other) in new.enumerated() where index < sections.count && sections[index].name == other.name {
       sections[index].ladder = other.ladder
       sections[index].limits = other.limits
+      sections[index].share = other.share
       sections[index].staleAfterMs = other.staleAfterMs
       if sections[index].strategy.canBecome(other.strategy) { sections[index].strategy = other.strategy }
       let (flow, otherFlow) = (sections[index].orderFlow, other.orderFlow)

@@ -65,7 +65,7 @@ final class StrategyMaker {
       box.retune(flow.parameters)
       inner = box.base
     }
-    let ladder = section.ladder.parameters(on: info.grid)
+    let ladder = section.ownLadder.parameters(on: info.grid)
     switch section.strategy {
     case .ladder: (inner as? StrategyBox<LadderStrategy>)?.strategy.parameters = ladder
     case .avellanedaStoikov(let own):
@@ -79,7 +79,7 @@ final class StrategyMaker {
   }
 
   private func base(_ section: InstrumentSection, _ info: InstrumentInfo) -> AnyStrategy {
-    let ladder = section.ladder.parameters(on: info.grid)
+    let ladder = section.ownLadder.parameters(on: info.grid)
     switch section.strategy {
     case .ladder: return StrategyBox(LadderStrategy(ladder))
     case .avellanedaStoikov(let own):

@@ -29,4 +29,28 @@ public final class VenueObserver {
     }
     return nil
   }
+
+  /// Cancels what rests with the engine's label until nothing does: for one that is gone and cannot do it itself.
+  ///
+  /// An order that an engine had sent in its last moment may still come to rest: only two answers in a row that show
+  /// nothing count.
+  ///
+  /// - Returns: how many were left at the end; `nil` if no answer came in time.
+  public func cancelAll(within seconds: Double) -> Int? {
+    let deadline = EngineClock.now() + Nanoseconds(seconds * 1e9)
+    var left: Int?
+    var clearAnswers = 0
+    var nextAsk: Nanoseconds = 0
+    while EngineClock.now() < deadline {
+      let now = EngineClock.now()
+      if now >= nextAsk, link.askForOrders() { nextAsk = now + link.pace.interval }
+      link.turn(wait: 1_000_000)
+      guard let orders = link.takeAnswer() else { continue }
+      left = orders.count
+      clearAnswers = orders.isEmpty ? clearAnswers + 1 : 0
+      if clearAnswers == 2 { return 0 }
+      for order in orders.prefix(link.pace.cancels) { link.cancel(order) }
+    }
+    return left
+  }
 }

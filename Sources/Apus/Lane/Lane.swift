@@ -530,7 +530,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
 
   /// Notes how the account of an instrument stands: a run that is killed is continued from there.
   mutating func recordAccount(_ instrument: InstrumentIndex, _ now: Nanoseconds) {
-    guard core.tracker.state(instrument).pointee.position != nil else { return }
+    guard core.tracker.state(instrument).pointee.isAccountKnown else { return }
     output.records.account(core.tracker.account(instrument, newestTrade: core.tradeWatermark), now: now)
   }
 
@@ -580,7 +580,9 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
       let instrument = InstrumentIndex(index)
       var setting = InstrumentSettings(change.sections[index])
       setting.awaitsDirective = settings.instruments[index].awaitsDirective
+      let wasHandedOver = settings.instruments[index].isHandedOver == true
       settings.instruments[index] = setting
+      if wasHandedOver != (setting.isHandedOver == true) { noteHandedOver(instrument, now) }
       // What is not listed now gets its limits when it is; a strategy that was never made is made of the new section.
       if let info = core.markets[index].info, settings.isReference != true {
         risk.load(setting.limits(on: info.grid), for: instrument)

@@ -136,6 +136,7 @@ extension Lane where Adapter: ~Copyable {
   }
 
   private mutating func judge(_ index: Int, _ now: Nanoseconds) -> QuotingBlock {
+    if settings.instruments[index].isHandedOver == true { return .handedOver }
     let rules = safety.settings
     let market = core.markets + index
     let known = safety.instruments + index

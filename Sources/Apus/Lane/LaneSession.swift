@@ -75,6 +75,8 @@ struct LaneSession {
   /// Orders of an earlier life, or given up as dead, have been seen: the query is to be repeated.
   var hasSeenOrphans = false
   var positionsAskedAt = LaneSession.never
+  /// When an instrument was last taken over from another engine: what the venue stated before does not count.
+  var sharesRegainedAt = LaneSession.never
   /// The same by the venue's clock, or earlier; 0 if not asked on this connection.
   var positionsAskedVenueTime: Nanoseconds = 0
   var nextStepAt: Nanoseconds = 0
@@ -299,7 +301,7 @@ extension Lane where Adapter: ~Copyable {
     core.counters.queries += 1
   }
 
-  private mutating func askForPositions(_ now: Nanoseconds) {
+  mutating func askForPositions(_ now: Nanoseconds) {
     guard adapter.queryPositions(output: &output) else { return }
     session.positionsAskedAt = now
     session.positionsAskedVenueTime = core.venueTime
@@ -393,12 +395,13 @@ extension Lane where Adapter: ~Copyable {
 
   private mutating func adoptPositions(_ now: Nanoseconds) {
     for index in 0..<core.instrumentCount {
+      guard settings.instruments[index].isHandedOver != true else { continue }
       if let stated = core.statedPosition(InstrumentIndex(index)) { adopt(stated, InstrumentIndex(index), now) }
     }
     confirmPositions()
   }
 
-  private mutating func adopt(_ position: QtyLots, _ instrument: InstrumentIndex, _ now: Nanoseconds) {
+  mutating func adopt(_ position: QtyLots, _ instrument: InstrumentIndex, _ now: Nanoseconds) {
     guard let mark = mark(of: instrument) else { return }
     if core.tracker.state(instrument).pointee.position != position { core.tracker.forgiveMissing(instrument) }
     if core.tracker.setPosition(instrument, position, mark: mark) {
@@ -411,7 +414,7 @@ extension Lane where Adapter: ~Copyable {
   }
 
   /// The last mark of an instrument that is, or was, listed, on its grid.
-  private func mark(of instrument: InstrumentIndex) -> PriceTicks? {
+  func mark(of instrument: InstrumentIndex) -> PriceTicks? {
     let market = core.markets + Int(instrument)
     return market.pointee.strategyGrid.map { PriceTicks(rawValue: market.pointee.lastMarkE8 / $0.tickE8) }
   }
@@ -522,6 +525,7 @@ extension Lane where Adapter: ~Copyable {
     askForMissingTrades(now)
     escalateCancels()
     auditPositions(now)
+    settleShares(now)
     // Staleness is judged by a timer, and it pulls quotes (R29).
     for index in 0..<core.instrumentCount {
       let market = core.markets + index

@@ -18,6 +18,8 @@ public struct InstrumentSettings: Codable, Sendable {
   public var usesMassQuotes = false
   /// The manager shares a limit among several instruments: nothing is held of this one until it has said how much.
   public var awaitsDirective: Bool?
+  /// Another engine of the account has it: nothing is quoted, and the position is not ours. `nil`: ours.
+  public var isHandedOver: Bool?
 
   public init(
     name: String, maximumPosition: DecimalE8, maximumOrder: DecimalE8, maximumNotional: DecimalE8,

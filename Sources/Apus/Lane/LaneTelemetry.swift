@@ -177,7 +177,7 @@ struct LaneTelemetry: ~Copyable {
     sums.fills += state.pointee.fills
     sums.adjustments += state.pointee.positionAdjustments
     if state.pointee.bids.hasResting, state.pointee.asks.hasResting { sums.quoted += 1 }
-    if !state.pointee.statedAgrees { sums.differing += 1 }
+    if !state.pointee.statedAgrees, state.pointee.position != nil { sums.differing += 1 }
     sums.accepted += state.pointee.ordersAccepted
     sums.filled += state.pointee.ordersFilled
   }
@@ -295,7 +295,9 @@ struct LaneTelemetry: ~Copyable {
       case .synchronising: state = .syncing
       case .failed, .leaving: state = .frozen
       case .ready:
-        let block = lane.core.instrumentCount > 0 ? lane.quoting.block(0) : .notListed
+        // Of the first instrument that is ours.
+        let first = lane.settings.instruments.firstIndex { $0.isHandedOver != true } ?? 0
+        let block = lane.core.instrumentCount > 0 ? lane.quoting.block(InstrumentIndex(first)) : .notListed
         state = block == .none ? .quoting : .frozen
         cause = block.text
         if lane.safety.ladder.level > .none { cause = haltText }
@@ -333,7 +335,7 @@ struct LaneTelemetry: ~Copyable {
         toldLimits[index] = limit
       }
       let update = LaneUpdate(
-        instrument: InstrumentIndex(index), isPositionKnown: state.pointee.position != nil,
+        instrument: InstrumentIndex(index), isPositionKnown: state.pointee.isAccountKnown,
         isReady: lane.adapter.phase == .ready, position: state.pointee.position?.rawValue ?? 0,
         // The worse of our count and the venue's (R07).
         worstLong: -state.pointee.room(for: .buy, limit: .zero).rawValue,

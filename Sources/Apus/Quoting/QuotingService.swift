@@ -17,6 +17,8 @@ public enum QuotingBlock: UInt8, Sendable, CaseIterable {
   case halted, noNewOrders, slowVenue, staleBook, staleMark, staleIndex, churn, toxicFlow, clockOff
   /// The venue is only looked at.
   case referenceOnly
+  /// Another engine of the account has the instrument.
+  case handedOver
 
   /// For people. Literals all: the lane shows them, and makes no text for it.
   public var text: String {
@@ -48,6 +50,7 @@ public enum QuotingBlock: UInt8, Sendable, CaseIterable {
     case .churn: "too many messages for this instrument; quoting resumes after a pause"
     case .toxicFlow: "too many fills on one side, or the mark moved against them; quoting resumes after a pause"
     case .referenceOnly: "only looked at: its prices count, nothing is sent"
+    case .handedOver: "handed over: another engine has this instrument (share 0)"
     case .clockOff: "the clocks of this machine and of the venue have not been seen to agree"
     }
   }

@@ -123,7 +123,7 @@ extension InstrumentState {
 
   fileprivate func write(to record: inout AccountRecord) {
     record.position_lots = position ?? .zero
-    record.is_position_known = position == nil ? 0 : 1
+    record.is_position_known = isAccountKnown ? 1 : 0
     record.lot_e8 = lotE8
     record.cash_e8 = cashE8
     record.fees_e8 = feesE8

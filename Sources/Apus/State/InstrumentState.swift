@@ -10,6 +10,8 @@ public struct InstrumentState: ~Copyable {
   public var asks: SideOrders
   /// `nil` until the venue has stated it: unknown is not zero, and forbids quoting (R22).
   public internal(set) var position: QtyLots?
+  /// The position has been left to another engine of the account: it is none of ours, and no unknown one.
+  public internal(set) var isReleased = false
   /// The position as the venue last stated it; behind our own count after a fill, ahead of it after a
   /// trade that we were not told of.
   public internal(set) var stated: QtyLots?
@@ -71,10 +73,12 @@ public struct InstrumentState: ~Copyable {
   /// The position, as a short of this size, if everything that may still be sold is sold.
   public var worstShort: QtyLots { openSellLots - (position ?? .zero) }
 
+  var isAccountKnown: Bool { position != nil || isReleased }
+
   /// Realised and unrealised profit since the opening balance at the given mark, fees taken off, in the quote currency:
   /// what is settled in the underlying is valued at the mark.
   public func profitE8(markE8: Int64) -> MoneyE8 {
-    guard let position else { return 0 }
+    guard let position = position ?? (isReleased ? .zero : nil) else { return 0 }
     let settled = Int128(cashE8) + value.worth(position, atE8: markE8) - Int128(feesE8)
     return value.inQuote(settled, markE8: markE8)
   }
@@ -143,6 +147,19 @@ public struct InstrumentState: ~Copyable {
     guard let position else { return }
     peakPosition = max(peakPosition, QtyLots(rawValue: abs(position.rawValue)))
     peakExposure = max(peakExposure, max(worstLong, worstShort))
+  }
+
+  /// Leaves the position to another engine, at the mark: profit stays what it is. Only when nothing may trade any more.
+  ///
+  /// - Returns: false if the position is worth more than can be counted.
+  mutating func release(mark: PriceTicks) -> Bool {
+    guard let worth = value.worth(position ?? .zero, at: mark) else { return false }
+    let (cash, isOver) = cashE8.addingReportingOverflow(worth)
+    guard !isOver else { return false }
+    cashE8 = cash
+    position = nil
+    isReleased = true
+    return true
   }
 
   mutating func insert(_ order: OrderPointer) {

@@ -579,6 +579,7 @@ public struct StateTracker: ~Copyable {
     }
     state.pointee.cashE8 = cash
     state.pointee.position = position
+    state.pointee.isReleased = false
     state.pointee.statedAgrees = state.pointee.stated == nil || state.pointee.stated == position
     state.pointee.notePeaks()
     if before != nil { state.pointee.positionAdjustments += 1 }

@@ -70,6 +70,15 @@ public struct AlertChange: Codable, Equatable, Sendable {
   public var held: Int
   public var alert: AlertView
 
+  public init(kind: Kind, at: Int64, number: UInt64, engine: String, held: Int = 0, alert: AlertView) {
+    self.kind = kind
+    self.at = at
+    self.number = number
+    self.engine = engine
+    self.held = held
+    self.alert = alert
+  }
+
   /// For a log or a terminal.
   public var text: String {
     let more = held > 0 ? " (and \(held) more in between)" : ""

@@ -1,0 +1,52 @@
+public import Apus
+
+/// A name and a data directory for an engine. Two engines of one configuration run side by side in two slots, and rollouts
+/// go from one to the other and back.
+public struct EngineSlot: Codable, Equatable, Sendable {
+  public var name: String
+  public var dataDirectory: String
+
+  public var telemetryPath: String { dataDirectory + "/telemetry" }
+
+  /// That of the configuration as it is.
+  public static func first(_ configuration: Configuration) -> EngineSlot {
+    EngineSlot(name: configuration.engine.name, dataDirectory: configuration.engine.dataDirectory)
+  }
+
+  /// Beside it: labels of orders begin with the name, so that each engine knows its own (R14).
+  public static func second(_ configuration: Configuration) -> EngineSlot {
+    // A name has at most 12 characters.
+    EngineSlot(
+      name: configuration.engine.name.prefix(10) + "_b", dataDirectory: configuration.engine.dataDirectory + "-b")
+  }
+
+  /// An engine runs there.
+  var isTaken: Bool { (try? TelemetryReader(path: telemetryPath))?.isWriterAlive ?? false }
+}
+
+extension Configuration {
+  func placed(in slot: EngineSlot) -> Configuration {
+    var placed = self
+    placed.engine.name = slot.name
+    placed.engine.dataDirectory = slot.dataDirectory
+    return placed
+  }
+
+  /// Beside another engine that has the core which `auto` stands for.
+  func besideAnother() -> Configuration {
+    guard case .automatic = engine.core else { return self }
+    var beside = self
+    let cores = (try? CPU.allowedCores()) ?? []
+    beside.engine.core = cores.count > 2 ? .core(cores[cores.count - 2]) : .none
+    if cores.count <= 2, engine.idle == .spin { beside.engine.idle = .yield }
+    return beside
+  }
+
+  /// On the live market without orders, in a room of its own.
+  func asShadow(name: String, in directory: String) -> Configuration {
+    var shadow = placed(in: EngineSlot(name: name, dataDirectory: directory)).besideAnother()
+    shadow.engine.mode = EngineMode(rawValue: "shadow") ?? .simulated
+    shadow.engine.journal = false
+    return shadow
+  }
+}

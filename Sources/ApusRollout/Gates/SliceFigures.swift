@@ -1,0 +1,85 @@
+/// What one engine did in one slice of time.
+public struct SliceFigures: Codable, Equatable, Sendable {
+  public struct Span: Codable, Equatable, Sendable {
+    /// As in the telemetry file, such as `tick_to_order`.
+    public var name: String
+    public var count: Int
+    /// Nanoseconds.
+    public var median: Int64
+    public var high: Int64
+
+    public init(name: String, count: Int, median: Int64, high: Int64) {
+      self.name = name
+      self.count = count
+      self.median = median
+      self.high = high
+    }
+  }
+
+  /// Value of the markouts and what was traded for it, quote currency.
+  public struct Markout: Codable, Equatable, Sendable {
+    public var seconds: Int
+    public var value: Double
+    public var traded: Double
+
+    public init(seconds: Int, value: Double, traded: Double) {
+      self.seconds = seconds
+      self.value = value
+      self.traded = traded
+    }
+  }
+
+  /// A position at the beginning, as a part of the limit, and how it changed; signed.
+  public struct Inventory: Codable, Equatable, Sendable {
+    public var before: Double
+    public var change: Double
+
+    public init(before: Double, change: Double) {
+      self.before = before
+      self.change = change
+    }
+  }
+
+  public var seconds = 0.0
+  public var frames = 0
+  /// About orders.
+  public var requests = 0
+  public var rejects = 0
+  /// Gaps, reconnects, positions taken over, impossible reports and rate violations.
+  public var errors = 0
+  public var fills = 0
+  public var spans: [Span] = []
+  /// Resident, at the end; 0 if it is not known.
+  public var memoryBytes = 0
+  public var memoryGrowth = 0
+  /// Of the quote currency, after fees.
+  public var profit = 0.0
+  public var traded = 0.0
+  public var markouts: [Markout] = []
+  public var inventory: [Inventory] = []
+
+  public init() {}
+
+  /// Sums over slices, for reports; spans and markouts are those of the last one that had any.
+  mutating func add(_ other: SliceFigures) {
+    seconds += other.seconds
+    frames += other.frames
+    requests += other.requests
+    rejects += other.rejects
+    errors += other.errors
+    fills += other.fills
+    if !other.spans.isEmpty { spans = other.spans }
+    if other.memoryBytes > 0 { memoryBytes = other.memoryBytes }
+    memoryGrowth += other.memoryGrowth
+    profit += other.profit
+    traded += other.traded
+    if markouts.isEmpty {
+      markouts = other.markouts
+    } else {
+      for place in markouts.indices where other.markouts.indices.contains(place) {
+        markouts[place].value += other.markouts[place].value
+        markouts[place].traded += other.markouts[place].traded
+      }
+    }
+  }
+}

@@ -1,0 +1,183 @@
+import Apus
+import ApusRelease
+import CSupport
+import Foundation
+
+/// What has to be true before a rollout begins, and what it begins with.
+struct RolloutPreparation {
+  let store: RolloutStore
+  let candidate: Release
+  let candidateConfiguration: Configuration
+
+  /// Failures of one release after which it is not tried again.
+  static let mostFailures = 2
+
+  init(candidate directory: String) throws(RolloutError) {
+    guard let place = realpath(directory, nil) else {
+      throw RolloutError(.unreadable, SystemError("read the release \(directory)", result: -errno))
+    }
+    defer { free(place) }
+    let path = String(cString: place)
+    store = RolloutStore(root: ReleaseRoot(path: URL(fileURLWithPath: path).deletingLastPathComponent().path))
+    candidate = try Self.release(path)
+    candidateConfiguration = try Self.configuration(candidate)
+  }
+
+  private static func release(_ path: String) throws(RolloutError) -> Release {
+    do throws(ReleaseError) {
+      return try Release(directory: path)
+    } catch {
+      throw RolloutError(error.kind == .damaged ? .damaged : .unreadable, error.description)
+    }
+  }
+
+  private static func configuration(_ release: Release) throws(RolloutError) -> Configuration {
+    do {
+      return try ConfigurationFile.load(path: release.configurationPath)
+    } catch {
+      throw RolloutError(.configuration, "\(error)")
+    }
+  }
+
+  func incumbent(_ state: RolloutState) throws(RolloutError) -> Release {
+    try Self.release("\(store.root.path)/\(state.incumbent)")
+  }
+
+  func incumbentConfiguration(_ state: RolloutState) throws(RolloutError) -> Configuration {
+    try Self.configuration(try incumbent(state))
+  }
+
+  /// Where the rollout stands that is under way, or the beginning of a new one.
+  func state(plan: RolloutPlan, override: String?) throws(RolloutError) -> RolloutState {
+    let (name, checksum) = (candidate.manifest.name, candidate.manifest.checksum)
+    if let state = store.state(), state.phase != .done {
+      guard state.candidate == name, state.checksum == checksum else {
+        throw RolloutError(
+          .busy,
+          "a rollout of \(state.candidate) is under way (\(state.phase.rawValue)): go on with it by apus rollout --candidate "
+            + "\(store.root.path)/\(state.candidate), and abort it there if it is not wanted")
+      }
+      return state
+    }
+    guard let current = store.root.current else {
+      throw RolloutError(
+        .unreadable,
+        "no release is current in \(store.root.path), so there is nothing to replace: apus release use \(store.root.path) NAME")
+    }
+    guard current != name else {
+      throw RolloutError(.arguments, "\(name) is the current release already: give the one that is to replace it")
+    }
+    let failures = store.history().filter { $0.checksum == checksum && $0.outcome.isFailure }
+    if failures.count >= Self.mostFailures, override == nil {
+      throw RolloutError(
+        .notPermitted,
+        "\(name) has failed \(failures.count) times, the last time: \(failures.last?.reason ?? "for no reason that is known"); pack "
+          + "what is mended as a new release, or say why it is tried again: --override REASON")
+    }
+    if let rule = store.root.promotionProblem(of: candidate), override == nil {
+      throw RolloutError(.notPermitted, "\(rule); or say why it need not: --override REASON")
+    }
+    let incumbent = try Self.release("\(store.root.path)/\(current)")
+    let before = try Self.configuration(incumbent)
+    try check(against: before, plan)
+    let slots = try slots(before)
+    let now = TelemetrySnapshot.monotonicNow
+    let at = WallTime.now()
+    return RolloutState(
+      id: "\(at.filter { $0.isNumber || $0 == "T" })-\(name)", candidate: name, checksum: checksum, incumbent: current,
+      engineName: before.engine.name, slots: slots, plan: plan,
+      instruments: EngineHandle.instruments(of: candidateConfiguration), now: now,
+      wall: Int64(Date.now.timeIntervalSince1970 * 1e9))
+  }
+
+  /// Which of the two slots the incumbent has.
+  private func slots(_ before: Configuration) throws(RolloutError) -> (candidate: EngineSlot, incumbent: EngineSlot) {
+    let (first, second) = (EngineSlot.first(before), EngineSlot.second(before))
+    switch (first.isTaken, second.isTaken) {
+    case (true, false): return (EngineSlot.second(before), first)
+    case (false, true): return (EngineSlot.first(before), second)
+    case (true, true):
+      throw RolloutError(
+        .busy,
+        "engines run with \(first.dataDirectory) and with \(second.dataDirectory): stop the one that is not the incumbent")
+    case (false, false):
+      throw RolloutError(
+        .unreachable,
+        "no engine runs with \(first.dataDirectory) or \(second.dataDirectory): start the incumbent, apus run --config "
+          + "\(store.root.path)/current/config.yaml, and begin then")
+    }
+  }
+
+  /// What two engines can share, and what not.
+  private func check(against before: Configuration, _ plan: RolloutPlan) throws(RolloutError) {
+    let (own, theirs) = (EngineHandle.instruments(of: candidateConfiguration), EngineHandle.instruments(of: before))
+    guard own == theirs else {
+      let changed = Set(own).symmetricDifference(theirs).sorted().joined(separator: ", ")
+      throw RolloutError(
+        .arguments,
+        "both releases have to quote the same instruments in the same order, which is not so for \(changed.isEmpty ? "their order" : changed): "
+          + "bring new instruments in with apus release use and a restart")
+    }
+    guard candidateConfiguration.mode == before.mode, candidateConfiguration.engine.name == before.engine.name else {
+      throw RolloutError(
+        .arguments,
+        "the candidate is \(candidateConfiguration.engine.name) for \(candidateConfiguration.mode.rawValue), the current release "
+          + "\(before.engine.name) for \(before.mode.rawValue): both have to be the same")
+    }
+    let common = [candidateConfiguration, before].contains { !$0.underlyings.isEmpty || $0.manager.maxExposure > .zero }
+    if common, plan.steps.count > 1 {
+      throw RolloutError(
+        .arguments,
+        "limits that instruments share (underlyings, manager.max_exposure) hold within one engine: two of them could reach "
+          + "them twice. Hand over everything at once: a plan with one step, - instruments: 100%")
+    }
+    try checkAccounts(before, plan)
+    let names = Set(own)
+    for section in plan.steps {
+      guard case .named(let wanted)? = section.instruments.flatMap(RolloutSelection.init) else { continue }
+      guard let missing = wanted.first(where: { !names.contains($0) }) else { continue }
+      throw RolloutError(.arguments, "the plan names \(missing), but the release quotes \(own.joined(separator: ", "))")
+    }
+  }
+
+  /// Instruments pass whole on one account, whose position goes with them; a part of a size needs an account of its own.
+  private func checkAccounts(_ before: Configuration, _ plan: RolloutPlan) throws(RolloutError) {
+    func accounts(_ configuration: Configuration) -> [String] {
+      configuration.lanes.filter { $0.venue.role == .quote }.map { "\($0.venue.name) \($0.venue.keyID) \($0.venue.account ?? "")" }
+    }
+    let (own, theirs) = (accounts(candidateConfiguration), accounts(before))
+    if plan.steps.first?.size != nil {
+      guard let same = own.first(where: { theirs.contains($0) }) else { return }
+      throw RolloutError(
+        .arguments,
+        "the plan goes by size, but candidate and incumbent have the same account (\(same)): a venue knows one position an account. "
+          + "Give the candidate's configuration a key or an account of its own, or hand over instruments")
+    }
+    guard own != theirs else { return }
+    throw RolloutError(
+      .arguments,
+      "the plan hands over instruments with their positions, but the accounts differ (\(own.joined(separator: ", ")) and "
+        + "\(theirs.joined(separator: ", "))): use the incumbent's key and account, or steps by size")
+  }
+
+  /// The incumbent has to quote what its release says: what it is given back is that.
+  func checkLive(_ incumbent: EngineHandle) throws(RolloutError) {
+    do throws(SystemError) {
+      let text = ConfigurationFile.text(of: incumbent.configuration)
+      guard
+        let answer = try ParameterRequest.send(
+          text, dataDirectory: incumbent.configuration.engine.dataDirectory, seconds: 5, isTrial: true)
+      else {
+        throw SystemError("ask the incumbent for its parameters", result: -ETIMEDOUT)
+      }
+      guard answer.refusal == nil, answer.changes.isEmpty else {
+        throw SystemError(
+          "begin", result: -EINVAL,
+          advice: "the incumbent does not run with its release's configuration: "
+            + (answer.refusal ?? answer.changes.joined(separator: "; ")) + "; apply that, or pack what it quotes as a release first")
+      }
+    } catch {
+      throw RolloutError(.notPermitted, error.description)
+    }
+  }
+}
