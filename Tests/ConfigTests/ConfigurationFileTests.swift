@@ -98,7 +98,7 @@ import Testing
         limits: LimitsSection(
           maxPosition: DecimalE8(e8: 10_000_000_000_000_000), maxOrder: .two, maxNotional: DecimalE8(e8: 123_456_789),
           collarBps: DecimalE8(e8: 1_000_000), maxOrders: 64),
-        bookDepth: 100, staleAfterMs: 600_000)
+        bookDepth: 100, staleAfterMs: 600_000, share: DecimalE8(e8: 12_340_000))
     ],
     manager: ManagerSection(
       maxLoss: .two, maxDrawdown: .one, widenAtLoss: .one, widenFactor: DecimalE8(e8: 100_100_000),

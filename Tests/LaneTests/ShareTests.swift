@@ -61,7 +61,7 @@ import Testing
     // Nobody else has traded: what the venue states is what was left to the other engine, all that was bought and sold.
     let left = try #require(all.last { (20 * Self.second..<21 * Self.second).contains($0.at) && $0.position != nil })
     #expect(left.position == 0 && left.traded != 0, "\(left)")
-    #expect(after.first { $0.position != nil }?.position == left.traded)
+    #expect(after.first { ($0.position ?? 0) != 0 }?.position == left.traded)
     let back = try #require(after.first { $0.order != nil })
     #expect(back.at < 40 * Self.second + 200_000_000, "\(back.at)")
     let run = try #require(try RecordedTrial.replayed(room.journal))

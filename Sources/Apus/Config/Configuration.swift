@@ -315,9 +315,10 @@ public struct InstrumentSection: Codable, Equatable, Sendable {
 
   public init(
     name: String, ladder: LadderSection, limits: LimitsSection, bookDepth: Int = 10, staleAfterMs: Int = 5000,
-    massQuotes: Bool = false, strategy: StrategySection = .ladder
+    massQuotes: Bool = false, strategy: StrategySection = .ladder, share: DecimalE8? = nil
   ) {
     self.name = name
+    self.share = share
     self.strategy = strategy
     self.ladder = ladder
     self.limits = limits

@@ -550,6 +550,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
         continue
       }
       let setting = settings.instruments[index]
+      if setting.isHandedOver == true { session.mindsShares = true }
       if settings.isReference != true { risk.load(setting.limits(on: info.grid), for: InstrumentIndex(index)) }
       let directive = safety.instruments[index].directive
       risk.cap(InstrumentIndex(index), long: directive.longCap, short: directive.shortCap)

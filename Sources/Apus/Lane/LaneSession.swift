@@ -75,6 +75,8 @@ struct LaneSession {
   /// Orders of an earlier life, or given up as dead, have been seen: the query is to be repeated.
   var hasSeenOrphans = false
   var positionsAskedAt = LaneSession.never
+  /// An instrument is handed over, or was once.
+  var mindsShares = false
   /// When an instrument was last taken over from another engine: what the venue stated before does not count.
   var sharesRegainedAt = LaneSession.never
   /// The same by the venue's clock, or earlier; 0 if not asked on this connection.
@@ -525,7 +527,7 @@ extension Lane where Adapter: ~Copyable {
     askForMissingTrades(now)
     escalateCancels()
     auditPositions(now)
-    settleShares(now)
+    if session.mindsShares { settleShares(now) }
     // Staleness is judged by a timer, and it pulls quotes (R29).
     for index in 0..<core.instrumentCount {
       let market = core.markets + index

@@ -16,11 +16,13 @@ extension Lane where Adapter: ~Copyable {
       session.sharesRegainedAt = now
       output.records.note("an instrument is taken over", now: now)
     }
+    session.mindsShares = true
     safety.changeCount += 1
   }
 
   /// Leaves positions to the other engine when nothing of ours may trade any more, and takes them over from the venue when
   /// we have an instrument and no position. By the timers of a session that is ready.
+  @inline(never)
   mutating func settleShares(_ now: Nanoseconds) {
     for index in 0..<core.instrumentCount {
       let instrument = InstrumentIndex(index)

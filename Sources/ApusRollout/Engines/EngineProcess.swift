@@ -1,4 +1,5 @@
 import Apus
+import ApusHost
 import Glibc
 
 /// An engine as a process of its own, which outlives its supervisor.
@@ -31,6 +32,7 @@ final class EngineProcess {
     posix_spawn_file_actions_adddup2(&actions, 1, 2)
     // The same open file, so the same lock; without the flag that would close it.
     posix_spawn_file_actions_adddup2(&actions, lock, Self.inheritedLock)
+    Self.keepFilesToOurselves()
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     var none = sigset_t()
@@ -51,8 +53,16 @@ final class EngineProcess {
     child = identifier
   }
 
-  /// Far above what a program of ours expects to find open at its start.
-  private static let inheritedLock: Int32 = 63
+  private static let inheritedLock: Int32 = 3
+
+  /// Whoever started the supervisor may have left it more open files than it knows of, and who reads a pipe among them must
+  /// not wait for the engine's end.
+  private static func keepFilesToOurselves() {
+    for name in HostTree().names(in: "/proc/self/fd") {
+      guard let file = Int32(name), file > 2 else { continue }
+      _ = fcntl(file, F_SETFD, FD_CLOEXEC)
+    }
+  }
   /// POSIX_SPAWN_SETSID of glibc 2.26.
   private static let newSession: Int32 = 0x80
 

@@ -1,0 +1,242 @@
+import Apus
+import CSupport
+import Foundation
+import Testing
+
+/// Releases that are rolled out beside the one that they replace: a good one, and bad ones that are taken back.
+@Suite(.serialized) struct RolloutTests {
+  /// Back at the incumbent, with the reason in the report, and the venue's books equal.
+  private func expectBack(
+    _ stage: RolloutStage, _ program: Program, _ outcome: String, _ reason: String..., at stageName: String,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    #expect(program.wait(seconds: 120) == 1, "\(program.out)\(program.err)", sourceLocation: sourceLocation)
+    let report = try stage.report()
+    #expect(report["outcome"] as? String == outcome, "\(program.out)", sourceLocation: sourceLocation)
+    for part in reason {
+      #expect((report["reason"] as? String ?? "").contains(part), "\(program.out)", sourceLocation: sourceLocation)
+    }
+    let last = (report["stages"] as? [[String: Any]])?.last?["name"] as? String ?? ""
+    #expect(last.hasPrefix(stageName), "\(last)", sourceLocation: sourceLocation)
+    #expect(stage.current == "v1", sourceLocation: sourceLocation)
+    if outcome == "rolled_back" {
+      let (halt, back) = (report["halt_ms"] as? Double, report["back_ms"] as? Double)
+      print("\(reason.first ?? ""): halted after \(halt ?? -1) ms, back after \(back ?? -1) ms")
+    }
+    // It quotes everything again.
+    #expect(stage.lane("data")?.instruments.allSatisfy { $0.ownBidLevels + $0.ownAskLevels > 0 || $0.position != nil } ?? false,
+      sourceLocation: sourceLocation)
+    try stage.expectEqualBooks(sourceLocation: sourceLocation)
+  }
+
+  @Test func `a good release passes every stage, and takes over with positions and books equal`() throws {
+    let stage = try RolloutStage()
+    try stage.pack("v2", RolloutStage.instruments(halfSpread: "1.1"))
+    let rollout = try stage.rollout("v2", try stage.plan())
+    #expect(stage.wait { self.isAt(stage, "watch") })
+    // Each instrument is quoted by one engine.
+    let (old, new) = (stage.lane("data")?.instruments, stage.lane("data-b")?.instruments)
+    #expect(old?[0].limit == .zero && old?[0].position == nil && old?[1].limit != .zero, "\(String(describing: old))")
+    #expect(new?[1].limit == .zero && new?[1].position == nil && new?[0].limit != .zero, "\(String(describing: new))")
+    let second = try stage.rollout("v2", try stage.plan())
+    #expect(second.wait() == 73 && second.err.contains("another supervisor is at work"), "\(second.err)")
+    let status = try stage.run("rollout", "status", stage.root)
+    #expect(status.out.contains("step 1 of 2: 1 of 2 instruments") && status.out.contains("candidate"), "\(status.out)")
+    #expect(rollout.wait(seconds: 120) == 0, "\(rollout.out)\(rollout.err)")
+    #expect(rollout.out.contains("current: v1 → v2"), "\(rollout.out)")
+    #expect(stage.current == "v2")
+    let report = try stage.report()
+    #expect(report["outcome"] as? String == "promoted")
+    #expect((report["stages"] as? [Any])?.count == 3)
+    let history = try stage.run("rollout", "history", stage.root)
+    #expect(history.out.contains("v2 against v1: promoted"), "\(history.out)")
+    try stage.expectEqualBooks("data-b")
+  }
+
+  private func isAt(_ stage: RolloutStage, _ phase: String) -> Bool {
+    let text = (try? String(contentsOfFile: "\(stage.root)/rollout/state.json", encoding: .utf8)) ?? ""
+    return text.contains("\"phase\":\"\(phase)\"")
+  }
+
+  // MARK: - Seen in staging
+
+  @Test func `a corrupted program is stopped in staging`() throws {
+    let stage = try RolloutStage()
+    try stage.pack("v2", RolloutStage.instruments(), ["--binary", RolloutStage.apus])
+    let file = try #require(FileHandle(forUpdatingAtPath: "\(stage.root)/v2/apus"))
+    try file.seek(toOffset: 200_000)
+    let byte = try #require(try file.read(upToCount: 1)?.first)
+    try file.seek(toOffset: 200_000)
+    try file.write(contentsOf: Data([byte ^ 4]))
+    try file.close()
+    try expectBack(stage, try stage.rollout("v2", try stage.plan()), "rejected", "damaged: apus was changed", at: "staging")
+  }
+
+  @Test func `limits that were swapped between instruments are stopped in staging`() throws {
+    let stage = try RolloutStage()
+    try stage.pack("v2", RolloutStage.instruments(bitcoinPosition: "5", ethereumPosition: "0.5"))
+    try expectBack(
+      stage, try stage.rollout("v2", try stage.plan()), "rejected", "BTC-PERPETUAL: max_position 0.5 → 5", "limits_may_rise",
+      at: "staging")
+  }
+
+  @Test func `a program that is slower by a third is stopped in staging`() throws {
+    let stage = try RolloutStage()
+    // Something to repeat: a session of its own.
+    usleep(8_000_000)
+    stage.incumbent?.signal(SIGTERM)
+    #expect(stage.incumbent?.wait() == 0)
+    let recording = stage.room.file("recorded")
+    try FileManager.default.copyItem(atPath: stage.room.file("data/journal"), toPath: recording)
+    try stage.startIncumbent()
+    try stage.packFault("slow", as: "v2")
+    let plan = try stage.plan("staging: {recordings: \(recording), pairs: 20}")
+    try expectBack(stage, try stage.rollout("v2", plan), "rejected", "slower: a replay takes", at: "staging")
+  }
+
+  // MARK: - Seen while it trades
+
+  @Test func `one that crashes is taken back, its orders are cancelled and verified from outside`() throws {
+    let stage = try RolloutStage()
+    try stage.packFault("crash", as: "v2", after: 5)
+    let plan = try stage.plan(seconds: 20)
+    try expectBack(stage, try stage.rollout("v2", plan), "rolled_back", "the candidate has ended (signal 9", at: "step 1")
+  }
+
+  @Test func `R35 one that stalls is taken back, and killed for it does not answer`() throws {
+    let stage = try RolloutStage()
+    try stage.packFault("stall", as: "v2", after: 5)
+    let plan = try stage.plan(seconds: 30)
+    try expectBack(stage, try stage.rollout("v2", plan), "rolled_back", "no sign of life", at: "step 1")
+  }
+
+  @Test func `one that leaks is taken back`() throws {
+    let stage = try RolloutStage()
+    try stage.packFault("leak", as: "v2")
+    let plan = try stage.plan(seconds: 60)
+    try expectBack(stage, try stage.rollout("v2", plan), "rolled_back", "gate memory", at: "step 1")
+  }
+
+  @Test func `one whose orders are rejected in storms is taken back`() throws {
+    let stage = try RolloutStage()
+    // More than the venue takes in one order.
+    let huge = RolloutStage.instruments(size: "3000000", bitcoinPosition: "60000000").replacing(
+      "max_order: 0.1, max_notional: 20000", with: "max_order: 30000000, max_notional: 9000000000")
+    try stage.pack("v2", huge)
+    let plan = try stage.plan(seconds: 60, "staging: {limits_may_rise: true}")
+    try expectBack(stage, try stage.rollout("v2", plan), "rolled_back", "reject", at: "step 1")
+  }
+
+  @Test func `one that does not hear SIGTERM is killed when it is taken back`() throws {
+    let stage = try RolloutStage()
+    try stage.packFault("deaf", as: "v2")
+    let rollout = try stage.rollout("v2", try stage.plan(seconds: 60, "patience: {stop_s: 3}"))
+    #expect(stage.wait { self.isAt(stage, "watch") })
+    try stage.run("rollout", "abort", stage.root, "--why", "a drill")
+    try expectBack(stage, rollout, "aborted", "aborted by", "a drill", at: "step 1")
+  }
+
+  // MARK: - People, and the supervisor itself
+
+  @Test func `a person pauses, promotes and ends it; a second failure is not tried again`() throws {
+    let stage = try RolloutStage()
+    try stage.packFault("crash", as: "v2", after: 4)
+    for _ in 0..<2 {
+      let rollout = try stage.rollout("v2", try stage.plan(seconds: 60))
+      #expect(rollout.wait(seconds: 60) == 1, "\(rollout.out)")
+    }
+    let third = try stage.rollout("v2", try stage.plan())
+    #expect(third.wait() == 77 && third.err.contains("has failed 2 times"), "\(third.err)")
+
+    try stage.pack("v3", RolloutStage.instruments(halfSpread: "1.2"))
+    let rollout = try stage.rollout("v3", try stage.plan(seconds: 1))
+    #expect(stage.wait { self.isAt(stage, "watch") })
+    try stage.run("rollout", "pause", stage.root)
+    #expect(rollout.waitFor("paused by"))
+    usleep(2_500_000)
+    #expect(stage.lane("data-b")?.instruments[1].limit == .zero, "it went on")
+    try stage.run("rollout", "promote", stage.root)
+    #expect(rollout.waitFor("step 2 of 2"), "\(rollout.out)")
+    rollout.signal(SIGINT)
+    #expect(rollout.wait(seconds: 60) == 1)
+    #expect(rollout.out.contains("ended, aborted: aborted by"), "\(rollout.out)")
+    let nobody = try stage.run("rollout", "pause", stage.root, code: 69)
+    #expect(nobody.err.contains("no supervisor is at work"), "\(nobody.err)")
+    try stage.expectEqualBooks()
+  }
+
+  @Test(arguments: [1, 2, 3])
+  func `a supervisor that is killed again and again brings it to the same end`(seed: UInt64) throws {
+    let stage = try RolloutStage()
+    var random = SystemLike(seed: seed)
+    let isGood = seed != 3
+    if isGood { try stage.pack("v2", RolloutStage.instruments(halfSpread: "1.1")) } else { try stage.packFault("crash", as: "v2", after: 9) }
+    let plan = try stage.plan(seconds: isGood ? 2 : 60)
+    var kills = 0
+    var code: Int32 = -1
+    while kills < 12 {
+      let rollout = try stage.rollout("v2", plan)
+      let patience = Double(random.next() % 1500) / 1000
+      if stage.wait(patience, until: { !rollout.isRunning }) {
+        code = rollout.wait()
+        break
+      }
+      rollout.signal(SIGKILL)
+      _ = rollout.wait()
+      kills += 1
+    }
+    if code < 0 { code = try stage.rollout("v2", plan).wait(seconds: 120) }
+    #expect(kills > 2)
+    #expect(code == (isGood ? 0 : 1))
+    #expect(stage.current == (isGood ? "v2" : "v1"))
+    #expect(try stage.report()["outcome"] as? String == (isGood ? "promoted" : "rolled_back"))
+    try stage.expectEqualBooks(isGood ? "data-b" : "data")
+  }
+
+  @Test func `an incumbent that dies gets everything back when it has been started again`() throws {
+    let stage = try RolloutStage()
+    try stage.pack("v2", RolloutStage.instruments(halfSpread: "1.1"))
+    let rollout = try stage.rollout("v2", try stage.plan(seconds: 60))
+    #expect(stage.wait { self.isAt(stage, "watch") })
+    stage.incumbent?.signal(SIGKILL)
+    try expectBack(stage, rollout, "rolled_back", "the incumbent has ended", at: "step 1")
+  }
+
+  @Test func `what does not fit is refused in one line, and nothing has changed`() throws {
+    let stage = try RolloutStage()
+    try stage.room.write("steps:\n  - {instruments: 1}\n", to: "part.yaml")
+    let part = try stage.run("rollout", "check", stage.room.file("part.yaml"), code: 78)
+    #expect(part.err.contains("must leave nothing to the incumbent"), "\(part.err)")
+    #expect(try stage.run("rollout", "check", try stage.plan()).out.contains("step 2: instruments 100%"))
+    let same = try stage.rollout("v1", try stage.plan())
+    #expect(same.wait() == 64 && same.err.contains("is the current release already"), "\(same.err)")
+    let none = try stage.rollout("v9", try stage.plan())
+    #expect(none.wait() == 66, "\(none.err)")
+    try stage.room.write("steps:\n  - {size: 0.5}\n  - {size: 1}\n", to: "size.yaml")
+    try stage.pack("v2", RolloutStage.instruments(halfSpread: "1.1"))
+    let size = try stage.rollout("v2", stage.room.file("size.yaml"))
+    #expect(size.wait() == 64 && size.err.contains("a key or an account of its own"), "\(size.err)")
+    try stage.pack("v3", RolloutStage.instruments(halfSpread: "1.1"), more: "manager: {max_exposure: 100000}\n")
+    let common = try stage.rollout("v3", try stage.plan())
+    #expect(common.wait() == 64 && common.err.contains("a plan with one step"), "\(common.err)")
+    #expect(try stage.run("rollout", "history", stage.root).out.contains("no rollout has ended"))
+    try stage.run("rollout", "status", stage.root, code: 66)
+    stage.incumbent?.signal(SIGTERM)
+    #expect(stage.incumbent?.wait() == 0)
+    let alone = try stage.rollout("v2", try stage.plan())
+    #expect(alone.wait() == 69 && alone.err.contains("no engine runs"), "\(alone.err)")
+  }
+
+  /// SplitMix64.
+  private struct SystemLike {
+    var state: UInt64
+    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 }
+    mutating func next() -> UInt64 {
+      state &+= 0x9E37_79B9_7F4A_7C15
+      var z = state
+      z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+      z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+      return z ^ (z >> 31)
+    }
+  }
+}
