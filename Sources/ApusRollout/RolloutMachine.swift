@@ -17,6 +17,7 @@ public struct RolloutMachine: Sendable {
   private static let second: Nanoseconds = 1_000_000_000
   /// A candidate that has not halted and verified by then is killed.
   static let haltPatience: Nanoseconds = 3 * second
+  static let silentPatience: Nanoseconds = second / 2
   /// Commands that are waited for are given again after this.
   private static let insistence: Nanoseconds = 5 * second
 
@@ -266,7 +267,9 @@ public struct RolloutMachine: Sendable {
   }
 
   private mutating func late(_ what: String, _ seconds: Int, _ sight: RolloutSight) {
-    if isLate(seconds, sight) { retreat("the candidate \(what) within \(seconds) s", sight) }
+    guard isLate(seconds, sight) else { return }
+    let causes = sight.candidate.lanes.filter { !$0.isQuoting }.map { ": \($0.name): \($0.status)" }.joined()
+    retreat("the candidate \(what) within \(seconds) s\(causes)", sight)
   }
 
   private mutating func watch(_ sight: RolloutSight) {
@@ -339,7 +342,10 @@ public struct RolloutMachine: Sendable {
     let candidate = sight.candidate
     if candidate.isRunning, candidate.isShown, candidate.isHalted(at: haltLevel) { return nothingIsLeft(sight) }
     if candidate.isRunning {
-      if sight.now - state.since > (haltLevel == .flatten ? 5 : 1) * Self.haltPatience {
+      // One without a sign of life does not answer; its orders are cancelled from outside when it is gone.
+      let isSilent = candidate.heartbeatAge > Nanoseconds(state.plan.stops.heartbeatMs) * 1_000_000
+      let patience = isSilent ? Self.silentPatience : (haltLevel == .flatten ? 5 : 1) * Self.haltPatience
+      if sight.now - state.since > patience {
         commands.append(.kill(.candidate))
       } else if isDue(sight) {
         commands.append(.halt(.candidate, haltLevel, "rollout: \(state.reason ?? "")"))

@@ -21,7 +21,10 @@ public struct EngineSight: Equatable, Sendable {
     public var obeyed: StopLevel
     public var outcome: HaltOutcome
     public var ordersLeft: Int
+    /// Of the halt.
     public var cause: String
+    /// What it does, or why it does not quote.
+    public var status: String
   }
 
   public struct Instrument: Equatable, Sendable {

@@ -189,7 +189,7 @@ final class EngineHandle {
           EngineSight.Lane(
             name: lane.name, isQuoting: lane.state == .quoting || lane.cause == QuotingBlock.handedOver.text, latched: lane.halt?.latchedLevel ?? .none,
             obeyed: lane.halt?.obeyedLevel ?? .none, outcome: lane.halt?.outcome ?? .none,
-            ordersLeft: lane.halt?.ordersLeft ?? 0, cause: lane.halt?.cause ?? lane.cause))
+            ordersLeft: lane.halt?.ordersLeft ?? 0, cause: lane.halt?.cause ?? lane.cause, status: lane.cause))
       }
       sight.fills += Int(clamping: lane[.fills])
       for instrument in lane.instruments {

@@ -106,14 +106,14 @@ final class RolloutStage {
   }
 
   /// A plan of two steps of this length whose gates bear a machine with much else to do.
-  func plan(seconds: Int = 3, _ more: String = "", gates: String = "", stops: String = "") throws -> String {
+  func plan(seconds: Int = 3, _ more: String = "", heartbeat: Int = 5000) throws -> String {
     try room.write(
       """
       steps:
         - {instruments: 1, at_least_s: \(seconds)}
         - {instruments: 100%, at_least_s: \(seconds)}
-      gates: {slice_s: 1, span_ratio: 100, confidence: 0.95, memory_growth_kb_s: 2000, markout_bps: 100, profit_bps: 1000\(gates)}
-      stops: {heartbeat_ms: 5000\(stops)}
+      gates: {slice_s: 1, span_ratio: 100, confidence: 0.95, memory_growth_kb_s: 2000, markout_bps: 100, profit_bps: 1000}
+      stops: {heartbeat_ms: \(heartbeat)}
       \(more)
       """, to: "plan.yaml")
     return room.file("plan.yaml")

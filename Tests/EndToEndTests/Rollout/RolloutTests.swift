@@ -106,7 +106,7 @@ import Testing
   @Test func `R35 one that stalls is taken back, and killed for it does not answer`() throws {
     let stage = try RolloutStage()
     try stage.packFault("stall", as: "v2", after: 5)
-    let plan = try stage.plan(seconds: 30)
+    let plan = try stage.plan(seconds: 30, heartbeat: 1000)
     try expectBack(stage, try stage.rollout("v2", plan), "rolled_back", "no sign of life", at: "step 1")
   }
 
@@ -120,11 +120,13 @@ import Testing
   @Test func `one whose orders are rejected in storms is taken back`() throws {
     let stage = try RolloutStage()
     // More than the venue takes in one order.
-    let huge = RolloutStage.instruments(size: "3000000", bitcoinPosition: "60000000").replacing(
-      "max_order: 0.1, max_notional: 20000", with: "max_order: 30000000, max_notional: 9000000000")
+    let huge = RolloutStage.instruments(size: "3000", bitcoinPosition: "60000").replacing(
+      "max_order: 0.1, max_notional: 20000", with: "max_order: 4000, max_notional: 900000000")
     try stage.pack("v2", huge)
-    let plan = try stage.plan(seconds: 60, "staging: {limits_may_rise: true}")
-    try expectBack(stage, try stage.rollout("v2", plan), "rolled_back", "reject", at: "step 1")
+    let plan = try stage.plan(seconds: 60, "staging: {limits_may_rise: true}\npatience: {start_s: 8}")
+    try expectBack(
+      stage, try stage.rollout("v2", plan), "rolled_back", "did not quote within 8 s: thalex: the venue refuses our orders",
+      at: "step 1")
   }
 
   @Test func `one that does not hear SIGTERM is killed when it is taken back`() throws {

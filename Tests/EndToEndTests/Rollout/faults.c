@@ -37,8 +37,9 @@ static void burn(int number) {
 static void *leak(void *none) {
     (void)none;
     for (;;) {
-        char *const memory = malloc(400000);
-        if (memory != NULL) memset(memory, 1, 400000);
+        // Volatile: a compiler may leave out memory that nobody reads.
+        volatile char *const memory = malloc(400000);
+        for (int i = 0; memory != NULL && i < 400000; i += 512) memory[i] = 1;
         usleep(50000);
     }
     return NULL;
