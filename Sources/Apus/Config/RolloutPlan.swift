@@ -81,7 +81,7 @@ public struct RolloutPlan: Codable, Equatable, Sendable {
     public var hours: String?
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-      case instruments, size, hours
+      case instruments, size, hours, watch
     }
   }
 

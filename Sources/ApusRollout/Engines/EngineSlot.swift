@@ -42,6 +42,13 @@ extension Configuration {
     return beside
   }
 
+  /// With the venue's positions and no account of a run that was killed in this slot: the other engine has traded since.
+  func begunAnew() -> Configuration {
+    var anew = self
+    anew.engine.continues = false
+    return anew
+  }
+
   /// On the live market without orders, in a room of its own.
   func asShadow(name: String, in directory: String) -> Configuration {
     var shadow = placed(in: EngineSlot(name: name, dataDirectory: directory)).besideAnother()

@@ -78,7 +78,7 @@ public final class RolloutSupervisor {
         label: label, program: release.programPath, configuration: configuration, room: room, extraArguments: more)
     }
     let (release, before) = (preparation.candidate, try preparation.incumbent(state))
-    candidate = handle("candidate", release, new.placed(in: state.candidateSlot).besideAnother(), arguments)
+    candidate = handle("candidate", release, new.placed(in: state.candidateSlot).besideAnother().begunAnew(), arguments)
     incumbent = handle("incumbent", before, old.placed(in: state.incumbentSlot), arguments)
     shadows = (
       handle("shadow-candidate", release, new.asShadow(name: "shadow_c", in: "\(room)/shadow-candidate"), []),

@@ -218,7 +218,7 @@ import Testing
     try stage.pack("v2", RolloutStage.instruments(halfSpread: "1.1"))
     let size = try stage.rollout("v2", stage.room.file("size.yaml"))
     #expect(size.wait() == 64 && size.err.contains("a key or an account of its own"), "\(size.err)")
-    try stage.pack("v3", RolloutStage.instruments(halfSpread: "1.1"), more: "manager: {max_exposure: 100000}\n")
+    try stage.pack("v3", RolloutStage.instruments(halfSpread: "1.1"), more: "underlyings: [{name: BTC, max_position: 1}]\n")
     let common = try stage.rollout("v3", try stage.plan())
     #expect(common.wait() == 64 && common.err.contains("a plan with one step"), "\(common.err)")
     #expect(try stage.run("rollout", "history", stage.root).out.contains("no rollout has ended"))
