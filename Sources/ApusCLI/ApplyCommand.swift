@@ -7,7 +7,7 @@ struct ApplyCommand: ParsableCommand {
     commandName: "apply",
     abstract: "Give a running engine other parameters, without a restart.",
     discussion: """
-      Takes over, of each instrument, ladder, limits, stale_after_ms, the strategy's parameters and those of the order \
+      Takes over, of each instrument, share, ladder, limits, stale_after_ms, the strategy's parameters and those of the order \
       flow; every lane does so in its next turn, all at once: no quote is made of old and new ones. What the strategy has \
       learned stays. A file that differs in anything else is refused with the keys that need a restart. The change is in \
       the journal, and `apus top` shows its version; to take it back, apply the file of before. The next start uses the \
