@@ -257,7 +257,7 @@ typedef struct apus_telemetry_header {
     int64_t start_wall_ns;
     int64_t start_ns;
     char name[APUS_TELEMETRY_NAME_BYTES]; /* of the instance */
-    uint32_t mode;                        /* 1 simulated, 2 testnet, 3 production; 0: not said */
+    uint32_t mode;                        /* 1 simulated, 2 testnet, 3 production, 4 shadow; 0: not said */
     uint32_t unused;
     alignas(APUS_CACHE_LINE) _Atomic int64_t heartbeat_ns; /* the engine's own */
 } apus_telemetry_header;

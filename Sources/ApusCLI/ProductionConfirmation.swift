@@ -21,7 +21,7 @@ struct ProductionConfirmation: ParsableArguments {
 
   func problem(_ mode: EngineMode, _ name: String) -> String? {
     switch (mode, production) {
-    case (.simulated, nil), (.testnet, nil): nil
+    case (.simulated, nil), (.shadow, nil), (.testnet, nil): nil
     case (.production, let given?) where given == name: nil
     case (.production, nil):
       "engine \(name) is configured for production, where orders cost real money: confirm with --production \(name)"

@@ -1,4 +1,5 @@
 import Apus
+import ApusExchange
 import ApusHost
 import ArgumentParser
 import CSupport
@@ -12,9 +13,11 @@ struct RunCommand: AsyncParsableCommand {
       At the end it cancels its orders with the venue's own command, asks the venue until none is left, and \
       reports. SIGUSR1 allows no new orders, SIGUSR2 cancels all of them and keeps running; `apus halt` does that and \
       more from another process, and only `apus resume` takes it back. A configuration whose mode is production is \
-      started only with --production and the engine's name. Exit codes: 0 stopped and verified; 75 stopped, but the venue did not confirm that no order is \
+      started only with --production and the engine's name. One whose mode is shadow follows the live market of its venues \
+      without a key, and no order leaves this process: see the article Shadow. Exit codes: 0 stopped and verified; 75 stopped, but the venue did not confirm that no order is \
       left; 69 the venue could not be reached; 77 the venue refused the session; 78 the configuration is wrong; \
-      71 the operating system refused something; 64 --production is missing, or of another engine.
+      71 the operating system refused something; 64 --production is missing, or of another engine; 1 in mode shadow, the \
+      books of the engine and of the venue that stood in differ.
       """)
 
   @Option(name: .customLong("config"), help: "The configuration file (YAML).", completion: .file())
@@ -46,7 +49,10 @@ struct RunCommand: AsyncParsableCommand {
       throw Exit.fail(Exit.configuration, "\(error)")
     }
     try confirmation.check(configuration)
-    let engine = Engine(configuration)
+    let isQuiet = quiet
+    let shadow =
+      configuration.mode == .shadow ? ShadowVenues(tell: { if !isQuiet { say("apus: \($0)") } }) : nil
+    let engine = Engine(configuration, standIn: shadow)
     do {
       try SignalWatcher.start(halt: { engine.haltBySignal($0) }) { engine.requestStop() }
     } catch {
@@ -67,8 +73,10 @@ struct RunCommand: AsyncParsableCommand {
     do {
       result = try engine.run(slowTicksAbove: slowTicksAbove?.nanoseconds) { if !quiet { say("apus: \($0)") } }
     } catch {
+      shadow?.stop()
       throw Exit.fail(Exit.code(of: error.kind), error.description)
     }
+    let comparison = shadow.map { result.compare(with: $0.stop()) }
     if let report {
       do {
         result.programSha256 = try SHA256.textOfThisProgram()
@@ -79,8 +87,12 @@ struct RunCommand: AsyncParsableCommand {
       }
     }
     if !quiet { say(result.text) }
+    if let comparison, !quiet { say(comparison) }
     if let failure = result.failure { _ = Exit.fail(Exit.unverified, failure) }
     if !result.isStopVerified { throw Exit.unverified }
+    if result.booksEqual == false {
+      throw Exit.fail(Exit.booksDiffer, "the books of the engine and of the venue that stood in differ")
+    }
   }
 }
 
@@ -105,6 +117,31 @@ private func hostFindings(core: CoreChoice) -> [String] {
 }
 
 extension EngineReport {
+  /// Holds the account of a shadow run against the books of the venues that stood in; says so in a few lines.
+  mutating func compare(with venues: [ShadowReport]) -> String {
+    let compared = BooksComparison(engine: self, venues: venues.map(\.books))
+    booksEqual = compared.isEqual
+    booksDiffer = compared.items.filter { !$0.isEqual }.map {
+      BooksItem(name: $0.name, engine: $0.engine, venue: $0.venue)
+    }
+    var lines = [
+      compared.isEqual
+        ? "shadow: the books of engine and venue are equal in all \(compared.items.count) items"
+        : "shadow: the books of engine and venue DIFFER"
+    ]
+    for item in compared.items where !item.isEqual {
+      lines.append("  \(item.name): \(item.engine) by the engine, \(item.venue) by the venue")
+    }
+    let frames = venues.reduce(0) { $0 + $1.frames }
+    let absences = venues.reduce(0) { $0 + $1.absences }
+    let seconds = venues.reduce(0) { $0 + $1.absentSeconds }
+    lines.append(
+      "  live market: \(frames) frames"
+        + (absences == 0 ? "" : ", away \(absences) times for \(String(format: "%.1f", seconds)) s"))
+    lines += venues.compactMap(\.failure).map { "  \($0)" }
+    return lines.joined(separator: "\n")
+  }
+
   func json() throws -> Data {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]

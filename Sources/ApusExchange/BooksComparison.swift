@@ -43,6 +43,42 @@ public struct BooksComparison: Sendable, Equatable {
     compareTrades(engine, venue)
   }
 
+  /// The same of each of an engine's venues, in the order of its lanes, and of what it keeps of an underlying over all.
+  ///
+  /// - Parameter lost: Names of venues that are not compared.
+  public init(engine: EngineReport, venues: [AccountBooks?], lost: [String] = []) {
+    let lanes = engine.lanes.isEmpty ? [engine] : engine.lanes.map(\.withoutVenueNames)
+    if lanes.count != venues.count {
+      items.append(Item("venues", "\(lanes.count)", "\(venues.count)"))
+    }
+    for (lane, venue) in zip(lanes, venues) where !lost.contains(lane.name) {
+      items += Self(engine: lane, venue: venue).items.map { item in
+        var item = item
+        if lanes.count > 1 { item.name = "\(lane.name): \(item.name)" }
+        return item
+      }
+    }
+    for underlying in engine.underlyings where lost.isEmpty && Self.isCountedInCoins(underlying.name, lanes) {
+      var coinsE8: Int64 = 0
+      for (lane, venue) in zip(lanes, venues) {
+        for instrument in lane.instruments where instrument.name.hasPrefix(underlying.name) {
+          let lots = venue?.positions.first { $0.instrument == instrument.name }?.lots ?? 0
+          coinsE8 += lots * instrument.lotE8
+        }
+      }
+      items.append(
+        Item(
+          "\(underlying.name) over all venues, 10⁻⁸", underlying.positionE8.map { "\($0)" } ?? "unknown", "\(coinsE8)"))
+    }
+  }
+
+  /// Inverse contracts, of which a lot is a dollar or more, are not.
+  private static func isCountedInCoins(_ underlying: String, _ lanes: [EngineReport]) -> Bool {
+    lanes.allSatisfy { lane in
+      lane.instruments.allSatisfy { !$0.name.hasPrefix(underlying) || $0.lotE8 < 100_000_000 }
+    }
+  }
+
   /// Every execution by its id and instrument (the legs of a roll share an id): side, price, size, fee, role and order.
   private mutating func compareTrades(_ engine: EngineReport, _ venue: AccountBooks?) {
     let ours = Dictionary(
@@ -65,5 +101,16 @@ public struct BooksComparison: Sendable, Equatable {
       uniquingKeysWith: { first, second in "\(first) twice \(second)" })
     let different = ours.filter { theirs[$0.key] != $0.value }.count + theirs.filter { ours[$0.key] == nil }.count
     items.append(Item("executions that differ in any field", "\(different)", "0"))
+  }
+}
+
+extension EngineReport {
+  /// Of one venue of several, with the instruments' own names.
+  public var withoutVenueNames: EngineReport {
+    var report = self
+    func own(_ name: String) -> String { String(name.drop { $0 != ":" }.dropFirst()) }
+    for index in report.instruments.indices { report.instruments[index].name = own(report.instruments[index].name) }
+    for index in report.trades.indices { report.trades[index].instrument = own(report.trades[index].instrument) }
+    return report
   }
 }

@@ -4,8 +4,8 @@ import Apus
 enum PromotionRule {
   /// A sentence if the rule forbids it; `nil` if it does not.
   ///
-  /// A release for the test network needs a pass in simulation, one for production a pass on the test network: of a
-  /// release, this one or another of the root, with the same program (each of its files but `revision`) and the same
+  /// A release for shadow needs a pass in simulation, one for the test network a pass in shadow, one for production a pass
+  /// on the test network: of a release, this one or another of the root, with the same program (each of its files but `revision`) and the same
   /// configuration as `Configuration.forPromotion` compares them.
   static func problem(_ release: ReleaseManifest, among others: [ReleaseManifest]) -> String? {
     guard let needed = release.mode.predecessor else { return nil }

@@ -55,6 +55,8 @@ struct RunEvidence {
     var messagesSent: Int
     var failure: String?
     var runs: [UInt64]
+    /// Of a shadow run.
+    var booksEqual: Bool?
   }
   var engine: Engine
   var booksEqual: Bool?
@@ -75,6 +77,7 @@ struct RunEvidence {
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     do {
       engine = try decoder.decode(Engine.self, from: data)
+      booksEqual = engine.booksEqual
     } catch {
       throw ReleaseError(
         .unreadable, "\(path) is not the JSON report of apus run --report or apus demo --report: give that file")

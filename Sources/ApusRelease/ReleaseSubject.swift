@@ -43,8 +43,8 @@ public struct ReleaseSubject: Codable, Equatable, Sendable {
 }
 
 extension Configuration {
-  /// What must be equal for a pass in one mode to count for the next: everything but the mode, the data directory, and of
-  /// each venue `url`, `rest_url`, `ca_file`, `key_id`, `private_key_file`, `private_key_env` and `account`.
+  /// What must be equal for a pass in one mode to count for the next: everything but the mode, the data directory, the
+  /// section `shadow`, and of each venue `url`, `rest_url`, `ca_file`, `key_id`, `private_key_file`, `private_key_env` and `account`.
   var forPromotion: Configuration {
     func stripped(_ venue: VenueSection) -> VenueSection {
       var venue = venue
@@ -60,6 +60,7 @@ extension Configuration {
     var same = self
     same.engine.mode = nil
     same.engine.dataDirectory = ""
+    same.shadow = ShadowSection()
     same.venue = stripped(venue)
     for index in same.moreVenues.indices { same.moreVenues[index].venue = stripped(moreVenues[index].venue) }
     return same

@@ -18,9 +18,11 @@ public struct Configuration: Codable, Equatable, Sendable {
   public var underlyings: [UnderlyingSection]
   public var safety: SafetySection
   public var watchdog: WatchdogSection
+  /// Means something in shadow runs alone.
+  public var shadow: ShadowSection
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case version, engine, journal, venue, instruments, venues, defaults, manager, underlyings, safety, watchdog
+    case version, engine, journal, venue, instruments, venues, defaults, manager, underlyings, safety, watchdog, shadow
   }
 
   /// One venue of several, and what is quoted there.
@@ -63,7 +65,7 @@ public struct Configuration: Codable, Equatable, Sendable {
     version: Int = 1, engine: EngineSection, venue: VenueSection, instruments: [InstrumentSection],
     manager: ManagerSection = ManagerSection(), safety: SafetySection = SafetySection(),
     watchdog: WatchdogSection = WatchdogSection(), journal: JournalSection = JournalSection(),
-    moreVenues: [VenueEntry] = [], underlyings: [UnderlyingSection] = []
+    moreVenues: [VenueEntry] = [], underlyings: [UnderlyingSection] = [], shadow: ShadowSection = ShadowSection()
   ) {
     self.version = version
     self.engine = engine
@@ -75,6 +77,7 @@ public struct Configuration: Codable, Equatable, Sendable {
     self.journal = journal
     self.moreVenues = moreVenues
     self.underlyings = underlyings
+    self.shadow = shadow
   }
 }
 

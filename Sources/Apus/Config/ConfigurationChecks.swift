@@ -24,6 +24,7 @@ struct ConfigurationChecks {
       }
       checkVenue()
       checkNames()
+      checkShadow()
       for index in configuration.instruments.indices where configuration.venue.role == .quote {
         check(configuration.instruments[index], "\(prefix)instruments[\(index)]")
       }
@@ -39,6 +40,7 @@ struct ConfigurationChecks {
 
   /// Two lanes on one account would take each other's orders for their own (R14).
   private mutating func checkAccounts(_ venues: [VenueSection]) {
+    guard configuration.engine.mode != .shadow else { return }
     for (index, venue) in venues.enumerated() {
       guard
         let first = venues[..<index].firstIndex(where: {
@@ -71,6 +73,8 @@ struct ConfigurationChecks {
   private mutating func checkVenue() {
     guard let place = given[venuePath] else { return }
     switch (given["\(venuePath).private_key_file"], given["\(venuePath).private_key_env"]) {
+    // Nothing logs in at the real venue.
+    case (nil, nil) where configuration.engine.mode == .shadow: break
     case (nil, nil):
       report(
         place, venuePath,
@@ -156,6 +160,18 @@ struct ConfigurationChecks {
       report(
         place, key,
         "is \(ShownText.of(instrument.name)), but instruments[\(first)]\(line) has that name: remove one of the two")
+    }
+  }
+
+  /// What the venue that stands in cannot follow.
+  private mutating func checkShadow() {
+    guard configuration.engine.mode == .shadow else { return }
+    for (index, instrument) in configuration.instruments.enumerated() where instrument.isNamedAsOption {
+      let key = "\(prefix)instruments[\(index)].name"
+      report(
+        places[key], key,
+        "is \(ShownText.of(instrument.name)), but a shadow run knows no options, whose marks would not be the venue's: leave "
+          + "it out, or try it on a test network")
     }
   }
 

@@ -65,7 +65,8 @@ public enum ConfigurationFile {
     func write<Section: DescribedSection>(_ section: Section, indent: Int, isItem: Bool = false) {
       var isFirst = isItem
       for key in Section.keys {
-        guard let value = key.text(section) else { continue }
+        // A required text may be missing where it is not needed: a shadow run has no key.
+        guard let value = key.text(section), !value.isEmpty || key.presence != .required else { continue }
         let margin = isFirst ? String(repeating: " ", count: indent - 2) + "- " : String(repeating: " ", count: indent)
         text += "\(margin)\(key.name): \(key.isText ? quoted(value) : value)\n"
         isFirst = false
@@ -119,6 +120,8 @@ public enum ConfigurationFile {
     write(configuration.safety, indent: 2)
     text += "watchdog:\n"
     write(configuration.watchdog, indent: 2)
+    text += "shadow:\n"
+    write(configuration.shadow, indent: 2)
     return text
   }
 

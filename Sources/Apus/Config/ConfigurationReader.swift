@@ -31,6 +31,7 @@ struct ConfigurationReader {
         yaml.root, "", Configuration.self, place,
         sections: [
           Keys.engine, .journal, .venue, .instruments, .venues, .defaults, .manager, .underlyings, .safety, .watchdog,
+          .shadow,
         ])
     else { return configuration }
     fill(&configuration, file, "")
@@ -58,6 +59,11 @@ struct ConfigurationReader {
       let watchdog = section(Keys.watchdog, of: file, "", WatchdogSection.self)
     {
       fill(&configuration.watchdog, watchdog.mapping, watchdog.path)
+    }
+    if file.entries[Keys.shadow.stringValue] != nil,
+      let shadow = section(Keys.shadow, of: file, "", ShadowSection.self)
+    {
+      fill(&configuration.shadow, shadow.mapping, shadow.path)
     }
     return configuration
   }
@@ -89,10 +95,12 @@ struct ConfigurationReader {
   /// One venue and its instruments at the top of the file, or a list of venues with instruments of their own.
   private mutating func readVenues(_ file: Mapping, _ configuration: inout Configuration) {
     typealias Keys = Configuration.CodingKeys
+    // Nobody logs in there.
+    let waived: Set = configuration.engine.mode == .shadow ? [VenueSection.CodingKeys.keyID.stringValue] : []
     let defaults = file.entries[Keys.defaults.stringValue].flatMap { Self.isNull($0.value) ? nil : $0.value }
     guard let list = file.entries[Self.venues] else {
       if let venue = section(Keys.venue, of: file, "", VenueSection.self) {
-        fill(&configuration.venue, venue.mapping, venue.path)
+        fill(&configuration.venue, venue.mapping, venue.path, waived: waived)
         given[venue.path] = venue.mapping.place
       }
       configuration.instruments = readInstruments(file, "", defaults, isReference: false)
@@ -118,7 +126,7 @@ struct ConfigurationReader {
         let mapping = mapping(node, path, VenueSection.self, Self.place(node), sections: [Keys.instruments])
       else { continue }
       var venue = VenueSection.blank
-      fill(&venue, mapping, path)
+      fill(&venue, mapping, path, waived: waived)
       given[path] = mapping.place
       read.append(.init(venue: venue, instruments: readInstruments(mapping, path, defaults, isReference: venue.role == .reference)))
     }
@@ -257,11 +265,15 @@ struct ConfigurationReader {
   }
 
   /// Stores the values that are good and reports the others, and the required ones that are missing.
-  mutating func fill<Section: DescribedSection>(_ section: inout Section, _ mapping: Mapping, _ path: String) {
+  ///
+  /// - Parameter waived: required keys that may be missing all the same.
+  mutating func fill<Section: DescribedSection>(
+    _ section: inout Section, _ mapping: Mapping, _ path: String, waived: Set<String> = []
+  ) {
     for key in Section.keys {
       let keyPath = Self.join(path, key.name)
       guard let entry = mapping.entries[key.name] else {
-        if key.presence == .required {
+        if key.presence == .required, !waived.contains(key.name) {
           report(mapping.place, keyPath, "\(keyPath) is missing, but is required: add it, \(key.allowed)")
         }
         continue

@@ -50,6 +50,9 @@ enum ConfigurationSchema {
     Description(
       "watchdog", WatchdogSection.self, isRequired: false,
       "Pulls the quotes through a connection of its own when the lane stalls."),
+    Description(
+      "shadow", ShadowSection.self, isRequired: false,
+      "With engine.mode: shadow, how orders trade in the venue that stands in for the real one. Means nothing in other modes."),
   ]
 
   /// Bounded by what one lane keeps in memory.
@@ -118,7 +121,8 @@ extension EngineSection: DescribedSection {
       }, .required, "Tells this engine from others on the account; part of every order's label."),
     .init(
       CodingKeys.mode, \.mode, optional: .choice,
-      "What is at stake: simulated venues of this machine, a test network's play money, or, in production, real money. "
+      "What is at stake: simulated venues of this machine; shadow, the live market without an order leaving this process; a "
+        + "test network's play money; or, in production, real money. "
         + "Without it an address of this machine means simulated, a known test network testnet; others must say it."),
     .init(
       CodingKeys.core, \.core, .core, .defaulted,

@@ -2,6 +2,8 @@
 public enum EngineMode: String, Codable, CaseIterable, Sendable {
   /// Simulated venues on this machine.
   case simulated
+  /// The live market of a real venue, and orders that never leave this process: a simulated venue stands in.
+  case shadow
   /// A venue's test network: real connections, play money.
   case testnet
   /// Real money.
@@ -11,7 +13,8 @@ public enum EngineMode: String, Codable, CaseIterable, Sendable {
   public var predecessor: EngineMode? {
     switch self {
     case .simulated: nil
-    case .testnet: .simulated
+    case .shadow: .simulated
+    case .testnet: .shadow
     case .production: .testnet
     }
   }
@@ -48,6 +51,8 @@ enum VenueHost: Sendable {
 
   func fits(_ mode: EngineMode) -> Bool {
     switch (self, mode) {
+    // Nothing that could trade is sent there, whoever it is.
+    case (_, .shadow): true
     case (.unknown, .testnet), (.unknown, .production): true
     case (.production, .production): true
     default: impliedMode == mode
@@ -121,7 +126,8 @@ extension ConfigurationChecks {
         } else {
           report(
             place, key,
-            "\(found): give engine.mode, \(EngineMode.testnet.rawValue) or \(EngineMode.production.rawValue)")
+            "\(found): give engine.mode, \(EngineMode.shadow.rawValue), \(EngineMode.testnet.rawValue) or "
+              + EngineMode.production.rawValue)
         }
       }
     }
@@ -130,6 +136,7 @@ extension ConfigurationChecks {
   private static func demand(_ mode: EngineMode) -> String {
     switch mode {
     case .simulated: "which is for addresses of this machine alone"
+    case .shadow: "which takes every address"
     case .testnet: "which is for test networks alone"
     case .production: "which is for neither this machine nor test networks"
     }

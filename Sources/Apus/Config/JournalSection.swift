@@ -77,7 +77,8 @@ extension Configuration {
       watchdog: try container.decode(WatchdogSection.self, forKey: .watchdog),
       journal: try container.decodeIfPresent(JournalSection.self, forKey: .journal) ?? JournalSection(),
       moreVenues: Array(entries.dropFirst()),
-      underlyings: try container.decodeIfPresent([UnderlyingSection].self, forKey: .underlyings) ?? [])
+      underlyings: try container.decodeIfPresent([UnderlyingSection].self, forKey: .underlyings) ?? [],
+      shadow: try container.decodeIfPresent(ShadowSection.self, forKey: .shadow) ?? ShadowSection())
   }
 
   /// With the keys of a file.
@@ -96,6 +97,7 @@ extension Configuration {
     if !underlyings.isEmpty { try container.encode(underlyings, forKey: .underlyings) }
     try container.encode(safety, forKey: .safety)
     try container.encode(watchdog, forKey: .watchdog)
+    try container.encode(shadow, forKey: .shadow)
   }
 }
 

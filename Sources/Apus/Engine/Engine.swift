@@ -33,44 +33,52 @@ public final class Engine: Sendable {
   private let strategies: @Sendable (Int) -> StrategyMaking
   /// The strategies are those of the configuration.
   private let quotesConfigured: Bool
+  private let standIn: (any VenueStandIn)?
   private let hasRun = Atomic<Bool>(false)
   /// What is quoted by now, and how often that has changed.
   private let live: Mutex<(configuration: Configuration, version: UInt32)>
 
   /// An engine that quotes by the strategies of its configuration.
-  public convenience init(_ configuration: Configuration) {
+  ///
+  /// - Parameter standIn: Brings the venues of a shadow run; without one a configuration for shadow is refused by `run`.
+  public convenience init(_ configuration: Configuration, standIn: (any VenueStandIn)? = nil) {
     let lanes = configuration.lanes.map(\.instruments)
-    self.init(configuration, quotesConfigured: true) { lane in
+    self.init(configuration, standIn, quotesConfigured: true) { lane in
       StrategyMaking(StrategyMaker(lanes[lane]))
     }
   }
 
   /// An engine with a strategy of its own.
   ///
-  /// - Parameter strategy: Makes the strategy of one instrument when the venue has listed it; called on
+  /// - Parameters:
+  ///   - standIn: Brings the venues of a shadow run; without one a configuration for shadow is refused by `run`.
+  ///   - strategy: Makes the strategy of one instrument when the venue has listed it; called on
   ///   the lane's thread with the instrument's place among those of its venue, its name (with several venues
   ///   `venue:instrument`), and its grid. Unless
   ///   `engine.rehearsal` is false it is asked once more, before anything connects, for a strategy that sees a
   ///   made-up market of the first instrument (a tick of 1, a lot of 0.001) and is then thrown away.
   @inlinable
   public convenience init<S: Strategy>(
-    _ configuration: Configuration, strategy: @escaping @Sendable (InstrumentIndex, String, InstrumentInfo) -> S
+    _ configuration: Configuration, standIn: (any VenueStandIn)? = nil,
+    strategy: @escaping @Sendable (InstrumentIndex, String, InstrumentInfo) -> S
   ) {
-    self.init(boxed: configuration) { StrategyBox(strategy($0, $1, $2)) }
+    self.init(boxed: configuration, standIn) { StrategyBox(strategy($0, $1, $2)) }
   }
 
   @usableFromInline
   convenience init(
-    boxed configuration: Configuration,
+    boxed configuration: Configuration, _ standIn: (any VenueStandIn)?,
     makeStrategy: @escaping @Sendable (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
   ) {
-    self.init(configuration, quotesConfigured: false) { _ in StrategyMaking(makeStrategy) }
+    self.init(configuration, standIn, quotesConfigured: false) { _ in StrategyMaking(makeStrategy) }
   }
 
   private init(
-    _ configuration: Configuration, quotesConfigured: Bool, strategies: @escaping @Sendable (Int) -> StrategyMaking
+    _ configuration: Configuration, _ standIn: (any VenueStandIn)?, quotesConfigured: Bool,
+    strategies: @escaping @Sendable (Int) -> StrategyMaking
   ) {
     self.configuration = configuration
+    self.standIn = standIn
     self.quotesConfigured = quotesConfigured
     self.strategies = strategies
     controls = configuration.lanes.map { _ in LaneControl() }
@@ -201,14 +209,16 @@ public final class Engine: Sendable {
 
   private func assemble(_ slowTicksAbove: Nanoseconds?, _ notice: (String) -> Void) throws -> EngineReport {
     EngineClock.start()
+    let venues = try startStandIn(notice)
     let start = EngineClock.now()
     let wallStart = start + EngineClock.wallOffset()
     let bootEpoch = UInt64(wallStart / 1_000_000)
     var lanes: [EngineLane] = []
     let plans = configuration.lanes
-    for (index, lane) in plans.enumerated() {
+    for (index, given) in plans.enumerated() {
+      let lane = venues?[index].replacing(given) ?? given
       let parts = EngineLane.Parts(
-        configuration: lane, index: index, laneCount: plans.count, control: controls[index], bootEpoch: bootEpoch,
+        configuration: lane, given: given, secret: venues?[index].secret, index: index, laneCount: plans.count, control: controls[index], bootEpoch: bootEpoch,
         start: start, quotesConfigured: quotesConfigured,
         failed: { [controls] in for control in controls { control.requestStop() } })
       switch lane.venue.kind {
@@ -299,6 +309,20 @@ public final class Engine: Sendable {
     report.mode = configuration.mode
     report.configurationSha256 = ConfigurationFile.sha256(of: configuration)
     return report
+  }
+
+  /// The venues that stand in for the configured ones in a shadow run; `nil` in every other.
+  private func startStandIn(_ notice: (String) -> Void) throws(EngineError) -> [StandInVenue]? {
+    guard configuration.mode == .shadow else { return nil }
+    guard let standIn else {
+      throw EngineError(
+        .configuration,
+        "engine.mode is shadow, but this program brings no venue that stands in for the real one: use apus run, or choose "
+          + "another mode")
+    }
+    let venues = try standIn.start(configuration, isStopped: { controls[0].isStopRequested }, notice: notice)
+    precondition(venues.count == configuration.lanes.count, "one for each venue")
+    return venues
   }
 
   private var managerSettings: ManagerSettings {

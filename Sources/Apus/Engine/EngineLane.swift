@@ -7,8 +7,12 @@ import Glibc
 class EngineLane {
   /// What a lane is made of before anything is opened.
   struct Parts {
-    /// Of this venue alone.
+    /// Of this venue alone; with the venue that stands in, if one does.
     var configuration: Configuration
+    /// The same as it was given.
+    var given: Configuration
+    /// What is logged in with where a venue stands in.
+    var secret: [UInt8]?
     var index: Int
     var laneCount: Int
     var control: LaneControl
@@ -45,7 +49,7 @@ class EngineLane {
     }
     self.parts = parts
     self.address = address
-    login = try VenueLogin(parts.configuration)
+    login = try VenueLogin(parts.configuration, given: parts.secret)
   }
 
   var configuration: Configuration { parts.configuration }
@@ -243,8 +247,8 @@ final class VenueLane<Adapter: ExchangeAdapter & ~Copyable>: EngineLane {
     output.records.goesOnWithoutJournal = configuration.journal.onFailure == .continue
     if output.records.isOn {
       // The mode is there whether it was given or read off the address.
-      var described = configuration
-      described.engine.mode = configuration.mode
+      var described = parts.given
+      described.engine.mode = parts.given.mode
       let description = RunDescription(
         settings: settings, configuration: described, isConfigured: parts.quotesConfigured)
       output.records.run(try description.text(), now: parts.start)

@@ -59,6 +59,19 @@ public struct EngineReport: Codable, Sendable, Equatable {
     }
   }
 
+  /// One thing that both the engine and the books of the venue that stands in state.
+  public struct BooksItem: Codable, Sendable, Equatable {
+    public var name: String
+    public var engine: String
+    public var venue: String
+
+    public init(name: String, engine: String, venue: String) {
+      self.name = name
+      self.engine = engine
+      self.venue = venue
+    }
+  }
+
   public var name: String
   /// `nil` in reports of before there were modes.
   public var mode: EngineMode?
@@ -111,6 +124,10 @@ public struct EngineReport: Codable, Sendable, Equatable {
   public var lanes: [EngineReport] = []
   /// Those that the configuration has under `underlyings`.
   public var underlyings: [Underlying] = []
+  /// Of a shadow run: whether the account of the engine and the books of the venue that stood in are equal, and what in
+  /// them is not.
+  public var booksEqual: Bool?
+  public var booksDiffer: [BooksItem]?
 }
 
 extension EngineReport {

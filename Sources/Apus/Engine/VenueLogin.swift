@@ -6,15 +6,16 @@ struct VenueLogin: Sendable {
   /// The header fields of a request by HTTP that prove whose it is; empty where nothing is asked so.
   let sign: @Sendable (DeskRequest) -> String
 
+  /// - Parameter given: The secret of a venue that stands in; `nil` loads the configured one.
   /// - Throws: `EngineError` with a sentence about the key.
-  init(_ configuration: Configuration) throws {
+  init(_ configuration: Configuration, given: [UInt8]? = nil) throws {
     // Before the key comes in: no dump of it, and its numbers in guarded pages. What the system refuses of this is no
     // reason not to trade; the run's manifest tells.
     if !configuration.engine.coreDumps { _ = apus_forbid_core_dumps() }
     _ = apus_crypto_guard_keys()
     let secret: Secret
     do {
-      secret = try Secret.load(privateKeyOf: configuration.venue)
+      secret = try given.map { try Secret(copying: $0) } ?? Secret.load(privateKeyOf: configuration.venue)
     } catch {
       throw EngineError(.configuration, "\(error)")
     }

@@ -8,6 +8,12 @@ public final class VenueObserver {
 
   /// - Throws: an ``EngineError`` if key, address or system do not do; the connection itself is made by `resting`.
   public init(_ configuration: Configuration) throws(EngineError) {
+    guard configuration.mode != .shadow else {
+      throw EngineError(
+        .configuration,
+        "engine.mode is shadow: no order of such an engine is at a venue, so there is nothing to look at; use a configuration "
+          + "for simulated venues or a test network")
+    }
     do {
       link = try Engine(configuration).sideLinkSettings().makeLink()
     } catch let error as EngineError {

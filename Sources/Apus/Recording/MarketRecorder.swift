@@ -84,8 +84,8 @@ public final class MarketRecorder: Sendable {
     var session = try RecordingSession(description, LaneRecords(journal: .some(ends.writer)), now: start)
     var link = try VenueLink(address: address, tls: tls, receiveBuffers: 64)
     let thread = try EngineThread(name: "apus-helper") { helper.run() }
-    var shown = 0
-    var problem: String?
+    var watch = StreamWatch(
+      url: description.url, what: "recording \(description.instruments.joined(separator: ", ")) from")
     var refused: String?
     let end = seconds.map { start + Nanoseconds($0 * 1e9) } ?? .max
     while !stopWord.load(ordering: .relaxed), EngineClock.now() < end, !session.hasFailed {
@@ -94,15 +94,7 @@ public final class MarketRecorder: Sendable {
         refused = refusal
         break
       }
-      if session.readyCount != shown {
-        shown = session.readyCount
-        problem = nil
-        tell("recording \(description.instruments.joined(separator: ", ")) from \(description.url)")
-      }
-      if link.state == .down, link.lastProblem != problem {
-        problem = link.lastProblem
-        if let problem { tell("no connection to \(description.url): \(problem); trying again") }
-      }
+      watch.look(link, readyCount: session.readyCount, tell)
     }
     helper.stop()
     thread.join()
@@ -144,31 +136,23 @@ private final class RecordingHelper: @unchecked Sendable {
 
 /// Subscribes, and keeps what comes.
 struct RecordingSession: ~Copyable, LinkSession {
-  private let description: RecordingDescription
   private var records: LaneRecords
-  private var decoder: ThalexDecoder
-  private let encoder: ThalexEncoder
-  private var sink = RecordingSink()
+  private var feed: ThalexPublicFeed
   private(set) var report = MarketRecorder.Report()
   private(set) var readyCount = 0
   private(set) var isReady = false
   private var isUp = false
-  /// The venue does not take what is asked for.
-  private(set) var refusal: String?
 
   init(_ description: RecordingDescription, _ records: consuming LaneRecords, now: Nanoseconds) throws {
-    var decoder = try ThalexDecoder(
-      instrumentCapacity: description.instruments.count, channelCapacity: 1, labelPrefix: "")
-    for name in description.instruments { _ = try decoder.want(instrument: name) }
-    let encoder = try ThalexEncoder(instrumentCapacity: description.instruments.count, label: "")
+    let feed = try ThalexPublicFeed(description.instruments, channels: description.channels)
     records.run(try description.text(), now: now)
-    self.description = description
     self.records = records
-    self.decoder = decoder
-    self.encoder = encoder
+    self.feed = feed
   }
 
   var hasFailed: Bool { records.hasFailed }
+  /// The venue does not take what is asked for.
+  var refusal: String? { feed.refusal }
 
   /// Closes the journal, once the helper has let go too.
   mutating func letGo() { records = LaneRecords(journal: nil) }
@@ -176,26 +160,26 @@ struct RecordingSession: ~Copyable, LinkSession {
   mutating func connected(key: [UInt8], maskSeed: UInt64, now: Nanoseconds) {
     report.connections += 1
     isUp = true
-    sink = RecordingSink()
     records.connected(key: key, maskSeed: maskSeed, now: now)
   }
 
   mutating func opened(_ link: inout VenueLink, now: Nanoseconds) {
     records.event(.opened, now: now)
-    send(&link, now) { encoder, memory in
-      encoder.instruments(into: memory, id: RequestID.session(.instruments))
-    }
+    feed.opened()
+    send(&link, now)
   }
 
-  private mutating func send(
-    _ link: inout VenueLink, _ now: Nanoseconds,
-    _ encode: (borrowing ThalexEncoder, UnsafeMutableRawBufferPointer) -> Int
-  ) {
-    _ = link.write { memory in
-      let count = encode(encoder, memory)
-      records.outbound(UnsafeRawBufferPointer(rebasing: memory[..<count]), now: now)
-      return count
+  private mutating func send(_ link: inout VenueLink, _ now: Nanoseconds) {
+    for request in feed.requests {
+      let text = Array(request.utf8)
+      _ = link.write { memory in
+        guard text.count <= memory.count else { return 0 }
+        memory.copyBytes(from: text)
+        records.outbound(UnsafeRawBufferPointer(rebasing: memory[..<text.count]), now: now)
+        return text.count
+      }
     }
+    feed.requests.removeAll()
   }
 
   mutating func beginRead(now: Nanoseconds) { records.beginRead() }
@@ -205,42 +189,14 @@ struct RecordingSession: ~Copyable, LinkSession {
     report.frames += 1
     report.bytes += text.count
     guard !isReady else { return true }
-    decoder.decode(text, into: &sink)
-    if sink.isRefused {
-      refusal = "the venue refuses the list of instruments or a subscription"
-      return false
-    }
-    if sink.isListed, !sink.isSubscribing {
-      for (index, name) in decoder.instruments.enumerated() where !decoder.isListed(InstrumentIndex(index)) {
-        refusal = "the venue does not list \(name): check its name"
-        return false
-      }
-      sink.isSubscribing = true
-      subscribe(&link, now)
-    }
-    if sink.isSubscribing, sink.accepted >= description.channels.count {
+    feed.take(text)
+    guard feed.refusal == nil else { return false }
+    send(&link, now)
+    if feed.isReady {
       isReady = true
       readyCount += 1
-    } else if sink.isSubscribing, sink.replies == sink.groups {
-      refusal = "the venue accepted \(sink.accepted) of \(description.channels.count) channels"
-      return false
     }
     return true
-  }
-
-  /// In groups that fit a frame.
-  private mutating func subscribe(_ link: inout VenueLink, _ now: Nanoseconds) {
-    let size = 64
-    var rest = description.channels[...]
-    while !rest.isEmpty {
-      let group = Array(rest.prefix(size))
-      rest = rest.dropFirst(size)
-      sink.groups += 1
-      send(&link, now) { encoder, memory in
-        encoder.subscribe(
-          into: memory, id: RequestID.session(.subscribePublic), channels: group, isPrivate: false)
-      }
-    }
   }
 
   mutating func endRead(now: Nanoseconds) { records.endRead(now: now) }
@@ -249,27 +205,6 @@ struct RecordingSession: ~Copyable, LinkSession {
     if isUp { records.control(.disconnected, now: now) }
     isUp = false
     isReady = false
-    sink = RecordingSink()
+    feed.lost()
   }
-}
-
-struct RecordingSink: ~Copyable, SelectiveEventSink {
-  var isListed = false
-  var isRefused = false
-  var isSubscribing = false
-  var groups = 0
-  var replies = 0
-  var accepted = 0
-
-  mutating func replied(_ request: RequestKind, value: Int64) {
-    switch request {
-    case .session(.instruments): isListed = true
-    case .session(.subscribePublic):
-      replies += 1
-      accepted += Int(value)
-    default: break
-    }
-  }
-
-  mutating func refused(_ request: RequestKind, code: Int64) { isRefused = true }
 }

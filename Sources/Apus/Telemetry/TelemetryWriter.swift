@@ -194,6 +194,8 @@ extension EngineMode {
     case .simulated: 1
     case .testnet: 2
     case .production: 3
+    // Came later than the others.
+    case .shadow: 4
     }
   }
 

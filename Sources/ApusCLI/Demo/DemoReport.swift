@@ -38,32 +38,9 @@ struct DemoReport: Codable {
   init(engine: EngineReport, venues: [AccountBooks?], lost: [String] = []) {
     lostVenues = lost
     let lanes = engine.lanes.isEmpty ? [engine] : engine.lanes.map(\.withoutVenueNames)
-    var isEqual = lanes.count == venues.count
-    comparison = []
-    for (lane, venue) in zip(lanes, venues) where !lost.contains(lane.name) {
-      let compared = BooksComparison(engine: lane, venue: venue)
-      isEqual = isEqual && compared.isEqual
-      comparison += compared.items.map { item in
-        var item = item
-        if lanes.count > 1 { item.name = "\(lane.name): \(item.name)" }
-        return item
-      }
-    }
-    // All instruments of a demo are counted in coins.
-    for underlying in engine.underlyings where lost.isEmpty {
-      var coinsE8: Int64 = 0
-      for (lane, venue) in zip(lanes, venues) {
-        for instrument in lane.instruments where instrument.name.hasPrefix(underlying.name) {
-          let lots = venue?.positions.first { $0.instrument == instrument.name }?.lots ?? 0
-          coinsE8 += lots * instrument.lotE8
-        }
-      }
-      let item = BooksComparison.Item(
-        "\(underlying.name) over all venues, 10⁻⁸", underlying.positionE8.map { "\($0)" } ?? "unknown", "\(coinsE8)")
-      isEqual = isEqual && item.isEqual
-      comparison.append(item)
-    }
-    booksEqual = isEqual
+    let compared = BooksComparison(engine: engine, venues: venues, lost: lost)
+    comparison = compared.items
+    booksEqual = compared.isEqual
     unknownOrders = engine.unknownOrders
     ordersLeft = engine.ordersLeft
     fills = engine.instruments.reduce(0) { $0 + $1.fills }
@@ -128,16 +105,5 @@ struct DemoReport: Codable {
 
   private static func pad(_ text: String, _ width: Int) -> String {
     text.count >= width ? text + " " : text + String(repeating: " ", count: width - text.count)
-  }
-}
-
-extension EngineReport {
-  /// Of one venue of several, with the instruments' own names.
-  var withoutVenueNames: EngineReport {
-    var report = self
-    func own(_ name: String) -> String { String(name.drop { $0 != ":" }.dropFirst()) }
-    for index in report.instruments.indices { report.instruments[index].name = own(report.instruments[index].name) }
-    for index in report.trades.indices { report.trades[index].instrument = own(report.trades[index].instrument) }
-    return report
   }
 }

@@ -129,7 +129,7 @@ extension SimulatedBybit {
 
   /// Sends what is new on a channel, if anything is.
   func publish(_ channel: BybitChannel) {
-    guard !channel.subscribers.isEmpty, writeNews(channel) else { return }
+    guard !channel.subscribers.isEmpty, !isSilent, writeNews(channel) else { return }
     channel.nextAllowed = now + channel.period
     send(channel)
   }
@@ -180,7 +180,10 @@ extension SimulatedBybit {
   func repeatTop(_ channel: BybitChannel) {
     channel.watchesSilence = false
     guard !channel.subscribers.isEmpty else { return }
-    if now - channel.lastSent >= settings.topRepeat {
+    if isSilent {
+      channel.watchesSilence = true
+      timers.set(.silence(channel), at: now + settings.topRepeat)
+    } else if now - channel.lastSent >= settings.topRepeat {
       writeBook(channel, isSnapshot: true, channel.bids, channel.asks)
       send(channel)
     } else {

@@ -198,6 +198,7 @@ public final class SimulatedBybit: ExchangeCore, VenueSimulation {
     switch timer {
     case .mark:
       timers.set(.mark, at: now + settings.markInterval)
+      guard !isSilent else { return }
       for underlying in underlyings {
         underlying.indexE8 = underlying.latestE8
         underlying.time = max(1, now)

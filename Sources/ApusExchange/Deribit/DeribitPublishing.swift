@@ -44,7 +44,7 @@ extension DeribitVenue {
 
   /// Sends what is new on a channel, if anything is.
   func publish(_ channel: DeribitChannel) {
-    guard !channel.subscribers.isEmpty, writeNews(channel) else { return }
+    guard !channel.subscribers.isEmpty, !isSilent, writeNews(channel) else { return }
     channel.nextAllowed = now + channel.interval
     if channel.changesToLose > 0 {
       channel.changesToLose -= 1

@@ -201,7 +201,7 @@ public final class DeribitVenue: ExchangeCore, VenueSimulation {
     switch timer {
     case .mark:
       timers.set(.mark, at: now + settings.markInterval)
-      updateMarks()
+      if !isSilent { updateMarks() }
     case .channel(let channel):
       channel.isScheduled = false
       publish(channel)

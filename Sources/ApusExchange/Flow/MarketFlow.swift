@@ -10,6 +10,9 @@ public struct FlowEvent: Equatable, Sendable {
     case trade
     /// The index of the instrument's underlying is `valueE8`.
     case index
+    /// The source of the market is away: until it is back nothing is published, and no order is taken.
+    case away
+    case back
   }
 
   public var kind: Kind
@@ -34,6 +37,9 @@ public struct FlowEvent: Equatable, Sendable {
   public static func trade(_ instrument: Int, aggressor: Side, _ price: Int64, _ lots: Int64) -> Self {
     Self(kind: .trade, instrument: instrument, side: aggressor, value: price, lots: lots)
   }
+  /// Of all instruments.
+  static let away = Self(kind: .away, instrument: 0, side: .buy, value: 0, lots: 0)
+  static let back = Self(kind: .back, instrument: 0, side: .buy, value: 0, lots: 0)
   public static func index(_ instrument: Int, e8: Int64) -> Self {
     Self(kind: .index, instrument: instrument, side: .buy, value: e8, lots: 0)
   }

@@ -23,7 +23,8 @@ public final class VenueServer: @unchecked Sendable {
   private let hasRun = Atomic<Bool>(false)
   private let actions = Mutex<[@Sendable (any VenueSimulation, Nanoseconds) -> Void]>([])
   private let hasActions = Atomic<Bool>(false)
-  private let origin: Nanoseconds
+  /// The venue's time 0 by `EngineClock`.
+  let origin: Nanoseconds
 
   /// What is listened on; never 0.
   public let port: UInt16
@@ -41,6 +42,20 @@ public final class VenueServer: @unchecked Sendable {
   private var nextCheck: Nanoseconds = 0
   private var endAt = Nanoseconds.max
   private var isStopping = false
+  /// What clients have sent, until the venue is to read it; in that order.
+  private var held: [Held] = []
+  private var heldFirst = 0
+
+  private struct Held {
+    enum Message {
+      case text([UInt8])
+      case request(HTTPRequest)
+      case gone
+    }
+    var due: Nanoseconds
+    var connection: ConnectionID
+    var message: Message
+  }
 
   /// How often deadlines and pings are looked at.
   private static let checkInterval: Nanoseconds = 50_000_000
@@ -160,6 +175,9 @@ public final class VenueServer: @unchecked Sendable {
     waker.wake()
   }
 
+  /// The market flow has something new. From any thread, before or during `run`; it neither waits nor locks.
+  func wake() { waker.wake() }
+
   /// Has something done to the venue by the server's thread, at its time: faults, listings, questions.
   ///
   /// From any thread, before or during `run`; in the order of the calls, each soon and once. What is asked for after the
@@ -218,7 +236,10 @@ public final class VenueServer: @unchecked Sendable {
 
   private var hasEnded = false
 
-  private func sleepTime() -> Nanoseconds { max(0, min(venue.nextWake, nextCheck, endAt) - elapsed()) }
+  private func sleepTime() -> Nanoseconds {
+    let release = heldFirst < held.count ? held[heldFirst].due : .max
+    return max(0, min(venue.nextWake, nextCheck, endAt, release) - elapsed())
+  }
 
   private func turn(wait: Nanoseconds) throws(VenueServerError) {
     let count = driver.poll(wait: wait)
@@ -228,6 +249,7 @@ public final class VenueServer: @unchecked Sendable {
     let now = elapsed()
     for index in 0..<count { handle(driver.event(at: index), now) }
     if let gate, !gate.isOpen, venue.hasAccounts { gate.open(now: now) }
+    release(now)
     if !isStopping {
       venue.advance(to: now)
       act(now)
@@ -414,7 +436,7 @@ public final class VenueServer: @unchecked Sendable {
     case .request(let request):
       connection.deadline = .max
       connection.isAnswering = true
-      venue.receive(connection.id, request: request, now: now)
+      submit(connection.id, .request(request), now)
     }
   }
 
@@ -432,7 +454,13 @@ public final class VenueServer: @unchecked Sendable {
         report.opened += 1
         venue.connect(connection.id, target: connection.endpoint.requestTarget, now: now)
       case .text(let payload):
-        if connection.isKnown { venue.receive(connection.id, text: payload, now: now) }
+        guard connection.isKnown else { continue }
+        // Not copied where nothing is held back.
+        if configuration.requestDelay == 0 {
+          venue.receive(connection.id, text: payload, now: now)
+        } else {
+          submit(connection.id, .text(Array(payload)), now)
+        }
       case .binary:
         // The protocol knows text only (reference 1.2).
         close(connection, code: 1003, now)
@@ -444,6 +472,37 @@ public final class VenueServer: @unchecked Sendable {
       case .closed, .failed:
         fail(connection, now)
       }
+    }
+  }
+
+  // MARK: - Requests that are held back
+
+  /// Hands a message to the venue, now or when it is due.
+  private func submit(_ connection: ConnectionID, _ message: Held.Message, _ now: Nanoseconds) {
+    guard configuration.requestDelay > 0 else { return hand(connection, message, now) }
+    held.append(Held(due: now + configuration.requestDelay, connection: connection, message: message))
+  }
+
+  private func release(_ now: Nanoseconds) {
+    while heldFirst < held.count, held[heldFirst].due <= now {
+      let next = held[heldFirst]
+      heldFirst += 1
+      hand(next.connection, next.message, next.due)
+    }
+    if heldFirst == held.count {
+      held.removeAll(keepingCapacity: true)
+      heldFirst = 0
+    } else if heldFirst >= 1024 {
+      held.removeFirst(heldFirst)
+      heldFirst = 0
+    }
+  }
+
+  private func hand(_ connection: ConnectionID, _ message: Held.Message, _ now: Nanoseconds) {
+    switch message {
+    case .text(let text): text.withUnsafeBytes { venue.receive(connection, text: $0, now: now) }
+    case .request(let request): venue.receive(connection, request: request, now: now)
+    case .gone: venue.disconnected(connection, now: now)
     }
   }
 
@@ -479,7 +538,7 @@ public final class VenueServer: @unchecked Sendable {
   private func forget(_ connection: ServerConnection, _ now: Nanoseconds) {
     guard connection.isKnown else { return }
     connection.isKnown = false
-    venue.disconnected(connection.id, now: now)
+    submit(connection.id, .gone, now)
   }
 
   /// Deadlines and pings.

@@ -34,6 +34,9 @@ public struct VenueServerConfiguration: Sendable {
   /// How long a closing connection may take to read what is left, and to answer.
   public var closeTimeout: Nanoseconds = 1_000_000_000
 
+  /// How long what clients send is held back before the venue reads it; what the venue says leaves at once.
+  public var requestDelay: Nanoseconds = 0
+
   /// How far the venue's clock is ahead of this machine's.
   public var clockError: Nanoseconds = 0
 

@@ -42,6 +42,8 @@ public class ExchangeCore {
   /// Quotes have traded since the last look at their protection.
   @exclusivity(unchecked) final var isProtectionTouched = false
   public internal(set) final var statistics = VenueStatistics()
+  /// The source of the market is away.
+  public internal(set) final var isSilent = false
 
   init(_ configuration: VenueConfiguration, flow: (any MarketFlow)?, firstOrderNumber: UInt64) {
     self.configuration = configuration

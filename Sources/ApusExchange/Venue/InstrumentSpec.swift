@@ -91,6 +91,9 @@ extension InstrumentSpec {
     )
   }
 
+  /// The day, UTC, of a second since the epoch: `YYYY-MM-DD`.
+  static func date(ofSecond second: Int64) -> String { expiry(day: floorDivision(second, 86_400)).date }
+
   /// A future on BTC that expires at 08:00 UTC of a day since the epoch; tick 1 USD, lot and minimum 0.001.
   public static func btcFuture(day: Int64, indexE8: Int64 = btcPerpetual.initialIndexE8) -> Self {
     var spec = btcPerpetual

@@ -340,6 +340,12 @@ extension ExchangeCore {
           if isFirst { takeIndex(market.underlying) }
         }
         position += 1
+      case .away:
+        fallSilent()
+        position += 1
+      case .back:
+        speakAgain()
+        position += 1
       }
     }
   }

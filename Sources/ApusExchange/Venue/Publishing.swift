@@ -66,7 +66,7 @@ extension SimulatedVenue {
 
   /// Sends what is new on a channel, if anything is.
   func publish(_ channel: Channel) {
-    guard !channel.subscribers.isEmpty else { return }
+    guard !channel.subscribers.isEmpty, !isSilent else { return }
     guard writeNews(channel) else { return }
     channel.nextAllowed = now + channel.delay
     for session in channel.subscribers { outbox.post(session.id, message) }

@@ -156,7 +156,7 @@ public final class SimulatedVenue: ExchangeCore, VenueSimulation {
     switch timer {
     case .mark:
       timers.set(.mark, at: now + configuration.markInterval)
-      updateMarks()
+      if !isSilent { updateMarks() }
     case .summary:
       timers.set(.summary, at: now + configuration.summaryInterval)
       for account in accountList { sendSummary(account) }

@@ -3,7 +3,10 @@ import Glibc
 
 /// What a channel that was asked for carries.
 public enum DeribitChannel: UInt8, Sendable {
-  case ticker, book, userChanges, protection, other
+  case ticker, book, userChanges, protection
+  /// Trades of anyone.
+  case trades
+  case other
 }
 
 /// Turns Deribit frames into venue events. It knows names, grids and the chains of the books, but nothing of sessions or
@@ -336,6 +339,7 @@ public struct DeribitDecoder: ~Copyable, @unchecked Sendable {
     case .book: book(entry.instrument, json, isOpen: true, into: &sink)
     case .userChanges: changes(&json, isOpen: true, into: &sink)
     case .protection: protectionTriggered(entry.product, &json, isOpen: true, into: &sink)
+    case .trades: publicTrades(&json, isOpen: true, into: &sink)
     case .other:
       json.skip()
       if ends(&json, isOpen: true) { ignoredItems += 1 } else { sink.refusedAtEdge(.malformed) }
@@ -466,6 +470,7 @@ public struct DeribitDecoder: ~Copyable, @unchecked Sendable {
     case .book: book(entry.instrument, data, isOpen: false, into: &sink)
     case .userChanges: changes(&data, isOpen: false, into: &sink)
     case .protection: protectionTriggered(entry.product, &data, isOpen: false, into: &sink)
+    case .trades: publicTrades(&data, isOpen: false, into: &sink)
     case .other: ignoredItems += 1
     }
   }
