@@ -119,7 +119,8 @@ private func hostFindings(core: CoreChoice) -> [String] {
 extension EngineReport {
   /// Holds the account of a shadow run against the books of the venues that stood in; says so in a few lines.
   mutating func compare(with venues: [ShadowReport]) -> String {
-    let compared = BooksComparison(engine: self, venues: venues.map(\.books))
+    let compared = BooksComparison(
+      engine: self, venues: venues.map(\.books), inverse: venues.reduce(into: []) { $0.formUnion($1.inverse) })
     booksEqual = compared.isEqual
     booksDiffer = compared.items.filter { !$0.isEqual }.map {
       BooksItem(name: $0.name, engine: $0.engine, venue: $0.venue)

@@ -23,7 +23,7 @@ public struct BooksComparison: Sendable, Equatable {
   /// - Parameters:
   ///   - engine: with the trades of its journal.
   ///   - venue: `nil` if the account never logged in: then everything must be zero.
-  public init(engine: EngineReport, venue: AccountBooks?) {
+  public init(engine: EngineReport, venue: AccountBooks?, inverse: Set<String> = []) {
     items.append(
       Item("orders left", "\(engine.ordersLeft + engine.unknownOrders)", "\(venue?.openOrders.count ?? 0)"))
     for instrument in engine.instruments {
@@ -37,6 +37,7 @@ public struct BooksComparison: Sendable, Equatable {
       let sold = fills.filter { !$0.isBuy }.reduce(0) { $0 + $1.lots }
       items.append(Item("\(instrument.name) bought, lots", "\(instrument.boughtLots)", "\(bought)"))
       items.append(Item("\(instrument.name) sold, lots", "\(instrument.soldLots)", "\(sold)"))
+      guard !inverse.contains(instrument.name) else { continue }
       items.append(
         Item("\(instrument.name) fees, 10⁻⁸ USD", "\(instrument.feesE8)", "\(position?.feesE8 ?? 0)"))
     }
@@ -45,20 +46,25 @@ public struct BooksComparison: Sendable, Equatable {
 
   /// The same of each of an engine's venues, in the order of its lanes, and of what it keeps of an underlying over all.
   ///
-  /// - Parameter lost: Names of venues that are not compared.
-  public init(engine: EngineReport, venues: [AccountBooks?], lost: [String] = []) {
+  /// - Parameters:
+  ///   - lost: Names of venues that are not compared.
+  ///   - inverse: Instruments whose fees the venue counts in coins, and the engine in dollars: their sums are not held
+  ///     against each other, as each execution's fee is.
+  public init(
+    engine: EngineReport, venues: [AccountBooks?], lost: [String] = [], inverse: Set<String> = []
+  ) {
     let lanes = engine.lanes.isEmpty ? [engine] : engine.lanes.map(\.withoutVenueNames)
     if lanes.count != venues.count {
       items.append(Item("venues", "\(lanes.count)", "\(venues.count)"))
     }
     for (lane, venue) in zip(lanes, venues) where !lost.contains(lane.name) {
-      items += Self(engine: lane, venue: venue).items.map { item in
+      items += Self(engine: lane, venue: venue, inverse: inverse).items.map { item in
         var item = item
         if lanes.count > 1 { item.name = "\(lane.name): \(item.name)" }
         return item
       }
     }
-    for underlying in engine.underlyings where lost.isEmpty && Self.isCountedInCoins(underlying.name, lanes) {
+    for underlying in engine.underlyings where lost.isEmpty && !inverse.contains(where: { $0.hasPrefix(underlying.name) }) {
       var coinsE8: Int64 = 0
       for (lane, venue) in zip(lanes, venues) {
         for instrument in lane.instruments where instrument.name.hasPrefix(underlying.name) {
@@ -69,13 +75,6 @@ public struct BooksComparison: Sendable, Equatable {
       items.append(
         Item(
           "\(underlying.name) over all venues, 10⁻⁸", underlying.positionE8.map { "\($0)" } ?? "unknown", "\(coinsE8)"))
-    }
-  }
-
-  /// Inverse contracts, of which a lot is a dollar or more, are not.
-  private static func isCountedInCoins(_ underlying: String, _ lanes: [EngineReport]) -> Bool {
-    lanes.allSatisfy { lane in
-      lane.instruments.allSatisfy { !$0.name.hasPrefix(underlying) || $0.lotE8 < 100_000_000 }
     }
   }
 

@@ -382,6 +382,8 @@ public final class DeribitVenue: ExchangeCore, VenueSimulation {
     return currency == "BTC" ? "" : currency + "-"
   }
 
+  override var namesFillsByTrades: Bool { true }
+
   /// As its messages have it.
   override func tradeID(of fill: Fill, _ index: Int, _ account: Account) -> String {
     guard let account = account as? DeribitAccount, index < account.trades.count else { return "\(fill.number)" }

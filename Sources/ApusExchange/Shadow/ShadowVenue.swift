@@ -81,6 +81,10 @@ final class ShadowVenue: Sendable {
     return venue
   }
 
+  func inverseNames(_ listing: LiveMarket.Listing?) -> Set<String> {
+    Set(zip(lane.instruments, listing?.infos ?? []).filter { $1.contract == .inverse }.map(\.0.name))
+  }
+
   private func makeServer(_ listings: [ShadowListing]) throws -> (VenueServer, StandInVenue) {
     var server = VenueServerConfiguration()
     server.port = 0

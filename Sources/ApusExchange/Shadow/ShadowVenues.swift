@@ -75,7 +75,7 @@ public final class ShadowVenues: VenueStandIn {
       let state = venue.market.current
       guard let report = venue.stop() else { return nil }
       return ShadowReport(
-        books: report.books.first, frames: state.frames, absences: state.absences,
+        books: report.books.first, inverse: venue.inverseNames(state.listing), frames: state.frames, absences: state.absences,
         absentSeconds: Double(state.absent) / 1e9, failure: state.failure?.description)
     }
   }
@@ -85,6 +85,8 @@ public final class ShadowVenues: VenueStandIn {
 public struct ShadowReport: Sendable {
   /// Of the engine's account; `nil` if it never logged in.
   public var books: AccountBooks?
+  /// Instruments whose amounts are in the quote currency.
+  public var inverse: Set<String>
   /// Of the live market.
   public var frames: Int
   /// Times that the live market was away, and for how long in all.

@@ -111,6 +111,9 @@ public class ExchangeCore {
   /// Where the window of a market's background is to begin, given the first prices, in ticks; `nil` for the first of them.
   func firstPrice(_ market: Market, _ prices: some Sequence<Int64>) -> Int64? { nil }
 
+  /// Whether an execution's id is that of the public trade that it was part of.
+  var namesFillsByTrades: Bool { false }
+
   /// How many ticks apart the prices that are allowed at a price lie.
   func step(_ market: Market, at price: Int64) -> Int64 { 1 }
 

@@ -377,10 +377,20 @@ extension ExchangeCore {
     statistics.trades += 1
     matchNumber &+= 1
     market.isBookChanged = true
-    market.noteTrade(
-      PublicTrade(
-        price: price, lots: QtyLots(rawValue: event.lots), aggressor: event.side, time: now, match: matchNumber))
-    for execution in found {
+    func note(_ lots: Int64) {
+      market.noteTrade(
+        PublicTrade(price: price, lots: QtyLots(rawValue: lots), aggressor: event.side, time: now, match: matchNumber))
+    }
+    // Where executions are named after public trades, each of them needs one of its own; the last has what is left.
+    let isSplit = namesFillsByTrades && found.count > 1
+    var left = event.lots
+    if !isSplit { note(left) }
+    for (place, execution) in found.enumerated() {
+      if isSplit {
+        let lots = place == found.count - 1 ? left : execution.lots
+        left -= lots
+        note(lots)
+      }
       let order = execution.order
       let left = order.remaining.rawValue - execution.lots
       if left == 0 {
