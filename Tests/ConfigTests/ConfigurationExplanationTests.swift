@@ -64,8 +64,9 @@ import Testing
       coded(Configuration.CodingKeys.self)
         == names("").union([
           "engine", "journal", "venue", "instruments", "venues", "defaults", "manager", "underlyings", "safety",
-          "watchdog",
+          "watchdog", "shadow",
         ]))
+    #expect(coded(ShadowSection.CodingKeys.self) == names("shadow"))
     #expect(coded(JournalSection.CodingKeys.self) == names("journal"))
     #expect(coded(SafetySection.CodingKeys.self) == names("safety"))
     #expect(coded(WatchdogSection.CodingKeys.self) == names("watchdog"))

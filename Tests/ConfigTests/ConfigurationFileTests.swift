@@ -132,7 +132,10 @@ import Testing
         hedgeSlippageBps: DecimalE8(e8: 250_000_000), hedgePatienceMs: 1, hedgePerMinute: .two, hedgeLost: .stop,
         fair: .micro, fairHalfLifeMs: 501, fairStaleMs: 3001, fairBasisSeconds: 61, fairOutlierBps: .two,
         crossedEdgeBps: .two, crossedSize: .one, crossedPerMinute: .two)
-    ])
+    ],
+    shadow: ShadowSection(
+      queueModel: .power(2.5), orderLatencyMs: DecimalE8(e8: 100_000), makerFeeBps: DecimalE8(e8: -1_000_000),
+      takerFeeBps: .two))
 
   private static let desk = """
     engine:
@@ -345,12 +348,12 @@ import Testing
     (
       "- a\n- b\n",
       "a.yaml:1:1: the file is a list, but must be a mapping: give it the keys version, engine, journal, venue, "
-        + "instruments, venues, defaults, manager, underlyings, safety, watchdog"
+        + "instruments, venues, defaults, manager, underlyings, safety, watchdog, shadow"
     ),
     (
       "hello\n",
       "a.yaml:1:1: the file is \"hello\", but must be a mapping: give it the keys version, engine, journal, venue, "
-        + "instruments, venues, defaults, manager, underlyings, safety, watchdog"
+        + "instruments, venues, defaults, manager, underlyings, safety, watchdog, shadow"
     ),
   ])
   func `R51_ what is not YAML, or not a mapping, is located`(text: String, message: String) {

@@ -37,13 +37,15 @@ import Testing
     let found = Self.problems("wss://\(host)/x")
     #expect(found.count == 1)
     #expect(found.first?.hasPrefix("5:8: venue.url is on \"\(host)\"") == true, "\(found)")
-    #expect(found.first?.hasSuffix("give engine.mode, testnet or production") == true, "\(found)")
+    #expect(found.first?.hasSuffix("give engine.mode, shadow, testnet or production") == true, "\(found)")
   }
 
   @Test(arguments: [
     ("wss://thalex.com/x", "production", true), ("wss://mm.example.com/x", "production", true),
     ("wss://mm.example.com/x", "testnet", true), ("wss://testnet.thalex.com/x", "testnet", true),
     ("ws://127.0.0.1:1/x", "simulated", true),
+    ("ws://127.0.0.1:1/x", "shadow", true), ("wss://testnet.thalex.com/x", "shadow", true),
+    ("wss://thalex.com/x", "shadow", true), ("wss://mm.example.com/x", "shadow", true),
     ("wss://testnet.thalex.com/x", "simulated", false), ("wss://thalex.com/x", "simulated", false),
     ("wss://mm.example.com/x", "simulated", false), ("wss://thalex.com/x", "testnet", false),
     ("wss://stream.bybit.com/x", "testnet", false), ("ws://127.0.0.1:1/x", "testnet", false),
@@ -104,7 +106,7 @@ import Testing
   @Test func `a mode that does not exist is one mistake, with the words that do`() {
     let found = Self.problems("wss://testnet.thalex.com/x", mode: "testnett")
     #expect(found.count == 1, "\(found)")
-    #expect(found.first?.contains("one of simulated, testnet, production: did you mean testnet?") == true, "\(found)")
+    #expect(found.first?.contains("one of simulated, shadow, testnet, production: did you mean testnet?") == true, "\(found)")
   }
 
   @Test func `a configuration that no file was checked for is production unless its address says otherwise`() {

@@ -40,6 +40,7 @@ struct DeribitBench: ~Copyable {
     }
     try decoder.register(channel: "user.changes.future.BTC.raw", kind: .userChanges)
     try decoder.register(channel: "user.portfolio.btc", kind: .other)
+    try decoder.register(channel: "trades.BTC-PERPETUAL.100ms", kind: .trades, instrument: 0)
     let product = try decoder.want(product: "btc_usd")
     try decoder.register(channel: "user.mmp_trigger.btc_usd", kind: .protection, product: product)
     self.decoder = decoder

@@ -158,6 +158,39 @@ import Testing
     ),
   ]
 
+  @Test func `trades of anyone are delivered one by one, and a bad one leaves its neighbours`() throws {
+    func trade(_ price: String, _ amount: String, _ side: String, name: String = "BTC-PERPETUAL") -> String {
+      "{\"trade_seq\":1,\"trade_id\":\"5\",\"timestamp\":1790867074192,\"tick_direction\":2,\"price\":\(price),"
+        + "\"mark_price\":86401.5,\"instrument_name\":\"\(name)\",\"index_price\":86400.1,\"direction\":\"\(side)\","
+        + "\"contracts\":1.0,\"amount\":\(amount)}"
+    }
+    func frame(_ trades: [String], plain: Bool = true) -> String {
+      let parameters = "{\"channel\":\"trades.BTC-PERPETUAL.100ms\",\"data\":[\(trades.joined(separator: ","))]}"
+      return plain
+        ? "{\"jsonrpc\":\"2.0\",\"method\":\"subscription\",\"params\":\(parameters)}"
+        : "{ \"params\": \(parameters), \"method\":\"subscription\",\"jsonrpc\":\"2.0\"}"
+    }
+    for plain in [true, false] {
+      var bench = try DeribitBench()
+      let lines = bench.decode(
+        frame(
+          [
+            trade("86400.5", "100.0", "buy"), trade("86400.7", "10.0", "buy"), trade("86400.0", "15.0", "sell"),
+            trade("86400.0", "20", "up"), trade("86400.0", "20", "sell", name: "ETH-PERPETUAL"), trade("86399", "1e1", "sell"),
+          ], plain: plain))
+      #expect(
+        lines == [
+          "trade 0 buy 172801x10 1790867074192000000", "edge offGrid", "edge offGrid", "edge unknownWord",
+          "trade 0 sell 172798x1 1790867074192000000",
+        ], "\(lines)")
+      #expect(bench.decoder.ignoredItems == 1)
+      #expect(bench.decode(frame([], plain: plain)) == [])
+      #expect(bench.decode(String(frame([trade("1.0", "10.0", "buy")], plain: plain).dropLast())) == ["edge malformed"])
+    }
+    var unlisted = try DeribitBench(isListed: false)
+    #expect(unlisted.decode(frame([trade("86400.5", "100.0", "buy")])) == ["edge unknownName"])
+  }
+
   @Test func `every sample reply says what it says, whatever the kernels`() throws {
     for level in [ScanLevel.general, .portable, apus_scan_best()] {
       var bench = try DeribitBench(level: level)

@@ -122,6 +122,7 @@ import Testing
         case .level: books[index, default: ([:], [:])].asks[event.value] = event.lots == 0 ? nil : event.lots
         case .trade: trades += 1
         case .index: #expect(event.value > 0)
+        case .away, .back: Issue.record("a recording is never away")
         }
       }
       for (index, sides) in books {

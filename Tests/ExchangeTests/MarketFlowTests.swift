@@ -222,7 +222,7 @@ private final class Recording {
         case .level where event.side == .buy: bids[event.value] = event.lots == 0 ? nil : event.lots
         case .level: asks[event.value] = event.lots == 0 ? nil : event.lots
         case .trade: tradesBySecond[Int(time / second)] += 1
-        case .index: break
+        case .index, .away, .back: break
         }
       }
       let (bid, ask) = (bids.keys.max() ?? 0, asks.keys.min() ?? .max)

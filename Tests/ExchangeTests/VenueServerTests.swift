@@ -247,6 +247,39 @@ private func registry(_ ids: String...) throws -> (key: SigningKey, registry: Ke
     #expect(report.books[0].openOrders.isEmpty)
   }
 
+  @Test func `what is held back is read late and in order, also what a connection has sent that is gone`() throws {
+    let (key, keys) = try registry("K1")
+    let running = try RunningServer(keys: keys) { $0.requestDelay = 300_000_000 }
+    let clients = try VenueClients(running.server)
+    let connection = try clients.open()
+    let times = IssuedAtSource()
+    func timed(_ body: () throws -> Void) rethrows -> Double {
+      let start = Date()
+      try body()
+      return Date().timeIntervalSince(start)
+    }
+    let login = try timed { _ = try clients.login(connection, key: key, id: "K1", times: times) }
+    #expect(login >= 0.3 && login < 1.5, "\(login)")
+    // Two at once wait together, and come in their order.
+    let both = try timed {
+      _ = clients.send(connection, "{\"method\":\"public/system_info\",\"id\":8}")
+      _ = clients.send(connection, "{\"method\":\"public/system_info\",\"id\":9}")
+      _ = try clients.reply(connection, id: 8)
+      _ = try clients.reply(connection, id: 9)
+    }
+    #expect(both >= 0.3 && both < 0.6 + 0.5, "\(both)")
+    // An order and the end of the connection, one behind the other: it is placed, and then dies with it.
+    _ = clients.send(
+      connection,
+      "{\"method\":\"private/insert\",\"id\":10,\"params\":{\"direction\":\"buy\",\"instrument_name\":\"BTC-PERPETUAL\","
+        + "\"amount\":0.1,\"price\":61800}}")
+    clients.pass(seconds: 0.05)
+    clients.abort(connection)
+    clients.pass(seconds: 0.6)
+    let report = try running.finish()
+    #expect(report.venue.received == 4 && report.books.first?.openOrders == [], "\(report)")
+  }
+
   @Test func `the market waits for the first login if it is told to`() throws {
     let (key, keys) = try registry("K1")
     let flow = ScriptedFlow(wideMarket + [(50_000_000, [.level(0, .buy, 61_795, 1000)])])

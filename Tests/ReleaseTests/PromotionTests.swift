@@ -8,14 +8,26 @@ import Testing
   @Test func `a release reaches production by a pass in each mode before, and not without`() throws {
     let room = try ReleaseRoom()
     let simulated = try room.pack("sim")
+    let shadow = try room.pack("shadow", .shadow, program: .base("sim"))
     let testnet = try room.pack("test", .testnet, program: .base("sim"))
     let production = try room.pack("prod", .production, program: .base("sim"))
     _ = try room.root.use("sim")
-    failure(.notPermitted, "for testnet", "has passed simulated", "--override") { _ = try room.root.use("test") }
+    failure(.notPermitted, "for shadow", "has passed simulated", "--override") { _ = try room.root.use("shadow") }
+    failure(.notPermitted, "for testnet", "has passed shadow", "--override") { _ = try room.root.use("test") }
     failure(.notPermitted, "for production", "has passed testnet") { _ = try room.root.use("prod") }
     #expect(room.root.current == "sim")
 
     try room.pass(simulated)
+    failure(.notPermitted, "for testnet", "has passed shadow") { _ = try room.root.use("test") }
+    _ = try room.root.use("shadow")
+    // As `apus run` reports a shadow run: with the comparison of the books.
+    failure(.notPermitted, "books of engine and venue differ") {
+      _ = try shadow.recordPass(
+        mode: .shadow, reportPath: room.report(of: shadow, run: 3) { $0["books_equal"] = false })
+    }
+    let pass = try shadow.recordPass(
+      mode: .shadow, reportPath: room.report(of: shadow, run: 3) { $0["books_equal"] = true })
+    #expect(pass.booksEqual == true)
     _ = try room.root.use("test")
     failure(.notPermitted, "for production") { _ = try room.root.use("prod") }
     try room.pass(testnet, run: 2)
@@ -31,12 +43,12 @@ import Testing
     try room.write(
       (ReleaseRoom.configurations[.simulated] ?? "").replacing("half_spread_bps: 1", with: "half_spread_bps: 2"),
       to: "wide.yaml")
-    try room.pack("test", .testnet)
+    try room.pack("shadow", .shadow)
     failure(.notPermitted, "other-program has, with this configuration and another program") {
-      _ = try room.root.use("test")
+      _ = try room.root.use("shadow")
     }
     try room.pass(room.pack("wide", configuration: "wide.yaml"), run: 2)
-    failure(.notPermitted, "wide has, with this program and another configuration") { _ = try room.root.use("test") }
+    failure(.notPermitted, "wide has, with this program and another configuration") { _ = try room.root.use("shadow") }
   }
 
   @Test func `an override lets it in, and is on record with user, reason and rule`() throws {
@@ -63,7 +75,7 @@ import Testing
 
   @Test func `what is compared is all but mode, addresses, keys and the data directory`() throws {
     let a = try ConfigurationFile.parse(ReleaseRoom.configurations[.simulated] ?? "")
-    for mode in [EngineMode.testnet, .production] {
+    for mode in [EngineMode.shadow, .testnet, .production] {
       let b = try ConfigurationFile.parse(ReleaseRoom.configurations[mode] ?? "")
       #expect(a.forPromotion == b.forPromotion && a != b)
     }

@@ -31,16 +31,18 @@ final class ReleaseRoom {
     try FileManager.default.contentsOfDirectory(atPath: file(name)).sorted()
   }
 
-  /// The same strategy in three modes.
+  /// The same strategy in each mode.
   static let configurations: [EngineMode: String] = [
     .simulated: configuration("ws://127.0.0.1:8765/ws/api/v2"),
+    .shadow: configuration(
+      "wss://thalex.com/ws/api/v2", data: "shadow", more: "mode: shadow", end: "shadow: {queue_model: log}\n"),
     .testnet: configuration("wss://testnet.thalex.com/ws/api/v2", key: "T1", data: "test"),
     .production: configuration("wss://thalex.com/ws/api/v2", key: "P1", data: "prod", more: "mode: production"),
   ]
 
-  static func configuration(_ url: String, key: String = "K1", data: String = "data", more: String = "idle: park")
-    -> String
-  {
+  static func configuration(
+    _ url: String, key: String = "K1", data: String = "data", more: String = "idle: park", end: String = ""
+  ) -> String {
     """
     engine:
       name: desk_1
@@ -51,7 +53,7 @@ final class ReleaseRoom {
       - name: BTC-PERPETUAL
         ladder: {levels: 1, half_spread_bps: 1, step_ticks: 1, size: 0.01, skew_bps: 1}
         limits: {max_position: 0.1, max_order: 0.1, max_notional: 10000, collar_bps: 50, max_orders: 4}
-
+    \(end)
     """
   }
 

@@ -4,7 +4,7 @@ import Synchronization
 /// Who follows a public stream. Called on the stream's thread.
 package protocol PublicStreamListener: AnyObject {
   /// Every channel stands; how the venue lists each instrument, in the order in which they were asked for.
-  func began(_ listed: [InstrumentInfo])
+  func began(_ listed: [InstrumentInfo], now: Nanoseconds)
   /// What one frame has said, which arrived at `now` (`EngineClock`). Snapshots of books may come before `began`.
   func took(_ events: [PublicEvent], now: Nanoseconds)
   /// The connection is gone; `began` says when there is another.
@@ -201,7 +201,7 @@ struct PublicSession<Feed: PublicFeed & ~Copyable>: ~Copyable, LinkSession {
       guard listed.count == instruments.count else { return false }
       isReady = true
       readyCount += 1
-      listener.began(listed)
+      listener.began(listed, now: now)
     }
     if !feed.events.isEmpty {
       listener.took(feed.events, now: now)

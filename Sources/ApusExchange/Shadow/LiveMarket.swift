@@ -33,7 +33,7 @@ final class LiveMarket: PublicStreamListener, @unchecked Sendable {
   private var infos: [InstrumentInfo]?
   private var sink = StreamSink()
   /// What came before the grids were known.
-  private var backlog: [[PublicEvent]] = []
+  private var backlog: [(events: [PublicEvent], time: Nanoseconds)] = []
   private var isReady = false
   private var hasBook: [Bool]
   private var indexesE8: [Int64]
@@ -52,7 +52,7 @@ final class LiveMarket: PublicStreamListener, @unchecked Sendable {
 
   // MARK: - The stream's thread
 
-  func began(_ listed: [InstrumentInfo]) {
+  func began(_ listed: [InstrumentInfo], now: Nanoseconds) {
     if let infos {
       for (place, info) in listed.enumerated() where info.grid != infos[place].grid {
         fail(
@@ -70,12 +70,12 @@ final class LiveMarket: PublicStreamListener, @unchecked Sendable {
     isReady = true
     let waiting = backlog
     backlog = []
-    for events in waiting { hear(events, now: EngineClock.now()) }
-    lookWhetherAllIsThere(now: EngineClock.now())
+    for (events, time) in waiting { hear(events, now: time) }
+    lookWhetherAllIsThere(now: now)
   }
 
   func took(_ events: [PublicEvent], now: Nanoseconds) {
-    if infos == nil { backlog.append(events) } else { hear(events, now: now) }
+    if infos == nil { backlog.append((events, now)) } else { hear(events, now: now) }
   }
 
   func lost(now: Nanoseconds) {

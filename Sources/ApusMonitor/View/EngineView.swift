@@ -95,7 +95,7 @@ public struct EngineView: Codable, Equatable, Sendable {
   }
 
   public var name: String
-  /// `simulated`, `testnet`, `production`; absent if the engine does not say.
+  /// `simulated`, `shadow`, `testnet`, `production`; absent if the engine does not say.
   public var mode: String?
   public var processID: Int64
   public var bootEpoch: UInt64
