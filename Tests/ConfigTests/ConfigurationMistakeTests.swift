@@ -249,7 +249,7 @@ import Testing
   @Test func `R51_ an unknown section is an error`() {
     #expect(
       Sample.problems("engine:", "manger: {}\nengine:") == [
-        "a.yaml:1:1: manger is not a key, allowed are version, engine, journal, venue, instruments, venues, defaults, manager, underlyings, safety, watchdog: did you mean manager?"
+        "a.yaml:1:1: manger is not a key, allowed are version, engine, journal, venue, instruments, venues, defaults, manager, underlyings, safety, watchdog, shadow: did you mean manager?"
       ])
   }
 
