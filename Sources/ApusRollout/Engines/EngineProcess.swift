@@ -69,6 +69,8 @@ final class EngineProcess {
   /// Exact, also where another supervisor has started it.
   var isRunning: Bool {
     reap()
+    // Its files close a moment before its end can be asked for: until then it counts as running.
+    if child != nil { return true }
     let lock = open(lockPath, O_RDWR | O_CLOEXEC)
     guard lock >= 0 else { return false }
     defer { close(lock) }

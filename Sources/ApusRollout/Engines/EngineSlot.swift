@@ -52,8 +52,7 @@ extension Configuration {
   /// On the live market without orders, in a room of its own.
   func asShadow(name: String, in directory: String) -> Configuration {
     var shadow = placed(in: EngineSlot(name: name, dataDirectory: directory)).besideAnother()
-    shadow.engine.mode = EngineMode(rawValue: "shadow") ?? .simulated
-    shadow.engine.journal = false
+    shadow.engine.mode = .shadow
     return shadow
   }
 }

@@ -32,8 +32,8 @@ import Testing
   @Test func `a good release passes every stage, and takes over with positions and books equal`() throws {
     let stage = try RolloutStage()
     try stage.pack("v2", RolloutStage.instruments(halfSpread: "1.1"))
-    let rollout = try stage.rollout("v2", try stage.plan())
-    #expect(stage.wait { self.isAt(stage, "watch") })
+    let rollout = try stage.rollout("v2", try stage.plan("shadow: {at_least_s: 3, messages: 5}"))
+    #expect(stage.wait { self.isAt(stage, "watch") }, "\(rollout.out)")
     // Each instrument is quoted by one engine.
     let (old, new) = (stage.lane("data")?.instruments, stage.lane("data-b")?.instruments)
     #expect(old?[0].limit == .zero && old?[0].position == nil && old?[1].limit != .zero, "\(String(describing: old))")
@@ -47,7 +47,7 @@ import Testing
     #expect(stage.current == "v2")
     let report = try stage.report()
     #expect(report["outcome"] as? String == "promoted")
-    #expect((report["stages"] as? [Any])?.count == 3)
+    #expect((report["stages"] as? [Any])?.count == 4)
     let history = try stage.run("rollout", "history", stage.root)
     #expect(history.out.contains("v2 against v1: promoted"), "\(history.out)")
     try stage.expectEqualBooks("data-b")
@@ -92,6 +92,21 @@ import Testing
     try stage.packFault("slow", as: "v2")
     let plan = try stage.plan("staging: {recordings: \(recording), pairs: 20}")
     try expectBack(stage, try stage.rollout("v2", plan), "rejected", "slower: a replay takes", at: "staging")
+  }
+
+  // MARK: - Seen in the shadow
+
+  @Test func `one that does not hear SIGTERM is stopped in the shadow, and one that crashes`() throws {
+    let stage = try RolloutStage()
+    try stage.packFault("deaf", as: "v2")
+    let plan = try stage.plan("shadow: {at_least_s: 2}\npatience: {stop_s: 4}")
+    let deaf = try stage.rollout("v2", plan)
+    #expect(deaf.wait(seconds: 60) == 1)
+    #expect(deaf.out.contains("rejected: the candidate did not end within 4 s of SIGTERM"), "\(deaf.out)")
+    try stage.packFault("crash", as: "v3", after: 4)
+    try expectBack(
+      stage, try stage.rollout("v3", try stage.plan("shadow: {at_least_s: 20}")), "rejected",
+      "the candidate ended in the shadow (signal 9", at: "shadow")
   }
 
   // MARK: - Seen while it trades
