@@ -60,6 +60,7 @@ extension PublicFeed where Self: ~Copyable {
 
 /// Takes down what a public session goes by, and what the market does.
 struct PublicSink: ~Copyable, SelectiveEventSink {
+  // Never inlined: a decoder made for this sink is told from the one that trades by what it calls.
   var events: [PublicEvent] = []
   var refusal: (request: RequestKind, code: Int64)?
   /// Replies to `instruments` or `instrument`.
@@ -71,6 +72,7 @@ struct PublicSink: ~Copyable, SelectiveEventSink {
   /// Books of which a message is missing.
   var lostBooks: [InstrumentIndex] = []
 
+  @inline(never)
   mutating func replied(_ request: RequestKind, value: Int64) {
     switch request {
     case .session(.instruments), .session(.instrument): listings += 1
@@ -81,21 +83,29 @@ struct PublicSink: ~Copyable, SelectiveEventSink {
     }
   }
 
+  @inline(never)
   mutating func refused(_ request: RequestKind, code: Int64) { refusal = refusal ?? (request, code) }
+  @inline(never)
   mutating func heartbeatRequested() { wantsHeartbeat = true }
+  @inline(never)
   mutating func bookLost(_ instrument: InstrumentIndex) {
     lostBooks.append(instrument)
     events.append(.bookLost(instrument))
   }
 
+  @inline(never)
   mutating func ticker(_ instrument: InstrumentIndex, _ ticker: Ticker) { events.append(.ticker(instrument, ticker)) }
+  @inline(never)
   mutating func bookBegin(_ instrument: InstrumentIndex, isSnapshot: Bool) {
     events.append(.bookBegin(instrument, isSnapshot: isSnapshot))
   }
+  @inline(never)
   mutating func bookLevel(_ instrument: InstrumentIndex, _ side: Side, _ price: PriceTicks, _ qty: QtyLots) {
     events.append(.bookLevel(instrument, side, price, qty))
   }
+  @inline(never)
   mutating func bookEnd(_ instrument: InstrumentIndex) { events.append(.bookEnd(instrument)) }
+  @inline(never)
   mutating func publicTrade(
     _ instrument: InstrumentIndex, aggressor: Side, price: PriceTicks, qty: QtyLots, time: Nanoseconds
   ) {
