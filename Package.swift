@@ -113,7 +113,8 @@ let package = Package(
       ],
       swiftSettings: swiftSettings),
     .testTarget(name: "ReleaseTests", dependencies: ["ApusRelease", "Apus", "ApusHost"], swiftSettings: swiftSettings),
-    .testTarget(name: "RolloutTests", dependencies: ["ApusRollout", "Apus", "ApusRelease"], swiftSettings: swiftSettings),
+    .testTarget(
+      name: "RolloutTests", dependencies: ["ApusRollout", "Apus", "ApusExchange", "ApusRelease", "CSupport"], swiftSettings: swiftSettings),
     .testTarget(
       name: "EndToEndTests", dependencies: ["Apus", "ApusExchange", "ApusCLI", "CSupport", "OwnStrategy"],
       exclude: ["python", "Rollout/faults.c"],

@@ -260,7 +260,7 @@ public struct RolloutMachine: Sendable {
     }
     guard sight.candidate.isShown else { return late("did not start", state.plan.patience.start, sight) }
     guard sight.candidate.shares == wanted else { return ask(.candidate, wanted, sight) }
-    guard sight.candidate.isQuoting else { return late("did not quote", state.plan.patience.start, sight) }
+    guard sight.candidate.hasTaken(wanted) else { return late("did not quote", state.plan.patience.start, sight) }
     state.keeper = GateKeeper(state.plan.gates, isSameInput: false)
     state.watched = 0
     enter(.watch, sight)
@@ -384,7 +384,7 @@ public struct RolloutMachine: Sendable {
       commands.append(.rearm(.incumbent))
     }
     guard incumbent.shares == all else { return ask(.incumbent, all, sight) }
-    guard incumbent.isQuoting else { return }
+    guard incumbent.hasTaken(all) else { return }
     state.givenBack = sight.now
     tell(.warn, "\(state.incumbent) has everything again", sight)
     enter(.stop, sight)

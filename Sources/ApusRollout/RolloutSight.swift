@@ -67,6 +67,8 @@ public struct EngineSight: Equatable, Sendable {
   public var rejectsInSecond = 0
   public var unknownOrders = 0
   public var memoryBytes = 0
+  /// For how long a position has been at its limit, or within a twentieth of it: the longest.
+  public var timeAtLimit: Nanoseconds = 0
   /// The most urgent alert that the plan asks for.
   public var alert: String?
   /// What the venue has said about its orders, asked from outside: how many are left; `nil`: not asked, or no answer.
@@ -77,6 +79,11 @@ public struct EngineSight: Equatable, Sendable {
 
   /// Everything that has a session quotes.
   public var isQuoting: Bool { isShown && !lanes.isEmpty && lanes.allSatisfy(\.isQuoting) }
+
+  /// It quotes by these shares, and knows its position of each instrument that it has a part of.
+  public func hasTaken(_ table: ShareTable) -> Bool {
+    shares == table && isQuoting && instruments.allSatisfy { $0.position != nil || table[$0.name] == .zero }
+  }
 
   /// Each lane has obeyed the stop word and the venue confirms that nothing rests.
   public func isHalted(at level: StopLevel) -> Bool {

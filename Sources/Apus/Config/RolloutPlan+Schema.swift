@@ -88,7 +88,7 @@ extension RolloutPlan.GateSection: DescribedSection {
       "Markouts below the incumbent's by more than this."),
     .init(
       CodingKeys.profitBps, \.profitBps, .decimal(.zero...number(10_000), decimals: 2), .defaulted, unit: "bps",
-      "Profit below the incumbent's by more than this, of what was traded."),
+      "Profit below the incumbent's by more than this, of what the position limits are worth, a minute."),
   ]
 }
 
@@ -111,6 +111,9 @@ extension RolloutPlan.StopSection: DescribedSection {
     .init(
       CodingKeys.heartbeatMs, \.heartbeatMs, .whole(100...60_000), .defaulted, unit: "ms",
       "No sign of life of the candidate for this long."),
+    .init(
+      CodingKeys.atLimitSeconds, \.atLimitSeconds, .whole(0...1_000_000), .defaulted, unit: "s",
+      "A position of the candidate at its limit, or within a twentieth of it, for this long; 0: none."),
     .init(CodingKeys.alert, \.alert, .choice, .defaulted, "Alerts of the candidate of this severity or above."),
   ]
 }

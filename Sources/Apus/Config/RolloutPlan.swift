@@ -102,8 +102,8 @@ public struct RolloutPlan: Codable, Equatable, Sendable {
     public var memoryGrowth = 64
     /// Markouts below the incumbent's by more than this, basis points.
     public var markoutBps = DecimalE8(e8: 20_000_000)
-    /// Profit below the incumbent's by more than this, basis points of what was traded.
-    public var profitBps = DecimalE8(e8: 50_000_000)
+    /// Profit below the incumbent's by more than this, basis points of what the position limits are worth, a minute.
+    public var profitBps = DecimalE8(e8: 100_000_000)
 
     enum CodingKeys: String, CodingKey, CaseIterable {
       case confidence
@@ -131,6 +131,8 @@ public struct RolloutPlan: Codable, Equatable, Sendable {
     public var memoryMB = 8192
     /// No sign of life of the candidate for this long.
     public var heartbeatMs = 1000
+    /// A position of the candidate at its limit, or within a twentieth of it, for this long; 0: none.
+    public var atLimitSeconds = 600
     /// Alerts of the candidate of this severity or above.
     public var alert = AlertSeverity.page
 
@@ -141,6 +143,7 @@ public struct RolloutPlan: Codable, Equatable, Sendable {
       case unknownOrders = "unknown_orders"
       case memoryMB = "memory_mb"
       case heartbeatMs = "heartbeat_ms"
+      case atLimitSeconds = "at_limit_s"
       case alert
     }
   }

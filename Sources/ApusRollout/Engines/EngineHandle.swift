@@ -165,6 +165,7 @@ final class EngineHandle {
     let second = sampler.lastSecond(snapshot, now: now)
     sight.rejectsInSecond = second.rejects
     sight.unknownOrders = second.unknown
+    sight.timeAtLimit = sampler.timeAtLimit(snapshot, now: now)
     sight.memoryBytes = memoryBytes(of: snapshot.processID, now)
     if let shares, shares.bootEpoch.map({ $0 == snapshot.bootEpoch }) ?? true {
       sight.shares = shares.table

@@ -17,6 +17,7 @@ struct EngineSampler: ~Copyable {
     var memoryBytes = 0
     var profit = 0.0
     var traded = 0.0
+    var limitValue = 0.0
     var markouts: [SliceFigures.Markout] = []
     /// As a part of the limit, by lane and instrument.
     var inventory: [String: Double] = [:]
@@ -32,6 +33,8 @@ struct EngineSampler: ~Copyable {
   private var histograms: [LatencyHistogramBox] = []
   /// Of the last second: rejects so far and orders unknown then.
   private var recent: [(at: Nanoseconds, rejects: Int, unknown: Int)] = []
+  /// Since when each position has been at its limit, by lane and instrument.
+  private var atLimit: [String: Nanoseconds] = [:]
 
   init() {}
 
@@ -59,6 +62,7 @@ struct EngineSampler: ~Copyable {
     figures.memoryGrowth = begin.memoryBytes > 0 ? memoryBytes - begin.memoryBytes : 0
     figures.profit = sums.profit - begin.profit
     figures.traded = sums.traded - begin.traded
+    figures.limitValue = sums.limitValue
     figures.markouts = zip(sums.markouts, begin.markouts).map {
       SliceFigures.Markout(seconds: $0.seconds, value: $0.value - $1.value, traded: $0.traded - $1.traded)
     }
@@ -94,6 +98,32 @@ struct EngineSampler: ~Copyable {
     return (max(0, rejects - recent[0].rejects), isWhole ? recent.map(\.unknown).min() ?? 0 : 0)
   }
 
+  /// For how long a position has been within a twentieth of its limit; of several the longest.
+  mutating func timeAtLimit(_ snapshot: TelemetrySnapshot, now: Nanoseconds) -> Nanoseconds {
+    var longest: Nanoseconds = 0
+    for lane in snapshot.lanes {
+      for instrument in lane.instruments {
+        let name = Self.key(lane, instrument)
+        guard let part = Self.inventory(instrument), abs(part) >= 0.95 else {
+          atLimit[name] = nil
+          continue
+        }
+        let since = atLimit[name] ?? now
+        atLimit[name] = since
+        longest = max(longest, now - since)
+      }
+    }
+    return longest
+  }
+
+  private static func key(_ lane: LaneSnapshot, _ instrument: InstrumentSnapshot) -> String { "\(lane.index) \(instrument.name)" }
+
+  /// The position as a part of its limit; `nil` if one of them is not known.
+  private static func inventory(_ instrument: InstrumentSnapshot) -> Double? {
+    guard let position = instrument.position, instrument.limit.rawValue > 0 else { return nil }
+    return Double(position.rawValue) / Double(instrument.limit.rawValue)
+  }
+
   private static func sums(_ snapshot: TelemetrySnapshot, memoryBytes: Int, now: Nanoseconds) -> Sums {
     var sums = Sums(at: now, bootEpoch: snapshot.bootEpoch)
     sums.memoryBytes = memoryBytes
@@ -107,9 +137,11 @@ struct EngineSampler: ~Copyable {
       for instrument in lane.instruments {
         sums.profit += Double(instrument.pnlE8 - instrument.feesE8) / 1e8
         sums.traded += Double(instrument.tradedE8) / 1e8
-        let limit = instrument.limit.rawValue
-        if limit > 0, let position = instrument.position {
-          sums.inventory["\(lane.index) \(instrument.name)"] = Double(position.rawValue) / Double(limit)
+        if let part = inventory(instrument) { sums.inventory[key(lane, instrument)] = part }
+        let lots = instrument.bought.rawValue + instrument.sold.rawValue
+        if lots > 0 {
+          // What a lot is worth is seen by what was paid for it, whatever the contract.
+          sums.limitValue += Double(instrument.limit.rawValue) * Double(instrument.tradedE8) / 1e8 / Double(lots)
         }
       }
       for (place, markout) in VenuePerformance(lane).markouts.enumerated() {

@@ -84,7 +84,8 @@ public struct GateKeeper: Codable, Equatable, Sendable {
 
   private mutating func noteMoney(_ candidate: SliceFigures, _ incumbent: SliceFigures) {
     func bps(_ value: Double, _ traded: Double) -> Double? { traded > 0 ? value / traded * 10_000 : nil }
-    if let own = bps(candidate.profit, candidate.traded), let other = bps(incumbent.profit, incumbent.traded) {
+    // Whoever trades ten times as much at the same loss a trade loses ten times as much: it is held against the limits.
+    if candidate.profit != 0 || incumbent.profit != 0, let own = candidate.profitRate, let other = incumbent.profitRate {
       note("profit", isWorse: own < other - gates.profitBps.asDouble)
     }
     for (own, other) in zip(candidate.markouts, incumbent.markouts) {
@@ -116,7 +117,7 @@ public struct GateKeeper: Codable, Equatable, Sendable {
     case "rejects": "at most \(gates.rejectRatio) times the incumbent's a request"
     case "errors": "at most \(gates.errorRatio) times the incumbent's a second"
     case "memory": "at most \(gates.memoryGrowth) KB/s more than the incumbent's"
-    case "profit": "at most \(gates.profitBps) bps of what was traded below the incumbent's"
+    case "profit": "at most \(gates.profitBps) bps of the limits' value a minute below the incumbent's"
     case "inventory": "positions come back more often than they grow"
     default: ""
     }

@@ -55,12 +55,21 @@ public struct SliceFigures: Codable, Equatable, Sendable {
   /// Of the quote currency, after fees.
   public var profit = 0.0
   public var traded = 0.0
+  /// What all limits of positions are worth, quote currency; 0 while nothing was traded that tells.
+  public var limitValue = 0.0
   public var markouts: [Markout] = []
   public var inventory: [Inventory] = []
 
   public init() {}
 
-  /// Sums over slices, for reports; spans and markouts are those of the last one that had any.
+  /// Basis points of what the limits are worth, a minute; `nil` if that is not known.
+  var profitRate: Double? {
+    if profit == 0 { return 0 }
+    guard limitValue > 0, seconds > 0 else { return nil }
+    return profit / limitValue * 10_000 * 60 / seconds
+  }
+
+  /// Sums over slices, for reports; spans and values of limits are those of the last one that had any.
   mutating func add(_ other: SliceFigures) {
     seconds += other.seconds
     frames += other.frames
@@ -73,6 +82,7 @@ public struct SliceFigures: Codable, Equatable, Sendable {
     memoryGrowth += other.memoryGrowth
     profit += other.profit
     traded += other.traded
+    if other.limitValue > 0 { limitValue = other.limitValue }
     if markouts.isEmpty {
       markouts = other.markouts
     } else {

@@ -20,6 +20,10 @@ enum StopRules {
     if engine.memoryBytes > stops.memoryMB << 20 {
       return "the candidate has \(engine.memoryBytes >> 20) MB of memory, allowed are \(stops.memoryMB)"
     }
+    if stops.atLimitSeconds > 0, engine.timeAtLimit >= Nanoseconds(stops.atLimitSeconds) * 1_000_000_000 {
+      return "a position of the candidate has been at its limit for \(engine.timeAtLimit / 1_000_000_000) s, allowed are "
+        + "\(stops.atLimitSeconds)"
+    }
     let loss = stops.maxLoss.asDouble
     if loss > 0, engine.profit < -loss {
       return "the candidate has lost \(Self.money(-engine.profit)), allowed are \(stops.maxLoss)"
