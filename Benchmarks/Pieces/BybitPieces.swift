@@ -269,8 +269,8 @@ private struct AmendEncode: Operation, ~Copyable {
     for index in 0..<count {
       let order = orders[index % OrderNumbers.count]
       sum &+= encoder.amend(
-        into: memory, clientID: order.clientID, instrument: 0, price: order.price, qty: order.qty,
-        milliseconds: OrderNumbers.milliseconds(index))
+        into: memory, clientID: order.clientID, serial: UInt16(index % 9_999 + 1), instrument: 0, price: order.price,
+        qty: order.qty, milliseconds: OrderNumbers.milliseconds(index))
     }
     let time = EngineClock.now() - start
     guard sum > 200 * count else { throw PieceError("amends of \(sum / count) bytes") }

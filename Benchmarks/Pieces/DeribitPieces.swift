@@ -250,8 +250,8 @@ private struct EditEncode: Operation, ~Copyable {
       for index in 0..<count {
         let order = orders[index % OrderNumbers.count]
         sum &+= encoder.amend(
-          into: memory, clientID: order.clientID, venueID: numbers.venueID, instrument: 0, price: order.price,
-          qty: order.qty)
+          into: memory, clientID: order.clientID, serial: UInt16(index % 9_999 + 1), venueID: numbers.venueID,
+          instrument: 0, price: order.price, qty: order.qty)
       }
       return EngineClock.now() - start
     }

@@ -19,7 +19,7 @@ import Testing
   @Test func `an acknowledgement names the order and says nothing of its state`() throws {
     var bench = try Bench()
     let requests: [(String, UInt64, String)] = [
-      ("order.create", RequestID.insert(7), "insert(7)"), ("order.amend", RequestID.amend(7), "amend(7)"),
+      ("order.create", RequestID.insert(7), "insert(7)"), ("order.amend", RequestID.amend(7, serial: 1234), "amend(7, serial: 1234)"),
       ("order.cancel", RequestID.cancel(7), "cancel(7)"),
     ]
     for (operation, id, request) in requests {
@@ -33,7 +33,9 @@ import Testing
       #expect(last == id)
       // Some refusals come without the id of the request: by the order they can be told apart.
       let nameless = bench.decode(Self.answer(operation, id: nil, code: 10_005, data: Self.ids(9)), .orders)
-      #expect(nameless == ["refused \(request.replacing("7", with: "9")) 10005"])
+      // Which amend of the order is refused is not told then.
+      let named = request.replacing("7", with: "9").replacing("1234", with: "0")
+      #expect(nameless == ["refused \(named) 10005"])
       let nothing = bench.decode(Self.answer(operation, id: nil, code: 10_005), .orders)
       #expect(nothing == ["refused unknown 10005"])
       let none = bench.decoder.lastReplyID
@@ -78,10 +80,12 @@ import Testing
     let codes = #"{"list":[{"code":0,"msg":"OK"},{"code":10001,"msg":"Qty invalid"},{"code":0,"msg":"OK"}]}"#
     for (operation, kind) in [("create", "insert"), ("amend", "amend"), ("cancel", "cancel")] {
       let found = bench.decode(Self.answer("order.\(operation)-batch", id: id, data: list, extra: codes), .orders)
+      // Which amend of its order it was, an item does not say.
+      let serial = kind == "amend" ? ", serial: 0" : ""
       #expect(
         found == [
-          "named 1 v-1", "replied \(kind)(1) 0", "refused \(kind)(2) 10001", "named 3 v-3", "replied \(kind)(3) 0",
-          "replied massQuote(5) 2",
+          "named 1 v-1", "replied \(kind)(1\(serial)) 0", "refused \(kind)(2\(serial)) 10001", "named 3 v-3",
+          "replied \(kind)(3\(serial)) 0", "replied massQuote(5) 2",
         ])
       let all = bench.decode(Self.answer("order.\(operation)-batch", id: id, code: 10_016), .orders)
       #expect(all == ["refused massQuote(5) 10016"], "what became of its orders is not known")

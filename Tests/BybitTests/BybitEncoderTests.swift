@@ -72,7 +72,7 @@ enum EncoderText {
         milliseconds = [7, 0, 10_000_000_000_000].randomElement(using: &random)!
       }
       let count = Int.random(in: 1...20, using: &random)
-      let orders = (0..<count).map { _ in
+      var orders = (0..<count).map { _ in
         BybitBatchOrder(
           clientID: UInt64.random(
             in: 1...RequestID.operandLimit >> UInt64.random(in: 0..<48, using: &random), using: &random),
@@ -83,9 +83,11 @@ enum EncoderText {
           qty: QtyLots(
             rawValue: Int64.random(in: 1...10_000_000 >> Int64.random(in: 0..<20, using: &random), using: &random)))
       }
+      let what = Int.random(in: 0..<6, using: &random)
+      if what == 1 { orders[0].clientID = orders[0].clientID % RequestID.amendedLimit + 1 }
       let order = orders[0]
       let kind = BybitOrderKind.allCases.randomElement(using: &random)!
-      let what = Int.random(in: 0..<6, using: &random)
+      let serial = UInt16.random(in: 1...9999, using: &random)
       let text = EncoderText.text(&encoder, BybitEncoder.batchCapacity(orders: 20)) { encoder, memory in
         switch what {
         case 0:
@@ -94,8 +96,8 @@ enum EncoderText {
             qty: order.qty, kind: kind, milliseconds: milliseconds)
         case 1:
           encoder.amend(
-            into: memory, clientID: order.clientID, instrument: order.instrument, price: order.price, qty: order.qty,
-            milliseconds: milliseconds)
+            into: memory, clientID: order.clientID, serial: serial, instrument: order.instrument, price: order.price,
+            qty: order.qty, milliseconds: milliseconds)
         case 2:
           encoder.cancel(
             into: memory, clientID: order.clientID, instrument: order.instrument, milliseconds: milliseconds)
@@ -122,8 +124,14 @@ enum EncoderText {
       #expect(ids.insert(reqID).inserted && reqID.utf8.count <= BybitVenue.tagLimit)
       let request = UInt64(reqID.prefix { $0 != "-" })
       let operation = ["order.create", "order.amend", "order.cancel"][what % 3]
-      let ids = [RequestID.insert(order.clientID), RequestID.amend(order.clientID), RequestID.cancel(order.clientID)]
-      #expect(request == (what < 3 ? ids[what] : RequestID.massQuote(order.clientID)))
+      let expected =
+        switch what {
+        case 0: RequestID.insert(order.clientID)
+        case 1: RequestID.amend(order.clientID, serial: serial)
+        case 2: RequestID.cancel(order.clientID)
+        default: RequestID.massQuote(order.clientID)
+        }
+      #expect(request == expected)
       #expect(parsed["op"] as? String == operation + (what < 3 ? "" : "-batch"))
       let header = try #require(parsed["header"] as? [String: String])
       #expect(header == ["X-BAPI-TIMESTAMP": "\(milliseconds)", "X-BAPI-RECV-WINDOW": "5000"])

@@ -312,7 +312,8 @@ enum Expected {
     }
     note("ws-trade-amend-request") {
       $0.amend(
-        into: $1, clientID: 1, instrument: 0, price: price(859_301), qty: lots(12), milliseconds: 1_791_270_739_265)
+        into: $1, clientID: 1, serial: 1, instrument: 0, price: price(859_301), qty: lots(12),
+        milliseconds: 1_791_270_739_265)
     }
     note("ws-trade-cancel-request") {
       $0.cancel(into: $1, venueID: id, operand: 1, instrument: 0, milliseconds: 1_791_270_741_896)

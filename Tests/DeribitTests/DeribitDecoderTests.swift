@@ -107,13 +107,13 @@ import Testing
     ("set-mmp-config-response", RequestID.protection(0), ["replied protection(0) 0"]),
     ("buy-error-timed-out", RequestID.insert(7), ["refused insert(7) 13888"]),
     (
-      "edit-response", RequestID.amend(7),
+      "edit-response", RequestID.amend(7, serial: 3),
       [
-        "\(ours) 172943 qty 80 filled 0 remaining 80 open amend none reply created 1790867074192000000",
-        "replied amend(7) 0",
+        "\(ours) 172943 qty 80 filled 0 remaining 80 open amend none reply to amend 3 created 1790867074192000000",
+        "replied amend(7, serial: 3) 0",
       ]
     ),
-    ("edit-error-already-filled", RequestID.amend(7), ["refused amend(7) 11044"]),
+    ("edit-error-already-filled", RequestID.amend(7, serial: 4), ["refused amend(7, serial: 4) 11044"]),
     (
       "cancel-response", RequestID.cancel(7),
       [

@@ -70,11 +70,11 @@ import Testing
     var id = Self.venueID("210049234017437153")
     let amend = try Self.json {
       $0.amend(
-        into: $1, clientID: 42, venueID: &id, instrument: 0, price: PriceTicks(rawValue: 172943),
+        into: $1, clientID: 42, serial: 9, venueID: &id, instrument: 0, price: PriceTicks(rawValue: 172943),
         qty: QtyLots(rawValue: 80))
     }
     #expect(
-      amend == (try Self.sample("edit-request", id: RequestID.amend(42), without: ["reject_post_only"])))
+      amend == (try Self.sample("edit-request", id: RequestID.amend(42, serial: 9), without: ["reject_post_only"])))
     let cancel = try Self.json { $0.cancel(into: $1, clientID: 42, venueID: &id, instrument: 0) }
     #expect(cancel == (try Self.sample("cancel-request", id: RequestID.cancel(42))))
     var none = VenueID()
@@ -82,13 +82,13 @@ import Testing
     #expect(early == (try Self.sample("cancel-by-label-request", id: RequestID.cancel(42), label: 42)))
     let earlyAmend = try Self.json {
       $0.amend(
-        into: $1, clientID: 42, venueID: &none, instrument: 0, price: PriceTicks(rawValue: 172943),
+        into: $1, clientID: 42, serial: 10, venueID: &none, instrument: 0, price: PriceTicks(rawValue: 172943),
         qty: QtyLots(rawValue: 80))
     }
     #expect(
       earlyAmend
         == (try Self.sample(
-          "edit-by-label-request", id: RequestID.amend(42), without: ["reject_post_only"], label: 42)))
+          "edit-by-label-request", id: RequestID.amend(42, serial: 10), without: ["reject_post_only"], label: 42)))
   }
 
   /// The members of a request's parameters.

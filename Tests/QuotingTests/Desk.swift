@@ -57,6 +57,7 @@ struct Desk: ~Copyable {
     var report = OrderReport()
     report.source = .reply
     report.change = isCancel ? .cancel : order.pointee.inFlightValue == .amend ? .amend : .insert
+    if report.change == .amend { report.amendSerial = tracker.amendSerial(of: order) }
     report.status = isCancel ? .cancelled : .open
     report.side = order.pointee.sideValue
     report.instrument = 0

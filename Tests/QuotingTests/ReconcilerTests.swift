@@ -95,6 +95,7 @@ struct Bench: ~Copyable {
     report.source = .reply
     report.status = status
     report.change = order.pointee.inFlightValue == .amend ? .amend : .insert
+    if report.change == .amend { report.amendSerial = tracker.amendSerial(of: order) }
     report.side = side
     report.instrument = 0
     report.clientID = order.pointee.client_id

@@ -156,7 +156,9 @@ private struct RiskModel {
     case 2:
       guard !order.isUnknown, order.pending != nil || order.isLeaving else { return }
       let id = order.pointer.pointee.client_id
-      let kind: RequestKind = order.isLeaving ? .cancel(id) : order.total == 0 ? .insert(id) : .amend(id)
+      let serial = desk.tracker.amendSerial(of: order.pointer)
+      let kind: RequestKind =
+        order.isLeaving ? .cancel(id) : order.total == 0 ? .insert(id) : .amend(id, serial: serial)
       _ = desk.tracker.refuse(kind, proof: .noEffect, now: 7)
       if order.total == 0 {
         model.orders.remove(at: place)
@@ -267,7 +269,9 @@ private struct RiskModel {
       // What became of the unknown ones is found out in time.
       if random.chance(100), let request = lost.popLast() {
         let id = request.order.pointee.client_id
-        _ = desk.tracker.refuse(venue[id] == nil ? .insert(id) : .amend(id), proof: .noEffect, now: 9)
+        let serial = desk.tracker.amendSerial(of: request.order)
+        _ = desk.tracker.refuse(
+          venue[id] == nil ? .insert(id) : .amend(id, serial: serial), proof: .noEffect, now: 9)
       }
       if random.chance(200), let id = ids.randomElement(using: &random), let order = desk.tracker.order(id),
         order.pointee.phaseValue == .unknown, !lost.contains(where: { $0.order == order })

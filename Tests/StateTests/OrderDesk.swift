@@ -32,25 +32,23 @@ struct OrderDesk: ~Copyable {
   var state: String {
     guard let order else { return Self.forgotten }
     let record = order.pointee
-    let owes = record.flags & StateTracker.owesReply != 0 ? "~" : ""
     let named = record.venue_id.count > 0 ? "+id" : ""
     let isReplaced = record.flags & StateTracker.isReplaced != 0
     let cancel = isReplaced ? "+replaced" : "+cancel"
     switch (record.phaseValue, record.inFlightValue) {
     case (.inserting, .insert): return (isQuote ? "announced" : "inserting") + named
-    case (.live, .none): return "live" + owes
-    case (.live, .amend): return "live+amend" + owes
-    case (.live, .cancel): return "live" + cancel + owes
-    case (.unknown, .none): return "unknown" + owes
+    case (.live, .none): return "live"
+    case (.live, .amend): return "live+amend"
+    case (.live, .cancel): return "live" + cancel
+    case (.unknown, .none): return "unknown"
     case (.unknown, .insert): return "unknown+insert" + named
-    case (.unknown, .amend): return "unknown+amend" + owes
-    case (.unknown, .cancel): return "unknown" + cancel + owes
+    case (.unknown, .amend): return "unknown+amend"
+    case (.unknown, .cancel): return "unknown" + cancel
     case (.dead, .none):
       let isWaiting = record.worstCaseLots > .zero
-      // Whether a reply is owed matters again only if the order's end is taken back.
       let new = isQuote && named.isEmpty ? "+new" : ""
       guard record.flags & StateTracker.endedByAbsence != 0 else { return (isWaiting ? "dead+fills" : "dead") + new }
-      return (isWaiting ? "absent" : "absent+told") + new + owes
+      return (isWaiting ? "absent" : "absent+told") + new
     case (let phase, let inFlight): return "\(phase)/\(inFlight)"
     }
   }
@@ -60,7 +58,6 @@ struct OrderDesk: ~Copyable {
   /// Events that lead from no order to each state.
   static let paths: [String: [String]] = {
     let live = ["insert", "reply-insert"]
-    let owed = live + ["amend", "time-out", "query-old-values-late"]
     return [
       "-": live + ["ended-feed", "purge"],
       "inserting": ["insert"],
@@ -77,14 +74,6 @@ struct OrderDesk: ~Copyable {
       "dead+fills": live + ["ended-filled"],
       "absent": live + ["disconnected", "absent-late"],
       "absent+told": live + ["disconnected", "absent-late", "trades-answered"],
-      "live~": owed,
-      "live+amend~": owed + ["amend"],
-      "live+cancel~": owed + ["cancel"],
-      "unknown~": owed + ["disconnected"],
-      "unknown+amend~": owed + ["amend", "time-out"],
-      "unknown+cancel~": owed + ["cancel", "time-out"],
-      "absent~": owed + ["disconnected", "absent-late"],
-      "absent+told~": owed + ["disconnected", "absent-late", "trades-answered"],
     ]
   }()
 
@@ -155,9 +144,12 @@ struct OrderDesk: ~Copyable {
       return tracker.takeBack(order, now: now) ? "taken" : "refused"
 
     case "reply-insert": return word(report(.reply, .open, .insert))
-    case "reply-amend": return word(report(.reply, .open, .amend, values: .target))
-    case "reply-amend-moved": return word(report(.reply, .open, .amend, values: .other))
-    case "reply-amend-behind": return word(report(.reply, .open, .amend, values: .target, filled: 0))
+    case "reply-amend": return word(amendReply(.target))
+    case "reply-amend-moved": return word(amendReply(.other))
+    case "reply-amend-behind": return word(amendReply(.target, filled: 0))
+    case "reply-earlier-amend": return word(amendReply(.confirmed, isLast: false))
+    case "reply-earlier-amend-target": return word(amendReply(.target, isLast: false))
+    case "reply-earlier-amend-moved": return word(amendReply(.other, isLast: false))
     case "feed-rests": return word(report(.feed, .open, .insert))
     case "feed-moved": return word(report(.feed, .open, .amend, values: .other))
     case "feed-target": return word(report(.feed, .open, .amend, values: .target))
@@ -187,9 +179,11 @@ struct OrderDesk: ~Copyable {
     case "refused-insert-no-effect": return refuse(.insert(clientID), .noEffect)
     case "refused-insert-gone": return refuse(.insert(clientID), .orderGone)
     case "refused-insert-nothing": return refuse(.insert(clientID), .nothing)
-    case "refused-amend-no-effect": return refuse(.amend(clientID), .noEffect)
-    case "refused-amend-gone": return refuse(.amend(clientID), .orderGone)
-    case "refused-amend-nothing": return refuse(.amend(clientID), .nothing)
+    case "refused-amend-no-effect": return refuse(amend(), .noEffect)
+    case "refused-amend-gone": return refuse(amend(), .orderGone)
+    case "refused-amend-nothing": return refuse(amend(), .nothing)
+    case "refused-earlier-amend": return refuse(amend(isLast: false), .noEffect)
+    case "refused-some-amend": return refuse(.amend(clientID), .noEffect)
     case "refused-cancel-no-effect": return refuse(.cancel(clientID), .noEffect)
     case "refused-cancel-gone": return refuse(.cancel(clientID), .orderGone)
     case "refused-cancel-nothing": return refuse(.cancel(clientID), .nothing)
@@ -207,7 +201,10 @@ struct OrderDesk: ~Copyable {
       more.filled = more.qty + QtyLots(rawValue: 1)
       return word(more)
     case "larger-report": return word(larger(.feed, .open))
-    case "larger-reply": return word(larger(.reply, .open))
+    case "larger-reply":
+      var larger = larger(.reply, .open)
+      larger.amendSerial = amend().amendSerial
+      return word(larger)
     case "larger-query":
       ask(sentAfter: 1)
       let word = word(larger(.query, .open))
@@ -379,6 +376,18 @@ struct OrderDesk: ~Copyable {
     }
     report.remaining = report.qty - report.filled
     return report
+  }
+
+  /// The last amend of the order, or the one before; an order that was never amended has had its first.
+  private func amend(isLast: Bool = true) -> RequestKind {
+    let last = max(order.map { tracker.amendSerial(of: $0) } ?? 1, 1)
+    return .amend(clientID, serial: isLast ? last : last > 1 ? last - 1 : StateTracker.lastAmendSerial)
+  }
+
+  private func amendReply(_ values: Values, filled: Int64? = nil, isLast: Bool = true) -> OrderReport {
+    var reply = report(.reply, .open, .amend, values: values, filled: filled)
+    reply.amendSerial = amend(isLast: isLast).amendSerial
+    return reply
   }
 
   private func larger(_ source: ReportSource, _ status: OrderStatus) -> OrderReport {

@@ -81,6 +81,20 @@ extension StateTracker {
     return order
   }
 
+  /// The reply to the last amend of an order, as `Say.report`.
+  func amendReply(
+    _ order: OrderPointer, price: Int64? = nil, qty: Int64? = nil, filled: Int64 = 0, serial: UInt16? = nil
+  ) -> OrderReport {
+    var report = Say.report(order, change: .amend, source: .reply, price: price, qty: qty, filled: filled)
+    report.amendSerial = serial ?? amendSerial(of: order)
+    return report
+  }
+
+  /// The last amend of an order, as a refusal names it.
+  func lastAmend(of order: OrderPointer) -> RequestKind {
+    .amend(order.pointee.client_id, serial: amendSerial(of: order))
+  }
+
   var buys: Int64 { with(0) { $0.openBuyLots.rawValue } }
   var sells: Int64 { with(0) { $0.openSellLots.rawValue } }
   var position: Int64? { with(0) { $0.position?.rawValue } }

@@ -66,7 +66,7 @@ import Testing
     let inserted = Say.report(order)
     _ = tracker.apply(Say.report(order, source: .reply), now: 1)
     tracker.beginAmend(order, price: PriceTicks(rawValue: 105), qty: QtyLots(rawValue: 7), now: 2)
-    _ = tracker.apply(Say.report(order, change: .amend, source: .reply), now: 3)
+    _ = tracker.apply(tracker.amendReply(order), now: 3)
     #expect(tracker.apply(inserted, now: 4) == .stale)
     #expect(order.pointee.price_ticks.rawValue == 105)
   }
@@ -76,7 +76,7 @@ import Testing
     let order = tracker.rest(.buy, 100, 7)
     tracker.beginAmend(order, price: PriceTicks(rawValue: 101), qty: QtyLots(rawValue: 7), now: 2)
     let first = Say.report(order, change: .amend)
-    _ = tracker.apply(Say.report(order, change: .amend, source: .reply), now: 3)
+    _ = tracker.apply(tracker.amendReply(order), now: 3)
     tracker.beginAmend(order, price: PriceTicks(rawValue: 102), qty: QtyLots(rawValue: 7), now: 4)
     #expect(tracker.apply(first, now: 5) == .stale)
     #expect(order.pointee.inFlightValue == .amend)
@@ -142,10 +142,10 @@ import Testing
     let order = tracker.rest(.buy, 100, 7)
     tracker.beginAmend(order, price: PriceTicks(rawValue: 100), qty: QtyLots(rawValue: 9), now: 1)
     #expect(tracker.buys == 9)
-    _ = tracker.apply(Say.report(order, change: .amend, source: .reply), now: 2)
+    _ = tracker.apply(tracker.amendReply(order), now: 2)
     tracker.beginAmend(order, price: PriceTicks(rawValue: 100), qty: QtyLots(rawValue: 2), now: 3)
     #expect(tracker.buys == 9)
-    _ = tracker.apply(Say.report(order, change: .amend, source: .reply), now: 4)
+    _ = tracker.apply(tracker.amendReply(order), now: 4)
     #expect(tracker.buys == 2)
   }
 
@@ -188,7 +188,7 @@ import Testing
     #expect(tracker.buys == 0)
     let order = tracker.rest(.buy, 100, 7)
     tracker.beginAmend(order, price: PriceTicks(rawValue: 120), qty: QtyLots(rawValue: 9), now: 2)
-    _ = tracker.refuse(.amend(order.pointee.client_id), proof: .noEffect, now: 3)
+    _ = tracker.refuse(tracker.lastAmend(of: order), proof: .noEffect, now: 3)
     #expect(order.pointee.inFlightValue == .none)
     #expect(order.pointee.effectivePrice.rawValue == 100)
     #expect(tracker.buys == 7)
@@ -361,9 +361,9 @@ import Testing
         guard let order = alive.randomElement(using: &random), order.pointee.inFlightValue == .amend else { continue }
         if random.chance(700) {
           _ = tracker.apply(
-            Say.report(order, change: .amend, source: .reply, filled: order.pointee.filled_lots.rawValue), now: now)
+            tracker.amendReply(order, filled: order.pointee.filled_lots.rawValue), now: now)
         } else {
-          _ = tracker.refuse(.amend(order.pointee.client_id), proof: .noEffect, now: now)
+          _ = tracker.refuse(tracker.lastAmend(of: order), proof: .noEffect, now: now)
         }
       case 5:
         guard let order = alive.randomElement(using: &random) else { continue }

@@ -80,7 +80,8 @@ public struct Recorder: VenueEventSink {
       "order \(r.venueID.text) client \(r.clientID) instrument \(r.instrument) \(r.side == .buy ? "buy" : "sell") "
         + (r.hasPrice ? "\(r.price.rawValue)" : "market")
         + " qty \(r.qty.rawValue) filled \(r.filled.rawValue) remaining \(r.remaining.rawValue) "
-        + "\(r.status) \(r.change) \(r.deletion) \(r.source)\(r.isLabelledOurs ? " ours" : "")"
+        + "\(r.status) \(r.change) \(r.deletion) \(r.source)"
+        + "\(r.amendSerial > 0 ? " to amend \(r.amendSerial)" : "")\(r.isLabelledOurs ? " ours" : "")"
         + "\(r.quoteSerial > 0 ? " quote \(r.quoteSerial)" : "")"
         + "\(r.isPersistent ? " persistent" : "") created \(r.createTime)")
     check(r.qty >= .zero && r.filled >= .zero && r.remaining >= .zero && r.filled <= r.qty && r.remaining <= r.qty)

@@ -338,17 +338,17 @@ enum Expected {
     // An order of several legs is none of ours: the reply confirms nothing.
     (RequestID.insert(1005), "res-insert-combo", ["edge unknownName"]),
     (
-      RequestID.amend(1001), "res-amend",
+      RequestID.amend(1001, serial: 1), "res-amend",
       [
-        "order 001F3C2600000019 client 1001 instrument 0 buy 76285 qty 100 filled 0 remaining 100 open amend none reply ours \(created)",
-        "replied amend(1001) 0",
+        "order 001F3C2600000019 client 1001 instrument 0 buy 76285 qty 100 filled 0 remaining 100 open amend none reply to amend 1 ours \(created)",
+        "replied amend(1001, serial: 1) 0",
       ]
     ),
     (
-      RequestID.amend(1001), "res-amend-to-zero",
+      RequestID.amend(1001, serial: 9999), "res-amend-to-zero",
       [
-        "order 001F3C2600000019 client 1001 instrument 0 buy 76285 qty 0 filled 0 remaining 0 cancelled amend clientCancel reply ours \(created)",
-        "replied amend(1001) 0",
+        "order 001F3C2600000019 client 1001 instrument 0 buy 76285 qty 0 filled 0 remaining 0 cancelled amend clientCancel reply to amend 9999 ours \(created)",
+        "replied amend(1001, serial: 9999) 0",
       ]
     ),
     (
@@ -433,7 +433,7 @@ enum Expected {
 
   @Test func `error replies name the request and the code`() throws {
     var bench = try Bench()
-    let id = RequestID.amend(7)
+    let id = RequestID.amend(7, serial: 12)
     let codes = [
       "err-authentication-failed": 19, "err-duplicate-order-id": 2, "err-insufficient-margin": 24,
       "err-not-logged-in": 7, "err-order-not-found": 1, "err-price-collar": 43, "err-price-not-aligned": 15,
@@ -444,12 +444,12 @@ enum Expected {
       let text = String(decoding: try Fixtures.bytes(name), as: UTF8.self)
       let comma = try #require(text.firstIndex(of: ","))
       let ours = bench.decode("{\"id\":\(id)" + text[comma...])
-      #expect(ours == ["refused amend(7) \(code)"])
+      #expect(ours == ["refused amend(7, serial: 12) \(code)"])
       let none = bench.decode("{\"id\":null" + text[comma...])
       #expect(none == ["refused unknown \(code)"])
     }
     let noCode = bench.decode("{\"id\":\(id),\"error\":{\"message\":\"\"}}")
-    #expect(noCode == ["edge missingMember", "refused amend(7) 0"])
+    #expect(noCode == ["edge missingMember", "refused amend(7, serial: 12) 0"])
   }
 
   @Test func `replies to ids that this engine cannot have sent are of unknown kind`() throws {

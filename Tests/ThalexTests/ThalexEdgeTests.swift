@@ -170,7 +170,7 @@ import Testing
     for name in ["res-ticker", "res-book"] {
       let result = try Bench.result(of: name)
       for id in [
-        RequestID.insert(1001), RequestID.amend(1001), RequestID.cancel(1001),
+        RequestID.insert(1001), RequestID.amend(1001, serial: 2), RequestID.cancel(1001),
         RequestID.session(.openOrders), RequestID.session(.portfolio),
         RequestID.session(.tradeHistory), RequestID.massQuote(7),
       ] {

@@ -126,10 +126,10 @@ import Testing
         }
       ),
       (
-        "req-amend-client-order-id", RequestID.amend(1001),
+        "req-amend-client-order-id", RequestID.amend(1001, serial: 37),
         Self.text {
           encoder.amend(
-            into: $0, clientID: 1001, instrument: 1, price: PriceTicks(rawValue: 76285), qty: QtyLots(100))
+            into: $0, clientID: 1001, serial: 37, instrument: 1, price: PriceTicks(rawValue: 76285), qty: QtyLots(100))
         }
       ),
       (
@@ -153,16 +153,28 @@ import Testing
       reduce
         == #"{"method":"private/insert","id":5629499534213111,"params":{"direction":"sell","instrument_name":"BTC-PERPETUAL","amount":0.001,"price":-3,"client_order_id":562949953421311,"label":"mm","reduce_only":true,"collar":"reject"}}"#
     )
+    // The largest number, with the largest serial, in the fewest bytes that a JSON library may read as floating point.
+    let last = Self.text {
+      encoder.amend(
+        into: $0, clientID: RequestID.amendedLimit, serial: 9999, instrument: 1, price: PriceTicks(rawValue: 3),
+        qty: QtyLots(1))
+    }
+    #expect(
+      last
+        == #"{"method":"private/amend","id":5629499534199997,"params":{"client_order_id":56294995341,"price":3,"amount":0.001}}"#
+    )
+    #expect(RequestID.kind(of: 5_629_499_534_199_997) == .amend(RequestID.amendedLimit, serial: 9999))
     let unset = Self.text {
       encoder.insert(into: $0, clientID: 1, instrument: 0, side: .buy, price: price, qty: QtyLots(1))
     }
     #expect(unset == nil)
     let outside = Self.text {
-      encoder.amend(into: $0, clientID: 1, instrument: 4, price: price, qty: QtyLots(1))
+      encoder.amend(into: $0, clientID: 1, serial: 1, instrument: 4, price: price, qty: QtyLots(1))
     }
     #expect(outside == nil)
     let huge = Self.text {
-      encoder.amend(into: $0, clientID: 1, instrument: 1, price: PriceTicks(rawValue: .max), qty: QtyLots(1))
+      encoder.amend(
+        into: $0, clientID: 1, serial: 1, instrument: 1, price: PriceTicks(rawValue: .max), qty: QtyLots(1))
     }
     #expect(huge == nil)
   }

@@ -105,7 +105,7 @@ import Testing
     return [
       "account-summary": text { plain.accountSummary(into: $0, id: 8) },
       "amend-client-order-id": text {
-        mm.amend(into: $0, clientID: 1001, instrument: perpetual, price: price(76285), qty: QtyLots(100))
+        mm.amend(into: $0, clientID: 1001, serial: 1, instrument: perpetual, price: price(76285), qty: QtyLots(100))
       },
       "amend-order-id": text {
         mm.amend(
@@ -224,7 +224,7 @@ import Testing
     #expect(only?.hasSuffix(#""post_only":true,"stp_level":"disabled"}}"#) == true)
     let amend = ThalexEncoderTests.text {
       encoder.amend(
-        into: $0, clientID: 5, instrument: 0, price: PriceTicks(rawValue: 1), qty: QtyLots(1), collar: .reject)
+        into: $0, clientID: 5, serial: 1, instrument: 0, price: PriceTicks(rawValue: 1), qty: QtyLots(1), collar: .reject)
     }
     #expect(amend?.hasSuffix(#""collar":"reject"}}"#) == true)
     var order = ThalexOrder(.sell, 0, qty: QtyLots(1), price: PriceTicks(rawValue: 2))

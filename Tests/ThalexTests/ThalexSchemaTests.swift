@@ -162,7 +162,7 @@ indirect enum SampleValue {
       }
     }
     for collar in collars {
-      add { encoder.amend(into: $0, clientID: 1, instrument: 0, price: price, qty: qty, collar: collar) }
+      add { encoder.amend(into: $0, clientID: 1, serial: 1, instrument: 0, price: price, qty: qty, collar: collar) }
     }
     for target in [ThalexConditionalOrder.Target.venueDefault, .last, .mark, .index] {
       for selfTrade in selfTrades {
@@ -341,10 +341,10 @@ indirect enum SampleValue {
 
   private static let filled =
     "fill T1 order 001F client 1001 instrument 0 buy 76280x1000 maker"
-  private static func order(_ source: String, change: String = "existing") -> [String] {
+  private static func order(_ source: String, change: String = "existing", amend: Int? = nil) -> [String] {
     [
       "\(filled) \(source) ours time 1776715499500000000",
-      "order 001F client 1001 instrument 0 buy 76280 qty 1000 filled 1000 remaining 0 filled \(change) clientCancel \(source) ours created 1776715498250000000",
+      "order 001F client 1001 instrument 0 buy 76280 qty 1000 filled 1000 remaining 0 filled \(change) clientCancel \(source)\(amend.map { " to amend \($0)" } ?? "") ours created 1776715498250000000",
     ]
   }
   private static let trade = "\(filled) query ours fee 31000000 time 1776715499500000000"
@@ -432,7 +432,9 @@ indirect enum SampleValue {
       result("private/buy", RequestID.insert(1001), order("reply") + ["replied insert(1001) 0"], needed: ofOrder),
       result(
         "private/sell", RequestID.insert(1001), order("reply") + ["replied insert(1001) 0"], needed: ofOrder),
-      result("private/amend", RequestID.amend(1001), order("reply") + ["replied amend(1001) 0"], needed: ofOrder),
+      result(
+        "private/amend", RequestID.amend(1001, serial: 5), order("reply", amend: 5) + ["replied amend(1001, serial: 5) 0"],
+        needed: ofOrder),
       result(
         "private/cancel", RequestID.cancel(1001), order("reply") + ["replied cancel(1001) 0"], needed: ofOrder),
       session("private/cancel_all", .cancelAll, []), session("private/cancel_session", .cancelSession, []),

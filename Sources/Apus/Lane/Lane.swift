@@ -465,7 +465,8 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     // Only a cancel is sent for a quote: the venue does not know it by our number.
     let count =
       order.pointee.flags & StateTracker.isQuote == 0
-      ? adapter.encode(approved, order, now: now, into: buffer)
+      ? adapter.encode(
+        approved, order, amendSerial: core.tracker.amendSerial(of: order), now: now, into: buffer)
       : adapter.encodeCancel(
         of: order.pointee.venue_id, clientID: order.pointee.client_id, instrument: order.pointee.instrument_index,
         now: now, into: buffer)

@@ -453,7 +453,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     noteAnswer(to: request)
     switch request {
     case .session(let kind): push(.replied(kind, value: value))
-    case .insert(let id), .amend(let id):
+    case .insert(let id), .amend(let id, _):
       if !rules.areState { noteAnswer(id) }
       if let order = tracker.order(id) { refusals[Int(order.pointee.instrument_index)] = RejectBreaker() }
     case .protection(let product): noteProtection(product, .set)
@@ -485,7 +485,7 @@ struct LaneCore: ~Copyable, VenueEventSink {
     }
     let proof = rules.proof(request, code)
     switch request {
-    case .insert(let id), .amend(let id):
+    case .insert(let id), .amend(let id, _):
       if isThrottled { throttledUntil = now + Self.throttlePause }
       // An order that is gone is ordinary: it traded while the request was under way.
       if proof != .orderGone, !isThrottled, let order = tracker.order(id) {

@@ -362,7 +362,7 @@ final class RunTables {
         eventRow(
           "insert", source: "request", clientID: clientID, instrument: instrument, side: Self.side(order.side),
           price: ticks, qty: lots))
-    case .amend(let clientID), .cancel(let clientID):
+    case .amend(let clientID, _), .cancel(let clientID):
       // An order of a mass quote, or of an earlier run, is cancelled by the venue's id.
       let place = frame.venueID.flatMap { byVenue[$0] } ?? byClient[clientID]
       let order = place.map { orders[$0] }
@@ -436,7 +436,7 @@ final class RunTables {
 
   private func refused(_ kind: RequestKind, _ code: Int64) {
     switch kind {
-    case .insert(let clientID), .amend(let clientID), .cancel(let clientID):
+    case .insert(let clientID), .amend(let clientID, _), .cancel(let clientID):
       let place = byClient[clientID]
       // Only a code that proves it says that the order was not placed.
       if case .insert = kind, let place, orders[place].ended == nil,
@@ -459,7 +459,7 @@ final class RunTables {
   private static func requestID(_ kind: RequestKind) -> UInt64? {
     switch kind {
     case .insert(let id): RequestID.insert(id)
-    case .amend(let id): RequestID.amend(id)
+    case .amend(let id, let serial): RequestID.amend(id, serial: serial)
     case .cancel(let id): RequestID.cancel(id)
     case .massQuote(let serial): RequestID.massQuote(serial)
     case .session(let session): RequestID.session(session)

@@ -50,7 +50,7 @@ final class JournalPlayer {
   private(set) var lastTime: Nanoseconds = 0
   private(set) var bootEpoch: UInt64 = 0
   /// Texts that the order to be watched is known by; empty: none is.
-  var needles: [[UInt8]] = []
+  var needles: [Needle] = []
   private(set) var watched: [WatchedRecord] = []
   /// Shown each record of the run, before it is left.
   var tables: RunTables?
@@ -254,20 +254,33 @@ final class JournalPlayer {
     return watched
   }
 
+  /// A word that is looked for in frames.
+  struct Needle {
+    var bytes: [UInt8]
+    /// So many digits more, whatever they are, belong to the word.
+    var digits: Int
+
+    init(_ text: String, digits: Int = 0) {
+      bytes = Array(text.utf8)
+      self.digits = digits
+    }
+  }
+
   /// A whole word: what stands before and behind it is no letter and no digit.
-  private static func find(_ needle: [UInt8], in text: UnsafeRawBufferPointer) -> Int? {
+  private static func find(_ needle: Needle, in text: UnsafeRawBufferPointer) -> Int? {
     func isWord(_ byte: UInt8) -> Bool {
       byte >= 48 && byte <= 57 || byte >= 65 && byte <= 90 || byte >= 97 && byte <= 122 || byte == 46
     }
-    guard let base = text.baseAddress, let first = needle.first else { return nil }
+    let count = needle.bytes.count + needle.digits
+    guard let base = text.baseAddress, let first = needle.bytes.first else { return nil }
     var from = 0
-    while from + needle.count <= text.count,
-      let hit = memchr(base + from, Int32(first), text.count - from - needle.count + 1)
+    while from + count <= text.count, let hit = memchr(base + from, Int32(first), text.count - from - count + 1)
     {
       let place = base.distance(to: UnsafeRawPointer(hit))
-      let end = place + needle.count
-      if memcmp(hit, needle, needle.count) == 0, place == 0 || !isWord(text[place - 1]),
-        end == text.count || !isWord(text[end])
+      let end = place + count
+      if memcmp(hit, needle.bytes, needle.bytes.count) == 0, place == 0 || !isWord(text[place - 1]),
+        end == text.count || !isWord(text[end]),
+        text[(end - needle.digits)..<end].allSatisfy({ $0 >= 48 && $0 <= 57 })
       {
         return place
       }

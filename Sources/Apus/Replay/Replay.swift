@@ -233,13 +233,14 @@ public struct Replay: ~Copyable {
     var clientID = UInt64(name)
     var venueID = ""
     func watch() {
-      var needles = clientID == nil ? [name] : []
+      var needles = clientID == nil ? [JournalPlayer.Needle(name)] : []
       if let id = clientID {
-        needles += [id, RequestID.insert(id), RequestID.amend(id), RequestID.cancel(id)].map(
-          String.init)
+        needles += [id, RequestID.insert(id), RequestID.amend(id), RequestID.cancel(id)].map { .init(String($0)) }
+        // Any amend: the serial's digits and the operation's.
+        needles.append(.init(String(id), digits: String(RequestID.amend(1, serial: 1)).count - 1))
       }
-      if !venueID.isEmpty { needles.append(venueID) }
-      player.needles = needles.map { Array($0.utf8) }
+      if !venueID.isEmpty { needles.append(.init(venueID)) }
+      player.needles = needles
     }
     watch()
     defer { player.needles = [] }

@@ -31,7 +31,7 @@ public struct OrderProbe: ~Copyable {
     let first = (
       clientID: tracker.slab.nextClientID, price: PriceTicks(rawValue: 100_000), qty: QtyLots(rawValue: 1500)
     )
-    var desk = Desk(tracker: tracker, awaited: .amend(first.clientID))
+    var desk = Desk(tracker: tracker, awaited: .amend(first.clientID, serial: 1))
     var decoder = try ThalexDecoder(instrumentCapacity: 1, channelCapacity: 8, labelPrefix: "apus-")
     var encoder = try ThalexEncoder(instrumentCapacity: 1, label: Self.label)
     let index = try decoder.want(instrument: Self.instrument)
@@ -74,7 +74,7 @@ public struct OrderProbe: ~Copyable {
 
   /// In the shape of the venue's samples.
   private static func consent(toAmendOf id: UInt64) -> String {
-    "{\"id\":\(RequestID.amend(id)),\"result\":{\"order_id\":\"001F3C260000000A\",\"order_type\":\"limit\","
+    "{\"id\":\(RequestID.amend(id, serial: 1)),\"result\":{\"order_id\":\"001F3C260000000A\",\"order_type\":\"limit\","
       + "\"time_in_force\":\"good_till_cancelled\",\"instrument_name\":\"\(instrument)\",\"direction\":\"buy\","
       + "\"price\":100000,\"amount\":1.5,\"filled_amount\":0,\"remaining_amount\":1.5,\"label\":\"\(label)\","
       + "\"client_order_id\":\(id),\"status\":\"open\",\"fills\":[],\"change_reason\":\"amend\","
@@ -91,7 +91,7 @@ public struct OrderProbe: ~Copyable {
     guard let room = endpoint.beginText(maximum: LaneOutput.frameCapacity) else { return false }
     let count = encoder.amend(
       into: UnsafeMutableRawBufferPointer(start: room, count: LaneOutput.frameCapacity), clientID: first.clientID,
-      instrument: 0, price: first.price, qty: first.qty)
+      serial: 1, instrument: 0, price: first.price, qty: first.qty)
     guard count > 0, endpoint.commitText(count) else { return false }
     endpoint.consumeOutput(endpoint.output.count)
 

@@ -49,4 +49,6 @@ public struct TrackerCounters: Sendable {
   public var lateFills = 0
   /// Orders that a query did not list and that the venue then reported live.
   public var revived = 0
+  /// Answers to an amend that was not in flight any more.
+  public var lateReplies = 0
 }

@@ -15,6 +15,7 @@ public struct StateTracker: ~Copyable {
   static let statementLag: Nanoseconds = 1_000_000_000
   /// More than any order or fill can have; what is larger is not true (R05).
   static let largestLots = QtyLots(rawValue: 1 << 40)
+  static let lastAmendSerial = UInt16(RequestID.amendSerials - 1)
 
   var slab: OrderSlab
   /// The slab's memory, if it was given: it lives as long as the slab.
@@ -41,6 +42,8 @@ public struct StateTracker: ~Copyable {
   private let repliesAreState: Bool
   /// If not: by slot of the order, when it came to be as last confirmed, by the venue's clock. Records have no room left.
   private let statedTimes: UnsafeMutablePointer<Nanoseconds>
+  /// By slot: which of the order's amends was the last to be sent, 1 ... 9,999 and then 1 again; 0 before the first.
+  private let amendSerials: UnsafeMutablePointer<UInt16>
   /// By slot of a quote: the mass quote that placed it, or changed it last; 0 where the venue does not name them.
   let quoteSerials: UnsafeMutablePointer<UInt64>
   /// This run continues a killed one: executions of its orders are booked, although the orders are not known.
@@ -57,8 +60,6 @@ public struct StateTracker: ~Copyable {
   static let endedByAbsence: UInt8 = 2
   /// Ended unseen: it counts as filled until the venue has been asked what traded.
   static let fillsUnasked: UInt8 = 4
-  /// A query settled an amend whose reply has not come: the next reply may be that one.
-  static let owesReply: UInt8 = 8
   /// Placed by a mass quote: the venue knows no client order id of it.
   static let isQuote: UInt8 = 16
   /// With a cancel in flight: that is a mass quote which replaces the order's side.
@@ -86,6 +87,8 @@ public struct StateTracker: ~Copyable {
     ended = .allocate(capacity: endedCapacity)
     statedTimes = .allocate(capacity: repliesAreState ? 0 : orderCapacity)
     if !repliesAreState { statedTimes.initialize(repeating: 0, count: orderCapacity) }
+    amendSerials = .allocate(capacity: orderCapacity)
+    amendSerials.initialize(repeating: 0, count: orderCapacity)
     quoteSerials = .allocate(capacity: orderCapacity)
     quoteSerials.initialize(repeating: 0, count: orderCapacity)
   }
@@ -102,6 +105,7 @@ public struct StateTracker: ~Copyable {
     states.deallocate()
     ended.deallocate()
     statedTimes.deallocate()
+    amendSerials.deallocate()
     quoteSerials.deallocate()
   }
 
@@ -140,7 +144,9 @@ public struct StateTracker: ~Copyable {
     order.pointee.target_lots = qty
     order.pointee.price_ticks = price
     order.pointee.sent_ns = now
-    if !repliesAreState { statedTimes[slab.index(of: order)] = 0 }
+    let place = slab.index(of: order)
+    if !repliesAreState { statedTimes[place] = 0 }
+    amendSerials[place] = 0
     inFlightCount += 1
     state.pointee.insert(order)
     state.pointee.addExposure(side, order.pointee.worstCaseLots)
@@ -160,8 +166,19 @@ public struct StateTracker: ~Copyable {
       $0.pointee.target_lots = qty
       $0.pointee.sent_ns = now
     }
+    let place = slab.index(of: order)
+    amendSerials[place] = amendSerials[place] == Self.lastAmendSerial ? 1 : amendSerials[place] + 1
     state(order.pointee.instrument_index).pointee.reposition(order)
     return true
+  }
+
+  /// Which amend of the order was the last to be sent: its number in the request's id.
+  func amendSerial(of order: OrderPointer) -> UInt16 { amendSerials[slab.index(of: order)] }
+
+  /// Whether an answer is that to the amend in flight. One with another serial, or none, may be of any amend before.
+  @inline(__always)
+  func answersAmend(_ order: OrderPointer, _ serial: UInt16) -> Bool {
+    order.pointee.inFlightValue == .amend && serial == amendSerials[slab.index(of: order)] && serial != 0
   }
 
   /// Notes a cancel by our number that is about to leave; as `beginAmend`. An order that is not settled is cancelled
@@ -329,6 +346,9 @@ public struct StateTracker: ~Copyable {
     // A report with fewer executions than we have booked is older than those: it says nothing about
     // price and size (R02), unless it is the very answer that a request waits for.
     let isBehind = report.filled < known.filled_lots
+    if report.source == .reply, report.amendSerial != 0 || report.change == .amend, known.inFlightValue != .insert {
+      return applyAmendReply(report, to: order, now: now)
+    }
     switch known.inFlightValue {
     case .insert:
       if isBehind, report.source != .reply { return stale() }
@@ -338,30 +358,18 @@ public struct StateTracker: ~Copyable {
     case .amend:
       let isTarget = report.price == known.target_ticks && report.qty == known.target_lots
       // Only replies and queries answer: there is one reply to each request, but an item of the feed
-      // may tell of an amend before this one. What repeats the known state is no answer either.
-      let isRepeat = report.price == known.price_ticks && report.qty == known.qty_lots && !isTarget
-      if report.source == .reply, report.change == .amend {
-        let isOwed = takeOwedReply(order)
-        // Of several amends this may be the answer to any; with other numbers than were asked for it is hardly that to this
-        // one, or the venue has made something else of it: ask. Later ones prove no more while that is not known.
-        if isOwed || !isTarget && !isRepeat && known.phaseValue != .unknown {
-          noteExecuted(order, report)
-          markUnknown(order, now: now)
-          return .changed
-        }
-      }
+      // may tell of an amend before this one.
+      //
       // A query is no request to the matching engine, and may be answered before the amend has been dealt with: only what
       // the amend asked for settles it, or time, as with an absence.
       let isLate = known.sent_ns + LaneSession.absenceGrace <= querySentAt
       let isAnswer =
         isQuery && !isBehind && (isTarget || isLate || report.source == .snapshot)
-        || report.source == .reply && report.change == .amend && isTarget
         || report.source == .feed && !repliesAreState && isTarget && !isBehind && !isOlder(report, than: order)
       guard isAnswer else {
         noteExecuted(order, report)
         return stale()
       }
-      if isQuery { order.pointee.flags |= Self.owesReply }
       confirm(order, report, now: now)
       return .changed
     case .cancel:
@@ -374,13 +382,6 @@ public struct StateTracker: ~Copyable {
       return .changed
     case .none:
       let differs = report.hasPrice && report.price != known.price_ticks || report.qty != known.qty_lots
-      if report.source == .reply, report.change == .amend, takeOwedReply(order) {
-        // The amend that a query had not shown yet has been answered after all.
-        noteExecuted(order, report)
-        guard differs else { return stale() }
-        markUnknown(order, now: now)
-        return .changed
-      }
       // Resting and settled. Feed items may be late; a query is not (checked above), so it rules. What is unknown is known
       // again by a repetition of all that it may be: a smaller size may be that of long ago.
       let rules =
@@ -395,16 +396,40 @@ public struct StateTracker: ~Copyable {
     }
   }
 
+  /// The reply to an amend of an order that rests.
+  private mutating func applyAmendReply(_ report: OrderReport, to order: OrderPointer, now: Nanoseconds)
+    -> ReportOutcome
+  {
+    let known = order.pointee
+    if answersAmend(order, report.amendSerial) {
+      guard report.price == known.target_ticks, report.qty == known.target_lots else {
+        return doubt(order, report, now: now)  // the venue has made something else of it: ask
+      }
+      confirm(order, report, now: now)
+      return .changed
+    }
+    // Late, of an amend that a query has settled since. If it only repeats what is known, it is of no more use. If not, the
+    // query was answered before that amend was dealt with, and what it said is not true any more: ask.
+    counters.lateReplies += 1
+    guard report.hasPrice && report.price != known.price_ticks || report.qty != known.qty_lots else {
+      noteExecuted(order, report)
+      return stale()
+    }
+    return doubt(order, report, now: now)
+  }
+
+  /// What was confirmed, or was asked for, is contradicted: a query must tell.
+  private mutating func doubt(_ order: OrderPointer, _ report: OrderReport, now: Nanoseconds) -> ReportOutcome {
+    noteExecuted(order, report)
+    guard order.pointee.phaseValue != .unknown else { return stale() }
+    markUnknown(order, now: now)
+    return .changed
+  }
+
   /// From before what was last confirmed: it may show what is asked for now because that was so once. Only where the feed
   /// answers, which a query may have overtaken.
   private func isOlder(_ report: OrderReport, than order: OrderPointer) -> Bool {
     report.updateTime < statedTimes[slab.index(of: order)]
-  }
-
-  /// Whether a reply was owed; it may be this one.
-  private func takeOwedReply(_ order: OrderPointer) -> Bool {
-    defer { order.pointee.flags &= ~Self.owesReply }
-    return order.pointee.flags & Self.owesReply != 0
   }
 
   private mutating func stale() -> ReportOutcome {
@@ -513,7 +538,7 @@ public struct StateTracker: ~Copyable {
   mutating func refuse(_ kind: RequestKind, proof: RefusalProof, now: Nanoseconds) -> OrderPointer? {
     let clientID: UInt64
     switch kind {
-    case .insert(let id), .amend(let id), .cancel(let id): clientID = id
+    case .insert(let id), .amend(let id, _), .cancel(let id): clientID = id
     case .session, .massQuote, .protection, .cancelMassQuote, .unknown: return nil
     }
     guard let order = slab.find(clientID: clientID), order.pointee.phaseValue != .dead else { return nil }
@@ -524,15 +549,18 @@ public struct StateTracker: ~Copyable {
         return order
       }
       end(order, reported: order.pointee.filled_lots, now: now)
-    case (.amend, .noEffect):
-      switch (order.pointee.inFlightValue, takeOwedReply(order)) {
-      case (.amend, false): settle(order, now: now)
-      case (_, true) where order.pointee.inFlightValue != .amend: return nil  // as the query had shown
-      default: markUnknown(order, now: now)
+    case (.amend(_, let serial), .noEffect):
+      if answersAmend(order, serial) {
+        settleRefused(order, now: now)
+      } else if serial == 0, order.pointee.inFlightValue == .amend {
+        markUnknown(order, now: now)  // of this one, or of one before
+      } else {
+        counters.lateReplies += 1  // of one that a query has settled: it has changed nothing
+        return nil
       }
     case (.cancel, .noEffect)
     where order.pointee.inFlightValue == .cancel && order.pointee.flags & Self.isReplaced == 0:
-      settle(order, now: now)
+      settleRefused(order, now: now)
     case (_, .orderGone), (_, .nothing):
       // Fills may be on their way: gone is not the same as never filled.
       markUnknown(order, now: now)
@@ -800,6 +828,8 @@ public struct StateTracker: ~Copyable {
     if report.source == .query, !report.isLabelledOurs { return nil }
     // Another session may use the same client id: an order that has its venue id is known by that.
     if order.pointee.venue_id.count > 0, report.venueID.count > 0 { return nil }
+    // What the venue has not accepted yet has not been amended: that is another order, of a life that used the same number.
+    if report.amendSerial != 0, order.pointee.inFlightValue == .insert { return nil }
     return order
   }
 
@@ -869,6 +899,13 @@ public struct StateTracker: ~Copyable {
       unknownCount += (now == .unknown ? 1 : 0) - (phase == .unknown ? 1 : 0)
       liveCount += (now == .live ? 1 : 0) - (phase == .live ? 1 : 0)
     }
+  }
+
+  /// The request in flight had no effect. That does not say how an order stands whose state was unknown already, for a
+  /// late reply may have contradicted what was confirmed: a query must tell.
+  private mutating func settleRefused(_ order: OrderPointer, now: Nanoseconds) {
+    guard order.pointee.phaseValue == .live else { return }
+    settle(order, now: now)
   }
 
   /// The request in flight had no effect, or is answered: back to what was confirmed.

@@ -160,7 +160,8 @@ protocol ExchangeAdapter: ~Copyable, SendableMetatype {
 
   /// Writes the frame of an approved command about an order of the slab; returns its length, 0 if it does not fit.
   mutating func encode(
-    _ approved: ApprovedCommand, _ order: OrderPointer, now: Nanoseconds, into buffer: UnsafeMutableRawBufferPointer
+    _ approved: ApprovedCommand, _ order: OrderPointer, amendSerial: UInt16, now: Nanoseconds,
+    into buffer: UnsafeMutableRawBufferPointer
   ) -> Int
 
   /// Writes an approved order that takes what it can at once and never rests.

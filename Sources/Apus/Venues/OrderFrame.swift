@@ -101,6 +101,20 @@ struct OrderFrame {
     return digits
   }
 
+  /// The id of an amend, `(clientID × 10,000 + serial) × 10 + operation`.
+  ///
+  /// - Parameter serial: 1 ... 9,999.
+  /// - Returns: the client id's digits.
+  @inline(__always)
+  mutating func amendID(_ clientID: UInt64, _ serial: UInt16) -> Digits {
+    let digits = Digits(start: at, count: apus_decimal_write_u64(clientID, at.assumingMemoryBound(to: CChar.self)))
+    at += digits.count
+    put(four: UInt32(serial))
+    at.storeBytes(of: 0x30 + UInt8(truncatingIfNeeded: RequestID.amendOperation), as: UInt8.self)
+    at += 1
+    return digits
+  }
+
   @inline(__always)
   mutating func put(_ digits: Digits) {
     at.storeBytes(of: digits.start.loadUnaligned(as: SIMD16<UInt8>.self), as: SIMD16<UInt8>.self)

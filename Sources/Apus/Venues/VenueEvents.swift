@@ -236,6 +236,8 @@ public struct OrderReport: Sendable {
   public var isLabelledOurs = false
   /// Labelled as this life's own, and without a client order id: a mass quote has placed it.
   public var isOurQuote = false
+  /// Of a reply: which amend of the order it answers, as in `RequestKind`.
+  public var amendSerial: UInt16 = 0
   /// Which mass quote of this life has placed it or changed it last; 0 if the venue does not say.
   public var quoteSerial: UInt64 = 0
   public var isPersistent = false
@@ -319,7 +321,9 @@ public enum SessionRequest: UInt8, Sendable, CaseIterable {
 public enum RequestKind: Equatable, Sendable {
   case session(SessionRequest)
   /// The operand is the client order id.
-  case insert(UInt64), amend(UInt64), cancel(UInt64)
+  case insert(UInt64), cancel(UInt64)
+  /// The serial tells the amends of an order apart, 1 ... 9,999; 0 if the answer does not say which one it is about.
+  case amend(UInt64, serial: UInt16 = 0)
   /// The operand is the serial that the sender gave it.
   case massQuote(UInt64)
   /// A protection group was set.
@@ -328,6 +332,12 @@ public enum RequestKind: Equatable, Sendable {
   case cancelMassQuote(ProductIndex)
   /// An id that this engine cannot have sent, or none.
   case unknown
+
+  /// Of an amend; 0 of anything else.
+  @inline(__always)
+  var amendSerial: UInt16 {
+    if case .amend(_, let serial) = self { serial } else { 0 }
+  }
 }
 
 /// Why a frame, or an item in it, was refused at the edge (R05).

@@ -36,7 +36,7 @@ enum FrameText {
   private static func label(_ id: UInt64) -> String {
     let request = RequestID.kind(of: id)
     if case .insert(let client) = request { return "#\(client) insert" }
-    if case .amend(let client) = request { return "#\(client) amend" }
+    if case .amend(let client, let serial) = request { return "#\(client) amend \(serial)" }
     if case .cancel(let client) = request { return "#\(client) cancel" }
     if case .session(let request) = request { return "\(request) \(RequestID.serial(of: id))" }
     return request == .unknown ? "id \(id)" : "\(request)"

@@ -113,7 +113,7 @@ private struct Mutator {
 
   /// An id of each kind of request, small and large.
   private mutating func requestID() -> SlowJSON {
-    let operand = pick([1, 2, 7, 1001, Int(RequestID.operandLimit), Int(RequestID.operandLimit) + 1])
+    let operand = pick([1, 2, 7, 1001, 10_010_003, Int(RequestID.operandLimit), Int(RequestID.operandLimit) + 1])
     let id = chance(60) ? (1 + below(13) | below(3) << 8) * 10 : operand * 10 + below(8)
     return .number(Array(String(id).utf8))
   }

@@ -59,7 +59,9 @@ extension Oracle {
   ]
   static let tradeNumbers: Set<String> = ["price", "amount", "time", "fee", "client_order_id", "leg_index"]
 
-  mutating func order(_ value: SlowJSON, _ source: ReportSource, isSession: Bool) -> Outcome {
+  mutating func order(
+    _ value: SlowJSON, _ source: ReportSource, isSession: Bool, amendSerial: UInt16 = 0
+  ) -> Outcome {
     let item = read(value, texts: Self.orderTexts, numbers: Self.orderNumbers, isOrder: true)
     let isOurs = has(item.label, prefix: labelPrefix)
     guard let name = item.texts["instrument_name"], let index = index(name) else {
@@ -125,6 +127,7 @@ extension Oracle {
     default: sink.refusedAtEdge(.missingMember)
     }
     if hasUnknownWord { sink.refusedAtEdge(.unknownWord) }
+    report.amendSerial = amendSerial
     sink.order(report)
     return .delivered
   }

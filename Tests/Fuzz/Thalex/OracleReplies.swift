@@ -25,7 +25,10 @@ extension Oracle {
       case .massQuote(let serial): return massQuoted(serial, value)
       default: break
       }
-      if order(value, .reply, isSession: true) == .delivered { sink.replied(request, value: 0) }
+      // By the digits: the four before the last.
+      let isNumbered = lastReplyID % 10 == 7
+      let serial = isNumbered ? UInt16(lastReplyID / 10 % 10_000) : 0
+      if order(value, .reply, isSession: true, amendSerial: serial) == .delivered { sink.replied(request, value: 0) }
       return
     }
     switch session {

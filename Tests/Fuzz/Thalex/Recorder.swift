@@ -23,7 +23,7 @@ struct Recorder: VenueEventSink {
     switch request {
     case .session(let session): [0, Int64(session.rawValue)]
     case .insert(let id): [1, Int64(id)]
-    case .amend(let id): [2, Int64(id)]
+    case .amend(let id, let serial): [2, Int64(id), Int64(serial)]
     case .cancel(let id): [3, Int64(id)]
     case .unknown: [4, 0]
     case .massQuote(let serial): [5, Int64(serial)]
@@ -110,7 +110,7 @@ struct Recorder: VenueEventSink {
           Int64(r.source.rawValue), Int64(r.status.rawValue), Int64(r.change.rawValue), Int64(r.deletion.rawValue),
           Int64(r.side.rawValue), Int64(r.instrument), bit(r.isLabelledOurs), bit(r.isPersistent), bit(r.hasPrice),
           Int64(bitPattern: r.clientID), r.hasPrice ? r.price.rawValue : 0, r.qty.rawValue, r.filled.rawValue,
-          r.remaining.rawValue, r.createTime,
+          r.remaining.rawValue, r.createTime, Int64(r.amendSerial),
         ], text: bytes(r.venueID)))
   }
   mutating func fill(_ r: FillReport) {

@@ -389,7 +389,8 @@ struct BybitAdapter: ~Copyable, ExchangeAdapter {
   }
 
   mutating func encode(
-    _ approved: ApprovedCommand, _ order: OrderPointer, now: Nanoseconds, into buffer: UnsafeMutableRawBufferPointer
+    _ approved: ApprovedCommand, _ order: OrderPointer, amendSerial: UInt16, now: Nanoseconds,
+    into buffer: UnsafeMutableRawBufferPointer
   ) -> Int {
     let command = approved.command
     let clientID = order.pointee.client_id
@@ -401,8 +402,8 @@ struct BybitAdapter: ~Copyable, ExchangeAdapter {
         qty: command.qty, milliseconds: time)
     case .amend:
       return encoder.amend(
-        into: buffer, clientID: clientID, instrument: command.instrument, price: command.price, qty: command.qty,
-        milliseconds: time)
+        into: buffer, clientID: clientID, serial: amendSerial, instrument: command.instrument, price: command.price,
+        qty: command.qty, milliseconds: time)
     case .cancel:
       return encoder.cancel(into: buffer, clientID: clientID, instrument: command.instrument, milliseconds: time)
     }

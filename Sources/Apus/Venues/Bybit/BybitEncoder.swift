@@ -228,17 +228,21 @@ public struct BybitEncoder: ~Copyable, @unchecked Sendable {
     return text.count
   }
 
-  /// `order.amend` by client id; `qty` is the new total, executed part included. Id `RequestID.amend(clientID)`. The
-  /// venue refuses an amend that changes nothing.
+  /// `order.amend` by client id; `qty` is the new total, executed part included. Id
+  /// `RequestID.amend(clientID, serial:)`. The venue refuses an amend that changes nothing.
+  ///
+  /// - Parameters:
+  ///   - clientID: 1 ... `RequestID.amendedLimit`.
+  ///   - serial: Which amend of the order it is, 1 ... 9,999.
   public mutating func amend(
-    into memory: UnsafeMutableRawBufferPointer, clientID: UInt64, instrument: InstrumentIndex, price: PriceTicks,
-    qty: QtyLots, milliseconds: Int64
+    into memory: UnsafeMutableRawBufferPointer, clientID: UInt64, serial: UInt16, instrument: InstrumentIndex,
+    price: PriceTicks, qty: QtyLots, milliseconds: Int64
   ) -> Int {
     guard Int(instrument) < capacity, var text = OrderFrame(memory, Self.orderCapacity) else { return 0 }
     let template = templates + Int(instrument)
     guard template.pointee.buy.count > 0 else { return 0 }
     text.put("{\"reqId\":\"")
-    _ = text.id(clientID, RequestID.amendOperation)
+    _ = text.amendID(clientID, serial)
     begin(&text, milliseconds)
     text.put(template.pointee.amend)
     text.tag(clientID)

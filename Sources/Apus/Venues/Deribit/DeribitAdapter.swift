@@ -353,7 +353,8 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
   }
 
   mutating func encode(
-    _ approved: ApprovedCommand, _ order: OrderPointer, now: Nanoseconds, into buffer: UnsafeMutableRawBufferPointer
+    _ approved: ApprovedCommand, _ order: OrderPointer, amendSerial: UInt16, now: Nanoseconds,
+    into buffer: UnsafeMutableRawBufferPointer
   ) -> Int {
     let command = approved.command
     let clientID = order.pointee.client_id
@@ -364,8 +365,8 @@ struct DeribitAdapter: ~Copyable, ExchangeAdapter {
         qty: command.qty, options: .postOnly)
     case .amend:
       return encoder.amend(
-        into: buffer, clientID: clientID, venueID: &order.pointee.venue_id, instrument: command.instrument,
-        price: command.price, qty: command.qty)
+        into: buffer, clientID: clientID, serial: amendSerial, venueID: &order.pointee.venue_id,
+        instrument: command.instrument, price: command.price, qty: command.qty)
     case .cancel:
       return encoder.cancel(
         into: buffer, clientID: clientID, venueID: &order.pointee.venue_id, instrument: command.instrument)

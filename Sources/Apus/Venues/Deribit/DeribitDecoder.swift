@@ -324,7 +324,9 @@ public struct DeribitDecoder: ~Copyable, @unchecked Sendable {
     }
     guard apus_json_finish(&json) else { return false }
     if hasTime { _ = apus_decimal_to_scaled(&timeOut, 0, &replyTime) }
-    if deliverOrder(source: .reply, into: &sink) == .delivered { sink.replied(request, value: 0) }
+    if deliverOrder(source: .reply, amendSerial: request.amendSerial, into: &sink) == .delivered {
+      sink.replied(request, value: 0)
+    }
     return true
   }
 

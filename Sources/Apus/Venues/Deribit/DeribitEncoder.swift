@@ -142,16 +142,20 @@ public struct DeribitEncoder: ~Copyable, @unchecked Sendable {
   }
 
   /// `private/edit` by the venue's id, or `private/edit_by_label` while that is not known; `qty` is the new total,
-  /// executed part included (section 10.2).
+  /// executed part included (section 10.2). Id `RequestID.amend(clientID, serial:)`.
+  ///
+  /// - Parameters:
+  ///   - clientID: 1 ... `RequestID.amendedLimit`.
+  ///   - serial: Which amend of the order it is, 1 ... 9,999.
   public func amend(
-    into memory: UnsafeMutableRawBufferPointer, clientID: UInt64, venueID: UnsafePointer<VenueID>,
+    into memory: UnsafeMutableRawBufferPointer, clientID: UInt64, serial: UInt16, venueID: UnsafePointer<VenueID>,
     instrument: InstrumentIndex, price: PriceTicks, qty: QtyLots
   ) -> Int {
     guard Int(instrument) < capacity, var text = OrderFrame(memory, Self.orderCapacity) else { return 0 }
     let template = templates + Int(instrument)
     guard template.pointee.buy.count > 0 else { return 0 }
     text.put("{\"jsonrpc\":\"2.0\",\"id\":")
-    _ = text.id(clientID, RequestID.amendOperation)
+    _ = text.amendID(clientID, serial)
     if venueID.pointee.count > 0 {
       text.put(",\"method\":\"private/edit\",\"params\":{\"order_id\":\"")
       text.put(venueID.pointee)

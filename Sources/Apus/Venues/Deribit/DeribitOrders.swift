@@ -90,7 +90,9 @@ extension DeribitDecoder {
     }
     if var trades = parts.trades { _ = self.trades(&trades, source: .reply, into: &sink) }
     var order = parts.order ?? value
-    if self.order(&order, source: .reply, into: &sink) == .delivered { sink.replied(request, value: 0) }
+    if self.order(&order, source: .reply, amendSerial: request.amendSerial, into: &sink) == .delivered {
+      sink.replied(request, value: 0)
+    }
   }
 
   /// Members of an event or a reply that are objects or arrays of their own.
@@ -145,18 +147,20 @@ extension DeribitDecoder {
   }
 
   private mutating func order<Sink: VenueEventSink & ~Copyable>(
-    _ json: inout JSONCursor, source: ReportSource, into sink: inout Sink
+    _ json: inout JSONCursor, source: ReportSource, amendSerial: UInt16 = 0, into sink: inout Sink
   ) -> ItemOutcome {
     guard scan(&json, shapes.order.pointer) else {
       sink.refusedAtEdge(json.failed ? .malformed : .missingMember)
       return .refused
     }
-    return deliverOrder(source: source, into: &sink)
+    return deliverOrder(source: source, amendSerial: amendSerial, into: &sink)
   }
 
   /// The order in `table`.
+  ///
+  /// - Parameter amendSerial: Of the amend that is answered, if it is the reply to one.
   mutating func deliverOrder<Sink: VenueEventSink & ~Copyable>(
-    source: ReportSource, into sink: inout Sink
+    source: ReportSource, amendSerial: UInt16 = 0, into sink: inout Sink
   ) -> ItemOutcome {
     typealias Field = DeribitOrderField
     scratchCount = 0
@@ -193,6 +197,7 @@ extension DeribitDecoder {
       return .refused
     }
     report.source = source
+    report.amendSerial = amendSerial
     report.instrument = instrument
     report.side = side
     report.isLabelledOurs = owner != .other

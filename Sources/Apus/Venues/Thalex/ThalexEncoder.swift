@@ -247,16 +247,20 @@ public struct ThalexEncoder: ~Copyable, @unchecked Sendable {
   }
 
   /// `private/amend` by client order id; `qty` is the new total, executed part included. Id
-  /// `RequestID.amend(clientID)`.
+  /// `RequestID.amend(clientID, serial:)`.
+  ///
+  /// - Parameters:
+  ///   - clientID: 1 ... `RequestID.amendedLimit`.
+  ///   - serial: Which amend of the order it is, 1 ... 9,999.
   public func amend(
-    into memory: UnsafeMutableRawBufferPointer, clientID: UInt64, instrument: InstrumentIndex, price: PriceTicks,
-    qty: QtyLots, collar: ThalexCollar = .venueDefault
+    into memory: UnsafeMutableRawBufferPointer, clientID: UInt64, serial: UInt16, instrument: InstrumentIndex,
+    price: PriceTicks, qty: QtyLots, collar: ThalexCollar = .venueDefault
   ) -> Int {
     guard Int(instrument) < capacity, var text = OrderFrame(memory, Self.orderCapacity) else { return 0 }
     let template = templates + Int(instrument)
     guard template.pointee.buy.count > 0 else { return 0 }
     text.put("{\"method\":\"private/amend\",\"id\":")
-    let digits = text.id(clientID, RequestID.amendOperation)
+    let digits = text.amendID(clientID, serial)
     text.put(",\"params\":{\"client_order_id\":")
     text.put(digits)
     text.put(",\"price\":")

@@ -12,8 +12,9 @@ extension ThalexDecoder {
   /// - Parameters:
   ///   - members: What was read of the order; `nil` if it was no object.
   ///   - isSession: The order belongs to this session, so it has to be about a wanted instrument.
+  ///   - amendSerial: Of the amend that is answered, if it is the reply to one.
   private mutating func deliver<Sink: VenueEventSink & ~Copyable>(
-    _ members: OpaquePointer?, source: ReportSource, isSession: Bool, into sink: inout Sink
+    _ members: OpaquePointer?, source: ReportSource, isSession: Bool, amendSerial: UInt16 = 0, into sink: inout Sink
   ) -> ItemOutcome {
     guard let members else {
       sink.refusedAtEdge(.missingMember)
@@ -56,6 +57,7 @@ extension ThalexDecoder {
     }
     var report = OrderReport()
     report.source = source
+    report.amendSerial = amendSerial
     report.instrument = index
     report.isLabelledOurs = isOurs
     if numbers & OrderField.clientID.bit == 0, isOurs {
@@ -219,7 +221,8 @@ extension ThalexDecoder {
       sink.refusedAtEdge(.malformed)
       return
     }
-    if deliver(members, source: .reply, isSession: true, into: &sink) == .delivered {
+    let serial = request.amendSerial
+    if deliver(members, source: .reply, isSession: true, amendSerial: serial, into: &sink) == .delivered {
       sink.replied(request, value: 0)
     }
   }
