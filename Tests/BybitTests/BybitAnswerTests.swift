@@ -19,7 +19,8 @@ import Testing
   @Test func `an acknowledgement names the order and says nothing of its state`() throws {
     var bench = try Bench()
     let requests: [(String, UInt64, String)] = [
-      ("order.create", RequestID.insert(7), "insert(7)"), ("order.amend", RequestID.amend(7, serial: 1234), "amend(7, serial: 1234)"),
+      ("order.create", RequestID.insert(7), "insert(7)"),
+      ("order.amend", RequestID.amend(7, serial: 1234), "amend(7, serial: 1234)"),
       ("order.cancel", RequestID.cancel(7), "cancel(7)"),
     ]
     for (operation, id, request) in requests {

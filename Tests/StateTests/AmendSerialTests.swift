@@ -112,7 +112,7 @@ import Testing
     #expect(tracker.buys == 9)
   }
 
-  @Test func `serials rise with each amend of an order, begin anew with each order, and never are 0`() throws {
+  @Test func `serials rise with each amend of an order, are counted for each order apart, and never are 0`() throws {
     var tracker = try Say.tracker()
     let order = tracker.rest(.buy, 100, 7)
     #expect(tracker.amendSerial(of: order) == 0)
@@ -130,7 +130,9 @@ import Testing
     #expect(tracker.amendSerial(of: other) == 1 && tracker.amendSerial(of: order) == 2)
   }
 
-  @Test func `R13 an answer to an amend of an earlier life is not about an order of this one with the same number`() throws {
+  @Test func `R13 an answer to an amend of an earlier life is not about an order of this one with the same number`()
+    throws
+  {
     var before = try Say.tracker()
     let old = before.rest(.buy, 100, 7)
     before.beginAmend(old, price: PriceTicks(rawValue: 101), qty: QtyLots(rawValue: 9), now: 1)

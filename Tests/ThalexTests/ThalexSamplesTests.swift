@@ -224,7 +224,8 @@ import Testing
     #expect(only?.hasSuffix(#""post_only":true,"stp_level":"disabled"}}"#) == true)
     let amend = ThalexEncoderTests.text {
       encoder.amend(
-        into: $0, clientID: 5, serial: 1, instrument: 0, price: PriceTicks(rawValue: 1), qty: QtyLots(1), collar: .reject)
+        into: $0, clientID: 5, serial: 1, instrument: 0, price: PriceTicks(rawValue: 1), qty: QtyLots(1),
+        collar: .reject)
     }
     #expect(amend?.hasSuffix(#""collar":"reject"}}"#) == true)
     var order = ThalexOrder(.sell, 0, qty: QtyLots(1), price: PriceTicks(rawValue: 2))

@@ -433,7 +433,8 @@ indirect enum SampleValue {
       result(
         "private/sell", RequestID.insert(1001), order("reply") + ["replied insert(1001) 0"], needed: ofOrder),
       result(
-        "private/amend", RequestID.amend(1001, serial: 5), order("reply", amend: 5) + ["replied amend(1001, serial: 5) 0"],
+        "private/amend", RequestID.amend(1001, serial: 5),
+        order("reply", amend: 5) + ["replied amend(1001, serial: 5) 0"],
         needed: ofOrder),
       result(
         "private/cancel", RequestID.cancel(1001), order("reply") + ["replied cancel(1001) 0"], needed: ofOrder),

@@ -274,8 +274,7 @@ final class JournalPlayer {
     let count = needle.bytes.count + needle.digits
     guard let base = text.baseAddress, let first = needle.bytes.first else { return nil }
     var from = 0
-    while from + count <= text.count, let hit = memchr(base + from, Int32(first), text.count - from - count + 1)
-    {
+    while from + count <= text.count, let hit = memchr(base + from, Int32(first), text.count - from - count + 1) {
       let place = base.distance(to: UnsafeRawPointer(hit))
       let end = place + count
       if memcmp(hit, needle.bytes, needle.bytes.count) == 0, place == 0 || !isWord(text[place - 1]),
