@@ -466,8 +466,7 @@ struct Lane<Adapter: ExchangeAdapter & ~Copyable>: ~Copyable {
     let count =
       order.pointee.flags & StateTracker.isQuote == 0
       ? adapter.encode(
-        approved, order, amendSerial: approved.command.kind == .amend ? core.tracker.amendSerial(of: order) : 0,
-        now: now, into: buffer)
+        approved, order, amendSerial: core.tracker.amendSerial(of: order), now: now, into: buffer)
       : adapter.encodeCancel(
         of: order.pointee.venue_id, clientID: order.pointee.client_id, instrument: order.pointee.instrument_index,
         now: now, into: buffer)
