@@ -11,7 +11,7 @@ struct ApplyCommand: ParsableCommand {
       flow; every lane does so in its next turn, all at once: no quote is made of old and new ones. What the strategy has \
       learned stays. A file that differs in anything else is refused with the keys that need a restart. The change is in \
       the journal, and `apus top` shows its version; to take it back, apply the file of before. The next start uses the \
-      file that it is given. Exit codes: 0 in force at every venue; 65 refused, nothing has changed; 69 no engine is \
+      file that it is given; `apus release use ROOT NAME --live` and `apus release back ROOT --live` switch both. Exit codes: 0 in force at every venue; 65 refused, nothing has changed; 69 no engine is \
       running or it does not answer; 71 the system refused something; 75 a lane has not taken it over in time; 78 the file \
       is wrong.
       """)
@@ -30,41 +30,74 @@ struct ApplyCommand: ParsableCommand {
   }
 
   func run() throws {
+    do throws(LiveParameters.Failure) {
+      let change = try LiveParameters.apply(config, wait: wait, isTrial: dryRun)
+      for change in change.answer.changes { print("  \(change)") }
+      guard !dryRun else {
+        return print(change.answer.changes.isEmpty ? "nothing would change" : "this would change; nothing has")
+      }
+      print(change.text)
+    } catch {
+      for change in error.changes { print("  \(change)") }
+      throw Exit.fail(error.code, error.description)
+    }
+  }
+}
+
+/// Gives a running engine the parameters of a file.
+enum LiveParameters {
+  struct Failure: Error, CustomStringConvertible {
+    var code: ExitCode
+    var description: String
+    var changes: [String] = []
+  }
+
+  struct Change {
+    var answer: ParameterAnswer
+    /// From the command to the engine's answer.
+    var milliseconds: Double
+
+    var text: String {
+      "version \(answer.version) is in force: every lane quoted by it \(answer.effectiveMicroseconds) µs after it was handed "
+        + "over, \(String(format: "%.1f", milliseconds)) ms after the command"
+    }
+  }
+
+  /// - Parameters:
+  ///   - path: A whole configuration; its data directory is that of the engine.
+  ///   - wait: Seconds for the answer.
+  static func apply(_ path: String, wait: Double = 5, isTrial: Bool = false) throws(Failure) -> Change {
     let configuration: Configuration
     let text: String
     do {
-      configuration = try ConfigurationFile.load(path: config)
-      text = try String(contentsOfFile: config, encoding: .utf8)
+      configuration = try ConfigurationFile.load(path: path)
+      text = try String(contentsOfFile: path, encoding: .utf8)
     } catch {
-      throw Exit.fail(Exit.configuration, "\(error)")
+      throw Failure(code: Exit.configuration, description: "\(error)")
     }
     let data = configuration.engine.dataDirectory
-    let path = data + "/telemetry"
-    guard let reader = try? TelemetryReader(path: path), reader.isWriterAlive else {
-      throw Exit.fail(Exit.unreachable, "no engine writes \(path): start it with apus run --config \(config)")
+    let telemetry = data + "/telemetry"
+    guard let reader = try? TelemetryReader(path: telemetry), reader.isWriterAlive else {
+      throw Failure(
+        code: Exit.unreachable, description: "no engine writes \(telemetry): start it with apus run --config \(path)")
     }
     let clock = ContinuousClock()
     let begin = clock.now
     let answer: ParameterAnswer?
     do {
-      answer = try ParameterRequest.send(text, dataDirectory: data, seconds: wait, isTrial: dryRun)
+      answer = try ParameterRequest.send(text, dataDirectory: data, seconds: wait, isTrial: isTrial)
     } catch {
-      throw Exit.fail(Exit.system, "\(error)")
+      throw Failure(code: Exit.system, description: "\(error)")
     }
     guard let answer else {
-      throw Exit.fail(
-        Exit.unreachable, "the engine has not answered within \(wait) s, and the request was withdrawn: look at apus top")
+      throw Failure(
+        code: Exit.unreachable,
+        description: "the engine has not answered within \(wait) s, and the request was withdrawn: look at apus top")
     }
-    for change in answer.changes { print("  \(change)") }
     if let refusal = answer.refusal {
-      throw Exit.fail(answer.isLate ? Exit.unverified : Exit.refusedContent, refusal)
+      throw Failure(
+        code: answer.isLate ? Exit.unverified : Exit.refusedContent, description: refusal, changes: answer.changes)
     }
-    guard !dryRun else {
-      return print(answer.changes.isEmpty ? "nothing would change" : "this would change; nothing has")
-    }
-    let took = (clock.now - begin) / .milliseconds(1)
-    print(
-      "version \(answer.version) is in force: every lane quoted by it \(answer.effectiveMicroseconds) µs after it was handed "
-        + "over, \(String(format: "%.1f", took)) ms after the command")
+    return Change(answer: answer, milliseconds: (clock.now - begin) / .milliseconds(1))
   }
 }

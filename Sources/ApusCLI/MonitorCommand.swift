@@ -1,6 +1,9 @@
 import Apus
 import ApusMonitor
+import ApusRelease
+import ApusRollout
 import ArgumentParser
+import Foundation
 
 struct MonitorCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -40,6 +43,12 @@ struct MonitorCommand: AsyncParsableCommand {
     completion: .file())
   var alerts: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Show the rollouts of this root of releases. Default: that which --config lies in.", valueName: "root"),
+    completion: .directory)
+  var rollout: String?
+
   @Flag(help: "List the alerts with their bounds and end.")
   var explainAlerts = false
 
@@ -50,6 +59,23 @@ struct MonitorCommand: AsyncParsableCommand {
     if !address.isLoopback, tokenFile == nil {
       throw ValidationError("\(address) can be reached from elsewhere: --listen there needs --token-file")
     }
+  }
+
+  /// What the page shows of a rollout, if releases can have one.
+  private var rolloutView: @Sendable () -> Data? {
+    guard let root = rollout ?? configPath.flatMap(Self.releaseRoot) else { return { nil } }
+    return {
+      let store = RolloutStore(root: ReleaseRoot(path: root))
+      guard let state = store.state() else { return nil }
+      return try? RolloutReport(state, lines: store.lines(of: state.id)).json()
+    }
+  }
+
+  /// `ROOT/RELEASE/config.yaml` lies in `ROOT`.
+  private static func releaseRoot(_ config: String) -> String? {
+    let release = URL(fileURLWithPath: config).standardizedFileURL.deletingLastPathComponent()
+    guard FileManager.default.fileExists(atPath: release.appendingPathComponent(ReleaseManifest.fileName).path) else { return nil }
+    return release.deletingLastPathComponent().path
   }
 
   private var engine: EngineChoice {
@@ -68,7 +94,7 @@ struct MonitorCommand: AsyncParsableCommand {
     do {
       let routes = try file.routes.routes { say("apus: alert \($0)") }
       let service = AlertService(path: path, rules: rules, dispatcher: AlertDispatcher(routes))
-      let server = try MonitorServer(path: path, address: address, token: token, alerts: { service.active })
+      let server = try MonitorServer(path: path, address: address, token: token, alerts: { service.active }, rollout: rolloutView)
       // The first that fails ends all: a server that cannot have its address is not waited for.
       try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try await server.run() }

@@ -42,13 +42,23 @@ public struct Build: Codable, Equatable, Sendable {
   }
 
   /// Symbolic links resolved.
-  private static var programPath: String? {
+  static var programPath: String? {
     var buffer = [UInt8](repeating: 0, count: 4096)
     let count = buffer.withUnsafeMutableBytes { bytes in
       bytes.withMemoryRebound(to: CChar.self) { readlink("/proc/self/exe", $0.baseAddress!, $0.count) }
     }
     guard count > 0, count < buffer.count else { return nil }
     return String(decoding: buffer[..<count], as: UTF8.self)
+  }
+}
+
+extension Build {
+  /// The release that the running program lies in: the name of its directory, if that has a manifest of one.
+  public static var release: String? {
+    guard let program = programPath else { return nil }
+    let parts = program.split(separator: "/")
+    guard parts.count > 1 else { return nil }
+    return HostTree().exists("/" + parts.dropLast().joined(separator: "/") + "/manifest.json") ? String(parts[parts.count - 2]) : nil
   }
 }
 

@@ -11,6 +11,7 @@ import Synchronization
 /// - `/alerts`: the alerts that hold, as JSON.
 /// - `/healthz`: 200 while the engine and its lanes give signs of life, else 503 and the reason.
 /// - `/`: the dashboard, one page without anything from elsewhere.
+/// - `/api/rollout`: the rollout of a release that is under way or was the last one, as JSON; 204 without one.
 /// - `/api/view`: what the dashboard shows now, as JSON; `/api/history`: its last fifteen minutes, a row a second.
 ///
 /// The file is opened for each request, so that a restarted engine's new file is found at once.
@@ -26,6 +27,7 @@ public final class MonitorServer: Sendable {
   private let staleAfter: Nanoseconds
   private let now: @Sendable () -> Nanoseconds
   private let alerts: @Sendable () -> [AlertView]
+  private let rollout: @Sendable () -> Data?
   private let state = Mutex(State())
   private let server: HTTPServer
 
@@ -45,10 +47,11 @@ public final class MonitorServer: Sendable {
   ///   - staleAfter: The age at which a heartbeat counts as missing.
   ///   - now: CLOCK_MONOTONIC.
   ///   - alerts: Those that hold now; called from any thread.
+  ///   - rollout: The rollout that the engine takes part in, JSON; called from any thread.
   public init(
     path: String, address: ListenAddress, token: String? = nil, staleAfter: Nanoseconds = 5_000_000_000,
     now: @escaping @Sendable () -> Nanoseconds = { TelemetrySnapshot.monotonicNow },
-    alerts: @escaping @Sendable () -> [AlertView] = { [] }
+    alerts: @escaping @Sendable () -> [AlertView] = { [] }, rollout: @escaping @Sendable () -> Data? = { nil }
   ) throws {
     self.path = path
     self.address = address
@@ -56,6 +59,7 @@ public final class MonitorServer: Sendable {
     self.staleAfter = staleAfter
     self.now = now
     self.alerts = alerts
+    self.rollout = rollout
     // A request is one short exchange. A connection that sends nothing is closed.
     if address.isIPv6 {
       server = HTTPServer(
@@ -129,8 +133,9 @@ public final class MonitorServer: Sendable {
       case "/alerts": answer(.ok, AlertText.json(alerts()) + "\n", type: "application/json")
       case "/healthz": health()
       case "/api/view": view()
+      case "/api/rollout": rollout().map { answer(.ok, $0, type: "application/json") } ?? answer(.noContent, "")
       case "/api/history": answer(.ok, history(), type: "application/json")
-      default: answer(.notFound, "there are /, /metrics, /alerts, /healthz, /api/view and /api/history\n")
+      default: answer(.notFound, "there are /, /metrics, /alerts, /healthz, /api/view, /api/history and /api/rollout\n")
       }
     return finished(response, request)
   }

@@ -15,6 +15,10 @@ public struct ReleaseError: Error, Equatable, Sendable, CustomStringConvertible 
     case unwritable
     /// A rule forbids it.
     case notPermitted
+    /// The running engine cannot take it over without a restart.
+    case needsRestart
+    /// No engine runs, or it does not answer.
+    case unreachable
   }
   public let kind: Kind
   public let description: String

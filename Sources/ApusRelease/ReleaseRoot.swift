@@ -74,18 +74,27 @@ public struct ReleaseRoot: Equatable, Sendable {
 
   /// Makes a release the current one, in one atomic step, after it was verified.
   ///
-  /// - Parameter reason: Why the promotion rule need not hold; it is audited. `nil`: it must.
-  public func use(_ name: String, override reason: String? = nil) throws(ReleaseError) -> Switch {
+  /// - Parameters:
+  ///   - reason: Why the promotion rule need not hold; it is audited. `nil`: it must.
+  ///   - live: Gives the running engine the release's parameters; called when nothing else stands in the way, of a release
+  ///     that has the current one's program. Where it throws nothing is switched.
+  public func use(
+    _ name: String, override reason: String? = nil, live: ((Release) throws(ReleaseError) -> Void)? = nil
+  ) throws(ReleaseError) -> Switch {
     let lock = try lock()
     defer { withExtendedLifetime(lock) {} }
     let release = try release(name)
     try release.check()
     let from = current
-    guard from != name else { return Switch(release: release, from: from) }
+    guard from != name else {
+      try live?(release)
+      return Switch(release: release, from: from)
+    }
     let broken = PromotionRule.problem(release.manifest, among: directories().compactMap { manifest($0) })
     if let broken, reason == nil {
       throw ReleaseError(.notPermitted, "\(broken); or say why it need not: --override REASON")
     }
+    try adopt(release, over: from, live)
     try change(
       to: name,
       AuditLine(
@@ -95,7 +104,9 @@ public struct ReleaseRoot: Equatable, Sendable {
   }
 
   /// Makes the release current that was so before. Asks for no passes: what was let in once may return.
-  public func back() throws(ReleaseError) -> Switch {
+  ///
+  /// - Parameter live: As for `use`.
+  public func back(live: ((Release) throws(ReleaseError) -> Void)? = nil) throws(ReleaseError) -> Switch {
     let lock = try lock()
     defer { withExtendedLifetime(lock) {} }
     let from = current
@@ -106,6 +117,7 @@ public struct ReleaseRoot: Equatable, Sendable {
     }
     let release = try release(name)
     try release.check()
+    try adopt(release, over: from, live)
     try change(
       to: name,
       AuditLine(
@@ -120,6 +132,20 @@ public struct ReleaseRoot: Equatable, Sendable {
   }
 
   // MARK: - Pieces
+
+  /// A release of configuration alone is taken over by the engine that runs.
+  private func adopt(
+    _ release: Release, over current: String?, _ live: ((Release) throws(ReleaseError) -> Void)?
+  ) throws(ReleaseError) {
+    guard let live else { return }
+    guard let current, let before = manifest(current), before.program == release.manifest.program else {
+      throw ReleaseError(
+        .needsRestart,
+        "\(release.manifest.name) has another program than \(current ?? "what runs"): switch without --live and restart, or "
+          + "roll it out with apus rollout")
+    }
+    try live(release)
+  }
 
   private func change(to name: String, _ line: AuditLine) throws(ReleaseError) {
     let link = "\(path)/\(Self.currentName)"

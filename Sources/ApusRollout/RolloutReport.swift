@@ -24,6 +24,8 @@ public struct RolloutReport: Sendable {
       var ended: String?
       var candidate: SliceFigures
       var incumbent: SliceFigures
+      /// The same for people, side by side.
+      var table: [RolloutTable.Row]
       var gates: [Gate]
       var notes: [String]
     }
@@ -33,6 +35,11 @@ public struct RolloutReport: Sendable {
     var engine: String
     var outcome: String?
     var phase: String
+    /// The phase, or the outcome, in words.
+    var status: String
+    var isPaused: Bool
+    /// What has to be seen before the next stage, and what was.
+    var seen: String?
     var reason: String?
     var haltMs: Double?
     var backMs: Double?
@@ -48,12 +55,13 @@ public struct RolloutReport: Sendable {
     return try encoder.encode(
       Document(
         rollout: state.id, candidate: state.candidate, incumbent: state.incumbent, engine: state.engineName,
-        outcome: state.outcome?.rawValue, phase: state.phase.rawValue, reason: state.reason,
+        outcome: state.outcome?.rawValue, phase: state.phase.rawValue, status: state.words, isPaused: state.isPaused, seen: state.seen, reason: state.reason,
         haltMs: milliseconds(state.haltVerified), backMs: milliseconds(state.givenBack),
         stages: shownStages.map { stage in
           Document.Stage(
             name: stage.name, began: WallTime.text(of: stage.began), ended: stage.ended.map(WallTime.text),
             candidate: stage.candidate, incumbent: stage.incumbent,
+            table: stage.candidate.seconds > 0 ? RolloutTable.rows(stage.candidate, stage.incumbent) : [],
             gates: stage.verdicts.map {
               Document.Gate(name: $0.gate, evidence: $0.evidence, confidence: $0.confidence, breached: $0.isBreached)
             }, notes: stage.notes)
@@ -103,8 +111,8 @@ public struct RolloutReport: Sendable {
     if !stage.notes.isEmpty { text += "\n" }
     guard stage.candidate.seconds > 0 else { return text }
     text += "\n| | candidate | incumbent |\n|---|---:|---:|\n"
-    for (name, own, other) in RolloutTable.rows(stage.candidate, stage.incumbent) {
-      text += "| \(name) | \(own) | \(other) |\n"
+    for row in RolloutTable.rows(stage.candidate, stage.incumbent) {
+      text += "| \(row.name) | \(row.candidate) | \(row.incumbent) |\n"
     }
     guard !stage.verdicts.isEmpty else { return text }
     text += "\n| gate | evidence that it is worse than allowed | confidence |\n|---|---|---:|\n"
@@ -123,7 +131,13 @@ public struct RolloutReport: Sendable {
 
 /// Figures of both engines side by side: for the report, the status and the page.
 public enum RolloutTable {
-  public static func rows(_ own: SliceFigures, _ other: SliceFigures) -> [(name: String, candidate: String, incumbent: String)] {
+  public struct Row: Encodable, Sendable {
+    public var name: String
+    public var candidate: String
+    public var incumbent: String
+  }
+
+  public static func rows(_ own: SliceFigures, _ other: SliceFigures) -> [Row] {
     func number(_ value: Double, _ decimals: Int) -> String { String(format: "%.\(decimals)f", value) }
     func rate(_ count: Int, _ seconds: Double) -> String { seconds > 0 ? number(Double(count) / seconds, 1) : "–" }
     func bps(_ value: Double, _ traded: Double) -> String { traded > 0 ? number(value / traded * 1e4, 3) : "–" }
@@ -136,7 +150,10 @@ public enum RolloutTable {
       ("fills", "\(own.fills)", "\(other.fills)"),
       ("traded", number(own.traded, 0), number(other.traded, 0)),
       ("profit", number(own.profit, 2), number(other.profit, 2)),
-      ("profit of what was traded, bps", bps(own.profit, own.traded), bps(other.profit, other.traded)),
+      (
+        "profit of the limits a minute, bps", own.profitRate.map { number($0, 2) } ?? "–",
+        other.profitRate.map { number($0, 2) } ?? "–"
+      ),
     ]
     for (ours, theirs) in zip(own.markouts, other.markouts) {
       rows.append(("markout \(ours.seconds) s, bps", bps(ours.value, ours.traded), bps(theirs.value, theirs.traded)))
@@ -148,6 +165,6 @@ public enum RolloutTable {
       rows.append(("\(span.name) p99, µs", micro(span.high), micro(theirs?.high)))
     }
     rows.append(("memory, MB", "\(own.memoryBytes >> 20)", "\(other.memoryBytes >> 20)"))
-    return rows.map { (name: $0.0, candidate: $0.1, incumbent: $0.2) }
+    return rows.map { Row(name: $0.0, candidate: $0.1, incumbent: $0.2) }
   }
 }

@@ -167,3 +167,44 @@ public struct RolloutState: Codable, Equatable, Sendable {
     return "\(number): \(count) of \(instruments.count) instruments"
   }
 }
+
+extension RolloutState {
+  /// How it stands, for people.
+  public var words: String {
+    guard outcome == nil else { return outcome?.text ?? "" }
+    return phase.words + (isPaused ? ", paused" : "")
+  }
+
+  /// `12 of 600 s, 340 of 0 messages, 3 of 30 fills`, while a stage is watched.
+  public var seen: String? {
+    let watch: RolloutPlan.WatchSection? =
+      switch phase {
+      case .shadow: plan.shadow
+      case .watch: plan.steps[step].watch
+      default: nil
+      }
+    guard let watch, let keeper else { return nil }
+    return "\(watched / 1_000_000_000) of \(watch.atLeastSeconds) s, \(keeper.candidate.requests) of \(watch.messages) messages, "
+      + "\(keeper.candidate.fills) of \(watch.fills) fills"
+  }
+}
+
+extension RolloutPhase {
+  /// For people.
+  public var words: String {
+    switch self {
+    case .staging: "in staging"
+    case .shadow: "in the shadow"
+    case .shadowEnd: "ending the shadow"
+    case .giveUp: "the incumbent leaves what the step takes"
+    case .takeUp: "the candidate takes it over"
+    case .watch: "the candidate is watched"
+    case .settle: "the incumbent is ended"
+    case .halt: "going back: the candidate is halted"
+    case .giveBack: "going back: the incumbent gets everything again"
+    case .stop: "going back: the candidate is ended"
+    case .flat: "the incumbent cannot come back: positions are closed"
+    case .done: "ended"
+    }
+  }
+}

@@ -54,14 +54,36 @@ import Testing
     let back = try apply(path)
     #expect(back.code == 0 && back.out.contains("version 2 is in force"), "\(back)")
 
+    // As releases of configuration alone, there and back.
+    func release(_ arguments: String...) throws -> (code: Int32, out: String, err: String) {
+      let program = try Program("apus", ["release"] + arguments)
+      return (program.wait(), program.out, program.err)
+    }
+    let root = stage.room.file("releases")
+    let binary = Program.buildDirectory.appendingPathComponent("apus").path
+    #expect(try release("pack", "--config", path, "--name", "a", "--to", root, "--binary", binary).code == 0)
+    #expect(try release("pack", "--config", changed, "--name", "b", "--to", root, "--base", "a").code == 0)
+    #expect(try release("pack", "--config", fixed, "--name", "c", "--to", root, "--base", "a").code == 0)
+    let first = try release("use", root, "b", "--live")
+    #expect(first.code == 65 && first.err.contains("another program"), "\(first)")
+    #expect(try release("use", root, "a").code == 0)
+    let used = try release("use", root, "b", "--live")
+    #expect(used.code == 0 && used.out.contains("version 3 is in force") && used.out.contains("current is b"), "\(used)")
+    let third = try release("use", root, "c", "--live")
+    #expect(third.code == 65 && third.err.contains("manager.max_loss 0 → 5"), "\(third)")
+    let returned = try release("back", root, "--live")
+    #expect(returned.code == 0 && returned.out.contains("version 4") && returned.out.contains("current is a"), "\(returned)")
+
     engine.signal(SIGTERM)
     #expect(engine.wait() == 0, "\(engine.err)")
+    let late = try release("use", root, "b", "--live")
+    #expect(late.code == 69 && late.err.contains("no engine writes"), "\(late)")
     try stage.expectNothingLeft()
     let replay = try Program("apus", ["replay", stage.room.file("data/journal")])
     #expect(replay.wait() == 0 && replay.out.contains("equal"), "\(replay.out) \(replay.err)")
     var reader = try JournalReader(path: stage.room.file("data/journal"))
     var changes = 0
     while let record = reader.next() { changes += record.kind == .parameters ? 1 : 0 }
-    #expect(changes == 2)
+    #expect(changes == 4)
   }
 }

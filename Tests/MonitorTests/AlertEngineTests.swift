@@ -50,7 +50,7 @@ import Testing
   static func instrument(_ name: String = "BTC-PERPETUAL", loss: Double = 0, age: Double = 0) -> EngineView.Instrument {
     let side = EngineView.Side(price: 1, quantity: 1, levels: 1)
     return EngineView.Instrument(
-      name: name, priceDecimals: 0, quantityDecimals: 3, marketAge: age, ownBid: side, ownAsk: side, limit: 1, worst: 0,
+      name: name, priceDecimals: 0, quantityDecimals: 3, marketAge: age, ownBid: side, ownAsk: side, isHandedOver: false, limit: 1, worst: 0,
       unproven: 0, pnl: -loss, fees: 0, fills: 0, traded: 0, adjustments: 0)
   }
 

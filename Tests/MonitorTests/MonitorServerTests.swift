@@ -66,6 +66,7 @@ import Testing
         #expect(post.status == 405 && post.head.contains("Allow: GET, HEAD"))
       }
       #expect(try await get("/other", port: port).status == 404)
+      #expect(try await get("/api/rollout", port: port).status == 204)
     }
   }
 

@@ -34,6 +34,8 @@ struct RunManifest: Codable, Sendable {
   /// Names this start in the journal, too.
   var bootEpoch: UInt64
   var build = Build.current()
+  /// The release that the program lies in.
+  var release = Build.release
   /// SHA-256 of the configuration with all defaults written out, as `ConfigurationFile.text(of:)` gives it.
   var configurationSha256: String
   var engine: Engine

@@ -13,7 +13,8 @@ struct ReleaseCommand: ParsableCommand {
       `r=$(readlink -f ROOT/current) && exec $r/apus run --config $r/config.yaml`. A release for the test network needs a \
       pass in simulation, one for production a pass on the test network; --override lets it in, and ROOT/audit.jsonl \
       says so. Exit codes: 0; 1 a release that was verified is damaged; 64 wrong arguments; 65 a damaged release, or \
-      more of them, are in the way; 66 something is not there or cannot be read; 73 something cannot be written, or is \
+      more of them, are in the way, or with --live a restart is needed; 66 something is not there or cannot be read; 69 with --live: no \
+      engine runs or answers; 73 something cannot be written, or is \
       there already; 77 a rule forbids it; 78 the configuration is wrong.
       """,
     subcommands: [
@@ -40,6 +41,8 @@ extension Exit {
     case .damaged: damaged
     case .unwritable: cannotCreate
     case .notPermitted: refused
+    case .needsRestart: refusedContent
+    case .unreachable: unreachable
     }
   }
 }

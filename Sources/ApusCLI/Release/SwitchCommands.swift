@@ -7,7 +7,8 @@ struct UseCommand: ParsableCommand {
     commandName: "use",
     abstract: "Make a release the current one, after verifying it and what it has passed.",
     discussion: """
-      A running engine goes on with what it was started with. A release for testnet needs a pass in simulated, one for \
+      A running engine goes on with what it was started with, unless --live gives it the parameters of a release that differs \
+      from the current one in nothing else (see apus apply). A release for testnet needs a pass in simulated, one for \
       production a pass in testnet, of a release in ROOT with the same program and the same configuration apart from mode, \
       addresses, keys and data directory.
       """)
@@ -17,6 +18,9 @@ struct UseCommand: ParsableCommand {
 
   @Argument(help: "The release.")
   var name: String
+
+  @Flag(help: "Give the running engine the release's parameters, too; where it cannot take them over, nothing is switched.")
+  var live = false
 
   @Option(
     name: .customLong("override"),
@@ -32,7 +36,7 @@ struct UseCommand: ParsableCommand {
 
   func run() throws {
     let change = try ReleaseCommand.run { () throws(ReleaseError) in
-      try ReleaseRoot(path: root).use(name, override: reason)
+      try ReleaseRoot(path: root).use(name, override: reason, live: LiveParameters.adopter(live))
     }
     if let rule = change.overridden {
       _ = Exit.fail(
@@ -52,8 +56,37 @@ struct BackCommand: ParsableCommand {
   @Argument(help: "The directory of releases.", completion: .directory)
   var root: String
 
+  @Flag(help: "Give the running engine that release's parameters, too; where it cannot take them over, nothing is switched.")
+  var live = false
+
   func run() throws {
-    say(try ReleaseCommand.run { () throws(ReleaseError) in try ReleaseRoot(path: root).back() }.text)
+    say(try ReleaseCommand.run { () throws(ReleaseError) in
+      try ReleaseRoot(path: root).back(live: LiveParameters.adopter(live))
+    }.text)
+  }
+}
+
+extension LiveParameters {
+  fileprivate static func adopter(_ isAsked: Bool) -> ((Release) throws(ReleaseError) -> Void)? {
+    guard isAsked else { return nil }
+    return { (release: Release) throws(ReleaseError) in try adopt(release) }
+  }
+
+  /// Says what came of it; thrown is what `apus release` makes of a refusal.
+  private static func adopt(_ release: Release) throws(ReleaseError) {
+    do throws(Failure) {
+      let change = try apply(release.configurationPath)
+      for line in change.answer.changes { say("  \(line)") }
+      say(change.text)
+    } catch {
+      let kind: ReleaseError.Kind =
+        switch error.code {
+        case Exit.refusedContent: .needsRestart
+        case Exit.configuration: .configuration
+        default: .unreachable
+        }
+      throw ReleaseError(kind, error.description)
+    }
   }
 }
 

@@ -6,21 +6,16 @@ import Foundation
 enum RolloutText {
   static func status(_ state: RolloutState, isSupervised: Bool, lines: [RolloutLine]) -> String {
     var text = "\(state.candidate) against \(state.incumbent), engine \(state.engineName): "
-    if let outcome = state.outcome {
-      text += outcome.text + (state.reason.map { ": \($0)" } ?? "")
-    } else {
-      text += state.phase.words + (state.isPaused ? ", paused" : "")
-      if !isSupervised { text += "\nno supervisor is at work: start it again, it goes on where it was" }
+    text += state.words
+    if state.outcome != nil {
+      text += state.reason.map { ": \($0)" } ?? ""
+    } else if !isSupervised {
+      text += "\nno supervisor is at work: start it again, it goes on where it was"
     }
     if let stage = state.stages.last {
       text += "\n\n\(stage.name)"
-      if state.outcome == nil, let keeper = state.keeper, state.phase == .watch || state.phase == .shadow {
-        let watch = state.phase == .shadow ? state.plan.shadow : state.plan.steps[state.step].watch
-        if let watch {
-          text += ": \(state.watched / 1_000_000_000) of \(watch.atLeastSeconds) s, \(keeper.candidate.requests) of "
-            + "\(watch.messages) messages, \(keeper.candidate.fills) of \(watch.fills) fills"
-        }
-        text += "\n" + table(keeper.candidate, keeper.incumbent) + gates(keeper.verdicts)
+      if let seen = state.seen, let keeper = state.keeper {
+        text += ": \(seen)\n" + table(keeper.candidate, keeper.incumbent) + gates(keeper.verdicts)
       } else if stage.candidate.seconds > 0 {
         text += "\n" + table(stage.candidate, stage.incumbent) + gates(stage.verdicts)
       }
@@ -63,7 +58,7 @@ enum RolloutText {
       + "markouts \(gates.markoutBps) bps, profit \(gates.profitBps) bps"
     let stops = plan.stops
     text += "\nstops: loss \(stops.maxLoss), common loss \(stops.maxCommonLoss), \(stops.rejects) rejects a second, "
-      + "\(stops.unknownOrders) unknown orders, \(stops.memoryMB) MB, \(stops.heartbeatMs) ms without a sign of life, alerts from "
+      + "\(stops.unknownOrders) unknown orders, \(stops.memoryMB) MB, \(stops.heartbeatMs) ms without a sign of life, \(stops.atLimitSeconds) s at a limit, alerts from "
       + stops.alert.rawValue
     return text
   }
@@ -71,25 +66,6 @@ enum RolloutText {
   private static func watch(_ watch: RolloutPlan.WatchSection) -> String {
     "at least \(watch.atLeastSeconds) s, \(watch.messages) messages, \(watch.fills) fills"
       + (watch.atMostSeconds > 0 ? ", at most \(watch.atMostSeconds) s" : "")
-  }
-}
-
-extension RolloutPhase {
-  var words: String {
-    switch self {
-    case .staging: "in staging"
-    case .shadow: "in the shadow"
-    case .shadowEnd: "ending the shadow"
-    case .giveUp: "the incumbent leaves what the step takes"
-    case .takeUp: "the candidate takes it over"
-    case .watch: "the candidate is watched"
-    case .settle: "the incumbent is ended"
-    case .halt: "going back: the candidate is halted"
-    case .giveBack: "going back: the incumbent gets everything again"
-    case .stop: "going back: the candidate is ended"
-    case .flat: "the incumbent cannot come back: positions are closed"
-    case .done: "ended"
-    }
   }
 }
 

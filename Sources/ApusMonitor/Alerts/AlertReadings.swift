@@ -226,7 +226,7 @@ struct AlertMeasurement {
       ]
     case "ApusMarketStale": return instruments(lane, stale)
     case "ApusNotQuoting":
-      let isQuoting = lane.state == "quoting" || lane.state == "stopping" || Self.isHandedOver(lane.cause)
+      let isQuoting = lane.state == "quoting" || lane.state == "stopping" || EngineView.tellsHandedOver(lane.cause)
       let whole = one(isQuoting ? 0 : 1, "\(lane.state) for \(TopScreen.time(lane.since)): \(lane.cause)")
       return isQuoting ? whole + instruments(lane, quoteless) : whole
     case "ApusStalled": return stalls(lane)
@@ -293,13 +293,10 @@ struct AlertMeasurement {
 
   /// Neither side, or a cause not to quote: one side alone is what a position limit asks for.
   private func quoteless(_ shown: EngineView.Instrument) -> (value: Double, found: String)? {
-    if Self.isHandedOver(shown.block ?? "") { return (0, "") }
+    if shown.isHandedOver { return (0, "") }
     let isMissing = shown.ownBid == nil && shown.ownAsk == nil
     return (isMissing ? 1 : 0, shown.block ?? "no bid and no ask of ours")
   }
-
-  /// Another engine quotes it. The file keeps the beginning of the text.
-  private static func isHandedOver(_ block: String) -> Bool { block.count > 20 && QuotingBlock.handedOver.text.hasPrefix(block) }
 
   private func unprotected(_ shown: EngineView.Instrument) -> (value: Double, found: String)? {
     // The file keeps the beginning of the text.

@@ -70,7 +70,8 @@ enum MonitorPage {
     #ladder li{border:1px solid var(--line);border-radius:6px;padding:.08rem .5rem;font-size:.82rem;color:var(--soft)}
     #ladder li[aria-current]{font-weight:700;border-color:currentColor}
     #halt{font-size:.85rem;margin:0;min-height:4.2em;overflow-wrap:anywhere}
-    #events li{display:grid;grid-template-columns:6.2em 1fr;gap:.5rem;font-size:.83rem;padding:.16rem 0;border-bottom:1px solid var(--grid);
+    .turns{margin-top:.5rem}
+    #events li,.turns li{display:grid;grid-template-columns:6.2em 1fr;gap:.5rem;font-size:.83rem;padding:.16rem 0;border-bottom:1px solid var(--grid);
       overflow-wrap:anywhere}
     time,.soft{color:var(--soft)}
     figure{margin:0}
@@ -81,6 +82,9 @@ enum MonitorPage {
     svg.plot{display:block;width:100%;height:190px;touch-action:pan-y}
     svg text{fill:var(--soft);font-size:11px}
     .axis{stroke:var(--grid)}.cursor{stroke:var(--soft);stroke-dasharray:2 3}
+    .pair{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:.7rem}
+    @media (max-width:760px){.pair{grid-template-columns:1fr}}
+    #rollout-state{margin:0 0 .5rem;overflow-wrap:anywhere}
     .split{display:grid;grid-template-columns:1fr;gap:.7rem}
     footer{color:var(--soft);font-size:.82rem;padding-bottom:1.5rem}
     dialog{border:1px solid var(--line);border-radius:10px;background:var(--card);color:inherit;max-width:24rem}
@@ -104,6 +108,11 @@ enum MonitorPage {
       <section class="wide" aria-labelledby="h-now"><h2 id="h-now" class="hidden">Now</h2><dl class="tiles" id="tiles"></dl></section>
       <section class="wide" id="several" aria-labelledby="h-venues" hidden><h2 id="h-venues">Venues</h2>
         <div class="scroll" tabindex="0" role="region" aria-labelledby="h-venues"><table id="venues"></table></div></section>
+      <section class="wide" id="rollout" aria-labelledby="h-rollout" hidden><h2 id="h-rollout">Rollout</h2>
+        <p id="rollout-state"></p><div class="pair">
+        <div class="scroll many" tabindex="0" role="region" aria-label="Figures of both releases"><table id="releases"></table></div>
+        <div><div class="scroll many" tabindex="0" role="region" aria-label="Gates of the rollout"><table id="gates"></table></div>
+        <ol id="turns" class="turns" aria-label="Last turns of the rollout, newest first"></ol></div></div></section>
       <section aria-labelledby="h-alerts"><h2 id="h-alerts">Alerts</h2>
         <div class="scroll tall" tabindex="0" role="region" aria-label="Alerts that fire"><ul id="alerts" aria-live="polite"><li class="soft">No alert fires.</li></ul></div></section>
       <section aria-labelledby="h-ladder"><h2 id="h-ladder">Kill ladder</h2>
@@ -493,6 +502,10 @@ enum MonitorPage {
     const STAGES = ["receive", "decode", "decide", "risk", "encode"];
     const LEVELS = ["none", "widen", "no new orders", "cancel all", "flatten", "disconnect"];
 
+    function positionOf(one) {
+      if (one.position != null) return signed(one.position, one.quantity_decimals);
+      return one.is_handed_over ? "handed over" : "unknown";
+    }
     function cell(text, of, value, more) { return {text, of, value, ...more}; }
     function showInstrumentRows(lane) {
       showInstruments(lane.instruments.map(one => {
@@ -505,8 +518,7 @@ enum MonitorPage {
           cell(p(one.bid), metric("apus_market_price", own("bid")), one.bid),
           cell(p(one.ask), metric("apus_market_price", own("ask")), one.ask),
           ...quote(one.own_bid, "bid"), ...quote(one.own_ask, "ask"),
-          cell(one.position == null ? "unknown" : signed(one.position, one.quantity_decimals),
-            metric("apus_position_contracts", labels), one.position),
+          cell(positionOf(one), metric("apus_position_contracts", labels), one.position),
           q(one.worst), cell(q(one.limit), metric("apus_exposure_limit_contracts", labels), one.limit || null),
           {text: q(one.unproven), on: one.unproven > 0},
           cell(signed(one.pnl, 2), metric("apus_pnl", labels), one.pnl, {less: metric("apus_fees", labels)}),
@@ -571,7 +583,7 @@ enum MonitorPage {
       tiles($("tiles"), [
         ...(several ? [["Result, all venues", signed(everywhere, 2), `fees ${number(all.reduce((total, one) => total + one.fees, 0), 2)}`]] : []),
         [several ? `Result, ${now.name}` : "Result after fees", signed(pnl, 2), `fees ${number(now.instruments.reduce((total, one) => total + one.fees, 0), 2)}`],
-        ["Position", one?.position == null ? "unknown" : signed(one.position, one.quantity_decimals), one?.name],
+        ["Position", one ? positionOf(one) : "unknown", one?.name],
         ["Fills", cell(number(count("fills")), metric("apus_fills_total", labels), count("fills")), `value ${brief(now.instruments.reduce((total, one) => total + one.traded, 0))}`],
         ["Tick to order p99", duration(tick?.p99), `p50 ${duration(tick?.p50)}`],
         ["Orders live", cell(number(count("orders_live")), metric("apus_orders_live", labels), count("orders_live")), `${count("orders_unknown")} unknown, ${count("orders_in_flight")} in flight`],
@@ -661,6 +673,31 @@ enum MonitorPage {
       if (!events.length) list.innerHTML = '<li><time></time><span class="soft">None yet.</span></li>';
     }
 
+    /* ---- A rollout: both releases side by side. ---- */
+    const fillReleases = table($("releases"), "Figures of both releases", ["", "candidate", "incumbent"]);
+    const fillGates = table($("gates"), "Gates", ["Gate", "Worse than allowed?", "Confidence"]);
+    function showRollout(now) {
+      $("rollout").hidden = !now;
+      if (!now) return;
+      const stage = now.stages.at(-1);
+      put($("rollout-state"), `${now.candidate} against ${now.incumbent}, ${stage?.name ?? "not begun"}: ${now.status}`
+        + (now.seen ? ` (${now.seen})` : "") + (now.reason ? `. ${now.reason}` : ""));
+      $("rollout-state").className = now.outcome && now.outcome !== "promoted" ? "bad" : "";
+      /* What was compared last: staging and ways back have no figures of their own. */
+      const shown = now.stages.findLast(stage => stage.table.length);
+      fillReleases((shown?.table ?? []).map(row => [row.name, row.candidate, row.incumbent]));
+      fillGates((shown?.gates ?? []).map(gate =>
+        [gate.name, {text: gate.evidence, on: gate.breached}, {text: (Math.floor(gate.confidence * 1e4) / 100).toFixed(2) + " %", on: gate.breached}]));
+      const turns = now.journal.slice(-8).reverse(), list = $("turns");
+      while (list.children.length > turns.length) list.lastChild.remove();
+      turns.forEach((turn, place) => {
+        let item = list.children[place];
+        if (!item) { item = document.createElement("li"); item.innerHTML = "<time></time><span></span>"; list.append(item); }
+        put(item.firstChild, turn.at.slice(11, 19));
+        put(item.lastChild, turn.text);
+      });
+    }
+
     /* ---- Talking with the monitor. ---- */
     let held = false, failedSince = null;
     function headers() {
@@ -704,6 +741,13 @@ enum MonitorPage {
         console.error(error);
       }
     }
+    async function pollRollout() {
+      for (;;) {
+        const {status, body} = await get("/api/rollout").catch(() => ({}));
+        if (!held && (status === 200 || status === 204)) showRollout(body);
+        await new Promise(done => setTimeout(done, status === 200 ? 1000 : 5000));
+      }
+    }
     async function start() {
       for (const id of ["range", "lane", "instrument", "span"]) $(id).addEventListener("change", event => {
         event.target.dataset.touched = "yes";
@@ -721,6 +765,7 @@ enum MonitorPage {
       document.addEventListener("visibilitychange", () => { if (!document.hidden) loadHistory().catch(console.error); });
       new ResizeObserver(() => { for (const plot of plots) plot.draw(); }).observe($("main"));
       await loadHistory().catch(console.error);
+      pollRollout();
       for (;;) {
         await poll();
         await new Promise(done => setTimeout(done, 1000));

@@ -40,6 +40,8 @@ public struct EngineView: Codable, Equatable, Sendable {
     public var ownBid: Side?
     public var ownAsk: Side?
     public var position: Double?
+    /// Another engine has the instrument, and with it the position.
+    public var isHandedOver: Bool
     public var limit: Double
     /// The larger of both directions if all that may still trade does, and what of it is not proven.
     public var worst: Double
@@ -255,6 +257,7 @@ extension EngineView.Instrument {
     ownBid = side(shown.ownBid, shown.ownBidLevels, shown.ownBidSince, bid, 1)
     ownAsk = side(shown.ownAsk, shown.ownAskLevels, shown.ownAskSince, ask, -1)
     position = shown.position.map(quantity)
+    isHandedOver = EngineView.tellsHandedOver(shown.block)
     limit = quantity(shown.limit)
     worst = max(quantity(shown.worstLong), quantity(shown.worstShort))
     unproven = quantity(shown.unprovenBuys) + quantity(shown.unprovenSells)
@@ -303,4 +306,9 @@ extension EngineView.Halt {
 
 extension Array {
   fileprivate subscript(safe index: Int) -> Element? { indices.contains(index) ? self[index] : nil }
+}
+
+extension EngineView {
+  /// Whether a cause not to quote is that another engine has the instrument. The file keeps the beginning of the text.
+  static func tellsHandedOver(_ cause: String) -> Bool { cause.count > 20 && QuotingBlock.handedOver.text.hasPrefix(cause) }
 }

@@ -351,8 +351,8 @@ public struct TopScreen: Sendable {
           distance(shown.ownBid), distance(shown.ownAsk),
           (shown.ownBid == nil && shown.ownAsk == nil ? "–" : Self.time(age), .plain),
           (
-            shown.position.map { Self.fixed($0, shown.quantityDecimals) } ?? "unknown",
-            shown.position == nil ? .bad : .plain
+            shown.position.map { Self.fixed($0, shown.quantityDecimals) } ?? (shown.isHandedOver ? "given" : "unknown"),
+            shown.position == nil && !shown.isHandedOver ? .bad : .plain
           ),
           (
             Self.percent(share) + (shown.unproven > 0 ? "*" : ""),

@@ -48,6 +48,11 @@ final class RolloutStage {
 
   /// A release of the root; its program is that of `v1` unless another one is given.
   func pack(_ name: String, _ instruments: String, _ options: [String] = ["--base", "v1"], more: String = "") throws {
+    let packer = try packer(name, instruments, options, more: more)
+    #expect(packer.wait() == 0, "\(packer.err)")
+  }
+
+  func packer(_ name: String, _ instruments: String, _ options: [String] = ["--base", "v1"], more: String = "") throws -> Program {
     try room.write(
       """
       engine:
@@ -61,9 +66,8 @@ final class RolloutStage {
         private_key_file: \(room.file("key.pem"))
       \(more)\(instruments)
       """, to: "\(name).yaml")
-    let packer = try Program(
+    return try Program(
       "apus", ["release", "pack", "--config", room.file("\(name).yaml"), "--name", name, "--to", root] + options)
-    #expect(packer.wait() == 0, "\(packer.err)")
   }
 
   /// A release whose program has a fault of `faults.c`.
@@ -106,14 +110,14 @@ final class RolloutStage {
   }
 
   /// A plan of two steps of this length whose gates bear a machine with much else to do.
-  func plan(seconds: Int = 3, _ more: String = "", heartbeat: Int = 5000) throws -> String {
+  func plan(seconds: Int = 3, _ more: String = "", heartbeat: Int = 5000, stops: String = "at_limit_s: 0") throws -> String {
     try room.write(
       """
       steps:
         - {instruments: 1, at_least_s: \(seconds)}
         - {instruments: 100%, at_least_s: \(seconds)}
       gates: {slice_s: 1, span_ratio: 100, confidence: 0.95, memory_growth_kb_s: 2000, markout_bps: 100, profit_bps: 1000}
-      stops: {heartbeat_ms: \(heartbeat)}
+      stops: {heartbeat_ms: \(heartbeat), \(stops)}
       \(more)
       """, to: "plan.yaml")
     return room.file("plan.yaml")

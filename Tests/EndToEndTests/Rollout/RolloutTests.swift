@@ -96,6 +96,18 @@ import Testing
 
   // MARK: - Seen in the shadow
 
+  @Test func `a skew of the wrong sign cannot be packed; a position that stays at its limit is stopped in the shadow`() throws {
+    let stage = try RolloutStage(venue: ["--speed", "10"])
+    let wrong = try stage.packer("v2", RolloutStage.instruments().replacing("skew_bps: 1.0", with: "skew_bps: -1.0"))
+    #expect(wrong.wait() == 78 && wrong.err.contains("skew_bps"), "\(wrong.err)")
+    // Two executions bring it there, and without a skew nothing brings it back soon.
+    let small = RolloutStage.instruments(halfSpread: "0.4", bitcoinPosition: "0.04", ethereumPosition: "0.4")
+    try stage.pack("v2", small.replacing("skew_bps: 1.0", with: "skew_bps: 0"))
+    let plan = try stage.plan("shadow: {at_least_s: 90}", stops: "at_limit_s: 2")
+    try expectBack(stage, try stage.rollout("v2", plan), "rejected", "in the shadow: a position of the candidate has been at its limit",
+      at: "shadow")
+  }
+
   @Test func `one that does not hear SIGTERM is stopped in the shadow, and one that crashes`() throws {
     let stage = try RolloutStage()
     try stage.packFault("deaf", as: "v2")
@@ -172,6 +184,7 @@ import Testing
     #expect(rollout.waitFor("paused by"))
     usleep(2_500_000)
     #expect(stage.lane("data-b")?.instruments[1].limit == .zero, "it went on")
+    try expectPage(stage)
     try stage.run("rollout", "promote", stage.root)
     #expect(rollout.waitFor("step 2 of 2"), "\(rollout.out)")
     rollout.signal(SIGINT)
@@ -180,6 +193,18 @@ import Testing
     let nobody = try stage.run("rollout", "pause", stage.root, code: 69)
     #expect(nobody.err.contains("no supervisor is at work"), "\(nobody.err)")
     try stage.expectEqualBooks()
+  }
+
+  /// The dashboard of the incumbent's monitor has both releases side by side.
+  private func expectPage(_ stage: RolloutStage) throws {
+    let monitor = try Program("apus", ["monitor", "--config", "\(stage.root)/v1/config.yaml", "--port", "0"])
+    defer { monitor.signal(SIGTERM) }
+    #expect(monitor.waitFor("/ and /metrics"), "\(monitor.err)")
+    let address = try #require(monitor.out.firstMatch(of: /http:\/\/[0-9.:]+/)?.output)
+    let script = "\(Places.pythonScripts)/rollout_page.py"
+    let check = try Program("apus", [], shell: "exec python3 '\(script)' \(address) '\(stage.room.path)' '\(MonitorTests.pictures)'")
+    #expect(check.wait(seconds: 120) == 0, "\(check.out)\(check.err)")
+    print(check.out, terminator: "")
   }
 
   @Test(arguments: [1, 2, 3])
