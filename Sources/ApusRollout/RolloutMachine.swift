@@ -352,13 +352,25 @@ public struct RolloutMachine: Sendable {
       }
       return
     }
-    if candidate.ordersAtVenue == 0 { return nothingIsLeft(sight) }
+    if candidate.ordersAtVenue == 0 { return nothingRests(sight) }
     if !candidate.isSweeping { commands.append(.sweep(.candidate)) }
     // The venue's own dead-man timer has had its time by then.
     if sight.now - state.since > 20 * Self.haltPatience {
       tell(.page, "the venue has not confirmed that no order of \(state.candidate) is left: look at it", sight)
       nothingIsLeft(sight)
     }
+  }
+
+  /// The candidate is gone, and so are its orders. A position on an account of its own is left.
+  private mutating func nothingRests(_ sight: RolloutSight) {
+    guard !state.isByInstruments else { return nothingIsLeft(sight) }
+    guard state.isClosing else {
+      state.isClosing = true
+      state.since = sight.now
+      return commands.append(.close(.candidate, "rollout: \(state.reason ?? "")"))
+    }
+    tell(.page, "the positions of \(state.candidate) could not be closed: close them at the venue", sight)
+    nothingIsLeft(sight)
   }
 
   private mutating func nothingIsLeft(_ sight: RolloutSight) {
@@ -391,6 +403,11 @@ public struct RolloutMachine: Sendable {
   }
 
   private mutating func stop(_ sight: RolloutSight) {
+    if state.isLost, !state.isByInstruments, sight.incumbent.isRunning {
+      if isDue(sight) { commands.append(.terminate(.incumbent)) }
+      if isLate(state.plan.patience.stop, sight) { commands.append(.kill(.incumbent)) }
+      return
+    }
     if sight.candidate.isRunning {
       if isDue(sight) { commands.append(.terminate(.candidate)) }
       if isLate(state.plan.patience.stop, sight) { commands.append(.kill(.candidate)) }
@@ -405,8 +422,9 @@ public struct RolloutMachine: Sendable {
     finish(sight)
   }
 
-  /// With the incumbent gone, the candidate takes the positions over and closes them.
+  /// With the incumbent gone, the candidate takes the positions over and closes them; on accounts of their own each is closed.
   private mutating func flatten(_ sight: RolloutSight) {
+    guard state.isByInstruments else { return flattenAccount(sight) }
     let all = state.all(.one)
     guard sight.candidate.isRunning, sight.candidate.isShown else {
       tell(.page, "no engine is left to close the positions: close them at the venue", sight)
@@ -422,6 +440,18 @@ public struct RolloutMachine: Sendable {
     }
     guard isLate(4 * state.plan.patience.giveBack, sight) else { return }
     tell(.page, "positions could not be closed in time: close them at the venue", sight)
+    enter(.stop, sight)
+  }
+
+  /// The candidate is flat on its own account; the incumbent's has what the incumbent left.
+  private mutating func flattenAccount(_ sight: RolloutSight) {
+    if isDue(sight) { commands.append(.close(.incumbent, "rollout: the incumbent cannot come back")) }
+    if sight.incumbent.isRunning, sight.incumbent.isHalted(at: .flatten) {
+      tell(.page, "no position is left; nothing trades", sight)
+      return enter(.stop, sight)
+    }
+    guard isLate(4 * state.plan.patience.giveBack, sight) else { return }
+    tell(.page, "the positions of \(state.incumbent) could not be closed in time: close them at the venue", sight)
     enter(.stop, sight)
   }
 

@@ -146,6 +146,8 @@ public enum RolloutCommand: Equatable, Sendable {
   case startShadows, stopShadows, killShadows
   case apply(RolloutRole, ShareTable)
   case halt(RolloutRole, StopLevel, String)
+  /// An engine that is gone has left positions on an account of its own: the other release's program closes them there.
+  case close(RolloutRole, String)
   case rearm(RolloutRole)
   case terminate(RolloutRole)
   case kill(RolloutRole)

@@ -95,6 +95,8 @@ public struct RolloutState: Codable, Equatable, Sendable {
   public var isAborted = false
   /// The incumbent did not come back.
   public var isLost = false
+  /// The positions of an engine that is gone are closed by the other release's program, or were to be.
+  public var isClosing = false
   /// The candidate was started, and has to be ended.
   public var hasTraded = false
   public var starts = 0

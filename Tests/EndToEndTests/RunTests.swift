@@ -10,16 +10,16 @@ import Testing
     let venue: Program
     private(set) var url = ""
 
-    init(_ options: [String] = []) throws {
+    /// - Parameter keys: Accounts with the one key pair.
+    init(_ options: [String] = [], keys: [String] = ["K1"]) throws {
       room = try Room()
       let key = try SigningKey.generate()
       try room.write(key.publicPEM(), to: "public.pem")
       let pem = try key.withPrivatePEM { String(decoding: $0, as: UTF8.self) }
       try room.write(pem, to: "key.pem")
+      let (books, publicKey) = (room.file("books.json"), room.file("public.pem"))
       venue = try Program(
-        "apus",
-        ["venue", "--port", "0", "--key", "K1=\(room.file("public.pem"))", "--books", room.file("books.json")] + options
-      )
+        "apus", ["venue", "--port", "0", "--books", books] + keys.flatMap { ["--key", "\($0)=\(publicKey)"] } + options)
       #expect(venue.waitFor("listening on "), "\(venue.err)")
       let line = venue.out.split(separator: "\n").first { $0.hasPrefix("listening on ") } ?? ""
       url = String(line.dropFirst("listening on ".count))

@@ -14,6 +14,8 @@ import Testing
     var commands: [RolloutCommand] = []
     /// The incumbent does not start again.
     var isIncumbentLost = false
+    /// The other release's program starts where one is gone.
+    var canClose = true
 
     init(steps: String = "- {instruments: 1, at_least_s: 2}\n  - {instruments: 100%, at_least_s: 2}") throws {
       let plan = try RolloutPlan.parse("steps:\n  \(steps)\ngates: {slice_s: 1}\npatience: {give_back_s: 3, hand_over_s: 3, stop_s: 3}\n")
@@ -55,13 +57,11 @@ import Testing
         sight.requests = []
         self.commands += commands
         for command in commands { obey(command) }
-        let both = ["A", "B"].filter { name in
-          [sight.candidate, sight.incumbent].allSatisfy { engine in
-            engine.isRunning && engine.lanes.allSatisfy { $0.latched < .cancelAll }
-              && engine.instruments.contains { $0.name == name && $0.limit > 0 }
-          }
+        let quoting = [sight.candidate, sight.incumbent].filter { $0.isRunning && $0.lanes.allSatisfy { $0.obeyed < .cancelAll } }
+        for name in ["A", "B"] {
+          let shares = quoting.map { $0.shares?[name]?.e8 ?? 0 }
+          #expect(shares.reduce(0, +) <= DecimalE8.one.e8, "both engines together have more than all of \(name): \(shares)")
         }
-        #expect(both.isEmpty, "both engines quote \(both)")
         if isSo(machine.state) { return }
       }
     }
@@ -80,6 +80,16 @@ import Testing
         sight.candidate.lanes[0].obeyed = level
         sight.candidate.lanes[0].outcome = level >= .flatten ? .flat : .verified
         if level >= .flatten { for index in sight.candidate.instruments.indices { sight.candidate.instruments[index].position = 0 } }
+      case .close(.candidate, _) where !sight.candidate.isRunning && canClose:
+        sight.candidate = Self.engine(machine.state.candidateShares(machine.state.step))
+        obey(.halt(.candidate, .flatten, ""))
+      case .close(.incumbent, _) where canClose:
+        sight.incumbent = Self.engine(["A": .one, "B": .one])
+        obey(.halt(.incumbent, .flatten, ""))
+      case .halt(.incumbent, let level, _):
+        sight.incumbent.lanes[0].latched = level
+        sight.incumbent.lanes[0].obeyed = level
+        sight.incumbent.lanes[0].outcome = .flat
       case .terminate(.candidate), .kill(.candidate):
         sight.candidate = EngineSight()
       case .terminate(.incumbent), .kill(.incumbent): sight.incumbent = EngineSight()
@@ -138,6 +148,42 @@ import Testing
     #expect(world.told.contains { $0.contains("no position is left") })
     #expect(world.commands.contains { if case .halt(.candidate, .flatten, _) = $0 { true } else { false } })
     #expect(!world.sight.candidate.isRunning)
+  }
+
+  /// Steps by size, on two accounts.
+  private static let sizes = "- {size: 0.1, at_least_s: 2}\n  - {size: 1, at_least_s: 2}"
+
+  @Test func `by size, the incumbent is flat before the candidate has everything`() throws {
+    var world = try World(steps: Self.sizes)
+    world.run(seconds: 30) { $0.phase == .done }
+    #expect(world.machine.state.outcome == .promoted, "\(world.told)")
+    #expect(world.commands.contains { if case .halt(.incumbent, .flatten, _) = $0 { true } else { false } })
+    #expect(world.sight.candidate.shares == ["A": .one, "B": .one] && !world.sight.incumbent.isRunning)
+  }
+
+  @Test(arguments: [true, false])
+  func `with an account of its own, what a dead candidate holds is closed by the other program`(canClose: Bool) throws {
+    var world = try World(steps: Self.sizes)
+    world.canClose = canClose
+    world.run(seconds: 10) { $0.phase == .watch }
+    #expect(world.machine.state.phase == .watch, "\(world.told)")
+    world.commands = []
+    world.sight.candidate = EngineSight()
+    world.run(seconds: 60) { $0.phase == .done }
+    #expect(world.machine.state.outcome == .rolledBack, "\(world.told)")
+    let closes = world.commands.count { if case .close(.candidate, _) = $0 { true } else { false } }
+    #expect(closes == 1 && world.told.contains { $0.contains("close them at the venue") } == !canClose, "\(world.told)")
+    #expect(world.sight.incumbent.shares == ["A": .one, "B": .one] && !world.sight.candidate.isRunning)
+  }
+
+  @Test func `with accounts of their own, what an incumbent leaves that is lost is closed on its account`() throws {
+    var world = try World(steps: Self.sizes)
+    world.run(seconds: 10) { $0.phase == .watch }
+    world.isIncumbentLost = true
+    world.sight.incumbent = EngineSight()
+    world.run(seconds: 60) { $0.phase == .done }
+    #expect(world.machine.state.outcome == .flat && world.told.contains { $0.contains("no position is left") }, "\(world.told)")
+    #expect(!world.sight.incumbent.isRunning && !world.sight.candidate.isRunning)
   }
 
   @Test func `an incumbent that keeps what it should give is asked, and then the rollout ends without the candidate`() throws {

@@ -11,6 +11,8 @@ final class EngineHandle {
   /// Of the release, to be started.
   let program: String
   let configuration: Configuration
+  /// What closes its positions when it is gone.
+  private let closer: (program: String, configuration: Configuration)?
   private let room: String
   private let extraArguments: [String]
   private let process: EngineProcess
@@ -35,14 +37,17 @@ final class EngineHandle {
   /// - Parameters:
   ///   - label: Names its files in `room`.
   ///   - configuration: With the name and the data directory of this engine.
+  ///   - closer: The other release's program, and its configuration with this engine's slot and accounts.
   ///   - extraArguments: of `apus run`, such as the confirmation of production.
   init(
-    label: String, program: String, configuration: Configuration, room: String, extraArguments: [String] = []
+    label: String, program: String, configuration: Configuration, room: String,
+    closer: (program: String, configuration: Configuration)? = nil, extraArguments: [String] = []
   ) {
     self.label = label
     self.program = program
     self.configuration = configuration
     self.room = room
+    self.closer = closer
     self.extraArguments = extraArguments
     process = EngineProcess(lockPath: "\(room)/\(label).lock")
   }
@@ -79,9 +84,20 @@ final class EngineHandle {
   // MARK: - Deeds
 
   func start(_ table: ShareTable?) throws(SystemError) {
+    try start(program, table.map(configuration) ?? configuration, table)
+  }
+
+  /// Sets the stop word to `flatten`, and starts what obeys it where nothing runs.
+  func close(cause: String) throws {
+    try halt(.flatten, cause: cause)
+    guard let closer, !(open?.reader.isWriterAlive ?? false) else { return }
+    try start(closer.program, closer.configuration, nil)
+  }
+
+  private func start(_ program: String, _ configuration: Configuration, _ table: ShareTable?) throws(SystemError) {
     guard !process.isRunning else { return }
     let path = "\(room)/\(label).yaml"
-    let text = ConfigurationFile.text(of: table.map(configuration) ?? configuration)
+    let text = ConfigurationFile.text(of: configuration)
     try WholeFile.write(Array(text.utf8), to: path, mode: 0o600)
     let now = TelemetrySnapshot.monotonicNow
     unlink(reportPath)

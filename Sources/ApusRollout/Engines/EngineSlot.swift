@@ -42,6 +42,16 @@ extension Configuration {
     return beside
   }
 
+  /// With the accounts of another configuration that has the same lanes.
+  func onAccounts(of other: Configuration) -> Configuration {
+    var moved = self
+    moved.venue = other.venue
+    for index in moved.moreVenues.indices where other.moreVenues.indices.contains(index) {
+      moved.moreVenues[index].venue = other.moreVenues[index].venue
+    }
+    return moved
+  }
+
   /// With the venue's positions and no account of a run that was killed in this slot: the other engine has traded since.
   func begunAnew() -> Configuration {
     var anew = self

@@ -73,17 +73,26 @@ public final class RolloutSupervisor {
     let (new, old) = (preparation.candidateConfiguration, try preparation.incumbentConfiguration(state))
     let arguments = production.map { ["--production", $0] } ?? []
     let room = store.enginesDirectory
-    func handle(_ label: String, _ release: Release, _ configuration: Configuration, _ more: [String]) -> EngineHandle {
-      EngineHandle(
-        label: label, program: release.programPath, configuration: configuration, room: room, extraArguments: more)
-    }
     let (release, before) = (preparation.candidate, try preparation.incumbent(state))
-    candidate = handle("candidate", release, new.placed(in: state.candidateSlot).besideAnother().begunAnew(), arguments)
-    incumbent = handle("incumbent", before, old.placed(in: state.incumbentSlot), arguments)
-    shadows = (
-      handle("shadow-candidate", release, new.asShadow(name: "shadow_c", in: "\(room)/shadow-candidate"), []),
-      handle("shadow-incumbent", before, old.asShadow(name: "shadow_i", in: "\(room)/shadow-incumbent"), [])
-    )
+    func trading(_ role: RolloutRole, _ release: Release, _ configuration: Configuration, _ closer: Release, _ closing: Configuration)
+      -> EngineHandle
+    {
+      EngineHandle(
+        label: role.rawValue, program: release.programPath, configuration: configuration, room: room,
+        closer: (closer.programPath, closing), extraArguments: arguments)
+    }
+    func shadow(_ label: String, _ release: Release, _ configuration: Configuration) -> EngineHandle {
+      EngineHandle(
+        label: "shadow-\(label)", program: release.programPath,
+        configuration: configuration.asShadow(name: "shadow_\(label.prefix(1))", in: "\(room)/shadow-\(label)"), room: room)
+    }
+    let (mine, theirs) = (new.placed(in: state.candidateSlot).besideAnother(), old.placed(in: state.incumbentSlot))
+    candidate = trading(
+      .candidate, release, mine.begunAnew(), before,
+      old.onAccounts(of: new).placed(in: state.candidateSlot).besideAnother().begunAnew())
+    incumbent = trading(
+      .incumbent, before, theirs, release, new.onAccounts(of: old).placed(in: state.incumbentSlot).begunAnew())
+    shadows = (shadow("candidate", release, new), shadow("incumbent", before, old))
     staging = StagingErrand(
       Staging(
         plan: state.plan, candidate: release, incumbent: before, candidateConfiguration: new, incumbentConfiguration: old,
@@ -176,6 +185,9 @@ public final class RolloutSupervisor {
       case .killShadows: for shadow in [shadows.candidate, shadows.incumbent] { shadow.signal(SIGKILL) }
       case .apply(let role, let shares): handle(role).apply(shares)
       case .halt(let role, let level, let cause): try handle(role).halt(level, cause: cause)
+      case .close(let role, let cause):
+        note(.warn, "the \(role.rawValue)'s positions are closed by the other release's program")
+        try handle(role).close(cause: cause)
       case .rearm(let role): try handle(role).rearm()
       case .terminate(let role): handle(role).signal(SIGTERM)
       case .kill(let role): handle(role).signal(SIGKILL)

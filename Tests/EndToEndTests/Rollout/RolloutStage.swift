@@ -14,8 +14,10 @@ final class RolloutStage {
   /// - Parameters:
   ///   - incumbent: YAML of its instruments; those of `instruments` by default.
   ///   - venue: Options of `apus venue`.
-  init(incumbent instruments: String = RolloutStage.instruments(), venue: [String] = []) throws {
-    stage = try RunTests.Stage(venue)
+  init(
+    incumbent instruments: String = RolloutStage.instruments(), venue: [String] = [], keys: [String] = ["K1"]
+  ) throws {
+    stage = try RunTests.Stage(venue + Self.feeds, keys: keys)
     root = stage.room.file("releases")
     try pack("v1", instruments, ["--binary", Self.apus])
     try run("release", "use", root, "v1")
@@ -23,6 +25,13 @@ final class RolloutStage {
   }
 
   var room: Room { stage.room }
+
+  /// Recorded markets of both instruments from the directory in APUS_MARKET_DATA; without it the market is made up.
+  static let feeds: [String] = {
+    guard let directory = ProcessInfo.processInfo.environment["APUS_MARKET_DATA"] else { return [] }
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    return names.filter { $0.contains("btcusdt") || $0.contains("ethusdt") }.sorted().flatMap { ["--feed", "\(directory)/\($0)"] }
+  }()
 
   /// Two instruments with small ladders.
   static func instruments(
@@ -47,12 +56,16 @@ final class RolloutStage {
   }
 
   /// A release of the root; its program is that of `v1` unless another one is given.
-  func pack(_ name: String, _ instruments: String, _ options: [String] = ["--base", "v1"], more: String = "") throws {
-    let packer = try packer(name, instruments, options, more: more)
+  func pack(_ name: String, _ instruments: String, _ options: [String] = ["--base", "v1"], more: String = "", key: String = "K1")
+    throws
+  {
+    let packer = try packer(name, instruments, options, more: more, key: key)
     #expect(packer.wait() == 0, "\(packer.err)")
   }
 
-  func packer(_ name: String, _ instruments: String, _ options: [String] = ["--base", "v1"], more: String = "") throws -> Program {
+  func packer(
+    _ name: String, _ instruments: String, _ options: [String] = ["--base", "v1"], more: String = "", key: String = "K1"
+  ) throws -> Program {
     try room.write(
       """
       engine:
@@ -62,7 +75,7 @@ final class RolloutStage {
         data_directory: \(room.file("data"))
       venue:
         url: \(stage.url)
-        key_id: K1
+        key_id: \(key)
         private_key_file: \(room.file("key.pem"))
       \(more)\(instruments)
       """, to: "\(name).yaml")
@@ -71,7 +84,7 @@ final class RolloutStage {
   }
 
   /// A release whose program has a fault of `faults.c`.
-  func packFault(_ fault: String, as name: String, after seconds: Double = 3) throws {
+  func packFault(_ fault: String, as name: String, after seconds: Double = 3, key: String = "K1") throws {
     let library = room.file("faults.so")
     let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("faults.c").path
     let compiler = Process()
@@ -87,7 +100,7 @@ final class RolloutStage {
       exec \(root)/v1/apus "$@"
 
       """, to: "bad-apus", mode: 0o755)
-    try pack(name, Self.instruments(), ["--binary", room.file("bad-apus")])
+    try pack(name, Self.instruments(), ["--binary", room.file("bad-apus")], key: key)
   }
 
   func startIncumbent(_ name: String = "v1") throws {
@@ -137,8 +150,18 @@ final class RolloutStage {
 
   var current: String { (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(root)/current")) ?? "" }
 
+  /// A plan of two steps by size, for accounts of their own.
+  func sizePlan(seconds: Int = 3) throws -> String {
+    let path = try plan(seconds: seconds)
+    let text = try String(contentsOfFile: path, encoding: .utf8)
+    try room.write(
+      text.replacing("instruments: 1,", with: "size: 0.5,").replacing("instruments: 100%,", with: "size: 1,"), to: "sizes.yaml")
+    return room.file("sizes.yaml")
+  }
+
   /// Ends the engine that runs with a data directory, and expects the venue's books to be its own: positions, and no order.
-  func expectEqualBooks(_ data: String = "data", sourceLocation: SourceLocation = #_sourceLocation) throws {
+  /// Other accounts have nothing.
+  func expectEqualBooks(_ data: String = "data", account: String = "A1", sourceLocation: SourceLocation = #_sourceLocation) throws {
     let other = data == "data" ? "data-b" : "data"
     #expect(
       (try? TelemetryReader(path: room.file("\(other)/telemetry")))?.isWriterAlive ?? false == false, "the other engine runs",
@@ -149,13 +172,14 @@ final class RolloutStage {
     let held = reader.snapshot().lanes.flatMap(\.instruments).map { ($0.name, $0.position?.rawValue) }
     let accounts = try stage.books()
     #expect(!accounts.isEmpty, sourceLocation: sourceLocation)
-    for account in accounts {
-      let open = account["openOrders"] as? [Any] ?? []
+    for books in accounts {
+      let open = books["openOrders"] as? [Any] ?? []
       #expect(open.isEmpty, "orders are left: \(open)", sourceLocation: sourceLocation)
-      let positions = account["positions"] as? [[String: Any]] ?? []
+      let positions = books["positions"] as? [[String: Any]] ?? []
+      let isOther = books["account"] as? String != account
       for (name, lots) in held {
         let stated = positions.first { $0["instrument"] as? String == name }?["lots"] as? Int ?? 0
-        #expect(Int(lots ?? .max) == stated, "\(name)", sourceLocation: sourceLocation)
+        #expect(isOther ? stated == 0 : Int(lots ?? .max) == stated, "\(name): \(books)", sourceLocation: sourceLocation)
       }
     }
   }

@@ -165,6 +165,29 @@ import Testing
     try expectBack(stage, rollout, "aborted", "aborted by", "a drill", at: "step 1")
   }
 
+  // MARK: - By size, on accounts of their own
+
+  @Test func `by size, both have their parts, and the incumbent is flat before the candidate has everything`() throws {
+    let stage = try RolloutStage(venue: ["--speed", "5"], keys: ["K1", "K2"])
+    try stage.pack("v2", RolloutStage.instruments(halfSpread: "1.1"), key: "K2")
+    let rollout = try stage.rollout("v2", try stage.sizePlan())
+    #expect(stage.wait { self.isAt(stage, "watch") }, "\(rollout.out)")
+    // max_position 0.5 by halves.
+    for data in ["data", "data-b"] { #expect(stage.lane(data)?.instruments[0].limit.rawValue == 250, "\(data)") }
+    #expect(rollout.wait(seconds: 120) == 0, "\(rollout.out)\(rollout.err)")
+    #expect(stage.current == "v2")
+    try stage.expectEqualBooks("data-b", account: "A2")
+  }
+
+  @Test func `by size, what a crashed candidate holds on its account is closed by the incumbent's program`() throws {
+    let stage = try RolloutStage(venue: ["--speed", "5"], keys: ["K1", "K2"])
+    try stage.packFault("crash", as: "v2", after: 6, key: "K2")
+    let rollout = try stage.rollout("v2", try stage.sizePlan(seconds: 30))
+    try expectBack(stage, rollout, "rolled_back", "the candidate has ended (signal 9", at: "step 1")
+    #expect(rollout.out.contains("positions are closed by the other release's program"), "\(rollout.out)")
+    #expect(!rollout.out.contains("close them at the venue"), "\(rollout.out)")
+  }
+
   // MARK: - People, and the supervisor itself
 
   @Test func `a person pauses, promotes and ends it; a second failure is not tried again`() throws {
