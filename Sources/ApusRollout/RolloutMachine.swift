@@ -17,7 +17,7 @@ public struct RolloutMachine: Sendable {
   private static let second: Nanoseconds = 1_000_000_000
   /// A candidate that has not halted and verified by then is killed.
   static let haltPatience: Nanoseconds = 3 * second
-  static let silentPatience: Nanoseconds = second / 2
+  static let silentPatience: Nanoseconds = second / 10
   /// Commands that are waited for are given again after this.
   private static let insistence: Nanoseconds = 5 * second
 
@@ -340,6 +340,7 @@ public struct RolloutMachine: Sendable {
 
   private mutating func halt(_ sight: RolloutSight) {
     let candidate = sight.candidate
+    if state.quiet == nil, !candidate.isRunning || candidate.hasObeyed(haltLevel) { state.quiet = sight.now }
     if candidate.isRunning, candidate.isShown, candidate.isHalted(at: haltLevel) { return nothingIsLeft(sight) }
     if candidate.isRunning {
       // One without a sign of life does not answer; its orders are cancelled from outside when it is gone.

@@ -41,6 +41,8 @@ public struct RolloutReport: Sendable {
     /// What has to be seen before the next stage, and what was.
     var seen: String?
     var reason: String?
+    /// From the breach being seen: no new order, nothing left by the venue's word, everything with the incumbent.
+    var quietMs: Double?
     var haltMs: Double?
     var backMs: Double?
     var stages: [Stage]
@@ -56,7 +58,7 @@ public struct RolloutReport: Sendable {
       Document(
         rollout: state.id, candidate: state.candidate, incumbent: state.incumbent, engine: state.engineName,
         outcome: state.outcome?.rawValue, phase: state.phase.rawValue, status: state.words, isPaused: state.isPaused, seen: state.seen, reason: state.reason,
-        haltMs: milliseconds(state.haltVerified), backMs: milliseconds(state.givenBack),
+        quietMs: milliseconds(state.quiet), haltMs: milliseconds(state.haltVerified), backMs: milliseconds(state.givenBack),
         stages: shownStages.map { stage in
           Document.Stage(
             name: stage.name, began: WallTime.text(of: stage.began), ended: stage.ended.map(WallTime.text),
@@ -92,6 +94,9 @@ public struct RolloutReport: Sendable {
     text += "| began | \(WallTime.text(of: state.began)) |\n"
     text += "| outcome | \(state.outcome?.text ?? "under way: \(state.phase.rawValue)") |\n"
     if let reason = state.reason { text += "| reason | \(Self.cell(reason)) |\n" }
+    if let quiet = milliseconds(state.quiet) {
+      text += "| no new order of the candidate | \(Self.number(quiet)) ms after the breach was seen |\n"
+    }
     if let halt = milliseconds(state.haltVerified) {
       text += "| nothing of the candidate left, by the venue's word | \(Self.number(halt)) ms after the breach was seen |\n"
     }

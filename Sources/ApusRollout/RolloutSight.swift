@@ -85,12 +85,14 @@ public struct EngineSight: Equatable, Sendable {
     shares == table && isQuoting && instruments.allSatisfy { $0.position != nil || table[$0.name] == .zero }
   }
 
+  /// Each lane has read the stop word: it sends nothing any more that would add to a position.
+  public func hasObeyed(_ level: StopLevel) -> Bool { isShown && !lanes.isEmpty && lanes.allSatisfy { $0.obeyed >= level } }
+
   /// Each lane has obeyed the stop word and the venue confirms that nothing rests.
   public func isHalted(at level: StopLevel) -> Bool {
-    isShown && !lanes.isEmpty
+    hasObeyed(level)
       && lanes.allSatisfy { lane in
-        guard lane.obeyed >= level else { return false }
-        return level >= .flatten ? lane.outcome == .flat : [.verified, .closing, .flat].contains(lane.outcome)
+        level >= .flatten ? lane.outcome == .flat : [.verified, .closing, .flat].contains(lane.outcome)
       }
   }
 }

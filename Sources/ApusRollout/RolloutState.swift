@@ -100,8 +100,10 @@ public struct RolloutState: Codable, Equatable, Sendable {
   /// The candidate was started, and has to be ended.
   public var hasTraded = false
   public var starts = 0
-  /// When the breach was seen, nothing of the candidate was left, and everything was given back; CLOCK_MONOTONIC.
+  /// When the breach was seen, the candidate sent no new order any more, nothing of it was left, and everything was given
+  /// back; CLOCK_MONOTONIC.
   public var breachSeen: Nanoseconds?
+  public var quiet: Nanoseconds?
   public var haltVerified: Nanoseconds?
   public var givenBack: Nanoseconds?
   /// Profit of both when the stage began.

@@ -42,8 +42,9 @@ public final class RolloutSupervisor {
   private var alertAt: Nanoseconds = 0
   private var alert: String?
 
-  /// Between two looks.
+  /// Between two looks, microseconds; on the way back every one of them counts.
   private static let interval: UInt32 = 10_000
+  private static let urgentInterval: UInt32 = 1000
   private static let alertInterval: Nanoseconds = 500_000_000
 
   public var state: RolloutState { machine.state }
@@ -106,7 +107,8 @@ public final class RolloutSupervisor {
   public func run() throws(RolloutError) -> RolloutState {
     while machine.state.phase != .done {
       try turn()
-      usleep(Self.interval)
+      let isUrgent = machine.state.phase == .halt || machine.state.phase == .giveBack
+      usleep(isUrgent ? Self.urgentInterval : Self.interval)
     }
     try conclude()
     return machine.state

@@ -20,8 +20,9 @@ import Testing
     #expect(last.hasPrefix(stageName), "\(last)", sourceLocation: sourceLocation)
     #expect(stage.current == "v1", sourceLocation: sourceLocation)
     if outcome == "rolled_back" {
-      let (halt, back) = (report["halt_ms"] as? Double, report["back_ms"] as? Double)
-      print("\(reason.first ?? ""): halted after \(halt ?? -1) ms, back after \(back ?? -1) ms")
+      let times = ["quiet_ms", "halt_ms", "back_ms"].map { name in "\(name) \(report[name] as? Double ?? -1)" }
+      print("\(reason.first ?? ""): \(times.joined(separator: ", "))")
+      #expect(report["quiet_ms"] != nil && report["halt_ms"] != nil && report["back_ms"] != nil, sourceLocation: sourceLocation)
     }
     // It quotes everything again.
     #expect(stage.lane("data")?.instruments.allSatisfy { $0.ownBidLevels + $0.ownAskLevels > 0 || $0.position != nil } ?? false,
