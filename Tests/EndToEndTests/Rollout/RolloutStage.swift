@@ -26,10 +26,12 @@ final class RolloutStage {
 
   var room: Room { stage.room }
 
-  /// Recorded markets of both instruments from the directory in APUS_MARKET_DATA; without it the market is made up.
+  /// Recorded markets of both instruments, which lie beside the project and are not part of it, or where APUS_MARKET_DATA says;
+  /// without them the market is made up.
   static let feeds: [String] = {
-    guard let directory = ProcessInfo.processInfo.environment["APUS_MARKET_DATA"] else { return [] }
+    let directory = ProcessInfo.processInfo.environment["APUS_MARKET_DATA"] ?? Places.package + "/../shared/market-data"
     let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    print("rollouts on a market that is \(names.isEmpty ? "made up: no recording in \(directory)" : "recorded")")
     return names.filter { $0.contains("btcusdt") || $0.contains("ethusdt") }.sorted().flatMap { ["--feed", "\(directory)/\($0)"] }
   }()
 

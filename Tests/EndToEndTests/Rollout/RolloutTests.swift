@@ -131,30 +131,42 @@ import Testing
     try expectBack(stage, try stage.rollout("v2", plan), "rolled_back", "the candidate has ended (signal 9", at: "step 1")
   }
 
-  @Test func `R35 one that stalls is taken back, and killed for it does not answer`() throws {
+  /// A shadow that sees what it can, before anything trades.
+  private static let shadow = "shadow: {at_least_s: 60}"
+
+  @Test func `R35 one that stalls in the shadow never trades`() throws {
+    let stage = try RolloutStage()
+    try stage.packFault("stall", as: "v2", after: 5)
+    try expectBack(
+      stage, try stage.rollout("v2", try stage.plan(Self.shadow, heartbeat: 1000)), "rejected", "no sign of life", at: "shadow")
+  }
+
+  @Test func `R35 one that stalls while it trades is taken back, and killed for it does not answer`() throws {
     let stage = try RolloutStage()
     try stage.packFault("stall", as: "v2", after: 5)
     let plan = try stage.plan(seconds: 30, heartbeat: 1000)
     try expectBack(stage, try stage.rollout("v2", plan), "rolled_back", "no sign of life", at: "step 1")
   }
 
-  @Test func `one that leaks is taken back`() throws {
+  @Test(arguments: [true, false]) func `one that leaks is stopped in the shadow, or taken back`(hasShadow: Bool) throws {
     let stage = try RolloutStage()
     try stage.packFault("leak", as: "v2")
-    let plan = try stage.plan(seconds: 60)
-    try expectBack(stage, try stage.rollout("v2", plan), "rolled_back", "gate memory", at: "step 1")
+    let plan = try stage.plan(seconds: 60, hasShadow ? Self.shadow : "")
+    let (outcome, place) = hasShadow ? ("rejected", "shadow") : ("rolled_back", "step 1")
+    try expectBack(stage, try stage.rollout("v2", plan), outcome, "gate memory", at: place)
   }
 
-  @Test func `one whose orders are rejected in storms is taken back`() throws {
+  @Test(arguments: [true, false])
+  func `one whose orders are rejected in storms is stopped in the shadow, or taken back`(hasShadow: Bool) throws {
     let stage = try RolloutStage()
     // More than the venue takes in one order.
     let huge = RolloutStage.instruments(size: "3000", bitcoinPosition: "60000").replacing(
       "max_order: 0.1, max_notional: 20000", with: "max_order: 4000, max_notional: 900000000")
     try stage.pack("v2", huge)
-    let plan = try stage.plan(seconds: 60, "staging: {limits_may_rise: true}\npatience: {start_s: 8}")
-    try expectBack(
-      stage, try stage.rollout("v2", plan), "rolled_back", "did not quote within 8 s: thalex: the venue refuses our orders",
-      at: "step 1")
+    let more = "staging: {limits_may_rise: true}\npatience: {start_s: 8}\n" + (hasShadow ? Self.shadow : "")
+    let plan = try stage.plan(seconds: 60, more)
+    let (outcome, place) = hasShadow ? ("rejected", "shadow") : ("rolled_back", "step 1")
+    try expectBack(stage, try stage.rollout("v2", plan), outcome, "did not quote within 8 s", at: place)
   }
 
   @Test func `one that does not hear SIGTERM is killed when it is taken back`() throws {
