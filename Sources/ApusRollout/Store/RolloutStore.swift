@@ -59,6 +59,7 @@ public struct RolloutStore: Sendable {
   public var reportsDirectory: String { "\(directory)/reports" }
   private var statePath: String { "\(directory)/state.json" }
   public var journalPath: String { "\(directory)/journal.jsonl" }
+  var baselinePath: String { "\(directory)/baseline.json" }
   private var historyPath: String { "\(directory)/history.jsonl" }
 
   public init(root: ReleaseRoot) { self.root = root }

@@ -97,7 +97,7 @@ public final class RolloutSupervisor {
     staging = StagingErrand(
       Staging(
         plan: state.plan, candidate: release, incumbent: before, candidateConfiguration: new, incumbentConfiguration: old,
-        room: room))
+        room: room, baselinePath: store.baselinePath))
     machine = RolloutMachine(state)
     if store.state()?.id != state.id { try preparation.checkLive(incumbent) }
     try save()

@@ -13,6 +13,8 @@ struct Staging: Sendable {
   let incumbentConfiguration: Configuration
   /// Where outputs of the replays go.
   let room: String
+  /// Where the times of this host are kept.
+  let baselinePath: String
 
   struct Failure: Error { let sentence: String }
 
@@ -111,17 +113,16 @@ struct Staging: Sendable {
       default: throw Failure(sentence: "the replay of \(path) failed (\(result.ending)): \(Self.lastLine(output))")
       }
     }
-    lines.append(try time(recordings))
-    return lines
+    return lines + (try time(recordings))
   }
 
   /// Replays of both programs by turns: what the machine does meanwhile hits both.
-  private func time(_ recordings: [String]) throws -> String {
+  private func time(_ recordings: [String]) throws -> [String] {
     let allowed = plan.staging.slowerAtMost.asDouble
     let threshold = 1 / (1 - plan.gates.confidence.asDouble)
     var evidence = SignEvidence()
     var ratios: [Double] = []
-    var baseline: [Double] = []
+    var times: [String: (own: [Double], other: [Double])] = [:]
     func cpu(_ release: Release, _ path: String) throws -> Double {
       let result = try Run(release.programPath, ["replay", path], output: "/dev/null").wait()
       guard result.code == 0 || result.code == 1 else {
@@ -137,7 +138,8 @@ struct Staging: Sendable {
       let b = try cpu(pair % 2 == 0 ? candidate : incumbent, path)
       let (own, other) = pair % 2 == 0 ? (b, a) : (a, b)
       ratios.append(own / max(other, 1e-6))
-      baseline.append(other)
+      times[path, default: ([], [])].own.append(own)
+      times[path, default: ([], [])].other.append(other)
       evidence.note(isWorse: own > allowed * other)
       if evidence.wealth >= threshold {
         throw Failure(
@@ -148,8 +150,31 @@ struct Staging: Sendable {
       // Neither way is left to be decided.
       if evidence.better >= 4, evidence.worse == 0 { break }
     }
-    return "replays: \(Self.decimals(Self.median(ratios))) times the incumbent's CPU time (\(Self.decimals(Self.median(baseline))) s), "
-      + "median of \(ratios.count) pairs"
+    return ["replays: \(Self.decimals(Self.median(ratios))) times the incumbent's CPU time, median of \(ratios.count) pairs"]
+      + compareWithBaseline(recordings.compactMap { path in times[path].map { (path, $0.own, $0.other) } })
+  }
+
+  /// What the incumbent took when it was timed last on this host. A host that has become slower is told of and ends nothing: both
+  /// programs have met the same host by turns.
+  private func compareWithBaseline(_ times: [(path: String, own: [Double], other: [Double])]) -> [String] {
+    var baseline = HostBaseline(path: baselinePath)
+    var lines: [String] = []
+    for (path, own, other) in times {
+      let now = Self.median(other)
+      if let before = baseline.entry(incumbent, path), before.cpuSeconds > 0 {
+        let ratio = now / before.cpuSeconds
+        let isSlower = ratio > plan.staging.slowerAtMost.asDouble
+        lines.append(
+          "host: the incumbent repeats \(path) in \(Self.decimals(now)) s, \(Self.decimals(ratio)) times what is stored of "
+            + "\(before.at)" + (isSlower ? ": this host has become slower, or has much else to do" : ""))
+      } else {
+        lines.append("host: the incumbent repeats \(path) in \(Self.decimals(now)) s; nothing was stored before")
+        baseline.note(incumbent, path, cpuSeconds: now, at: WallTime.now())
+      }
+      baseline.note(candidate, path, cpuSeconds: Self.median(own), at: WallTime.now())
+    }
+    baseline.save()
+    return lines
   }
 
   private static func median(_ values: [Double]) -> Double {
