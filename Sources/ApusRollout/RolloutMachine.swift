@@ -11,6 +11,12 @@ public struct RolloutMachine: Sendable {
   private var commands: [RolloutCommand] = []
   /// When the last turn was.
   private var last: Nanoseconds = .min
+  /// Since when an engine has not confirmed its shares while it is watched.
+  private var unconfirmedSince: Nanoseconds?
+  /// The first step waits for its hours, or for a person.
+  private var isWaiting = false
+  /// What the end asks for was given once in this life, which may do it a second time.
+  private var isTidied = false
 
   public init(_ state: RolloutState) { self.state = state }
 
@@ -23,7 +29,8 @@ public struct RolloutMachine: Sendable {
 
   public mutating func turn(_ sight: RolloutSight) -> [RolloutCommand] {
     commands = []
-    if sight.now < state.since { state.since = sight.now }
+    // While no supervisor was at work, and before a start of the machine, nobody was late.
+    if last == .min { state.since = sight.now }
     for request in sight.requests { obey(request, sight) }
     if isExposed, let trouble = trouble(sight) { retreat(trouble, sight) }
     switch state.phase {
@@ -51,12 +58,12 @@ public struct RolloutMachine: Sendable {
     switch request.kind {
     case .pause:
       state.isPaused = true
-      tell(.info, "paused by \(request.user)\(why): it stays in this stage; gates and stops hold", sight)
+      tell(.info, "paused by \(request.user)\(why): nothing further is handed over; gates and stops hold", sight)
     case .resume:
       state.isPaused = false
       tell(.info, "goes on, by \(request.user)\(why)", sight)
     case .promote:
-      guard state.phase == .shadow || state.phase == .watch else {
+      guard state.phase == .shadow || state.phase == .watch || isWaiting else {
         tell(.info, "promote by \(request.user) came in the phase \(state.phase.rawValue), in which nothing waits: ignored", sight)
         return
       }
@@ -92,13 +99,18 @@ public struct RolloutMachine: Sendable {
     let (candidate, incumbent) = (sight.candidate, sight.incumbent)
     if state.phase != .settle {
       if !incumbent.isRunning { return "the incumbent has ended\(incumbent.ending.map { " (\($0))" } ?? "")" }
-      if incumbent.wasRestarted { return "the incumbent was started anew by somebody else" }
+      if incumbent.wasRestarted || state.incumbentEpoch.map({ incumbent.isShown && incumbent.bootEpoch != $0 }) ?? false {
+        return "the incumbent was started anew by somebody else"
+      }
       if let lane = incumbent.lanes.first(where: { $0.latched >= .cancelAll }), !isFlattening {
         return "the incumbent has halted at \(lane.name): \(lane.cause)"
       }
     }
-    guard state.hasTraded, candidate.isRunning || state.phase != .takeUp || state.starts > 0 else { return nil }
+    guard state.hasTraded else { return nil }
     if !candidate.isRunning {
+      // Only one that was never seen to run is still to be started.
+      guard state.phase != .takeUp || state.step > 0 || state.hasRun || candidate.ending != nil else { return nil }
+
       return "the candidate has ended\(candidate.ending.map { " (\($0))" } ?? "")"
     }
     guard candidate.isShown else { return nil }
@@ -115,9 +127,7 @@ public struct RolloutMachine: Sendable {
     endStage(sight, note: reason)
     guard state.hasTraded || state.phase == .giveUp else {
       state.outcome = state.isAborted ? .aborted : .rejected
-      if state.phase == .shadow || state.phase == .shadowEnd { commands.append(.killShadows) }
-      finish(sight)
-      return
+      return enter(.stop, sight)
     }
     if state.hasTraded { commands.append(.halt(.candidate, haltLevel, "rollout: \(reason)")) }
     tell(.page, "back to \(state.incumbent): \(reason)", sight)
@@ -132,8 +142,12 @@ public struct RolloutMachine: Sendable {
   private mutating func stage(_ sight: RolloutSight) {
     if state.stages.isEmpty { beginStage("staging", sight) }
     switch sight.staging {
-    case .idle: commands.append(.stage)
+    case .idle:
+      // Shadows of a rollout before this one would be taken for its own.
+      if state.plan.shadow != nil { commands.append(.killShadows) }
+      commands.append(.stage)
     case .running: break
+    case .passed where state.isPaused: break
     case .passed(let lines):
       note(lines)
       endStage(sight, note: nil)
@@ -207,9 +221,13 @@ public struct RolloutMachine: Sendable {
   /// First the incumbent leaves what the candidate gets: at no moment do both have it.
   private mutating func giveUp(_ sight: RolloutSight) {
     let hours = state.plan.steps[state.step].hours.flatMap(RolloutHours.init)
-    if state.step == 0, !state.hasTraded, let hours, !hours.contain(wall: sight.wall) {
-      state.since = sight.now
+    if state.step == 0, !state.hasTraded, !state.isPromoted, state.isPaused || !(hours?.contain(wall: sight.wall) ?? true) {
+      isWaiting = true
       return
+    }
+    if isWaiting {
+      isWaiting = false
+      state.since = sight.now
     }
     let wanted = state.incumbentShares(state.step)
     if isFlattening {
@@ -225,13 +243,18 @@ public struct RolloutMachine: Sendable {
         return
       }
     }
-    if !state.hasTraded { state.profitBefore = sight.incumbent.profit }
+    if !state.hasTraded {
+      state.profitBefore = sight.incumbent.profit
+      state.incumbentEpoch = sight.incumbent.bootEpoch
+    }
     state.hasTraded = true
+    state.isPromoted = false
     enter(.takeUp, sight)
     if state.step == 0 { commands.append(.start(.candidate, state.candidateShares(0))) }
   }
 
   private mutating func flattenIncumbent(_ sight: RolloutSight) {
+    state.hasFlattened = true
     if isDue(sight) {
       commands.append(.halt(.incumbent, .flatten, "rollout: \(state.candidate) takes everything over"))
     }
@@ -254,10 +277,10 @@ public struct RolloutMachine: Sendable {
   private mutating func takeUp(_ sight: RolloutSight) {
     let wanted = state.candidateShares(state.step)
     guard sight.candidate.isRunning else {
-      if state.starts == 0 || isDue(sight) { commands.append(.start(.candidate, wanted)) }
-      state.starts += 1
+      if isDue(sight) { commands.append(.start(.candidate, wanted)) }
       return late("did not start", state.plan.patience.start, sight)
     }
+    state.hasRun = true
     guard sight.candidate.isShown else { return late("did not start", state.plan.patience.start, sight) }
     guard sight.candidate.shares == wanted else { return ask(.candidate, wanted, sight) }
     guard sight.candidate.hasTaken(wanted) else { return late("did not quote", state.plan.patience.start, sight) }
@@ -277,6 +300,12 @@ public struct RolloutMachine: Sendable {
     let (own, other) = (state.candidateShares(state.step), state.incumbentShares(state.step))
     if sight.candidate.shares != own { ask(.candidate, own, sight) }
     if sight.incumbent.shares != other, !isFlattening { ask(.incumbent, other, sight) }
+    let isConfirmed = sight.candidate.shares == own && (isFlattening || sight.incumbent.shares == other)
+    unconfirmedSince = isConfirmed ? nil : unconfirmedSince ?? sight.now
+    if let since = unconfirmedSince, sight.now - since > Self.second * Nanoseconds(state.plan.patience.handOver) {
+      let problem = [sight.candidate.problem, sight.incumbent.problem].compactMap(\.self).first.map { ": \($0)" } ?? ""
+      return retreat("the shares in force were not confirmed within \(state.plan.patience.handOver) s\(problem)", sight)
+    }
     guard take(sight), hasSeenEnough(state.plan.steps[state.step].watch, sight) else { return }
     let next = state.step + 1
     if state.plan.steps.indices.contains(next), !state.isPromoted,
@@ -323,15 +352,36 @@ public struct RolloutMachine: Sendable {
   private mutating func settle(_ sight: RolloutSight) {
     if sight.incumbent.isRunning {
       if isDue(sight) { commands.append(.terminate(.incumbent)) }
-      if isLate(state.plan.patience.stop, sight) { commands.append(.kill(.incumbent)) }
+      if isLate(state.plan.patience.stop, sight) {
+        state.hasKilled = true
+        commands.append(.kill(.incumbent))
+      }
       return
     }
     guard sight.incumbent.ordersAtVenue == 0 || isLate(2 * state.plan.patience.stop, sight) else {
       if !sight.incumbent.isSweeping { commands.append(.sweep(.incumbent)) }
       return
     }
-    if isFlattening { commands.append(.rearm(.incumbent)) }
-    commands.append(.use)
+    let isVerified = sight.incumbent.ordersAtVenue == 0
+    let isCurrent = sight.currentRelease == state.candidate
+    if !isTidied || !isCurrent && isDue(sight) {
+      isTidied = true
+      if state.hasKilled || !isVerified {
+        // What keeps services starts one anew that did not end well, and it would begin with everything.
+        commands.append(.halt(.incumbent, .cancelAll, "rollout: \(state.candidate) has everything"))
+      } else if isFlattening {
+        commands.append(.rearm(.incumbent))
+      }
+      commands.append(.use)
+      return
+    }
+    guard isCurrent || isLate(3 * state.plan.patience.stop, sight) else { return }
+    if !isVerified {
+      tell(.page, "the venue has not confirmed that no order of \(state.incumbent) is left: look at it", sight)
+    }
+    if !isCurrent {
+      tell(.page, "\(state.candidate) trades, but could not be made the current release: see the lines above, then apus release use", sight)
+    }
     state.outcome = .promoted
     finish(sight)
   }
@@ -383,6 +433,14 @@ public struct RolloutMachine: Sendable {
   private mutating func giveBack(_ sight: RolloutSight) {
     let all = state.all(.one)
     let incumbent = sight.incumbent
+    let isHalted = incumbent.isRunning && incumbent.lanes.contains { $0.latched >= .cancelAll && !isOurs($0) }
+    if incumbent.isShown, incumbent.shares == all, isHalted || isLate(state.plan.patience.giveBack, sight) {
+      // It has everything and its own reason not to quote, as it might have without a rollout.
+      state.givenBack = sight.now
+      let causes = incumbent.lanes.filter { !$0.isQuoting || $0.latched >= .cancelAll }.map { ": \($0.name): \($0.cause)" }.joined()
+      tell(.page, "\(state.incumbent) has everything again, but does not quote\(causes)", sight)
+      return enter(.stop, sight)
+    }
     if isLate(state.plan.patience.giveBack, sight) {
       state.isLost = true
       tell(.page, "the incumbent did not come back within \(state.plan.patience.giveBack) s: positions are closed", sight)
@@ -393,7 +451,7 @@ public struct RolloutMachine: Sendable {
       return
     }
     guard incumbent.isShown else { return }
-    if !state.isByInstruments, incumbent.lanes.contains(where: { $0.latched >= .cancelAll }), isDue(sight) {
+    if incumbent.lanes.contains(where: { $0.latched >= .cancelAll && isOurs($0) }), isDue(sight) {
       commands.append(.rearm(.incumbent))
     }
     guard incumbent.shares == all else { return ask(.incumbent, all, sight) }
@@ -402,6 +460,9 @@ public struct RolloutMachine: Sendable {
     tell(.warn, "\(state.incumbent) has everything again", sight)
     enter(.stop, sight)
   }
+
+  /// The incumbent's latch is this rollout's flattening; any other one is for a person to take back.
+  private func isOurs(_ lane: EngineSight.Lane) -> Bool { state.hasFlattened && lane.cause.hasPrefix("rollout: ") }
 
   private mutating func stop(_ sight: RolloutSight) {
     if state.isLost, !state.isByInstruments, sight.incumbent.isRunning {
@@ -418,8 +479,16 @@ public struct RolloutMachine: Sendable {
       if !sight.candidate.isSweeping { commands.append(.sweep(.candidate)) }
       return
     }
-    if state.hasTraded { commands.append(.rearm(.candidate)) }
-    state.outcome = state.isAborted ? .aborted : state.isLost ? .flat : .rolledBack
+    guard isTidied else {
+      isTidied = true
+      if state.hasTraded { commands.append(.rearm(.candidate)) }
+      if state.plan.shadow != nil { commands.append(.killShadows) }
+      return
+    }
+    if state.hasTraded, sight.candidate.ordersAtVenue != 0 {
+      tell(.page, "the venue has not confirmed that no order of \(state.candidate) is left: look at it", sight)
+    }
+    state.outcome = state.outcome ?? (state.isLost ? .flat : state.isAborted ? .aborted : .rolledBack)
     finish(sight)
   }
 
@@ -427,6 +496,17 @@ public struct RolloutMachine: Sendable {
   private mutating func flatten(_ sight: RolloutSight) {
     guard state.isByInstruments else { return flattenAccount(sight) }
     let all = state.all(.one)
+    // One that runs and does not answer could still trade.
+    guard !sight.incumbent.isRunning, sight.incumbent.ordersAtVenue == 0 || isLate(state.plan.patience.stop, sight) else {
+      if sight.incumbent.isRunning {
+        if isDue(sight) { commands.append(.kill(.incumbent)) }
+      } else if !sight.incumbent.isSweeping {
+        commands.append(.sweep(.incumbent))
+      }
+      guard isLate(4 * state.plan.patience.giveBack, sight) else { return }
+      tell(.page, "the incumbent can neither be reached nor ended: end it, and close the positions at the venue", sight)
+      return enter(.stop, sight)
+    }
     guard sight.candidate.isRunning, sight.candidate.isShown else {
       tell(.page, "no engine is left to close the positions: close them at the venue", sight)
       return enter(.stop, sight)

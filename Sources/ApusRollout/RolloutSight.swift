@@ -50,6 +50,8 @@ public struct EngineSight: Equatable, Sendable {
   /// Its telemetry file is there and written.
   public var isShown = false
   public var processID: Int64 = 0
+  /// Names its life.
+  public var bootEpoch: UInt64 = 0
   public var heartbeatAge: Nanoseconds = 0
   public var lanes: [Lane] = []
   public var instruments: [Instrument] = []
@@ -109,6 +111,8 @@ public struct RolloutSight: Sendable {
   public var slice: (candidate: SliceFigures, incumbent: SliceFigures)?
   public var staging: StagingSight = .idle
   public var requests: [RolloutRequest] = []
+  /// What `current` leads to.
+  public var currentRelease: String?
 
   public init(now: Nanoseconds, wall: Int64, candidate: EngineSight, incumbent: EngineSight) {
     self.now = now

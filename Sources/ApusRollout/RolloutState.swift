@@ -99,7 +99,20 @@ public struct RolloutState: Codable, Equatable, Sendable {
   public var isClosing = false
   /// The candidate was started, and has to be ended.
   public var hasTraded = false
+  /// Of the shadows.
   public var starts = 0
+  /// The candidate was seen to run with what it trades.
+  public var hasRun = false
+  /// The incumbent was told to close its positions.
+  public var hasFlattened = false
+  /// The incumbent did not end in order when the candidate had everything.
+  public var hasKilled = false
+  /// The incumbent's life in which it gave the first part up.
+  public var incumbentEpoch: UInt64?
+  /// Why rules against this rollout need not hold.
+  public var override: String?
+  /// How the incumbent was started.
+  public var incumbentPlacing = EnginePlacing.asReleased
   /// When the breach was seen, the candidate sent no new order any more, nothing of it was left, and everything was given
   /// back; CLOCK_MONOTONIC.
   public var breachSeen: Nanoseconds?

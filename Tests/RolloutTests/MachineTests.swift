@@ -16,6 +16,12 @@ import Testing
     var isIncumbentLost = false
     /// The other release's program starts where one is gone.
     var canClose = true
+    /// The incumbent's latch stays, whatever it is given; it takes no other shares.
+    var keepsLatch = false
+    var isDeaf = false
+    /// The release that was made current, and whether that works.
+    var takesOver: String?
+    var canUse = true
 
     init(steps: String = "- {instruments: 1, at_least_s: 2}\n  - {instruments: 100%, at_least_s: 2}") throws {
       let plan = try RolloutPlan.parse("steps:\n  \(steps)\ngates: {slice_s: 1}\npatience: {give_back_s: 3, hand_over_s: 3, stop_s: 3}\n")
@@ -53,6 +59,7 @@ import Testing
         var slice = SliceFigures()
         slice.seconds = 1
         sight.slice = sight.now % 1_000_000_000 == 0 ? (slice, slice) : nil
+        if let takesOver { sight.currentRelease = takesOver }
         let commands = machine.turn(sight)
         sight.requests = []
         self.commands += commands
@@ -73,7 +80,10 @@ import Testing
         sight.candidate = Self.engine(shares)
         if !lanes.isEmpty { sight.candidate.lanes = lanes }
       case .start(.incumbent, let shares), .apply(.incumbent, let shares):
-        if !isIncumbentLost || sight.incumbent.isRunning { sight.incumbent = Self.engine(shares) }
+        guard !isDeaf, !isIncumbentLost || sight.incumbent.isRunning else { return }
+        let lanes = sight.incumbent.lanes
+        sight.incumbent = Self.engine(shares)
+        if keepsLatch { sight.incumbent.lanes = lanes }
       case .halt(.candidate, let level, _):
         guard sight.candidate.isRunning, !sight.candidate.lanes.isEmpty else { return }
         sight.candidate.lanes[0].latched = level
@@ -95,6 +105,7 @@ import Testing
       case .terminate(.incumbent), .kill(.incumbent): sight.incumbent = EngineSight()
       case .sweep(.candidate): sight.candidate.ordersAtVenue = 0
       case .sweep(.incumbent): sight.incumbent.ordersAtVenue = 0
+      case .use: takesOver = canUse ? machine.state.candidate : nil
       case .tell(_, let text): told.append(text)
       default: break
       }
@@ -148,6 +159,86 @@ import Testing
     #expect(world.told.contains { $0.contains("no position is left") })
     #expect(world.commands.contains { if case .halt(.candidate, .flatten, _) = $0 { true } else { false } })
     #expect(!world.sight.candidate.isRunning)
+  }
+
+  // MARK: - What happens while no supervisor is at work
+
+  @Test func `nobody is late because a supervisor was away for long`() throws {
+    for phase in [RolloutPhase.giveBack, .watch, .takeUp, .settle] {
+      var world = try World()
+      world.run(seconds: 40) { $0.phase == (phase == .giveBack ? .watch : phase) }
+      if phase == .giveBack {
+        world.sight.requests = [RolloutRequest(kind: .abort, user: "somebody")]
+        world.run(seconds: 5) { $0.phase == .giveBack }
+      }
+      #expect(world.machine.state.phase == phase)
+      world.machine = RolloutMachine(world.machine.state)
+      world.sight.now += 3_600_000_000_000
+      world.told = []
+      world.run(seconds: 40) { $0.phase == .done }
+      #expect(world.machine.state.outcome == (phase == .giveBack ? .aborted : .promoted), "\(phase): \(world.told)")
+      #expect(!world.told.contains { $0.contains("did not") }, "\(world.told)")
+    }
+  }
+
+  @Test func `an incumbent that somebody restarts in between is noticed`() throws {
+    var world = try World()
+    world.run(seconds: 10) { $0.phase == .watch }
+    world.machine = RolloutMachine(world.machine.state)
+    world.sight.incumbent = World.engine(["A": .zero, "B": .one])
+    world.sight.incumbent.bootEpoch = 2
+    world.run(seconds: 20) { $0.phase == .done }
+    #expect(world.machine.state.outcome == .rolledBack && world.told.contains { $0.contains("started anew by somebody else") })
+  }
+
+  // MARK: - An incumbent with its own reasons
+
+  @Test func `a latch of the incumbent's own is not taken back, and nothing is closed for it`() throws {
+    for steps in [Self.sizes, "- {instruments: 1, at_least_s: 2}\n  - {instruments: 100%, at_least_s: 2}"] {
+      var world = try World(steps: steps)
+      world.run(seconds: 10) { $0.phase == .watch }
+      world.sight.incumbent.lanes[0].latched = .cancelAll
+      world.sight.incumbent.lanes[0].cause = "loss"
+      world.keepsLatch = true
+      world.commands = []
+      world.run(seconds: 60) { $0.phase == .done }
+      #expect(world.machine.state.outcome == .rolledBack, "\(world.told)")
+      #expect(!world.commands.contains(.rearm(.incumbent)) && !world.commands.contains(.kill(.incumbent)), "\(world.commands)")
+      #expect(world.told.contains { $0.contains("does not quote: thalex: loss") }, "\(world.told)")
+    }
+  }
+
+  @Test func `one that runs, and does not answer, is ended before the candidate gets its positions`() throws {
+    var world = try World()
+    world.run(seconds: 10) { $0.phase == .watch }
+    world.isDeaf = true
+    world.sight.requests = [RolloutRequest(kind: .abort, user: "somebody")]
+    world.run(seconds: 60) { $0.phase == .done }
+    #expect(world.machine.state.outcome == .flat, "\(world.told)")
+    #expect(!world.sight.incumbent.isRunning && world.told.contains { $0.contains("no position is left") }, "\(world.told)")
+  }
+
+  @Test func `a release that cannot be made current is told of`() throws {
+    var world = try World()
+    world.canUse = false
+    world.run(seconds: 60) { $0.phase == .done }
+    #expect(world.machine.state.outcome == .promoted && world.told.contains { $0.contains("could not be made the current release") })
+  }
+
+  @Test func `a pause holds everything back that would trade, and promote goes past the hours`() throws {
+    var world = try World(steps: "- {instruments: 100%, at_least_s: 2, hours: \"01:00-02:00\"}")
+    world.sight.requests = [RolloutRequest(kind: .pause, user: "somebody")]
+    world.run(seconds: 5)
+    #expect(world.machine.state.phase == .staging)
+    world.sight.requests = [RolloutRequest(kind: .resume, user: "somebody")]
+    world.run(seconds: 5)
+    #expect(world.machine.state.phase == .giveUp && !world.sight.candidate.isRunning)
+    let saved = world.machine.state
+    world.run(seconds: 1)
+    #expect(world.machine.state == saved, "waiting changes nothing that would have to be written")
+    world.sight.requests = [RolloutRequest(kind: .promote, user: "somebody")]
+    world.run(seconds: 1) { $0.phase == .watch }
+    #expect(world.sight.candidate.isRunning && !world.machine.state.isPromoted)
   }
 
   /// Steps by size, on two accounts.

@@ -79,7 +79,7 @@ extension RolloutPlan.GateSection: DescribedSection {
     .init(CodingKeys.rejectRatio, \.rejectRatio, ratio, .defaulted, "Rejected requests a request, candidate to incumbent."),
     .init(
       CodingKeys.errorRatio, \.errorRatio, ratio, .defaulted,
-      "Gaps, reconnects, positions taken over, impossible reports and rate violations a second, candidate to incumbent."),
+      "Gaps, reconnects, positions taken over, impossible reports and rate violations a message, candidate to incumbent."),
     .init(
       CodingKeys.memoryGrowth, \.memoryGrowth, .whole(1...1_000_000), .defaulted, unit: "KB/s",
       "Growth of resident memory above the incumbent's."),

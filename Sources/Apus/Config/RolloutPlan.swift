@@ -96,7 +96,7 @@ public struct RolloutPlan: Codable, Equatable, Sendable {
     public var throughputRatio = DecimalE8(e8: 80_000_000)
     /// Rejected requests a request, candidate to incumbent.
     public var rejectRatio = DecimalE8(e8: 200_000_000)
-    /// Gaps, reconnects, positions taken over, impossible reports and rate violations a second, candidate to incumbent.
+    /// Gaps, reconnects, positions taken over, impossible reports and rate violations a message, candidate to incumbent.
     public var errorRatio = DecimalE8(e8: 200_000_000)
     /// Growth of resident memory above the incumbent's, kilobytes a second.
     public var memoryGrowth = 64

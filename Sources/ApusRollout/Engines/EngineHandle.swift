@@ -49,7 +49,9 @@ final class EngineHandle {
     self.room = room
     self.closer = closer
     self.extraArguments = extraArguments
-    process = EngineProcess(lockPath: "\(room)/\(label).lock")
+    // By the slot: the candidate of one rollout is the incumbent of the next.
+    let slot = URL(fileURLWithPath: configuration.engine.dataDirectory).lastPathComponent
+    process = EngineProcess(lockPath: "\(room)/\(slot).lock")
   }
 
   var telemetryPath: String { configuration.engine.dataDirectory + "/telemetry" }
@@ -91,11 +93,22 @@ final class EngineHandle {
   func close(cause: String) throws {
     try halt(.flatten, cause: cause)
     guard let closer, !(open?.reader.isWriterAlive ?? false) else { return }
-    try start(closer.program, closer.configuration, nil)
+    try start(closer.program, closer.configuration, nil, obeysStop: true)
   }
 
-  private func start(_ program: String, _ configuration: Configuration, _ table: ShareTable?) throws(SystemError) {
+  /// A stop word that a rollout has left in this slot, for what somebody else might have started there.
+  private func clearOwnStop() {
+    guard let stop = (try? TelemetryReader(path: telemetryPath))?.snapshot().stop, stop.level > .none,
+      stop.cause.hasPrefix("rollout: ")
+    else { return }
+    try? rearm()
+  }
+
+  private func start(
+    _ program: String, _ configuration: Configuration, _ table: ShareTable?, obeysStop: Bool = false
+  ) throws(SystemError) {
     guard !process.isRunning else { return }
+    if !obeysStop { clearOwnStop() }
     let path = "\(room)/\(label).yaml"
     let text = ConfigurationFile.text(of: configuration)
     try WholeFile.write(Array(text.utf8), to: path, mode: 0o600)
@@ -152,10 +165,10 @@ final class EngineHandle {
   func rearm() throws(MappedFileError) { try TelemetryControl.clearStop(path: telemetryPath) }
 
   func signal(_ number: Int32) {
-    if let child = process.identifier {
-      kill(child, number)
-    } else if let open, open.reader.isWriterAlive {
+    if let open, open.reader.isWriterAlive {
       kill(pid_t(open.reader.snapshot().processID), number)
+    } else if let identifier = process.identifier {
+      kill(identifier, number)
     }
   }
 
@@ -197,6 +210,7 @@ final class EngineHandle {
   private func show(_ snapshot: TelemetrySnapshot, in sight: inout EngineSight, _ now: Nanoseconds) {
     sight.isShown = !snapshot.lanes.isEmpty
     sight.processID = snapshot.processID
+    sight.bootEpoch = snapshot.bootEpoch
     sight.heartbeatAge = max(0, now - snapshot.oldestHeartbeat)
     let isNamed = snapshot.lanes.count > 1
     for (place, lane) in snapshot.lanes.enumerated() {

@@ -1,6 +1,6 @@
 import Apus
 import ApusHost
-import Glibc
+import Foundation
 
 /// An engine as a process of its own, which outlives its supervisor.
 ///
@@ -51,6 +51,10 @@ final class EngineProcess {
     let code = posix_spawn(&identifier, program, &actions, &attributes, words, environ)
     guard code == 0 else { throw SystemError("start \(program)", result: -code) }
     child = identifier
+    // For a supervisor that comes later.
+    let text = Array("\(identifier)\n".utf8)
+    _ = ftruncate(lock, 0)
+    _ = pwrite(lock, text, text.count, 0)
   }
 
   private static let inheritedLock: Int32 = 3
@@ -78,10 +82,12 @@ final class EngineProcess {
     return false
   }
 
-  /// The child of this supervisor, while it lives.
+  /// While it lives: the child of this supervisor, or of one before it.
   var identifier: pid_t? {
     reap()
-    return child
+    if let child { return child }
+    guard isRunning, let text = try? String(contentsOfFile: lockPath, encoding: .utf8) else { return nil }
+    return pid_t(text.prefix { $0.isNumber })
   }
 
   private func reap() {

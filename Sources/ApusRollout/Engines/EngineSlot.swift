@@ -24,7 +24,29 @@ public struct EngineSlot: Codable, Equatable, Sendable {
   var isTaken: Bool { (try? TelemetryReader(path: telemetryPath))?.isWriterAlive ?? false }
 }
 
+/// How an engine in a slot differs from its release's configuration.
+public enum EnginePlacing: String, Codable, CaseIterable, Sendable {
+  /// In nothing: a person or a service has started it.
+  case asReleased
+  /// Started by a rollout beside one that has the core which `auto` stands for.
+  case beside
+  /// Started by a rollout beside one that has not.
+  case first
+
+  /// Of what is started beside it.
+  var other: EnginePlacing { self == .beside ? .first : .beside }
+}
+
 extension Configuration {
+  func placed(in slot: EngineSlot, _ placing: EnginePlacing) -> Configuration {
+    let placed = placed(in: slot)
+    return switch placing {
+    case .asReleased: placed
+    case .beside: placed.besideAnother().begunAnew()
+    case .first: placed.begunAnew()
+    }
+  }
+
   func placed(in slot: EngineSlot) -> Configuration {
     var placed = self
     placed.engine.name = slot.name

@@ -58,8 +58,10 @@ public struct GateKeeper: Codable, Equatable, Sendable {
     counts["rejects", default: CountEvidence()].note(
       candidate: candidate.rejects, incumbent: incumbent.rejects,
       exposure: (Double(candidate.requests), Double(incumbent.requests)), allowed: gates.rejectRatio.asDouble)
+    // By messages in both directions: who quotes more may err more often.
     counts["errors", default: CountEvidence()].note(
-      candidate: candidate.errors, incumbent: incumbent.errors, exposure: (candidate.seconds, incumbent.seconds),
+      candidate: candidate.errors, incumbent: incumbent.errors,
+      exposure: (Double(candidate.frames + candidate.requests), Double(incumbent.frames + incumbent.requests)),
       allowed: gates.errorRatio.asDouble)
     if candidate.memoryBytes > 0, incumbent.memoryBytes > 0 {
       let allowed = Double(gates.memoryGrowth) * 1024 * candidate.seconds
@@ -75,6 +77,8 @@ public struct GateKeeper: Codable, Equatable, Sendable {
 
   private mutating func noteSpans(_ candidate: SliceFigures, _ incumbent: SliceFigures) {
     for span in candidate.spans where Self.ownSpans.contains(span.name) && span.count >= Self.leastCount {
+      // A turn is as long as what both have to do in it is alike.
+      if span.name == "turn", !isSameInput { continue }
       guard let other = incumbent.spans.first(where: { $0.name == span.name }), other.count >= Self.leastCount else { continue }
       let allowed = gates.spanRatio.asDouble
       note("\(span.name) p50", isWorse: Double(span.median) > allowed * Double(other.median))
@@ -115,7 +119,7 @@ public struct GateKeeper: Codable, Equatable, Sendable {
     return switch gate {
     case "throughput": "at least \(gates.throughputRatio) of the incumbent's"
     case "rejects": "at most \(gates.rejectRatio) times the incumbent's a request"
-    case "errors": "at most \(gates.errorRatio) times the incumbent's a second"
+    case "errors": "at most \(gates.errorRatio) times the incumbent's a message"
     case "memory": "at most \(gates.memoryGrowth) KB/s more than the incumbent's"
     case "profit": "at most \(gates.profitBps) bps of the limits' value a minute below the incumbent's"
     case "inventory": "positions come back more often than they grow"

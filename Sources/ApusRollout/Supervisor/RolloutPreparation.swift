@@ -83,11 +83,14 @@ struct RolloutPreparation {
     let slots = try slots(before)
     let now = TelemetrySnapshot.monotonicNow
     let at = WallTime.now()
-    return RolloutState(
+    var state = RolloutState(
       id: "\(at.filter { $0.isNumber || $0 == "T" })-\(name)", candidate: name, checksum: checksum, incumbent: current,
       engineName: before.engine.name, slots: slots, plan: plan,
       instruments: EngineHandle.instruments(of: candidateConfiguration), now: now,
       wall: Int64(Date.now.timeIntervalSince1970 * 1e9))
+    state.override = override
+    state.incumbentPlacing = try checkLive(state)
+    return state
   }
 
   /// Which of the two slots the incumbent has.
@@ -110,6 +113,12 @@ struct RolloutPreparation {
 
   /// What two engines can share, and what not.
   private func check(against before: Configuration, _ plan: RolloutPlan) throws(RolloutError) {
+    for (name, configuration) in [("the candidate", candidateConfiguration), ("the current release", before)] {
+      guard let lane = configuration.lanes.first(where: { $0.instruments.contains { $0.share != nil } }) else { continue }
+      throw RolloutError(
+        .arguments,
+        "\(name) gives shares of its own at \(lane.venue.name): a rollout gives them from one engine to the other; pack it without")
+    }
     let (own, theirs) = (EngineHandle.instruments(of: candidateConfiguration), EngineHandle.instruments(of: before))
     guard own == theirs else {
       let changed = Set(own).symmetricDifference(theirs).sorted().joined(separator: ", ")
@@ -161,23 +170,29 @@ struct RolloutPreparation {
   }
 
   /// The incumbent has to quote what its release says: what it is given back is that.
-  func checkLive(_ incumbent: EngineHandle) throws(RolloutError) {
-    do throws(SystemError) {
-      let text = ConfigurationFile.text(of: incumbent.configuration)
-      guard
-        let answer = try ParameterRequest.send(
-          text, dataDirectory: incumbent.configuration.engine.dataDirectory, seconds: 5, isTrial: true)
-      else {
-        throw SystemError("ask the incumbent for its parameters", result: -ETIMEDOUT)
+  ///
+  /// - Returns: How it was started.
+  func checkLive(_ state: RolloutState) throws(RolloutError) -> EnginePlacing {
+    let release = try incumbentConfiguration(state)
+    var found: String?
+    for placing in EnginePlacing.allCases {
+      do throws(SystemError) {
+        let text = ConfigurationFile.text(of: release.placed(in: state.incumbentSlot, placing))
+        guard
+          let answer = try ParameterRequest.send(
+            text, dataDirectory: state.incumbentSlot.dataDirectory, seconds: 5, isTrial: true)
+        else {
+          throw SystemError("ask the incumbent for its parameters", result: -ETIMEDOUT)
+        }
+        guard answer.refusal != nil || !answer.changes.isEmpty else { return placing }
+        found = found ?? answer.refusal ?? answer.changes.joined(separator: "; ")
+      } catch {
+        throw RolloutError(.unreachable, error.description)
       }
-      guard answer.refusal == nil, answer.changes.isEmpty else {
-        throw SystemError(
-          "begin", result: -EINVAL,
-          advice: "the incumbent does not run with its release's configuration: "
-            + (answer.refusal ?? answer.changes.joined(separator: "; ")) + "; apply that, or pack what it quotes as a release first")
-      }
-    } catch {
-      throw RolloutError(.notPermitted, error.description)
     }
+    throw RolloutError(
+      .notPermitted,
+      "the incumbent does not run with its release's configuration: \(found ?? "it differs"); apply that, or pack what it quotes as a "
+        + "release first")
   }
 }

@@ -32,11 +32,12 @@ public final class RolloutSupervisor {
   private let incumbent: EngineHandle
   private let shadows: (candidate: EngineHandle, incumbent: EngineHandle)
   private let staging: StagingErrand
-  private let override: String?
   /// Ends it from any thread.
   public let abort = RolloutAbort()
 
   private var saved: RolloutState?
+  /// The state could not be written the last time.
+  private var isUnkept = false
   private var sliceBegan: Nanoseconds?
   private var slicePhase = RolloutPhase.staging
   private var alertAt: Nanoseconds = 0
@@ -69,7 +70,7 @@ public final class RolloutSupervisor {
     try store.makeDirectories()
     lock = DirectoryLockHolder(try store.lock())
     self.hooks = hooks
-    self.override = override
+    if let last = store.state(), last.phase == .done { try Self.conclude(last, in: store) }
     let state = try preparation.state(plan: plan, override: override)
     let (new, old) = (preparation.candidateConfiguration, try preparation.incumbentConfiguration(state))
     let arguments = production.map { ["--production", $0] } ?? []
@@ -87,19 +88,19 @@ public final class RolloutSupervisor {
         label: "shadow-\(label)", program: release.programPath,
         configuration: configuration.asShadow(name: "shadow_\(label.prefix(1))", in: "\(room)/shadow-\(label)"), room: room)
     }
-    let (mine, theirs) = (new.placed(in: state.candidateSlot).besideAnother(), old.placed(in: state.incumbentSlot))
+    let placing = state.incumbentPlacing
     candidate = trading(
-      .candidate, release, mine.begunAnew(), before,
-      old.onAccounts(of: new).placed(in: state.candidateSlot).besideAnother().begunAnew())
+      .candidate, release, new.placed(in: state.candidateSlot, placing.other), before,
+      old.onAccounts(of: new).placed(in: state.candidateSlot, placing.other))
     incumbent = trading(
-      .incumbent, before, theirs, release, new.onAccounts(of: old).placed(in: state.incumbentSlot).begunAnew())
+      .incumbent, before, old.placed(in: state.incumbentSlot, placing), release,
+      new.onAccounts(of: old).placed(in: state.incumbentSlot, placing).begunAnew())
     shadows = (shadow("candidate", release, new), shadow("incumbent", before, old))
     staging = StagingErrand(
       Staging(
         plan: state.plan, candidate: release, incumbent: before, candidateConfiguration: new, incumbentConfiguration: old,
         room: room, baselinePath: store.baselinePath))
     machine = RolloutMachine(state)
-    if store.state()?.id != state.id { try preparation.checkLive(incumbent) }
     try save()
   }
 
@@ -110,7 +111,8 @@ public final class RolloutSupervisor {
       let isUrgent = machine.state.phase == .halt || machine.state.phase == .giveBack
       usleep(isUrgent ? Self.urgentInterval : Self.interval)
     }
-    try conclude()
+    try save()
+    try Self.conclude(machine.state, in: store)
     return machine.state
   }
 
@@ -121,7 +123,7 @@ public final class RolloutSupervisor {
     let commands = machine.turn(sight)
     // First what takes risk off: to halt what is halted already changes nothing.
     for command in commands { if case .halt = command { execute(command) } }
-    if hasChanged { try save() }
+    if hasChanged { try keep() }
     for command in commands {
       if case .halt = command { continue }
       execute(command)
@@ -146,6 +148,7 @@ public final class RolloutSupervisor {
     } else {
       alert = nil
     }
+    if state.phase == .settle { sight.currentRelease = store.root.current }
     sight.slice = slice(own, other, state, now)
     return sight
   }
@@ -195,7 +198,7 @@ public final class RolloutSupervisor {
       case .kill(let role): handle(role).signal(SIGKILL)
       case .sweep(let role): handle(role).sweep()
       case .use:
-        let change = try store.root.use(machine.state.candidate, override: override)
+        let change = try store.root.use(machine.state.candidate, override: machine.state.override)
         note(.info, "current: \(change.from ?? "nothing") → \(machine.state.candidate)")
       case .tell(let severity, let text): note(severity, text)
       }
@@ -219,6 +222,19 @@ public final class RolloutSupervisor {
     saved = machine.state
   }
 
+  /// What cannot be kept ends a rollout: a supervisor that was killed could not go on with it. The way back does not wait for it.
+  private func keep() throws(RolloutError) {
+    do throws(RolloutError) {
+      try save()
+      isUnkept = false
+    } catch {
+      guard machine.state.hasTraded || machine.state.phase == .giveUp else { throw error }
+      if !isUnkept { note(.page, error.description) }
+      isUnkept = true
+      abort.request(error.description)
+    }
+  }
+
   private func note(_ severity: AlertSeverity, _ text: String) {
     let line = RolloutLine(at: WallTime.now(), rollout: machine.state.id, severity: severity, text: text)
     // What cannot be written is at least told.
@@ -226,13 +242,13 @@ public final class RolloutSupervisor {
     hooks.announce(line)
   }
 
-  private func conclude() throws(RolloutError) {
-    let state = machine.state
-    try save()
+  /// History and report of one that has ended; again if a supervisor was killed before it had.
+  private static func conclude(_ state: RolloutState, in store: RolloutStore) throws(RolloutError) {
+    guard !store.history().contains(where: { $0.rollout == state.id }) else { return }
     try store.note(
       RolloutHistoryLine(
         at: WallTime.now(), rollout: state.id, candidate: state.candidate, checksum: state.checksum,
-        incumbent: state.incumbent, outcome: state.outcome ?? .aborted, reason: state.reason, overridden: override))
+        incumbent: state.incumbent, outcome: state.outcome ?? .aborted, reason: state.reason, overridden: state.override))
     let report = RolloutReport(state, lines: store.lines(of: state.id))
     do {
       try WholeFile.write(Array(report.markdown.utf8), to: "\(store.reportsDirectory)/\(state.id).md", mode: 0o600)

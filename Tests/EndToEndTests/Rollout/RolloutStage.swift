@@ -153,11 +153,12 @@ final class RolloutStage {
   var current: String { (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(root)/current")) ?? "" }
 
   /// A plan of two steps by size, for accounts of their own.
-  func sizePlan(seconds: Int = 3) throws -> String {
+  func sizePlan(seconds: Int = 3, last: Int = 3) throws -> String {
     let path = try plan(seconds: seconds)
     let text = try String(contentsOfFile: path, encoding: .utf8)
     try room.write(
-      text.replacing("instruments: 1,", with: "size: 0.5,").replacing("instruments: 100%,", with: "size: 1,"), to: "sizes.yaml")
+      text.replacing("instruments: 1,", with: "size: 0.5,")
+        .replacing("instruments: 100%, at_least_s: \(seconds)", with: "size: 1, at_least_s: \(last)"), to: "sizes.yaml")
     return room.file("sizes.yaml")
   }
 

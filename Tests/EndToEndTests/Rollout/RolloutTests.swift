@@ -49,8 +49,16 @@ import Testing
     let report = try stage.report()
     #expect(report["outcome"] as? String == "promoted")
     #expect((report["stages"] as? [Any])?.count == 4)
+    // And the next one beside it, back in the first slot; and one after that.
+    for (name, halfSpread) in [("v3", "1.2"), ("v4", "1.3")] {
+      try stage.pack(name, RolloutStage.instruments(halfSpread: halfSpread))
+      let next = try stage.rollout(name, try stage.plan(seconds: 1))
+      #expect(next.wait(seconds: 60) == 0, "\(next.out)\(next.err)")
+    }
     let history = try stage.run("rollout", "history", stage.root)
-    #expect(history.out.contains("v2 against v1: promoted"), "\(history.out)")
+    for line in ["v2 against v1", "v3 against v2", "v4 against v3"] {
+      #expect(history.out.contains("\(line): promoted"), "\(history.out)")
+    }
     try stage.expectEqualBooks("data-b")
   }
 
@@ -192,11 +200,12 @@ import Testing
     try stage.expectEqualBooks("data-b", account: "A2")
   }
 
-  @Test func `by size, what a crashed candidate holds on its account is closed by the incumbent's program`() throws {
+  @Test(arguments: [1, 2])
+  func `by size, what a crashed candidate holds on its account is closed by the incumbent's program`(step: Int) throws {
     let stage = try RolloutStage(venue: ["--speed", "5"], keys: ["K1", "K2"])
-    try stage.packFault("crash", as: "v2", after: 6, key: "K2")
-    let rollout = try stage.rollout("v2", try stage.sizePlan(seconds: 30))
-    try expectBack(stage, rollout, "rolled_back", "the candidate has ended (signal 9", at: "step 1")
+    try stage.packFault("crash", as: "v2", after: step == 1 ? 6 : 10, key: "K2")
+    let rollout = try stage.rollout("v2", try stage.sizePlan(seconds: step == 1 ? 30 : 3, last: 30))
+    try expectBack(stage, rollout, "rolled_back", "the candidate has ended (signal 9", at: "step \(step)")
     #expect(rollout.out.contains("positions are closed by the other release's program"), "\(rollout.out)")
     #expect(!rollout.out.contains("close them at the venue"), "\(rollout.out)")
   }
