@@ -109,11 +109,13 @@ final class MarketScript {
 /// Plays a market to a lane of its own.
 final class MarketPlayer {
   private let script: MarketScript
+  private var frames: ScriptBytes
   private var probe: LaneProbe
   private var offset: Nanoseconds = 0
 
   fileprivate init(_ script: MarketScript, _ probe: consuming LaneProbe) {
     self.script = script
+    frames = ScriptBytes(script.bytes, answers: script.steps.flatMap(\.answers))
     self.probe = probe
     for step in script.prelude {
       receive(step.frame, now: step.now)
@@ -148,12 +150,13 @@ final class MarketPlayer {
   }
 
   private func receive(_ range: Range<Int>, now: Nanoseconds) {
-    script.bytes.withUnsafeBytes { probe.receive(UnsafeRawBufferPointer(rebasing: $0[range]), now: now) }
+    frames.bytes.withUnsafeBytes { probe.receive(UnsafeRawBufferPointer(rebasing: $0[range]), now: now) }
   }
 
   /// The script begins again, later by the time that it takes.
   func again() {
     guard let first = script.steps.first, let last = script.steps.last else { return }
     offset += 2 * (last.now - first.now) + 10_000_000
+    frames.again()
   }
 }

@@ -21,6 +21,8 @@ final class OrderScript {
   /// Frames before the first cycle, with their lane times.
   private(set) var prelude: [(range: Range<Int>, now: Nanoseconds)] = []
   private(set) var cycles: [Cycle] = []
+  /// Cycles that were recorded before those and left out.
+  private(set) var skipped = 0
   private(set) var bytes: [UInt8] = []
   private var probe: LaneProbe
   private var now: Nanoseconds
@@ -49,6 +51,7 @@ final class OrderScript {
     }
     // The first two found the orders as they were inserted.
     script.cycles.removeFirst(2)
+    script.skipped = 2
     return script
   }
 
@@ -151,12 +154,14 @@ final class OrderScript {
 /// Plays a script to a lane of its own.
 struct ScriptPlayer: ~Copyable {
   private let script: OrderScript
+  private var frames: ScriptBytes
   private var probe: LaneProbe
   /// Added to the script's times: it moves on when the script begins again.
   private var offset: Nanoseconds = 0
 
   init(_ script: OrderScript) throws {
     self.script = script
+    frames = ScriptBytes(script.bytes, answers: script.cycles.flatMap(\.answers), skipped: script.skipped)
     var probe = try script.makeProbe()
     script.bytes.withUnsafeBytes { bytes in
       for (range, now) in script.prelude {
@@ -194,7 +199,7 @@ struct ScriptPlayer: ~Copyable {
     let script = self.script
     var now = script.cycles[index].now + offset
     let start = EngineClock.now()
-    script.bytes.withUnsafeBytes { bytes in
+    frames.bytes.withUnsafeBytes { bytes in
       for range in script.cycles[index].answers {
         now += OrderScript.answerGap
         probe.receive(UnsafeRawBufferPointer(rebasing: bytes[range]), now: now)
@@ -209,6 +214,7 @@ struct ScriptPlayer: ~Copyable {
   mutating func again() {
     guard let first = script.cycles.first, let last = script.cycles.last else { return }
     offset += 2 * (last.now - first.now)
+    frames.again()
   }
 }
 
