@@ -1,4 +1,5 @@
 import Apus
+import ApusRollout
 import ArgumentParser
 import Foundation
 
@@ -68,32 +69,44 @@ enum LiveParameters {
   ///   - wait: Seconds for the answer.
   static func apply(_ path: String, wait: Double = 5, isTrial: Bool = false) throws(Failure) -> Change {
     let configuration: Configuration
-    let text: String
     do {
       configuration = try ConfigurationFile.load(path: path)
-      text = try String(contentsOfFile: path, encoding: .utf8)
     } catch {
       throw Failure(code: Exit.configuration, description: "\(error)")
     }
-    let data = configuration.engine.dataDirectory
-    let telemetry = data + "/telemetry"
-    guard let reader = try? TelemetryReader(path: telemetry), reader.isWriterAlive else {
+    let taken = EngineSlot.all(configuration).filter(\.isTaken)
+    guard let slot = taken.first else {
       throw Failure(
-        code: Exit.unreachable, description: "no engine writes \(telemetry): start it with apus run --config \(path)")
+        code: Exit.unreachable,
+        description: "no engine writes \(configuration.engine.dataDirectory)/telemetry: start it with apus run --config \(path)")
+    }
+    guard taken.count == 1 else {
+      throw Failure(
+        code: Exit.refusedContent,
+        description: "two engines run, \(taken[0].dataDirectory) and \(taken[1].dataDirectory), as during a rollout: let it end first")
     }
     let clock = ContinuousClock()
     let begin = clock.now
-    let answer: ParameterAnswer?
-    do {
-      answer = try ParameterRequest.send(text, dataDirectory: data, seconds: wait, isTrial: isTrial)
-    } catch {
-      throw Failure(code: Exit.system, description: "\(error)")
+    // One that a rollout has started differs from its release in where and how it runs: a refusal changes nothing.
+    var answers: [ParameterAnswer] = []
+    for placing in EnginePlacing.allCases {
+      let text = ConfigurationFile.text(of: configuration.placed(in: slot, placing))
+      let answer: ParameterAnswer?
+      do {
+        answer = try ParameterRequest.send(text, dataDirectory: slot.dataDirectory, seconds: wait, isTrial: isTrial)
+      } catch {
+        throw Failure(code: Exit.system, description: "\(error)")
+      }
+      guard let answer else {
+        throw Failure(
+          code: Exit.unreachable,
+          description: "the engine has not answered within \(wait) s, and the request was withdrawn: look at apus top")
+      }
+      answers.append(answer)
+      if answer.refusal == nil || answer.isLate { break }
     }
-    guard let answer else {
-      throw Failure(
-        code: Exit.unreachable,
-        description: "the engine has not answered within \(wait) s, and the request was withdrawn: look at apus top")
-    }
+    // Why it is refused is told by what the file says, unless one of them was taken.
+    let answer = answers.last.flatMap { $0.refusal == nil || $0.isLate ? $0 : nil } ?? answers[0]
     if let refusal = answer.refusal {
       throw Failure(
         code: answer.isLate ? Exit.unverified : Exit.refusedContent, description: refusal, changes: answer.changes)

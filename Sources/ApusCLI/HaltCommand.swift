@@ -1,4 +1,5 @@
 import Apus
+import ApusRollout
 import ArgumentParser
 import CSupport
 import Foundation
@@ -19,12 +20,22 @@ struct EngineChoice: ParsableArguments {
     }
   }
 
-  func path() throws -> String {
-    if let telemetry { return telemetry }
+  /// That of the engine that runs; see `paths`.
+  func path() throws -> String { try paths()()[0] }
+
+  /// Looks which engines of the configuration run: a rollout moves from its data directory to the one beside it and back, and
+  /// has both while it lasts. Without any, the configuration's own; never empty.
+  func paths() throws -> @Sendable () -> [String] {
+    if let telemetry { return { [telemetry] } }
+    let slots: [EngineSlot]
     do {
-      return try ConfigurationFile.load(path: configPath ?? "").engine.dataDirectory + "/telemetry"
+      slots = EngineSlot.all(try ConfigurationFile.load(path: configPath ?? ""))
     } catch {
       throw Exit.fail(Exit.configuration, "\(error)")
+    }
+    return {
+      let taken = slots.filter(\.isTaken)
+      return (taken.isEmpty ? [slots[0]] : taken).map(\.telemetryPath)
     }
   }
 
@@ -61,7 +72,8 @@ struct HaltCommand: ParsableCommand {
     discussion: """
       Writes the stop word of the engine's telemetry file, which works whether or not the engine's loop is healthy, and \
       waits for the lane's answer. A level includes the lower ones, but disconnect does not wait for a position to be \
-      closed. Nothing but `apus resume` takes it back: it outlives reconnects and restarts. flatten shows its plan and \
+      closed. Nothing but `apus resume` takes it back: it outlives reconnects and restarts. With --config, both engines of a \
+      rollout are halted. flatten shows its plan and \
       asks first, unless --yes. Exit codes: 0 obeyed, and verified at the venue where the level asks for that; 75 not \
       verified in time, the request stays; 69 no engine is running or it does not answer, the request is kept for it; 71 \
       the file cannot be used; 1 not confirmed by the person who was asked.
@@ -86,10 +98,12 @@ struct HaltCommand: ParsableCommand {
   }
 
   func run() throws {
-    let path = try engine.path()
-    let reader = try engine.reader(path)
+    let paths = try engine.paths()()
     if level == .flatten {
-      say(FlattenText.plan(of: reader.snapshot(), isAlive: reader.isWriterAlive))
+      for path in paths {
+        let reader = try engine.reader(path)
+        say(FlattenText.plan(of: reader.snapshot(), isAlive: reader.isWriterAlive))
+      }
       if !yes {
         guard isatty(STDIN_FILENO) == 1 else {
           throw Exit.fail(ExitCode(1), "nobody can be asked here; flatten with --yes")
@@ -100,12 +114,20 @@ struct HaltCommand: ParsableCommand {
         }
       }
     }
-    do {
-      try TelemetryControl.requestStop(
-        path: path, level: level.level, cause: cause ?? "apus halt --level \(level.rawValue), process \(getpid())")
-    } catch {
-      throw Exit.fail(Exit.system, "\(error)")
+    // All of them first: one that does not answer must not hold up the others.
+    for path in paths {
+      do {
+        try TelemetryControl.requestStop(
+          path: path, level: level.level, cause: cause ?? "apus halt --level \(level.rawValue), process \(getpid())")
+      } catch {
+        throw Exit.fail(Exit.system, "\(error)")
+      }
     }
+    for path in paths { try wait(for: path) }
+  }
+
+  private func wait(for path: String) throws {
+    let reader = try engine.reader(path)
     guard reader.isWriterAlive else {
       throw Exit.fail(
         Exit.unreachable,
@@ -129,7 +151,10 @@ struct ResumeCommand: ParsableCommand {
   @OptionGroup var engine: EngineChoice
 
   func run() throws {
-    let path = try engine.path()
+    for path in try engine.paths()() { try resume(path) }
+  }
+
+  private func resume(_ path: String) throws {
     let reader = try engine.reader(path)
     for lane in reader.snapshot().lanes {
       guard let halt = lane.halt, halt.level > .none else { continue }

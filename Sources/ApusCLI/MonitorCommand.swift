@@ -21,7 +21,9 @@ struct MonitorCommand: AsyncParsableCommand {
   var telemetry: String?
 
   @Option(
-    name: .customLong("config"), help: "The configuration file that the engine runs with.", completion: .file())
+    name: .customLong("config"),
+    help: "The configuration file that the engine runs with; it is followed when a rollout moves it to another data directory.",
+    completion: .file())
   var configPath: String?
 
   @Option(help: "Port on 127.0.0.1.")
@@ -89,12 +91,13 @@ struct MonitorCommand: AsyncParsableCommand {
     let file = try alertFile(alerts)
     let rules = AlertRule.rules(file)
     guard !explainAlerts else { return say(AlertRule.table(rules).joined(separator: "\n")) }
-    let path = try engine.path()
+    let paths = try engine.paths()
     let token = try tokenFile.map(Self.token)
     do {
       let routes = try file.routes.routes { say("apus: alert \($0)") }
-      let service = AlertService(path: path, rules: rules, dispatcher: AlertDispatcher(routes))
-      let server = try MonitorServer(path: path, address: address, token: token, alerts: { service.active }, rollout: rolloutView)
+      let service = AlertService(path: paths()[0], rules: rules, dispatcher: AlertDispatcher(routes))
+      let server = try MonitorServer(
+        path: paths()[0], address: address, token: token, alerts: { service.active }, rollout: rolloutView)
       // The first that fails ends all: a server that cannot have its address is not waited for.
       try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try await server.run() }

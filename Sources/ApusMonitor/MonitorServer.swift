@@ -21,7 +21,8 @@ public final class MonitorServer: Sendable {
     var description: String { "another program has this address: end it, or choose another with --port or --listen" }
   }
 
-  private let path: String
+  private let place: @Sendable () -> String
+  private var path: String { place() }
   private let address: ListenAddress
   private let token: [UInt8]?
   private let staleAfter: Nanoseconds
@@ -40,7 +41,7 @@ public final class MonitorServer: Sendable {
   }
 
   /// - Parameters:
-  ///   - path: Of the telemetry file; it need not exist yet.
+  ///   - path: Of the telemetry file, asked for at each request; it need not exist yet.
   ///   - address: Port 0 lets the system choose.
   ///   - token: What every request but that of the empty page must bring as `Authorization: Bearer`. Needed where
   ///     others can reach the address; the caller sees to that.
@@ -49,11 +50,11 @@ public final class MonitorServer: Sendable {
   ///   - alerts: Those that hold now; called from any thread.
   ///   - rollout: The rollout that the engine takes part in, JSON; called from any thread.
   public init(
-    path: String, address: ListenAddress, token: String? = nil, staleAfter: Nanoseconds = 5_000_000_000,
+    path: @autoclosure @escaping @Sendable () -> String, address: ListenAddress, token: String? = nil, staleAfter: Nanoseconds = 5_000_000_000,
     now: @escaping @Sendable () -> Nanoseconds = { TelemetrySnapshot.monotonicNow },
     alerts: @escaping @Sendable () -> [AlertView] = { [] }, rollout: @escaping @Sendable () -> Data? = { nil }
   ) throws {
-    self.path = path
+    place = path
     self.address = address
     self.token = token.map { Array($0.utf8) }
     self.staleAfter = staleAfter

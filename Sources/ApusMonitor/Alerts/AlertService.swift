@@ -7,7 +7,7 @@ public final class AlertService: Sendable {
   /// Between two looks: what fires at once is told within a second of its showing.
   public static let interval: Nanoseconds = 500_000_000
 
-  private let path: String
+  private let path: @Sendable () -> String
   private let dispatcher: AlertDispatcher
   private let work: Mutex<Work>
   private let shown = Mutex<[AlertView]>([])
@@ -20,16 +20,20 @@ public final class AlertService: Sendable {
 
   /// A telemetry file that stays open between two looks, and what rates need.
   private final class OpenFile {
+    let path: String
     let reader: TelemetryReader
     private var observer = EngineObserver()
 
-    init(_ path: String) throws { reader = try TelemetryReader(path: path) }
+    init(_ path: String) throws {
+      self.path = path
+      reader = try TelemetryReader(path: path)
+    }
 
     func look(_ now: Nanoseconds) -> EngineView { observer.look(reader, now: now) }
   }
 
-  /// - Parameter path: Of the telemetry file; it need not exist yet.
-  public init(path: String, rules: [AlertRule], dispatcher: AlertDispatcher) {
+  /// - Parameter path: Of the telemetry file, asked for at each look; it need not exist yet.
+  public init(path: @autoclosure @escaping @Sendable () -> String, rules: [AlertRule], dispatcher: AlertDispatcher) {
     self.path = path
     self.dispatcher = dispatcher
     work = Mutex(Work(file: nil, engine: AlertEngine(rules: rules)))
@@ -58,7 +62,7 @@ public final class AlertService: Sendable {
   public func look(now: Nanoseconds = TelemetrySnapshot.monotonicNow) {
     let faults = dispatcher.routeFaults
     let changes = work.withLock { work in
-      let changes = Self.look(path, &work, faults, now)
+      let changes = Self.look(path(), &work, faults, now)
       let active = work.engine.active(now: now)
       shown.withLock { $0 = active }
       return changes
@@ -74,7 +78,7 @@ public final class AlertService: Sendable {
     var problem = ""
     do {
       // A restarted engine has another file.
-      if work.file?.reader.isReplaced ?? true {
+      if work.file.map({ $0.path != path || $0.reader.isReplaced }) ?? true {
         work.file = nil
         work.file = try OpenFile(path)
       }

@@ -20,8 +20,11 @@ public struct EngineSlot: Codable, Equatable, Sendable {
       name: configuration.engine.name.prefix(10) + "_b", dataDirectory: configuration.engine.dataDirectory + "-b")
   }
 
+  /// Where an engine of the configuration can run.
+  public static func all(_ configuration: Configuration) -> [EngineSlot] { [first(configuration), second(configuration)] }
+
   /// An engine runs there.
-  var isTaken: Bool { (try? TelemetryReader(path: telemetryPath))?.isWriterAlive ?? false }
+  public var isTaken: Bool { (try? TelemetryReader(path: telemetryPath))?.isWriterAlive ?? false }
 }
 
 /// How an engine in a slot differs from its release's configuration.
@@ -38,7 +41,7 @@ public enum EnginePlacing: String, Codable, CaseIterable, Sendable {
 }
 
 extension Configuration {
-  func placed(in slot: EngineSlot, _ placing: EnginePlacing) -> Configuration {
+  public func placed(in slot: EngineSlot, _ placing: EnginePlacing) -> Configuration {
     let placed = placed(in: slot)
     return switch placing {
     case .asReleased: placed

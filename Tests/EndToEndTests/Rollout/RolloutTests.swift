@@ -49,6 +49,10 @@ import Testing
     let report = try stage.report()
     #expect(report["outcome"] as? String == "promoted")
     #expect((report["stages"] as? [Any])?.count == 4)
+    // Other commands find it in the second slot.
+    let config = "\(stage.root)/v2/config.yaml"
+    #expect(try stage.run("apply", "--config", config, "--dry-run").out.contains("nothing would change"))
+    #expect(try stage.run("top", "--once", "--config", config).out.contains("desk_b"))
     // And the next one beside it, back in the first slot; and one after that.
     for (name, halfSpread) in [("v3", "1.2"), ("v4", "1.3")] {
       try stage.pack(name, RolloutStage.instruments(halfSpread: halfSpread))
@@ -250,6 +254,26 @@ import Testing
     let check = try Program("apus", [], shell: "exec python3 '\(script)' \(address) '\(stage.room.path)' '\(MonitorTests.pictures)'")
     #expect(check.wait(seconds: 120) == 0, "\(check.out)\(check.err)")
     print(check.out, terminator: "")
+  }
+
+  @Test func `a person's halt stops both engines, and what is given back stays halted until it is taken back`() throws {
+    let stage = try RolloutStage()
+    try stage.pack("v2", RolloutStage.instruments(halfSpread: "1.1"))
+    let rollout = try stage.rollout("v2", try stage.plan(seconds: 60))
+    #expect(stage.wait { self.isAt(stage, "watch") })
+    let config = "\(stage.root)/v1/config.yaml"
+    try stage.run("halt", "--config", config, "--cause", "a person")
+    for data in ["data", "data-b"] { #expect(stage.lane(data)?.halt?.latchedLevel == .cancelAll || stage.lane(data) == nil, "\(data)") }
+    #expect(rollout.wait(seconds: 60) == 1, "\(rollout.out)")
+    #expect(rollout.out.contains("v1 has everything again, but does not quote"), "\(rollout.out)")
+    #expect(stage.lane("data")?.instruments.allSatisfy { $0.ownBidLevels + $0.ownAskLevels == 0 } ?? false)
+    try stage.run("resume", "--config", config)
+    #expect(stage.wait { self.stage(stage, quotes: "data") })
+    try stage.expectEqualBooks()
+  }
+
+  private func stage(_ stage: RolloutStage, quotes data: String) -> Bool {
+    stage.lane(data)?.instruments.allSatisfy { $0.ownBidLevels + $0.ownAskLevels > 0 } ?? false
   }
 
   @Test(arguments: [1, 2, 3])
