@@ -12,12 +12,12 @@ struct ApplyCommand: ParsableCommand {
       flow; every lane does so in its next turn, all at once: no quote is made of old and new ones. What the strategy has \
       learned stays. A file that differs in anything else is refused with the keys that need a restart. The change is in \
       the journal, and `apus top` shows its version; to take it back, apply the file of before. The next start uses the \
-      file that it is given; `apus release use ROOT NAME --live` and `apus release back ROOT --live` switch both. Exit codes: 0 in force at every venue; 65 refused, nothing has changed; 69 no engine is \
-      running or it does not answer; 71 the system refused something; 75 a lane has not taken it over in time; 78 the file \
-      is wrong.
+      file that it is given; `apus release use ROOT NAME --live` and `apus release back ROOT --live` switch both. \
+      Exit codes: 0 in force at every venue; 65 refused, nothing has changed; 69 no engine is running or it does not \
+      answer; 71 the system refused something; 75 a lane has not taken it over in time; 78 the file is wrong.
       """)
 
-  @Option(help: "The configuration file (YAML); its data directory is that of the engine.")
+  @Option(help: "The configuration file (YAML); the engine is that of its data directory, or of the one beside.")
   var config: String
 
   @Flag(help: "Only say what would change.")

@@ -69,7 +69,7 @@ struct MonitorCommand: AsyncParsableCommand {
     return {
       let store = RolloutStore(root: ReleaseRoot(path: root))
       guard let state = store.state() else { return nil }
-      return try? RolloutReport(state, lines: store.lines(of: state.id)).json()
+      return try? RolloutReport(state, lines: store.lines(of: state.id), isSupervised: store.isSupervised).json()
     }
   }
 

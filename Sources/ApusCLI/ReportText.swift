@@ -70,15 +70,17 @@ extension EngineReport {
       func contracts(_ lots: Int64, sign: Bool = false) -> String {
         Figures.decimal(e8: lots &* instrument.lotE8, places: lot, sign: sign)
       }
+      let isHandedOver = instrument.positionLots == nil && instrument.limitLots == 0
+      let position = instrument.positionLots.map { contracts($0, sign: true) } ?? (isHandedOver ? "handed over" : "unknown")
       lines.append(
-        "  \(instrument.name): position \(instrument.positionLots.map { contracts($0, sign: true) } ?? "unknown"), "
+        "  \(instrument.name): position \(position), "
           + "\(instrument.fills) fills (bought \(contracts(instrument.boughtLots)), sold \(contracts(instrument.soldLots))), "
           + "PnL \(Figures.decimal(e8: instrument.profitE8, places: 2, sign: true)) USD after fees of "
           + "\(Figures.decimal(e8: instrument.feesE8, places: 2)) USD")
       lines.append(
         "    quoted both sides \(Figures.percent(instrument.quotedShare)) of \(Int(instrument.observedSeconds)) s; "
           + "largest position \(contracts(instrument.peakPositionLots)), worst case \(contracts(instrument.peakExposureLots)), "
-          + "limit \(contracts(instrument.limitLots))")
+          + (isHandedOver ? "handed over to another engine" : "limit \(contracts(instrument.limitLots))"))
       if instrument.positionAdjustments > 0 {
         lines.append("    position taken over from the venue \(instrument.positionAdjustments) times")
       }

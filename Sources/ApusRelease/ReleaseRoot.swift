@@ -138,10 +138,14 @@ public struct ReleaseRoot: Equatable, Sendable {
     _ release: Release, over current: String?, _ live: ((Release) throws(ReleaseError) -> Void)?
   ) throws(ReleaseError) {
     guard let live else { return }
-    guard let current, let before = manifest(current), before.program == release.manifest.program else {
+    guard let current else {
+      throw ReleaseError(
+        .unreadable, "no release is current in \(path), so it is not known what runs: switch without --live first")
+    }
+    guard let before = manifest(current), before.program == release.manifest.program else {
       throw ReleaseError(
         .needsRestart,
-        "\(release.manifest.name) has another program than \(current ?? "what runs"): switch without --live and restart, or "
+        "\(release.manifest.name) has another program than \(current): switch without --live and restart, or "
           + "roll it out with apus rollout")
     }
     try live(release)

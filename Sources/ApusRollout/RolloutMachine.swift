@@ -32,7 +32,13 @@ public struct RolloutMachine: Sendable {
     // While no supervisor was at work, and before a start of the machine, nobody was late.
     if last == .min { state.since = sight.now }
     for request in sight.requests { obey(request, sight) }
-    if isExposed, let trouble = trouble(sight) { retreat(trouble, sight) }
+    if isExposed {
+      if let trouble = incumbentsTrouble(sight) {
+        retreat(trouble, sight, isCandidates: false)
+      } else if let trouble = candidatesTrouble(sight) {
+        retreat(trouble, sight)
+      }
+    }
     switch state.phase {
     case .staging: stage(sight)
     case .shadow: shadow(sight)
@@ -57,9 +63,11 @@ public struct RolloutMachine: Sendable {
     let why = request.why.map { ": \($0)" } ?? ""
     switch request.kind {
     case .pause:
+      guard !state.isPaused else { return }
       state.isPaused = true
       tell(.info, "paused by \(request.user)\(why): nothing further is handed over; gates and stops hold", sight)
     case .resume:
+      guard state.isPaused else { return }
       state.isPaused = false
       tell(.info, "goes on, by \(request.user)\(why)", sight)
     case .promote:
@@ -94,23 +102,26 @@ public struct RolloutMachine: Sendable {
     }
   }
 
-  /// What ends the rollout at once.
-  private func trouble(_ sight: RolloutSight) -> String? {
-    let (candidate, incumbent) = (sight.candidate, sight.incumbent)
-    if state.phase != .settle {
-      if !incumbent.isRunning { return "the incumbent has ended\(incumbent.ending.map { " (\($0))" } ?? "")" }
-      if incumbent.wasRestarted || state.incumbentEpoch.map({ incumbent.isShown && incumbent.bootEpoch != $0 }) ?? false {
-        return "the incumbent was started anew by somebody else"
-      }
-      if let lane = incumbent.lanes.first(where: { $0.latched >= .cancelAll }), !isFlattening {
-        return "the incumbent has halted at \(lane.name): \(lane.cause)"
-      }
+  /// What ends the rollout at once, and says nothing of the candidate.
+  private func incumbentsTrouble(_ sight: RolloutSight) -> String? {
+    let incumbent = sight.incumbent
+    guard state.phase != .settle else { return nil }
+    if !incumbent.isRunning { return "the incumbent has ended\(incumbent.ending.map { " (\($0))" } ?? "")" }
+    if incumbent.wasRestarted || state.incumbentEpoch.map({ incumbent.isShown && incumbent.bootEpoch != $0 }) ?? false {
+      return "the incumbent was started anew by somebody else"
     }
+    guard let lane = incumbent.lanes.first(where: { $0.latched >= .cancelAll }), !isFlattening else { return nil }
+    return "the incumbent has halted at \(lane.name): \(lane.cause)"
+      + (incumbent.stopCause.isEmpty ? "" : " (\(incumbent.stopCause))")
+  }
+
+  /// What ends the rollout at once.
+  private func candidatesTrouble(_ sight: RolloutSight) -> String? {
+    let (candidate, incumbent) = (sight.candidate, sight.incumbent)
     guard state.hasTraded else { return nil }
     if !candidate.isRunning {
       // Only one that was never seen to run is still to be started.
       guard state.phase != .takeUp || state.step > 0 || state.hasRun || candidate.ending != nil else { return nil }
-
       return "the candidate has ended\(candidate.ending.map { " (\($0))" } ?? "")"
     }
     guard candidate.isShown else { return nil }
@@ -121,8 +132,12 @@ public struct RolloutMachine: Sendable {
   /// The incumbent closes its positions, because the candidate on its own account gets everything.
   private var isFlattening: Bool { !state.isByInstruments && state.candidateShares(state.step).values.allSatisfy { $0 == .one } }
 
-  private mutating func retreat(_ reason: String, _ sight: RolloutSight) {
-    state.reason = state.reason ?? reason
+  /// - Parameter isCandidates: It counts against the release.
+  private mutating func retreat(_ reason: String, _ sight: RolloutSight, isCandidates: Bool = true) {
+    if state.reason == nil {
+      state.reason = reason
+      state.isBlameless = !isCandidates
+    }
     state.breachSeen = state.breachSeen ?? sight.now
     endStage(sight, note: reason)
     guard state.hasTraded || state.phase == .giveUp else {
@@ -238,7 +253,8 @@ public struct RolloutMachine: Sendable {
       guard held.isEmpty else {
         if isLate(state.plan.patience.handOver, sight) {
           retreat(
-            "the incumbent did not give up its part within \(state.plan.patience.handOver) s: \(held.joined(separator: "; "))", sight)
+            "the incumbent did not give up its part within \(state.plan.patience.handOver) s: \(held.joined(separator: "; "))", sight,
+            isCandidates: false)
         }
         return
       }
@@ -259,7 +275,7 @@ public struct RolloutMachine: Sendable {
       commands.append(.halt(.incumbent, .flatten, "rollout: \(state.candidate) takes everything over"))
     }
     guard isLate(state.plan.patience.handOver, sight) else { return }
-    retreat("the incumbent did not close its positions within \(state.plan.patience.handOver) s", sight)
+    retreat("the incumbent did not close its positions within \(state.plan.patience.handOver) s", sight, isCandidates: false)
   }
 
   /// What of the incumbent may still trade above what it has left; a text for each instrument.
@@ -433,7 +449,7 @@ public struct RolloutMachine: Sendable {
   private mutating func giveBack(_ sight: RolloutSight) {
     let all = state.all(.one)
     let incumbent = sight.incumbent
-    let isHalted = incumbent.isRunning && incumbent.lanes.contains { $0.latched >= .cancelAll && !isOurs($0) }
+    let isHalted = incumbent.isRunning && incumbent.lanes.contains { $0.latched >= .cancelAll } && !isOurs(incumbent)
     if incumbent.isShown, incumbent.shares == all, isHalted || isLate(state.plan.patience.giveBack, sight) {
       // It has everything and its own reason not to quote, as it might have without a rollout.
       state.givenBack = sight.now
@@ -451,7 +467,7 @@ public struct RolloutMachine: Sendable {
       return
     }
     guard incumbent.isShown else { return }
-    if incumbent.lanes.contains(where: { $0.latched >= .cancelAll && isOurs($0) }), isDue(sight) {
+    if incumbent.lanes.contains(where: { $0.latched >= .cancelAll }), isOurs(incumbent), isDue(sight) {
       commands.append(.rearm(.incumbent))
     }
     guard incumbent.shares == all else { return ask(.incumbent, all, sight) }
@@ -462,7 +478,13 @@ public struct RolloutMachine: Sendable {
   }
 
   /// The incumbent's latch is this rollout's flattening; any other one is for a person to take back.
-  private func isOurs(_ lane: EngineSight.Lane) -> Bool { state.hasFlattened && lane.cause.hasPrefix("rollout: ") }
+  private func isOurs(_ incumbent: EngineSight) -> Bool {
+    state.hasFlattened && incumbent.stopCause.hasPrefix("rollout: ")
+      && incumbent.lanes.allSatisfy { $0.latched < .cancelAll || $0.cause == Self.stopWordAlone }
+  }
+
+  /// How the kill ladder names the stop word's `flatten` where nothing else is latched.
+  static let stopWordAlone = "apus halt (flatten)"
 
   private mutating func stop(_ sight: RolloutSight) {
     if state.isLost, !state.isByInstruments, sight.incumbent.isRunning {
@@ -545,7 +567,7 @@ public struct RolloutMachine: Sendable {
     guard isExposed, state.phase != .watch, isLate(state.plan.patience.handOver, sight) else { return }
     retreat(
       "the \(role.rawValue) did not take other shares over within \(state.plan.patience.handOver) s"
-        + (engine.problem.map { ": \($0)" } ?? ""), sight)
+        + (engine.problem.map { ": \($0)" } ?? ""), sight, isCandidates: role == .candidate)
   }
 
   private func isLate(_ seconds: Int, _ sight: RolloutSight) -> Bool {

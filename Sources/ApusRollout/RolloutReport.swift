@@ -5,9 +5,12 @@ import Foundation
 public struct RolloutReport: Sendable {
   private let state: RolloutState
   private let lines: [RolloutLine]
+  private let isSupervised: Bool?
 
-  public init(_ state: RolloutState, lines: [RolloutLine]) {
+  /// - Parameter isSupervised: Whether a supervisor is at work; `nil`: it does not matter any more.
+  public init(_ state: RolloutState, lines: [RolloutLine], isSupervised: Bool? = nil) {
     self.state = state
+    self.isSupervised = state.phase == .done ? nil : isSupervised
     self.lines = lines
   }
 
@@ -38,6 +41,7 @@ public struct RolloutReport: Sendable {
     /// The phase, or the outcome, in words.
     var status: String
     var isPaused: Bool
+    var isSupervised: Bool?
     /// What has to be seen before the next stage, and what was.
     var seen: String?
     var reason: String?
@@ -57,7 +61,8 @@ public struct RolloutReport: Sendable {
     return try encoder.encode(
       Document(
         rollout: state.id, candidate: state.candidate, incumbent: state.incumbent, engine: state.engineName,
-        outcome: state.outcome?.rawValue, phase: state.phase.rawValue, status: state.words, isPaused: state.isPaused, seen: state.seen, reason: state.reason,
+        outcome: state.outcome?.rawValue, phase: state.phase.rawValue, status: state.words, isPaused: state.isPaused,
+        isSupervised: isSupervised, seen: state.seen, reason: state.reason,
         quietMs: milliseconds(state.quiet), haltMs: milliseconds(state.haltVerified), backMs: milliseconds(state.givenBack),
         stages: shownStages.map { stage in
           Document.Stage(

@@ -53,6 +53,8 @@ public struct EngineSight: Equatable, Sendable {
   /// Names its life.
   public var bootEpoch: UInt64 = 0
   public var heartbeatAge: Nanoseconds = 0
+  /// Of the stop word, if there is one: who and why.
+  public var stopCause = ""
   public var lanes: [Lane] = []
   public var instruments: [Instrument] = []
   /// By which it quotes for certain; `nil`: not known.

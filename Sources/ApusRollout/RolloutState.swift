@@ -105,6 +105,8 @@ public struct RolloutState: Codable, Equatable, Sendable {
   public var hasRun = false
   /// The incumbent was told to close its positions.
   public var hasFlattened = false
+  /// Why it goes back is not the candidate's.
+  public var isBlameless = false
   /// The incumbent did not end in order when the candidate had everything.
   public var hasKilled = false
   /// The incumbent's life in which it gave the first part up.
@@ -201,6 +203,7 @@ extension RolloutState {
       default: nil
       }
     guard let watch, let keeper else { return nil }
+    guard keeper.slices > 0 else { return "the first slice of \(plan.gates.sliceSeconds) s is under way" }
     return "\(watched / 1_000_000_000) of \(watch.atLeastSeconds) s, \(keeper.candidate.requests) of \(watch.messages) messages, "
       + "\(keeper.candidate.fills) of \(watch.fills) fills"
   }

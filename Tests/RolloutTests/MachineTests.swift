@@ -81,9 +81,11 @@ import Testing
         if !lanes.isEmpty { sight.candidate.lanes = lanes }
       case .start(.incumbent, let shares), .apply(.incumbent, let shares):
         guard !isDeaf, !isIncumbentLost || sight.incumbent.isRunning else { return }
-        let lanes = sight.incumbent.lanes
+        let (lanes, cause) = (sight.incumbent.lanes, sight.incumbent.stopCause)
         sight.incumbent = Self.engine(shares)
-        if keepsLatch { sight.incumbent.lanes = lanes }
+        guard !lanes.isEmpty, keepsLatch || !cause.isEmpty else { return }
+        sight.incumbent.lanes = lanes
+        sight.incumbent.stopCause = cause
       case .halt(.candidate, let level, _):
         guard sight.candidate.isRunning, !sight.candidate.lanes.isEmpty else { return }
         sight.candidate.lanes[0].latched = level
@@ -96,7 +98,12 @@ import Testing
       case .close(.incumbent, _) where canClose:
         sight.incumbent = Self.engine(["A": .one, "B": .one])
         obey(.halt(.incumbent, .flatten, ""))
-      case .halt(.incumbent, let level, _):
+      case .rearm(.incumbent):
+        sight.incumbent.lanes = Self.engine([:]).lanes
+        sight.incumbent.stopCause = ""
+      case .halt(.incumbent, let level, let cause):
+        sight.incumbent.stopCause = cause
+        sight.incumbent.lanes[0].cause = RolloutMachine.stopWordAlone
         sight.incumbent.lanes[0].latched = level
         sight.incumbent.lanes[0].obeyed = level
         sight.incumbent.lanes[0].outcome = .flat
@@ -205,6 +212,7 @@ import Testing
       #expect(world.machine.state.outcome == .rolledBack, "\(world.told)")
       #expect(!world.commands.contains(.rearm(.incumbent)) && !world.commands.contains(.kill(.incumbent)), "\(world.commands)")
       #expect(world.told.contains { $0.contains("does not quote: thalex: loss") }, "\(world.told)")
+      #expect(world.machine.state.isBlameless)
     }
   }
 
@@ -250,6 +258,15 @@ import Testing
     #expect(world.machine.state.outcome == .promoted, "\(world.told)")
     #expect(world.commands.contains { if case .halt(.incumbent, .flatten, _) = $0 { true } else { false } })
     #expect(world.sight.candidate.shares == ["A": .one, "B": .one] && !world.sight.incumbent.isRunning)
+  }
+
+  @Test func `by size, a flattening of the rollout's own is taken back when it goes back from the last step`() throws {
+    var world = try World(steps: Self.sizes)
+    world.run(seconds: 30) { $0.phase == .watch && $0.step == 1 }
+    world.sight.requests = [RolloutRequest(kind: .abort, user: "somebody")]
+    world.run(seconds: 30) { $0.phase == .done }
+    #expect(world.machine.state.outcome == .aborted && world.commands.contains(.rearm(.incumbent)), "\(world.told)")
+    #expect(world.told.contains("v1 has everything again") && world.sight.incumbent.lanes[0].latched == .none, "\(world.told)")
   }
 
   @Test(arguments: [true, false])

@@ -373,6 +373,8 @@ public final class Engine: Sendable {
 
   private func makeDataDirectory() throws {
     let path = configuration.engine.dataDirectory
+    // Its parents, too: a path such as data/desk_1 is a name for both.
+    for place in path.indices where path[place] == "/" && place > path.startIndex { mkdir(String(path[..<place]), 0o700) }
     guard mkdir(path, 0o700) != 0, errno != EEXIST else { return }
     throw EngineError(
       .system,

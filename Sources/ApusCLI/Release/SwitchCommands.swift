@@ -1,5 +1,6 @@
 import Apus
 import ApusRelease
+import ApusRollout
 import ArgumentParser
 
 struct UseCommand: ParsableCommand {
@@ -35,6 +36,7 @@ struct UseCommand: ParsableCommand {
   }
 
   func run() throws {
+    try checkRollout(root)
     let change = try ReleaseCommand.run { () throws(ReleaseError) in
       try ReleaseRoot(path: root).use(name, override: reason, live: LiveParameters.adopter(live))
     }
@@ -60,10 +62,15 @@ struct BackCommand: ParsableCommand {
   var live = false
 
   func run() throws {
+    try checkRollout(root)
     say(try ReleaseCommand.run { () throws(ReleaseError) in
       try ReleaseRoot(path: root).back(live: LiveParameters.adopter(live))
     }.text)
   }
+}
+
+private func checkRollout(_ root: String) throws {
+  if let problem = RolloutStore(root: ReleaseRoot(path: root)).switchProblem { throw Exit.fail(Exit.cannotCreate, problem) }
 }
 
 extension LiveParameters {

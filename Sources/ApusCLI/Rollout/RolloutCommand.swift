@@ -117,7 +117,7 @@ struct RolloutCommand: ParsableCommand {
         throw Exit.fail(Exit.unreadable, "there is no rollout in \(store.directory): begin one with apus rollout --candidate DIR --plan PLAN")
       }
       if json {
-        let report = RolloutReport(state, lines: store.lines(of: state.id))
+        let report = RolloutReport(state, lines: store.lines(of: state.id), isSupervised: store.isSupervised)
         return say(String(decoding: try report.json(), as: UTF8.self))
       }
       say(RolloutText.status(state, isSupervised: store.isSupervised, lines: store.lines(of: state.id)))

@@ -15,7 +15,8 @@ enum RolloutText {
     if let stage = state.stages.last {
       text += "\n\n\(stage.name)"
       if let seen = state.seen, let keeper = state.keeper {
-        text += ": \(seen)\n" + table(keeper.candidate, keeper.incumbent) + gates(keeper.verdicts)
+        text += ": \(seen)\n"
+        if keeper.slices > 0 { text += table(keeper.candidate, keeper.incumbent) + gates(keeper.verdicts) }
       } else if stage.candidate.seconds > 0 {
         text += "\n" + table(stage.candidate, stage.incumbent) + gates(stage.verdicts)
       }

@@ -681,8 +681,9 @@ enum MonitorPage {
       if (!now) return;
       const stage = now.stages.at(-1);
       put($("rollout-state"), `${now.candidate} against ${now.incumbent}, ${stage?.name ?? "not begun"}: ${now.status}`
-        + (now.seen ? ` (${now.seen})` : "") + (now.reason ? `. ${now.reason}` : ""));
-      $("rollout-state").className = now.outcome && now.outcome !== "promoted" ? "bad" : "";
+        + (now.seen ? ` (${now.seen})` : "") + (now.reason ? `. ${now.reason}` : "")
+        + (now.is_supervised === false ? ". No supervisor is at work: start it again, it goes on where it was." : ""));
+      $("rollout-state").className = now.is_supervised === false || now.outcome && now.outcome !== "promoted" ? "bad" : "";
       /* What was compared last: staging and ways back have no figures of their own. */
       const shown = now.stages.findLast(stage => stage.table.length);
       fillReleases((shown?.table ?? []).map(row => [row.name, row.candidate, row.incumbent]));

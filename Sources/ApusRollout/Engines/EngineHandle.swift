@@ -14,6 +14,7 @@ final class EngineHandle {
   /// What closes its positions when it is gone.
   private let closer: (program: String, configuration: Configuration)?
   private let room: String
+  private let rollout: String
   private let extraArguments: [String]
   private let process: EngineProcess
   private let errand = Errand()
@@ -36,17 +37,19 @@ final class EngineHandle {
 
   /// - Parameters:
   ///   - label: Names its files in `room`.
+  ///   - rollout: Of which it keeps the report of its end.
   ///   - configuration: With the name and the data directory of this engine.
   ///   - closer: The other release's program, and its configuration with this engine's slot and accounts.
   ///   - extraArguments: of `apus run`, such as the confirmation of production.
   init(
-    label: String, program: String, configuration: Configuration, room: String,
+    label: String, program: String, configuration: Configuration, room: String, rollout: String,
     closer: (program: String, configuration: Configuration)? = nil, extraArguments: [String] = []
   ) {
     self.label = label
     self.program = program
     self.configuration = configuration
     self.room = room
+    self.rollout = rollout
     self.closer = closer
     self.extraArguments = extraArguments
     // By the slot: the candidate of one rollout is the incumbent of the next.
@@ -55,7 +58,7 @@ final class EngineHandle {
   }
 
   var telemetryPath: String { configuration.engine.dataDirectory + "/telemetry" }
-  var reportPath: String { "\(room)/\(label)-report.json" }
+  private var reportPath: String { "\(room)/\(label)-report-\(rollout).json" }
   var logPath: String { "\(room)/\(label).log" }
 
   /// Of what is quoted: `name`, or `venue:name` where there are several venues.
@@ -211,6 +214,7 @@ final class EngineHandle {
     sight.isShown = !snapshot.lanes.isEmpty
     sight.processID = snapshot.processID
     sight.bootEpoch = snapshot.bootEpoch
+    sight.stopCause = snapshot.stop.level > .none ? snapshot.stop.cause : ""
     sight.heartbeatAge = max(0, now - snapshot.oldestHeartbeat)
     let isNamed = snapshot.lanes.count > 1
     for (place, lane) in snapshot.lanes.enumerated() {
@@ -218,7 +222,8 @@ final class EngineHandle {
       if isQuote {
         sight.lanes.append(
           EngineSight.Lane(
-            name: lane.name, isQuoting: lane.state == .quoting || lane.cause == QuotingBlock.handedOver.text, latched: lane.halt?.latchedLevel ?? .none,
+            name: lane.name, isQuoting: lane.state == .quoting || lane.cause == QuotingBlock.handedOver.text,
+            latched: lane.halt?.latchedLevel ?? .none,
             obeyed: lane.halt?.obeyedLevel ?? .none, outcome: lane.halt?.outcome ?? .none,
             ordersLeft: lane.halt?.ordersLeft ?? 0, cause: lane.halt?.cause ?? lane.cause, status: lane.cause))
       }

@@ -43,9 +43,14 @@ public struct RolloutHistoryLine: Codable, Equatable, Sendable {
   public var checksum: String
   public var incumbent: String
   public var outcome: RolloutOutcome
+  /// It does not count against the release: the incumbent had ended, or was halted.
+  public var isBlameless: Bool?
   public var reason: String?
   /// What was overridden to begin it.
   public var overridden: String?
+
+  /// Counts against the release.
+  public var isFailure: Bool { outcome.isFailure && isBlameless != true }
 }
 
 /// Where a root of releases keeps its rollout: state, journal, requests, what engines print, reports.
@@ -130,6 +135,13 @@ public struct RolloutStore: Sendable {
   func note(_ line: RolloutHistoryLine) throws(RolloutError) { try append(line, to: historyPath) }
 
   public func history() -> [RolloutHistoryLine] { read(historyPath) }
+
+  /// Why nobody but its supervisor may switch releases now; `nil`: no rollout is under way.
+  public var switchProblem: String? {
+    guard let state = state(), state.phase != .done else { return nil }
+    return "a rollout of \(state.candidate) against \(state.incumbent) is under way (\(state.words)), and it switches releases itself: "
+      + "end it first, apus rollout abort \(root.path)" + (isSupervised ? "" : ", after starting its supervisor again")
+  }
 
   private func append(_ line: some Encodable, to path: String) throws(RolloutError) {
     do {

@@ -67,7 +67,7 @@ struct RolloutPreparation {
     guard current != name else {
       throw RolloutError(.arguments, "\(name) is the current release already: give the one that is to replace it")
     }
-    let failures = store.history().filter { $0.checksum == checksum && $0.outcome.isFailure }
+    let failures = store.history().filter { $0.checksum == checksum && $0.isFailure }
     if failures.count >= Self.mostFailures, override == nil {
       throw RolloutError(
         .notPermitted,
@@ -83,8 +83,11 @@ struct RolloutPreparation {
     let slots = try slots(before)
     let now = TelemetrySnapshot.monotonicNow
     let at = WallTime.now()
+    let id = "\(at.filter { $0.isNumber || $0 == "T" })-\(name)"
+    // One that was begun within the same second has the name already.
+    let namesakes = store.history().count { $0.rollout == id || $0.rollout.hasPrefix("\(id).") }
     var state = RolloutState(
-      id: "\(at.filter { $0.isNumber || $0 == "T" })-\(name)", candidate: name, checksum: checksum, incumbent: current,
+      id: namesakes == 0 ? id : "\(id).\(namesakes + 1)", candidate: name, checksum: checksum, incumbent: current,
       engineName: before.engine.name, slots: slots, plan: plan,
       instruments: EngineHandle.instruments(of: candidateConfiguration), now: now,
       wall: Int64(Date.now.timeIntervalSince1970 * 1e9))
@@ -174,6 +177,12 @@ struct RolloutPreparation {
   /// - Returns: How it was started.
   func checkLive(_ state: RolloutState) throws(RolloutError) -> EnginePlacing {
     let release = try incumbentConfiguration(state)
+    if let stop = (try? TelemetryReader(path: state.incumbentSlot.telemetryPath))?.snapshot().stop, stop.level >= .cancelAll {
+      throw RolloutError(
+        .notPermitted,
+        "the incumbent is halted (\(stop.cause)): find out why, and re-arm it with apus resume --telemetry "
+          + state.incumbentSlot.telemetryPath)
+    }
     var found: String?
     for placing in EnginePlacing.allCases {
       do throws(SystemError) {
@@ -192,7 +201,7 @@ struct RolloutPreparation {
     }
     throw RolloutError(
       .notPermitted,
-      "the incumbent does not run with its release's configuration: \(found ?? "it differs"); apply that, or pack what it quotes as a "
-        + "release first")
+      "the engine of \(state.incumbentSlot.dataDirectory) does not run with the configuration of the current release, "
+        + "\(state.incumbent): \(found ?? "it differs"); apply that, make the release current that it runs with, or pack what it quotes as one")
   }
 }

@@ -80,13 +80,14 @@ public final class RolloutSupervisor {
       -> EngineHandle
     {
       EngineHandle(
-        label: role.rawValue, program: release.programPath, configuration: configuration, room: room,
+        label: role.rawValue, program: release.programPath, configuration: configuration, room: room, rollout: state.id,
         closer: (closer.programPath, closing), extraArguments: arguments)
     }
     func shadow(_ label: String, _ release: Release, _ configuration: Configuration) -> EngineHandle {
       EngineHandle(
         label: "shadow-\(label)", program: release.programPath,
-        configuration: configuration.asShadow(name: "shadow_\(label.prefix(1))", in: "\(room)/shadow-\(label)"), room: room)
+        configuration: configuration.asShadow(name: "shadow_\(label.prefix(1))", in: "\(room)/shadow-\(label)"), room: room,
+        rollout: state.id)
     }
     let placing = state.incumbentPlacing
     candidate = trading(
@@ -106,6 +107,10 @@ public final class RolloutSupervisor {
 
   /// Until the rollout has ended, one way or the other.
   public func run() throws(RolloutError) -> RolloutState {
+    if !machine.state.stages.isEmpty {
+      let stage = machine.state.stages.last.map { ": \($0.name)" } ?? ""
+      note(.info, "a supervisor goes on with \(machine.state.candidate) against \(machine.state.incumbent)\(stage): \(machine.state.words)")
+    }
     while machine.state.phase != .done {
       try turn()
       let isUrgent = machine.state.phase == .halt || machine.state.phase == .giveBack
@@ -248,7 +253,7 @@ public final class RolloutSupervisor {
     try store.note(
       RolloutHistoryLine(
         at: WallTime.now(), rollout: state.id, candidate: state.candidate, checksum: state.checksum,
-        incumbent: state.incumbent, outcome: state.outcome ?? .aborted, reason: state.reason, overridden: state.override))
+        incumbent: state.incumbent, outcome: state.outcome ?? .aborted, isBlameless: state.isBlameless, reason: state.reason, overridden: state.override))
     let report = RolloutReport(state, lines: store.lines(of: state.id))
     do {
       try WholeFile.write(Array(report.markdown.utf8), to: "\(store.reportsDirectory)/\(state.id).md", mode: 0o600)

@@ -24,9 +24,7 @@ import Testing
       print("\(reason.first ?? ""): \(times.joined(separator: ", "))")
       #expect(report["quiet_ms"] != nil && report["halt_ms"] != nil && report["back_ms"] != nil, sourceLocation: sourceLocation)
     }
-    // It quotes everything again.
-    #expect(stage.lane("data")?.instruments.allSatisfy { $0.ownBidLevels + $0.ownAskLevels > 0 || $0.position != nil } ?? false,
-      sourceLocation: sourceLocation)
+    #expect(stage.wait { self.stage(stage, quotes: "data") }, "it does not quote everything", sourceLocation: sourceLocation)
     try stage.expectEqualBooks(sourceLocation: sourceLocation)
   }
 
@@ -41,6 +39,8 @@ import Testing
     #expect(new?[1].limit == .zero && new?[1].position == nil && new?[0].limit != .zero, "\(String(describing: new))")
     let second = try stage.rollout("v2", try stage.plan())
     #expect(second.wait() == 73 && second.err.contains("another supervisor is at work"), "\(second.err)")
+    let switched = try stage.run("release", "use", stage.root, "v2", code: 73)
+    #expect(switched.err.contains("a rollout of v2 against v1 is under way"), "\(switched.err)")
     let status = try stage.run("rollout", "status", stage.root)
     #expect(status.out.contains("step 1 of 2: 1 of 2 instruments") && status.out.contains("candidate"), "\(status.out)")
     #expect(rollout.wait(seconds: 120) == 0, "\(rollout.out)\(rollout.err)")
@@ -267,6 +267,8 @@ import Testing
     #expect(rollout.wait(seconds: 60) == 1, "\(rollout.out)")
     #expect(rollout.out.contains("v1 has everything again, but does not quote"), "\(rollout.out)")
     #expect(stage.lane("data")?.instruments.allSatisfy { $0.ownBidLevels + $0.ownAskLevels == 0 } ?? false)
+    let early = try stage.rollout("v2", try stage.plan())
+    #expect(early.wait() == 77 && early.err.contains("the incumbent is halted (a person)"), "\(early.err)")
     try stage.run("resume", "--config", config)
     #expect(stage.wait { self.stage(stage, quotes: "data") })
     try stage.expectEqualBooks()
