@@ -26,6 +26,25 @@ import Testing
     #expect(again == plan)
   }
 
+  @Test func `the article lists every key, with what holds without it`() throws {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    let article = try String(
+      contentsOf: root.appendingPathComponent("Sources/Apus/Apus.docc/Rollout.md"), encoding: .utf8)
+    let list = try #require(article.split(separator: "All keys,").last?.split(separator: "```yaml\n")[1].split(separator: "```")[0])
+    var keys: [any CodingKey] = []
+    keys += RolloutPlan.StagingSection.CodingKeys.allCases as [any CodingKey]
+    keys += RolloutPlan.WatchSection.CodingKeys.allCases as [any CodingKey]
+    keys += RolloutPlan.GateSection.CodingKeys.allCases as [any CodingKey]
+    keys += RolloutPlan.StopSection.CodingKeys.allCases as [any CodingKey]
+    keys += RolloutPlan.PatienceSection.CodingKeys.allCases as [any CodingKey]
+    for key in keys.map(\.stringValue) + ["instruments", "size", "hours"] { #expect(list.contains(" \(key): "), "\(key)") }
+    let lines = list.split(separator: "\n").filter { !$0.contains(" size: ") && !$0.contains("recordings: ") && !$0.contains("difference: ") }
+    let plan = try RolloutPlan.parse(lines.joined(separator: "\n"))
+    let blank = RolloutPlan()
+    #expect(plan.staging == blank.staging && plan.gates == blank.gates && plan.stops == blank.stops && plan.patience == blank.patience)
+    #expect(plan.steps[0].watch == RolloutPlan.WatchSection() && plan.shadow == RolloutPlan.WatchSection())
+  }
+
   @Test(arguments: [
     ("- {instruments: 100%, fills: 4}", "- {instruments: 3}", "the last step must leave nothing to the incumbent"),
     ("instruments: 50%", "instruments: 150%", "a number, a part such as 25%, or names"),
