@@ -126,6 +126,9 @@ import Testing
     var buffer = [UInt8](repeating: 0, count: 65_536)
     while text.components(separatedBy: "HTTP/1.1 ").count <= count || !text.hasSuffix(ending) {
       let got = read(file, &buffer, buffer.count)
+      // With a timeout set a signal to the process ends it, whatever the handler asks for (signal(7)).
+      if got < 0, errno == EINTR { continue }
+      if got < 0, errno != EAGAIN { throw ServerTestError(description: "read: \(String(cString: strerror(errno))) after \(text)") }
       guard got > 0 else { break }
       text += String(decoding: buffer[..<got], as: UTF8.self)
     }
