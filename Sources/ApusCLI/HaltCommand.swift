@@ -24,7 +24,7 @@ struct EngineChoice: ParsableArguments {
   func path() throws -> String { try paths()()[0] }
 
   /// Looks which engines of the configuration run: a rollout moves from its data directory to the one beside it and back, and
-  /// has both while it lasts. Without any, the configuration's own; never empty.
+  /// has both while it lasts. Without any, the configuration's own, and the one beside if it was ever used; never empty.
   func paths() throws -> @Sendable () -> [String] {
     if let telemetry { return { [telemetry] } }
     let slots: [EngineSlot]
@@ -35,7 +35,9 @@ struct EngineChoice: ParsableArguments {
     }
     return {
       let taken = slots.filter(\.isTaken)
-      return (taken.isEmpty ? [slots[0]] : taken).map(\.telemetryPath)
+      if !taken.isEmpty { return taken.map(\.telemetryPath) }
+      let paths = slots.map(\.telemetryPath)
+      return [paths[0]] + paths.dropFirst().filter { FileManager.default.fileExists(atPath: $0) }
     }
   }
 
@@ -115,15 +117,21 @@ struct HaltCommand: ParsableCommand {
       }
     }
     // All of them first: one that does not answer must not hold up the others.
+    var failure: (any Error)?
+    var asked: [String] = []
     for path in paths {
       do {
         try TelemetryControl.requestStop(
           path: path, level: level.level, cause: cause ?? "apus halt --level \(level.rawValue), process \(getpid())")
+        asked.append(path)
       } catch {
-        throw Exit.fail(Exit.system, "\(error)")
+        failure = Exit.fail(Exit.system, "\(error)")
       }
     }
-    for path in paths { try wait(for: path) }
+    for path in asked {
+      do { try wait(for: path) } catch { failure = failure ?? error }
+    }
+    if let failure { throw failure }
   }
 
   private func wait(for path: String) throws {
@@ -151,7 +159,11 @@ struct ResumeCommand: ParsableCommand {
   @OptionGroup var engine: EngineChoice
 
   func run() throws {
-    for path in try engine.paths()() { try resume(path) }
+    var failure: (any Error)?
+    for path in try engine.paths()() {
+      do { try resume(path) } catch { failure = failure ?? error }
+    }
+    if let failure { throw failure }
   }
 
   private func resume(_ path: String) throws {

@@ -480,11 +480,8 @@ public struct RolloutMachine: Sendable {
   /// The incumbent's latch is this rollout's flattening; any other one is for a person to take back.
   private func isOurs(_ incumbent: EngineSight) -> Bool {
     state.hasFlattened && incumbent.stopCause.hasPrefix("rollout: ")
-      && incumbent.lanes.allSatisfy { $0.latched < .cancelAll || $0.cause == Self.stopWordAlone }
+      && incumbent.lanes.allSatisfy { $0.latched < .cancelAll || EngineSight.isStopWordAlone($0.cause) }
   }
-
-  /// How the kill ladder names the stop word's `flatten` where nothing else is latched.
-  static let stopWordAlone = "apus halt (flatten)"
 
   private mutating func stop(_ sight: RolloutSight) {
     if state.isLost, !state.isByInstruments, sight.incumbent.isRunning {

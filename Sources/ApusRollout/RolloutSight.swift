@@ -89,6 +89,11 @@ public struct EngineSight: Equatable, Sendable {
     shares == table && isQuoting && instruments.allSatisfy { $0.position != nil || table[$0.name] == .zero }
   }
 
+  /// Whether the kill ladder names the stop word and nothing else: `apus halt (flatten)`.
+  static func isStopWordAlone(_ cause: String) -> Bool {
+    cause.hasPrefix("\(HaltCause.otherProcess.text) (") && !cause.contains(",")
+  }
+
   /// Each lane has read the stop word: it sends nothing any more that would add to a position.
   public func hasObeyed(_ level: StopLevel) -> Bool { isShown && !lanes.isEmpty && lanes.allSatisfy { $0.obeyed >= level } }
 

@@ -103,7 +103,7 @@ import Testing
         sight.incumbent.stopCause = ""
       case .halt(.incumbent, let level, let cause):
         sight.incumbent.stopCause = cause
-        sight.incumbent.lanes[0].cause = RolloutMachine.stopWordAlone
+        sight.incumbent.lanes[0].cause = "apus halt (flatten)"
         sight.incumbent.lanes[0].latched = level
         sight.incumbent.lanes[0].obeyed = level
         sight.incumbent.lanes[0].outcome = .flat

@@ -99,12 +99,14 @@ final class EngineHandle {
     try start(closer.program, closer.configuration, nil, obeysStop: true)
   }
 
-  /// A stop word that a rollout has left in this slot, for what somebody else might have started there.
+  /// A stop word that a rollout has left in this slot, for what somebody else might have started there. It stays where the
+  /// last engine had latched for a reason of its own, too: that is for a person to take back.
   private func clearOwnStop() {
-    guard let stop = (try? TelemetryReader(path: telemetryPath))?.snapshot().stop, stop.level > .none,
-      stop.cause.hasPrefix("rollout: ")
+    guard let snapshot = (try? TelemetryReader(path: telemetryPath))?.snapshot(), snapshot.stop.level > .none,
+      snapshot.stop.cause.hasPrefix("rollout: ")
     else { return }
-    try? rearm()
+    let halts = snapshot.lanes.compactMap(\.halt).filter { $0.latchedLevel > .none }
+    if halts.allSatisfy({ EngineSight.isStopWordAlone($0.cause) }) { try? rearm() }
   }
 
   private func start(

@@ -272,6 +272,11 @@ import Testing
     try stage.run("resume", "--config", config)
     #expect(stage.wait { self.stage(stage, quotes: "data") })
     try stage.expectEqualBooks()
+    // With nothing running, whichever is started next is halted.
+    try stage.run("halt", "--config", config, code: 69)
+    for data in ["data", "data-b"] {
+      #expect(try TelemetryReader(path: stage.room.file("\(data)/telemetry")).snapshot().stop.level == .cancelAll, "\(data)")
+    }
   }
 
   private func stage(_ stage: RolloutStage, quotes data: String) -> Bool {
