@@ -171,9 +171,9 @@ import Testing
 
   @Test func `a data directory that cannot be made says so and exits with 71`() throws {
     let stage = try Stage()
-    let engine = try Program("apus", ["run", "--config", stage.configuration(data: "no/such/place")])
+    let engine = try Program("apus", ["run", "--config", stage.configuration(data: "key.pem/data")])
     #expect(engine.wait() == 71)
-    expectOneLine(engine, "no/such/place", "engine.data_directory")
+    expectOneLine(engine, "key.pem/data", "Not a directory", "engine.data_directory")
   }
 
   @Test func `R51 config check names file, line, key, the value found and what is allowed`() throws {
