@@ -20,9 +20,6 @@ struct EngineChoice: ParsableArguments {
     }
   }
 
-  /// That of the engine that runs; see `paths`.
-  func path() throws -> String { try paths()()[0] }
-
   /// Looks which engines of the configuration run: a rollout moves from its data directory to the one beside it and back, and
   /// has both while it lasts. Without any, the configuration's own, and the one beside if it was ever used; never empty.
   func paths() throws -> @Sendable () -> [String] {

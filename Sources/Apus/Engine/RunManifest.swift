@@ -95,6 +95,18 @@ struct RunManifest: Codable, Sendable {
   }
 }
 
+extension TelemetryReader {
+  /// The release that the program of this start lay in, from the manifest that the start left beside the telemetry file.
+  ///
+  /// - Returns: `nil` if it lay in none, or there is no manifest that can be read.
+  public func release(of bootEpoch: UInt64) -> String? {
+    struct Part: Decodable { var release: String? }
+    let directory = path.lastIndex(of: "/").map { path[..<$0] } ?? "."
+    guard let data = FileManager.default.contents(atPath: "\(directory)/runs/\(bootEpoch).json") else { return nil }
+    return (try? JSONDecoder().decode(Part.self, from: data))?.release
+  }
+}
+
 extension VenueKind {
   /// What its adapter makes use of; words are stable.
   var capabilities: [String] {

@@ -17,7 +17,7 @@ struct RolloutCommand: ParsableCommand {
       it was when it is started again in the same way. SIGINT and SIGTERM abort: the incumbent gets everything back.
       """,
     subcommands: [
-      Begin.self, Status.self, Pause.self, Resume.self, Promote.self, Abort.self, History.self, Check.self,
+      Begin.self, Status.self, Pause.self, Resume.self, Promote.self, Abort.self, Forget.self, History.self, Check.self,
     ], defaultSubcommand: Begin.self)
 
   /// What `body` throws becomes one line and an exit code.
@@ -41,6 +41,7 @@ struct RolloutCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "begin",
       abstract: "Supervise a rollout to its end, or take up the one that is under way (the default).",
+      usage: "apus rollout [begin] --candidate <dir> --plan <plan> [--alerts <file>] [--override <reason>] [--production <name>]",
       discussion: """
         Exit codes: 0 the candidate is the current release and has everything; 1 it was rejected, taken back or aborted, and \
         the incumbent has everything; 75 it was taken back, and the incumbent did not come back: nothing trades; 64 the \
@@ -49,11 +50,15 @@ struct RolloutCommand: ParsableCommand {
         are wrong.
         """)
 
+    // Both are needed; that they are optional lets a word that is no subcommand be told as what it is.
     @Option(help: ArgumentHelp("The release to roll out: ROOT/NAME.", valueName: "dir"), completion: .directory)
-    var candidate: String
+    var candidate: String?
 
     @Option(help: ArgumentHelp("Stages, gates and stops (YAML).", valueName: "plan"), completion: .file())
-    var plan: String
+    var plan: String?
+
+    @Argument(help: .private)
+    var words: [String] = []
 
     @Option(
       help: ArgumentHelp("Bounds of alerts, and where they go (see the article Alerts).", valueName: "file"),
@@ -67,8 +72,18 @@ struct RolloutCommand: ParsableCommand {
 
     @OptionGroup var confirmation: ProductionConfirmation
 
+    func validate() throws {
+      if let word = words.first {
+        let known = RolloutCommand.configuration.subcommands.compactMap { $0.configuration.commandName }
+        throw ValidationError("there is no apus rollout \(word): there are \(known.joined(separator: ", "))")
+      }
+      if candidate == nil { throw ValidationError("Missing expected argument '--candidate <dir>'") }
+      if plan == nil { throw ValidationError("Missing expected argument '--plan <plan>'") }
+    }
+
     @MainActor func run() async throws {
-      let plan = try RolloutCommand.plan(plan)
+      let candidate = candidate ?? ""
+      let plan = try RolloutCommand.plan(plan ?? "")
       let path = "\(candidate)/config.yaml"
       if let configuration = try? ConfigurationFile.load(path: path) { try confirmation.check(configuration) }
       let voice = try RolloutVoice(alertFile(alerts))
@@ -167,6 +182,27 @@ struct RolloutCommand: ParsableCommand {
     @OptionGroup var root: RootArgument
     @OptionGroup var reason: Reason
     func run() throws { try reason.ask(.abort, root.store) }
+  }
+
+  struct Forget: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "End the record of a rollout that cannot go on, for its candidate is not there any more.",
+      discussion: """
+        Tells no engine anything, and wants that none of the candidate runs. Exit codes: 0; 66 no rollout is under way; 73 a \
+        supervisor is at work (abort it instead), an engine of the candidate runs, or something cannot be written.
+        """)
+    @OptionGroup var root: RootArgument
+    @Option(help: "Why; it is kept.")
+    var why: String
+
+    func run() throws {
+      let state = try RolloutCommand.run { () throws(RolloutError) in
+        try RolloutSupervisor.forget(root.store, user: AuditLine.currentUser(), why: why)
+      }
+      say("the rollout of \(state.candidate) against \(state.incumbent) has ended in its record; report: \(root.store.reportsDirectory)/\(state.id).md")
+      guard state.hasTraded else { return }
+      say("the incumbent has the shares that it had: apus apply --config \(root.root)/\(state.incumbent)/config.yaml gives it everything")
+    }
   }
 
   struct History: ParsableCommand {

@@ -11,11 +11,11 @@ struct TopCommand: ParsableCommand {
     discussion: """
       Reads the engine's telemetry file, which costs the engine nothing. Keys: p pauses (all orders cancelled, verified), h \
       halts by level, r resumes, each after a word that has to be typed; o tells an order's journey from the journal; s \
-      sorts, the cursor keys scroll, q ends. Distances are basis points behind the best of the others; worst is the \
+      sorts, e shows the other engine while a rollout lasts, the cursor keys scroll, q ends. Distances are basis points behind the best of the others; worst is the \
       exposure if all that may still trade does, as a share of the limit, * with a part that is not proven; venue tells the \
       shares of requests rejected and of orders filled, requests and fees of an execution, and what executions have gained 1, \
       10 and 60 s later. --once prints \
-      one picture and ends. Exit codes: 0; 69 the engine is not running (with --once); 71 the file cannot be read.
+      one picture of each engine and ends. Exit codes: 0; 69 the engine is not running (with --once); 71 the file cannot be read.
       """)
 
   @OptionGroup var engine: EngineChoice
@@ -39,13 +39,16 @@ struct TopCommand: ParsableCommand {
   }
 
   func run() throws {
-    let path = try engine.path()
+    let places = try engine.paths()
     let rules = AlertRule.rules(try alertFile(alerts))
-    if once { return try printOnce(path, rules) }
+    if once {
+      for path in places() { try printOnce(path, rules) }
+      return
+    }
     guard var terminal = RawTerminal() else {
       throw Exit.fail(Exit.system, "apus top needs a terminal; use --once, or --once --json, in a script")
     }
-    var session = TopSession(path: path, rules: rules)
+    var session = TopSession(places: places, rules: rules)
     let environment = ProcessInfo.processInfo.environment
     let inColour = environment["NO_COLOR"] == nil && environment["TERM"] != "dumb"
     while !terminal.isEnding {

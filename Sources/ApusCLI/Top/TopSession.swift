@@ -5,7 +5,12 @@ import Foundation
 
 /// What `apus top` shows and is asked for, apart from the terminal.
 struct TopSession {
-  private let path: String
+  /// Of the telemetry files that can be looked at now; never empty.
+  private let places: () -> [String]
+  private let rules: [AlertRule]
+  /// Which of them.
+  private var chosen = 0
+  private var path: String
   private var reader: ReaderBox?
   private var screen = TopScreen()
   private var question: Question?
@@ -24,7 +29,7 @@ struct TopSession {
     func look() -> EngineView { observer.look(reader) }
   }
 
-  private let watch: AlertWatch
+  private var watch: AlertWatch
 
   /// Something that has to be typed.
   private struct Question {
@@ -44,8 +49,10 @@ struct TopSession {
     }
   }
 
-  init(path: String, rules: [AlertRule] = AlertRule.standard) {
-    self.path = path
+  init(places: @escaping () -> [String], rules: [AlertRule] = AlertRule.standard) {
+    self.places = places
+    self.rules = rules
+    path = places()[0]
     watch = AlertWatch(path: path, rules: rules)
   }
 
@@ -55,6 +62,8 @@ struct TopSession {
     if let page { return draw(page, columns: columns, rows: rows) }
     if let notice, TelemetrySnapshot.monotonicNow > notice.until { self.notice = nil }
     screen.prompt = question?.text ?? notice?.text
+    // What is asked now is meant for the engine that is shown.
+    if question == nil { choosePlace() }
     do {
       // A restarted engine has another file.
       if reader?.reader.isReplaced ?? true { reader = try ReaderBox(path) }
@@ -64,6 +73,17 @@ struct TopSession {
       watch.lookFailed("\(error)")
       return screen.draw(nil, problem: "\(error)", columns: columns, rows: rows)
     }
+  }
+
+  /// A rollout brings a second engine, and may end with that alone.
+  private mutating func choosePlace() {
+    let places = places()
+    screen.engines = places.count
+    chosen = min(chosen, places.count - 1)
+    guard places[chosen] != path else { return }
+    path = places[chosen]
+    reader = nil
+    watch = AlertWatch(path: path, rules: rules)
   }
 
   private mutating func draw(_ page: [String], columns: Int, rows: Int) -> [ScreenLine] {
@@ -107,6 +127,9 @@ struct TopSession {
     notice = nil
     switch key {
     case .character("q"): return false
+    case .character("e"):
+      chosen = screen.engines > 1 ? (chosen + 1) % screen.engines : 0
+      if screen.engines == 1 { tell("no other engine of this configuration runs") }
     case .character("p"): question = Question(kind: .pause)
     case .character("h"): question = Question(kind: .level)
     case .character("r"): question = Question(kind: .resume)

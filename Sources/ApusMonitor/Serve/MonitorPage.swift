@@ -560,7 +560,7 @@ enum MonitorPage {
       $("lanebox").hidden = engine.lanes.length < 2;
       const now = lane();
       const [state, tone] = stateOf();
-      put($("name"), `apus ${engine.name}${engine.mode ? `, ${engine.mode}` : ""}`);
+      put($("name"), `apus ${engine.name}${engine.mode ? `, ${engine.mode}` : ""}${engine.release ? `, release ${engine.release}` : ""}`);
       document.title = `${state}${alerts.length ? ` (${alerts.length} alerts)` : ""}: ${engine.name}`;
       put($("state"), state);
       $("state").className = `chip ${tone}`;

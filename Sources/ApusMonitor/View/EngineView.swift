@@ -99,6 +99,8 @@ public struct EngineView: Codable, Equatable, Sendable {
   public var name: String
   /// `simulated`, `shadow`, `testnet`, `production`; absent if the engine does not say.
   public var mode: String?
+  /// The release that its program lies in; absent if that is none.
+  public var release: String?
   public var processID: Int64
   public var bootEpoch: UInt64
   public var isAlive: Bool
@@ -118,6 +120,8 @@ public struct EngineView: Codable, Equatable, Sendable {
 /// Looks at one telemetry file again and again; keeps what rates and recent percentiles need.
 public struct EngineObserver: ~Copyable {
   private var last: (at: Nanoseconds, counters: [[UInt64]], bootEpoch: UInt64)?
+  /// Of this start; its manifest is written shortly after the telemetry file.
+  private var release: (bootEpoch: UInt64, name: String)?
   /// Copies of each span, oldest first, at least a second apart and at most ten seconds old.
   private var histograms: [SpanKey: [(at: Nanoseconds, copy: LatencyHistogramBox)]] = [:]
   private static let window: Nanoseconds = 10_000_000_000
@@ -160,8 +164,9 @@ public struct EngineObserver: ~Copyable {
           events: lane.events.map { EngineView.Event(ago: Self.age($0.at, now), text: $0.text) }))
     }
     last = (now, snapshot.lanes.map { $0.counters.map(\.value) }, snapshot.bootEpoch)
+    if release?.bootEpoch != snapshot.bootEpoch { release = reader.release(of: snapshot.bootEpoch).map { (snapshot.bootEpoch, $0) } }
     return EngineView(
-      name: snapshot.name, mode: snapshot.mode?.rawValue, processID: snapshot.processID, bootEpoch: snapshot.bootEpoch,
+      name: snapshot.name, mode: snapshot.mode?.rawValue, release: release?.name, processID: snapshot.processID, bootEpoch: snapshot.bootEpoch,
       isAlive: reader.isWriterAlive, uptime: Self.age(snapshot.start, now),
       heartbeatAge: Self.age(snapshot.heartbeat, now), stopRequested: snapshot.stop.level.text,
       stopCause: snapshot.stop.cause, lanes: lanes)

@@ -70,6 +70,8 @@ public struct TopScreen: Sendable {
   public var first = 0
   /// Shown in place of the list of keys: a question, or an answer.
   public var prompt: String?
+  /// Engines that can be looked at: two while a rollout lasts.
+  public var engines = 1
 
   public init() {}
 
@@ -100,21 +102,32 @@ public struct TopScreen: Sendable {
     }
     while lines.count < rows - 1 { lines.append(ScreenLine()) }
     lines = Array(lines.prefix(rows - 1))
-    lines.append(prompt.map { ScreenLine($0, .bold) } ?? Self.keys)
+    lines.append(prompt.map { ScreenLine($0, .bold) } ?? Self.keys(hasOthers: engines > 1))
     return lines.map { $0.cut(columns) }
   }
 
-  private static let keys = ScreenLine(
-    "p pause  r resume  h halt  o order's journey  s sort  ↑↓ scroll  q quit", .dim)
+  private static func keys(hasOthers: Bool) -> ScreenLine {
+    var line = ScreenLine()
+    if hasOthers { line.add("e other engine  ", .bold) }
+    line.add("p pause  r resume  h halt  o order's journey  s sort  ↑↓ scroll  q quit", .dim)
+    return line
+  }
 
   // MARK: - The head
 
   private func title(_ view: EngineView, _ columns: Int) -> ScreenLine {
-    let mode = view.mode.map { "  \($0)" } ?? ""
-    let left = " apus \(view.name)\(mode)  pid \(view.processID)  up \(Self.clock(view.uptime))"
     let state =
       view.isAlive ? (view.heartbeatAge > 2 ? "SILENT for \(Self.time(view.heartbeatAge))" : "running") : "NOT RUNNING"
     let right = "\(state)  PnL \(Self.money(view.pnl)) "
+    // Where there is little room, the state goes before the process.
+    func left(withProcess: Bool) -> String {
+      let parts = [
+        view.mode, view.release.map { "release \($0)" }, withProcess ? "pid \(view.processID)" : nil, "up \(Self.clock(view.uptime))",
+      ]
+      return " apus \(view.name)" + parts.compactMap { $0.map { "  \($0)" } }.joined()
+    }
+    let whole = left(withProcess: true)
+    let left = whole.count + 2 + right.count <= columns ? whole : left(withProcess: false)
     var line = ScreenLine(pad(left, max(left.count + 2, columns - right.count)), .title)
     line.add(right, view.isAlive && view.heartbeatAge <= 2 ? .title : .bad)
     return line

@@ -143,6 +143,12 @@ public struct RolloutStore: Sendable {
       + "end it first, apus rollout abort \(root.path)" + (isSupervised ? "" : ", after starting its supervisor again")
   }
 
+  /// What to do where a rollout cannot go on, for its candidate is not there any more.
+  func wayOut(of state: RolloutState) -> String {
+    "put the release back whose manifest has the checksum \(state.checksum.prefix(12))…, or end the record of it: apus rollout forget "
+      + "\(root.path) --why REASON"
+  }
+
   private func append(_ line: some Encodable, to path: String) throws(RolloutError) {
     do {
       let encoder = JSONEncoder()

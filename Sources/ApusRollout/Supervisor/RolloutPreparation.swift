@@ -14,7 +14,13 @@ struct RolloutPreparation {
 
   init(candidate directory: String) throws(RolloutError) {
     guard let place = realpath(directory, nil) else {
-      throw RolloutError(.unreadable, SystemError("read the release \(directory)", result: -errno))
+      let error = SystemError("read the release \(directory)", result: -errno)
+      let url = URL(fileURLWithPath: directory).standardizedFileURL
+      let store = RolloutStore(root: ReleaseRoot(path: url.deletingLastPathComponent().path))
+      guard let state = store.state(), state.phase != .done, state.candidate == url.lastPathComponent else {
+        throw RolloutError(.unreadable, error)
+      }
+      throw RolloutError(.unreadable, "\(error): its rollout is under way; \(store.wayOut(of: state))")
     }
     defer { free(place) }
     let path = String(cString: place)
@@ -51,7 +57,10 @@ struct RolloutPreparation {
   func state(plan: RolloutPlan, override: String?) throws(RolloutError) -> RolloutState {
     let (name, checksum) = (candidate.manifest.name, candidate.manifest.checksum)
     if let state = store.state(), state.phase != .done {
-      guard state.candidate == name, state.checksum == checksum else {
+      guard state.candidate != name || state.checksum == checksum else {
+        throw RolloutError(.busy, "\(name) is not what it was when its rollout began; \(store.wayOut(of: state))")
+      }
+      guard state.candidate == name else {
         throw RolloutError(
           .busy,
           "a rollout of \(state.candidate) is under way (\(state.phase.rawValue)): go on with it by apus rollout --candidate "

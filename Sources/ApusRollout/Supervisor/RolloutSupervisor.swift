@@ -263,6 +263,32 @@ public final class RolloutSupervisor {
     }
   }
 
+  /// Ends the record of a rollout that no supervisor can go on with. No engine is told anything.
+  ///
+  /// - Throws: while a supervisor is at work, or an engine of the candidate runs.
+  public static func forget(_ store: RolloutStore, user: String, why: String) throws(RolloutError) -> RolloutState {
+    guard var state = store.state(), state.phase != .done else {
+      throw RolloutError(.unreadable, "no rollout is under way in \(store.directory)")
+    }
+    let lock = DirectoryLockHolder(try store.lock())
+    defer { withExtendedLifetime(lock) {} }
+    let shadows = ["candidate", "incumbent"].map { EngineSlot(name: "", dataDirectory: "\(store.enginesDirectory)/shadow-\($0)") }
+    for slot in [state.candidateSlot] + shadows where slot.isTaken {
+      throw RolloutError(
+        .busy,
+        "an engine of the rollout still runs, with \(slot.dataDirectory): apus halt --telemetry \(slot.telemetryPath) --level flatten, "
+          + "then end its process with SIGTERM")
+    }
+    state.phase = .done
+    state.outcome = .aborted
+    state.isAborted = true
+    state.reason = "forgotten by \(user): \(why)"
+    try store.save(state)
+    try store.note(RolloutLine(at: WallTime.now(), rollout: state.id, severity: .warn, text: state.reason ?? ""))
+    try conclude(state, in: store)
+    return state
+  }
+
   private static var wallNow: Int64 {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)

@@ -231,6 +231,11 @@ import Testing
     #expect(stage.wait { self.isAt(stage, "watch") })
     try stage.run("rollout", "pause", stage.root)
     #expect(rollout.waitFor("paused by"))
+    let busy = try stage.run("rollout", "forget", stage.root, "--why", "test", code: 73)
+    #expect(busy.err.contains("another supervisor is at work"), "\(busy.err)")
+    // Both engines, each with its release.
+    let top = try stage.run("top", "--once", "--config", "\(stage.root)/v1/config.yaml").out
+    for release in ["release v1", "release v3"] { #expect(top.contains(release), "\(top)") }
     usleep(2_500_000)
     #expect(stage.lane("data-b")?.instruments[1].limit == .zero, "it went on")
     try expectPage(stage)
@@ -320,12 +325,39 @@ import Testing
     try expectBack(stage, rollout, "rolled_back", "the incumbent has ended", at: "step 1")
   }
 
+  @Test func `a rollout whose candidate is gone is forgotten, once no engine of it runs`() throws {
+    let stage = try RolloutStage()
+    try stage.pack("v2", RolloutStage.instruments(halfSpread: "1.1"))
+    let rollout = try stage.rollout("v2", try stage.plan(seconds: 60))
+    #expect(stage.wait { self.isAt(stage, "watch") })
+    rollout.signal(SIGKILL)
+    _ = rollout.wait()
+    try FileManager.default.removeItem(atPath: "\(stage.root)/v2")
+    let again = try stage.rollout("v2", try stage.plan())
+    #expect(again.wait() == 66 && again.err.contains("apus rollout forget"), "\(again.err)")
+    let why = "the disk was cleaned"
+    let running = try stage.run("rollout", "forget", stage.root, "--why", why, code: 73)
+    #expect(running.err.contains("still runs") && running.err.contains("data-b"), "\(running.err)")
+    let telemetry = stage.room.file("data-b/telemetry")
+    try stage.run("halt", "--telemetry", telemetry, "--level", "flatten", "--yes")
+    kill(pid_t(try TelemetryReader(path: telemetry).snapshot().processID), SIGTERM)
+    #expect(stage.wait { (try? TelemetryReader(path: telemetry))?.isWriterAlive == false })
+    let forgotten = try stage.run("rollout", "forget", stage.root, "--why", why)
+    #expect(forgotten.out.contains("apus apply --config"), "\(forgotten.out)")
+    #expect(try stage.run("rollout", "history", stage.root).out.contains(why))
+    try stage.run("apply", "--config", "\(stage.root)/v1/config.yaml")
+    #expect(stage.wait { self.stage(stage, quotes: "data") }, "it does not quote everything")
+    try stage.expectEqualBooks()
+  }
+
   @Test func `what does not fit is refused in one line, and nothing has changed`() throws {
     let stage = try RolloutStage()
     try stage.room.write("steps:\n  - {instruments: 1}\n", to: "part.yaml")
     let part = try stage.run("rollout", "check", stage.room.file("part.yaml"), code: 78)
     #expect(part.err.contains("must leave nothing to the incumbent"), "\(part.err)")
     #expect(try stage.run("rollout", "check", try stage.plan()).out.contains("step 2: instruments 100%"))
+    let misspelt = try stage.run("rollout", "stauts", stage.root, code: 64)
+    #expect(misspelt.err.contains("there is no apus rollout stauts") && misspelt.err.contains("status"), "\(misspelt.err)")
     let same = try stage.rollout("v1", try stage.plan())
     #expect(same.wait() == 64 && same.err.contains("is the current release already"), "\(same.err)")
     let none = try stage.rollout("v9", try stage.plan())
