@@ -24,18 +24,27 @@ struct EngineChoice: ParsableArguments {
   /// has both while it lasts. Without any, the configuration's own, and the one beside if it was ever used; never empty.
   func paths() throws -> @Sendable () -> [String] {
     if let telemetry { return { [telemetry] } }
-    let slots: [EngineSlot]
+    let slots = try slots()
+    return {
+      let taken = slots.filter(\.isTaken)
+      return taken.isEmpty ? Self.used(slots) : taken.map(\.telemetryPath)
+    }
+  }
+
+  /// Of engines that run, and of those that may be started any moment, as on the way back of a rollout.
+  func usedPaths() throws -> [String] { try telemetry.map { [$0] } ?? Self.used(slots()) }
+
+  private func slots() throws -> [EngineSlot] {
     do {
-      slots = EngineSlot.all(try ConfigurationFile.load(path: configPath ?? ""))
+      return EngineSlot.all(try ConfigurationFile.load(path: configPath ?? ""))
     } catch {
       throw Exit.fail(Exit.configuration, "\(error)")
     }
-    return {
-      let taken = slots.filter(\.isTaken)
-      if !taken.isEmpty { return taken.map(\.telemetryPath) }
-      let paths = slots.map(\.telemetryPath)
-      return [paths[0]] + paths.dropFirst().filter { FileManager.default.fileExists(atPath: $0) }
-    }
+  }
+
+  private static func used(_ slots: [EngineSlot]) -> [String] {
+    let paths = slots.map(\.telemetryPath)
+    return [paths[0]] + paths.dropFirst().filter { FileManager.default.fileExists(atPath: $0) }
   }
 
   func reader(_ path: String) throws -> TelemetryReader {
@@ -119,17 +128,24 @@ struct HaltCommand: ParsableCommand {
     for path in paths {
       do {
         try TelemetryControl.requestStop(
-          path: path, level: level.level, cause: cause ?? "apus halt --level \(level.rawValue), process \(getpid())")
+          path: path, level: level.level, cause: word)
         asked.append(path)
       } catch {
         failure = Exit.fail(Exit.system, "\(error)")
       }
+    }
+    // One that is started meanwhile, as a rollout may, obeys from its beginning.
+    for path in try engine.usedPaths() where !asked.contains(path) {
+      guard let stop = (try? TelemetryReader(path: path))?.snapshot().stop, stop.level < level.level else { continue }
+      try? TelemetryControl.requestStop(path: path, level: level.level, cause: word)
     }
     for path in asked {
       do { try wait(for: path) } catch { failure = failure ?? error }
     }
     if let failure { throw failure }
   }
+
+  private var word: String { cause ?? "apus halt --level \(level.rawValue), process \(getpid())" }
 
   private func wait(for path: String) throws {
     let reader = try engine.reader(path)
@@ -157,8 +173,19 @@ struct ResumeCommand: ParsableCommand {
 
   func run() throws {
     var failure: (any Error)?
-    for path in try engine.paths()() {
+    let (paths, used) = (try engine.paths()(), try engine.usedPaths())
+    for path in paths {
+      // What a rollout takes back, or has ended, stays halted beside the other engine.
+      if used.count > 1, let stop = (try? TelemetryReader(path: path))?.snapshot().stop, stop.cause.hasPrefix("rollout: ") {
+        say("\(path) stays halted (\(stop.cause)): that is for its rollout to take back; if none is under way, apus resume --telemetry \(path)")
+        continue
+      }
       do { try resume(path) } catch { failure = failure ?? error }
+    }
+    // `apus halt` reaches places in which nothing runs, too.
+    for path in used where !paths.contains(path) {
+      guard let stop = (try? TelemetryReader(path: path))?.snapshot().stop, !stop.cause.hasPrefix("rollout: ") else { continue }
+      try? TelemetryControl.clearStop(path: path)
     }
     if let failure { throw failure }
   }
@@ -274,7 +301,7 @@ struct HaltWait: ~Copyable {
     case .working: return "cancelling and asking the venue; \(halt.ordersLeft) orders may be left"
     case .verified: return "the venue confirms that no order of ours is left"
     case .closing:
-      let left = lane.instruments.filter { $0.position != .zero }.map { "\($0.positionText) \($0.name)" }
+      let left = lane.instruments.filter { $0.position != .zero && !$0.isOthers }.map { "\($0.positionText) \($0.name)" }
       return "no order of ours is left; "
         + (left.isEmpty ? "asking the venue whether a position is" : "closing \(left.joined(separator: ", "))")
     case .flat: return "no order of ours is left, and no position"
@@ -307,6 +334,10 @@ enum FlattenText {
     for lane in snapshot.lanes {
       let age = Double(TelemetrySnapshot.monotonicNow - lane.heartbeat) / 1e9
       for instrument in lane.instruments {
+        if instrument.isOthers {
+          lines.append("\(instrument.name): another engine has it, and its position")
+          continue
+        }
         guard let position = instrument.position else {
           lines.append("\(instrument.name): the position is not known; nothing is closed before it is")
           continue
@@ -339,6 +370,8 @@ extension QtyLots {
 }
 
 extension InstrumentSnapshot {
+  /// Handed over (share 0).
+  fileprivate var isOthers: Bool { position == nil && limit == .zero }
   fileprivate var positionText: String { position.map { amount($0) } ?? "unknown" }
   fileprivate func amount(_ lots: QtyLots) -> String { DecimalE8(e8: lots.rawValue &* lotE8).description }
   fileprivate func price(_ ticks: PriceTicks) -> String { DecimalE8(e8: ticks.rawValue &* tickE8).description }

@@ -68,7 +68,7 @@ struct MonitorCommand: AsyncParsableCommand {
     guard let root = rollout ?? configPath.flatMap(Self.releaseRoot) else { return { nil } }
     return {
       let store = RolloutStore(root: ReleaseRoot(path: root))
-      guard let state = store.state() else { return nil }
+      guard let state = try? store.state() else { return nil }
       return try? RolloutReport(state, lines: store.lines(of: state.id), isSupervised: store.isSupervised).json()
     }
   }

@@ -1,6 +1,7 @@
 import Apus
 import ApusExchange
 import ApusHost
+import ApusRollout
 import ArgumentParser
 import CSupport
 import Foundation
@@ -16,7 +17,7 @@ struct RunCommand: AsyncParsableCommand {
       started only with --production and the engine's name. One whose mode is shadow follows the live market of its venues \
       without a key, and no order leaves this process: see the article Shadow. Exit codes: 0 stopped and verified; 75 stopped, but the venue did not confirm that no order is \
       left; 69 the venue could not be reached; 77 the venue refused the session; 78 the configuration is wrong; \
-      71 the operating system refused something; 64 --production is missing, or of another engine; 1 in mode shadow, the \
+      71 the operating system refused something; 73 a rollout has this data directory; 64 --production is missing, or of another engine; 1 in mode shadow, the \
       books of the engine and of the venue that stood in differ.
       """)
 
@@ -49,6 +50,9 @@ struct RunCommand: AsyncParsableCommand {
       throw Exit.fail(Exit.configuration, "\(error)")
     }
     try confirmation.check(configuration)
+    if let problem = RolloutMark.problem(dataDirectory: configuration.engine.dataDirectory) {
+      throw Exit.fail(Exit.cannotCreate, problem)
+    }
     let isQuiet = quiet
     let shadow =
       configuration.mode == .shadow ? ShadowVenues(tell: { if !isQuiet { say("apus: \($0)") } }) : nil

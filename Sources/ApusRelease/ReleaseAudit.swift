@@ -11,6 +11,8 @@ public struct AuditLine: Codable, Equatable, Sendable {
     case back
     /// Was given a pass.
     case passed
+    /// Was rolled out against a rule.
+    case rollout
   }
   /// UTC, RFC 3339.
   public var at: String
@@ -67,7 +69,7 @@ struct ReleaseAudit {
   /// Releases that were current before `current`, the last one last. A line whose switch did not follow, because the
   /// process ended in between, is recognised by where the next one began.
   static func before(_ current: String?, _ lines: [AuditLine]) -> [String] {
-    let switches = lines.filter { $0.what != .passed }
+    let switches = lines.filter { $0.what == .use || $0.what == .back }
     var stack: [String] = []
     for (index, line) in switches.enumerated() {
       let next = index + 1 < switches.count ? switches[index + 1].from : current
@@ -75,7 +77,7 @@ struct ReleaseAudit {
       switch line.what {
       case .use: if let from = line.from { stack.append(from) }
       case .back: _ = stack.popLast()
-      case .passed: break
+      case .passed, .rollout: break
       }
     }
     return stack

@@ -65,6 +65,11 @@ public struct ReleaseManifest: Codable, Equatable, Sendable {
     return hashes
   }
 
+  /// Of everything that the release does; passes, which are added later, do not change it.
+  public var contentSha256: String {
+    SHA256.text(of: files.map { "\($0.name) \($0.sha256)\n" }.sorted().joined())
+  }
+
   // MARK: - Reading and writing
 
   /// The whole file, with its checksum.

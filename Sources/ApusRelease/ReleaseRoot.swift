@@ -33,7 +33,7 @@ public struct ReleaseRoot: Equatable, Sendable {
     /// `nil` if it cannot be read.
     public var manifest: ReleaseManifest?
     public var problem: String?
-    /// Switches to it against a rule.
+    /// Switches to it, and rollouts of it, against a rule.
     public var overrides: [AuditLine]
   }
 
@@ -129,6 +129,14 @@ public struct ReleaseRoot: Equatable, Sendable {
   /// The rule that forbids to make a release the current one, in a sentence; `nil`: none does.
   public func promotionProblem(of release: Release) -> String? {
     PromotionRule.problem(release.manifest, among: directories().compactMap { manifest($0) })
+  }
+
+  /// Keeps that a release is rolled out although a rule forbids it.
+  public func noteRollout(of release: Release, why: String, overridden: String) throws(ReleaseError) {
+    try audit.append(
+      AuditLine(
+        at: WallTime.now(), user: AuditLine.currentUser(), what: .rollout, release: release.manifest.name,
+        mode: release.manifest.mode, from: current, why: why, overridden: overridden))
   }
 
   // MARK: - Pieces

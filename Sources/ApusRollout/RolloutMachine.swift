@@ -61,6 +61,9 @@ public struct RolloutMachine: Sendable {
 
   private mutating func obey(_ request: RolloutRequest, _ sight: RolloutSight) {
     let why = request.why.map { ": \($0)" } ?? ""
+    if let rollout = request.rollout, rollout != state.id {
+      return tell(.info, "\(request.kind.rawValue) by \(request.user) was meant for the rollout \(rollout): ignored", sight)
+    }
     switch request.kind {
     case .pause:
       guard !state.isPaused else { return }
@@ -74,6 +77,10 @@ public struct RolloutMachine: Sendable {
       guard state.phase == .shadow || state.phase == .watch || isWaiting else {
         tell(.info, "promote by \(request.user) came in the phase \(state.phase.rawValue), in which nothing waits: ignored", sight)
         return
+      }
+      // It came after the stage that it was meant for had ended by itself.
+      if let stage = request.stage, stage != state.stageKey {
+        return tell(.warn, "promote by \(request.user) was meant for an earlier stage (\(stage)): ignored; ask again if this one is meant", sight)
       }
       state.isPromoted = true
       state.isPaused = false
@@ -149,6 +156,16 @@ public struct RolloutMachine: Sendable {
     enter(state.hasTraded ? .halt : .giveBack, sight)
   }
 
+  /// Ends a rollout that has handed over nothing yet, and leaves the incumbent as it is.
+  private mutating func leave(_ reason: String, _ sight: RolloutSight) {
+    state.reason = reason
+    state.isBlameless = true
+    state.outcome = .rejected
+    endStage(sight, note: reason)
+    tell(.warn, "nothing was handed over: \(reason)", sight)
+    enter(.stop, sight)
+  }
+
   /// What the candidate holds on an account of its own is closed; on a common one the incumbent takes it over.
   private var haltLevel: StopLevel { state.isByInstruments ? .cancelAll : .flatten }
 
@@ -185,7 +202,8 @@ public struct RolloutMachine: Sendable {
     guard let plan = state.plan.shadow else { return enterStep(0, sight) }
     for (who, engine) in [("the candidate", sight.candidate), ("the incumbent's shadow", sight.incumbent)] where !engine.isRunning {
       guard state.watched == 0, engine.ending == nil, state.starts < 2 else {
-        return retreat("\(who) ended in the shadow (\(engine.ending ?? "it is gone"))", sight)
+        return retreat(
+          "\(who) ended in the shadow (\(engine.ending ?? "it is gone"))", sight, isCandidates: !sight.candidate.isRunning)
       }
       state.starts += 1
       return commands.append(.startShadows)
@@ -193,7 +211,8 @@ public struct RolloutMachine: Sendable {
     guard state.watched > 0 || sight.candidate.isQuoting && sight.incumbent.isQuoting else {
       if sight.now - state.since > Self.second * Nanoseconds(state.plan.patience.start) {
         let who = sight.candidate.isQuoting ? "the incumbent's shadow" : "the candidate's shadow"
-        retreat("\(who) did not quote within \(state.plan.patience.start) s", sight)
+        // Where neither does, it is the market or the venue.
+        retreat("\(who) did not quote within \(state.plan.patience.start) s", sight, isCandidates: sight.incumbent.isQuoting)
       } else if let breach = StopRules.breach(sight.candidate, state.plan.stops) {
         retreat("in the shadow: \(breach)", sight)
       }
@@ -244,8 +263,15 @@ public struct RolloutMachine: Sendable {
       isWaiting = false
       state.since = sight.now
     }
+    if !state.hasTraded, let changed = sight.incumbent.changed {
+      return leave(
+        "the incumbent was given other parameters since the rollout began (\(changed)), and the hand-over would undo that: pack them as "
+          + "a release, make that current, and begin anew", sight)
+    }
     let wanted = state.incumbentShares(state.step)
     if isFlattening {
+      // With this answer it is known to quote what its release says.
+      guard state.hasTraded || state.hasFlattened || sight.incumbent.shares != nil else { return ask(.incumbent, state.all(.one), sight) }
       guard sight.incumbent.isHalted(at: .flatten) else { return flattenIncumbent(sight) }
     } else {
       guard sight.incumbent.shares == wanted else { return ask(.incumbent, wanted, sight) }
@@ -360,7 +386,7 @@ public struct RolloutMachine: Sendable {
     if !isEnough, watch.atMostSeconds > 0, sight.now - state.since > Self.second * Nanoseconds(watch.atMostSeconds) {
       retreat(
         "too little was seen in \(watch.atMostSeconds) s: \(seen.requests) of \(watch.messages) messages, \(seen.fills) of "
-          + "\(watch.fills) fills", sight)
+          + "\(watch.fills) fills", sight, isCandidates: false)
     }
     return isEnough
   }
@@ -447,6 +473,7 @@ public struct RolloutMachine: Sendable {
   }
 
   private mutating func giveBack(_ sight: RolloutSight) {
+    keepHalted(sight)
     let all = state.all(.one)
     let incumbent = sight.incumbent
     let isHalted = incumbent.isRunning && incumbent.lanes.contains { $0.latched >= .cancelAll } && !isOurs(incumbent)
@@ -483,7 +510,15 @@ public struct RolloutMachine: Sendable {
       && incumbent.lanes.allSatisfy { $0.latched < .cancelAll || EngineSight.isStopWordAlone($0.cause) }
   }
 
+  /// Whoever re-arms the candidate on the way back would have both trade the same.
+  private mutating func keepHalted(_ sight: RolloutSight) {
+    let candidate = sight.candidate
+    guard state.hasTraded, candidate.isRunning, candidate.isShown, !candidate.hasObeyed(haltLevel) else { return }
+    commands.append(.halt(.candidate, haltLevel, "rollout: \(state.reason ?? "")"))
+  }
+
   private mutating func stop(_ sight: RolloutSight) {
+    keepHalted(sight)
     if state.isLost, !state.isByInstruments, sight.incumbent.isRunning {
       if isDue(sight) { commands.append(.terminate(.incumbent)) }
       if isLate(state.plan.patience.stop, sight) { commands.append(.kill(.incumbent)) }

@@ -45,6 +45,8 @@ public struct RolloutReport: Sendable {
     /// What has to be seen before the next stage, and what was.
     var seen: String?
     var reason: String?
+    /// Why rules against it did not hold.
+    var overridden: String?
     /// From the breach being seen: no new order, nothing left by the venue's word, everything with the incumbent.
     var quietMs: Double?
     var haltMs: Double?
@@ -62,7 +64,7 @@ public struct RolloutReport: Sendable {
       Document(
         rollout: state.id, candidate: state.candidate, incumbent: state.incumbent, engine: state.engineName,
         outcome: state.outcome?.rawValue, phase: state.phase.rawValue, status: state.words, isPaused: state.isPaused,
-        isSupervised: isSupervised, seen: state.seen, reason: state.reason,
+        isSupervised: isSupervised, seen: state.seen, reason: state.reason, overridden: state.override,
         quietMs: milliseconds(state.quiet), haltMs: milliseconds(state.haltVerified), backMs: milliseconds(state.givenBack),
         stages: shownStages.map { stage in
           Document.Stage(

@@ -65,6 +65,8 @@ public struct EngineSight: Equatable, Sendable {
   public var isApplying = false
   /// Why the last one was refused.
   public var problem: String?
+  /// What somebody has changed since the rollout began, and the first hand-over would undo.
+  public var changed: String?
   /// Quote currency, after fees, since the engine's start.
   public var profit = 0.0
   public var fills = 0
@@ -142,6 +144,9 @@ public struct RolloutRequest: Codable, Equatable, Sendable {
   public var kind: Kind
   public var user: String
   public var why: String?
+  /// What it was meant for: the rollout, and how far that was.
+  public var rollout: String?
+  public var stage: String?
 
   public init(kind: Kind, user: String, why: String? = nil) {
     self.kind = kind

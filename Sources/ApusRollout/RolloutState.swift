@@ -61,11 +61,13 @@ public struct RolloutStage: Codable, Equatable, Sendable {
 
 /// Everything that a supervisor has to know to go on where another one was killed. Written to disk before it acts.
 public struct RolloutState: Codable, Equatable, Sendable {
-  public var version = 1
+  public var version = Self.newestVersion
+  /// Of what supervisors read.
+  static let newestVersion = 1
   /// Of the rollout: when it began, UTC, as in file names.
   public var id: String
   public var candidate: String
-  /// Of the candidate's manifest.
+  /// Of the candidate's content.
   public var checksum: String
   public var incumbent: String
   public var engineName: String
@@ -178,6 +180,9 @@ public struct RolloutState: Codable, Equatable, Sendable {
   private func fill(_ chosen: inout [String], to count: Int) {
     for name in instruments where chosen.count < count && !chosen.contains(name) { chosen.append(name) }
   }
+
+  /// Names a stage for requests: `watch 0`.
+  var stageKey: String { "\(phase.rawValue) \(step)" }
 
   public func stageName(step: Int) -> String {
     let number = "step \(step + 1) of \(plan.steps.count)"

@@ -308,6 +308,53 @@ import Testing
     #expect(!world.sight.candidate.isRunning)
   }
 
+  @Test func `what somebody has changed at the incumbent meanwhile is left as it is`() throws {
+    var world = try World()
+    world.sight.incumbent.changed = "instruments[0].limits.max_position 0.5 → 0.1"
+    world.sight.incumbent.shares = nil
+    world.run(seconds: 10) { $0.phase == .done }
+    #expect(world.machine.state.outcome == .rejected && world.machine.state.isBlameless)
+    #expect(world.machine.state.reason?.contains("max_position 0.5 → 0.1") == true)
+    for command in world.commands {
+      switch command {
+      case .apply, .halt, .start, .rearm: Issue.record("\(command)")
+      default: break
+      }
+    }
+  }
+
+  @Test func `a word for another stage, or another rollout, is not obeyed`() throws {
+    var world = try World()
+    world.run(seconds: 20) { $0.phase == .watch && $0.step == 0 }
+    var promote = RolloutRequest(kind: .promote, user: "test")
+    (promote.rollout, promote.stage) = ("1", "shadow 0")
+    var abort = RolloutRequest(kind: .abort, user: "test")
+    abort.rollout = "0"
+    world.sight.requests = [promote, abort]
+    world.run(seconds: 1) { _ in true }
+    #expect(world.machine.state.phase == .watch && !world.machine.state.isPromoted)
+    #expect(world.told.filter { $0.contains("ignored") }.count == 2, "\(world.told)")
+    promote.stage = "watch 0"
+    world.sight.requests = [promote]
+    world.run(seconds: 1) { $0.step == 1 }
+    #expect(world.machine.state.step == 1)
+  }
+
+  @Test func `a candidate that somebody re-arms on the way back is halted again`() throws {
+    var world = try World()
+    world.keepsLatch = true
+    world.run(seconds: 20) { $0.phase == .watch }
+    world.isDeaf = true
+    world.sight.requests = [RolloutRequest(kind: .abort, user: "test")]
+    world.run(seconds: 5) { $0.phase == .giveBack }
+    #expect(world.machine.state.phase == .giveBack)
+    world.sight.candidate.lanes[0].obeyed = .none
+    world.sight.candidate.lanes[0].latched = .none
+    world.commands = []
+    world.run(seconds: 1) { _ in true }
+    #expect(world.commands.contains { if case .halt(.candidate, .cancelAll, _) = $0 { true } else { false } }, "\(world.commands)")
+  }
+
   @Test func `a failed staging touches no engine`() throws {
     var world = try World()
     world.sight.staging = .failed([], "the release is damaged")

@@ -105,6 +105,21 @@ public enum CoreChoice: Equatable, Sendable {
   case automatic
   case none
   case core(Int)
+
+  /// A core for each of so many lanes; `nil`: not pinned.
+  ///
+  /// - Parameter allowed: The process's cores, ascending.
+  public func cores(lanes count: Int, allowed: [Int]) -> [Int?] {
+    let unpinned = [Int?](repeating: nil, count: count)
+    switch self {
+    case .none: return unpinned
+    case .core(let core):
+      // The first lane has the named core; the others take what is left from the end.
+      let others = allowed.filter { $0 != core }.reversed().map { $0 as Int? }
+      return Array(([core] + others + unpinned).prefix(count))
+    case .automatic: return allowed.count > count ? allowed.suffix(count).reversed() : unpinned
+    }
+  }
 }
 
 public struct EngineSection: Codable, Equatable, Sendable {

@@ -353,22 +353,13 @@ public final class Engine: Sendable {
         "\(count) lanes on \(allowed.count) cores: they yield instead of spinning; give the engine \(count + 1) cores to "
           + "let each spin on its own")
     }
-    switch configuration.engine.core {
-    case .none: return (Array(repeating: nil, count: count), idle)
-    case .core(let core):
-      guard allowed.contains(core) else {
-        throw EngineError(
-          .configuration,
-          "engine.core is \(core), but this process may use only the cores \(allowed.map(String.init).joined(separator: ", ")): choose one of these, auto or none"
-        )
-      }
-      // The first lane has the named core; the others take what is left from the end.
-      let others = allowed.filter { $0 != core }.reversed().map { $0 as Int? }
-      return (Array(([core] + others + Array(repeating: nil, count: count)).prefix(count)), idle)
-    case .automatic:
-      guard allowed.count > count else { return (Array(repeating: nil, count: count), idle) }
-      return (allowed.suffix(count).reversed().map { $0 as Int? }, idle)
+    if case .core(let core) = configuration.engine.core, !allowed.contains(core) {
+      throw EngineError(
+        .configuration,
+        "engine.core is \(core), but this process may use only the cores \(allowed.map(String.init).joined(separator: ", ")): choose one of these, auto or none"
+      )
     }
+    return (configuration.engine.core.cores(lanes: count, allowed: allowed), idle)
   }
 
   private func makeDataDirectory() throws {

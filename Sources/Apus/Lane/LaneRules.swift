@@ -86,10 +86,11 @@ extension Lane where Adapter: ~Copyable {
     return isFlat ? .flat : .closing
   }
 
-  /// No position, by our count and by the venue's.
+  /// No position, by our count and by the venue's. What another engine has is that one's to close.
   var isFlat: Bool {
     for index in 0..<core.instrumentCount {
       let state = core.tracker.state(InstrumentIndex(index))
+      if settings.instruments[index].isHandedOver == true, state.pointee.position == nil { continue }
       if state.pointee.position != .zero || core.statedPosition(InstrumentIndex(index)) != .zero { return false }
     }
     return true

@@ -74,7 +74,7 @@ struct RolloutCommand: ParsableCommand {
 
     func validate() throws {
       if let word = words.first {
-        let known = RolloutCommand.configuration.subcommands.compactMap { $0.configuration.commandName }
+        let known = RolloutCommand.configuration.subcommands.map { "\($0)".lowercased() }
         throw ValidationError("there is no apus rollout \(word): there are \(known.joined(separator: ", "))")
       }
       if candidate == nil { throw ValidationError("Missing expected argument '--candidate <dir>'") }
@@ -82,6 +82,8 @@ struct RolloutCommand: ParsableCommand {
     }
 
     @MainActor func run() async throws {
+      // Neither a terminal that goes away nor a pipe that nobody reads ends the supervision.
+      for number in [SIGHUP, SIGPIPE] { signal(number, SIG_IGN) }
       let candidate = candidate ?? ""
       let plan = try RolloutCommand.plan(plan ?? "")
       let path = "\(candidate)/config.yaml"
@@ -128,7 +130,7 @@ struct RolloutCommand: ParsableCommand {
 
     func run() throws {
       let store = root.store
-      guard let state = store.state() else {
+      guard let state = try RolloutCommand.run({ () throws(RolloutError) in try store.state() }) else {
         throw Exit.fail(Exit.unreadable, "there is no rollout in \(store.directory): begin one with apus rollout --candidate DIR --plan PLAN")
       }
       if json {

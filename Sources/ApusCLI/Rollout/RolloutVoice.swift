@@ -11,6 +11,8 @@ final class RolloutVoice: Sendable {
   /// Of the engine that is looked at; another telemetry file is another one.
   private let service = Mutex<(path: String, service: AlertService)?>(nil)
   private let number = Mutex<UInt64>(0)
+  /// A terminal that is held still holds up nobody else.
+  private let printer = DispatchQueue(label: "apus-rollout-lines")
 
   init(_ file: AlertFile) throws {
     rules = AlertRule.rules(file)
@@ -38,7 +40,7 @@ final class RolloutVoice: Sendable {
   }
 
   func announce(_ line: RolloutLine) {
-    say("\(line.at) \(line.severity == .info ? "" : "\(line.severity.rawValue.uppercased()) ")\(line.text)")
+    printer.async { say("\(line.at) \(line.severity == .info ? "" : "\(line.severity.rawValue.uppercased()) ")\(line.text)") }
     let count = number.withLock { number -> UInt64 in
       number += 1
       return number
@@ -52,5 +54,8 @@ final class RolloutVoice: Sendable {
     ])
   }
 
-  func finish() async { await dispatcher.finish() }
+  func finish() async {
+    await dispatcher.finish()
+    printer.sync {}
+  }
 }

@@ -15,9 +15,11 @@ final class EngineHandle {
   private let closer: (program: String, configuration: Configuration)?
   private let room: String
   private let rollout: String
-  private let extraArguments: [String]
+  private let isConfirmed: Bool
   private let process: EngineProcess
+  /// Other shares; and what the venue is asked. Neither waits for the other.
   private let errand = Errand()
+  private let sweeping = Errand()
   private var open: OpenFile?
   private var sampler = EngineSampler()
   private var memory: (bytes: Int, at: Nanoseconds)?
@@ -25,6 +27,7 @@ final class EngineHandle {
   /// What it quotes by for certain, and in which life of it.
   private var shares: (table: ShareTable, bootEpoch: UInt64?)?
   private var problem: String?
+  private var changed: String?
   private var ordersAtVenue: Int?
   /// When it was started by this supervisor, CLOCK_MONOTONIC. What the file shows of before is of an earlier life.
   private var startedAt: Nanoseconds?
@@ -40,10 +43,10 @@ final class EngineHandle {
   ///   - rollout: Of which it keeps the report of its end.
   ///   - configuration: With the name and the data directory of this engine.
   ///   - closer: The other release's program, and its configuration with this engine's slot and accounts.
-  ///   - extraArguments: of `apus run`, such as the confirmation of production.
+  ///   - isConfirmed: A person has confirmed that the release's engine trades real money.
   init(
     label: String, program: String, configuration: Configuration, room: String, rollout: String,
-    closer: (program: String, configuration: Configuration)? = nil, extraArguments: [String] = []
+    closer: (program: String, configuration: Configuration)? = nil, isConfirmed: Bool = false
   ) {
     self.label = label
     self.program = program
@@ -51,7 +54,7 @@ final class EngineHandle {
     self.room = room
     self.rollout = rollout
     self.closer = closer
-    self.extraArguments = extraArguments
+    self.isConfirmed = isConfirmed
     // By the slot: the candidate of one rollout is the incumbent of the next.
     let slot = URL(fileURLWithPath: configuration.engine.dataDirectory).lastPathComponent
     process = EngineProcess(lockPath: "\(room)/\(slot).lock")
@@ -119,8 +122,11 @@ final class EngineHandle {
     try WholeFile.write(Array(text.utf8), to: path, mode: 0o600)
     let now = TelemetrySnapshot.monotonicNow
     unlink(reportPath)
+    // It is confirmed by the name that it has in its slot.
+    let confirmation = isConfirmed && configuration.mode == .production ? ["--production", configuration.engine.name] : []
     try process.start(
-      program, ["run", "--config", path, "--report", reportPath, "--quiet"] + extraArguments, log: logPath)
+      program, ["run", "--config", path, "--report", reportPath, "--quiet"] + confirmation,
+      environment: [RolloutMark.variable: rollout], log: logPath)
     startedAt = now
     ordersAtVenue = nil
     shares = table.map { ($0, nil) }
@@ -128,12 +134,17 @@ final class EngineHandle {
     sampler.forget()
   }
 
-  func apply(_ table: ShareTable) {
+  /// - Parameter isFirst: Nothing was handed over yet: what somebody has changed meanwhile is told, and left as it is.
+  func apply(_ table: ShareTable, isFirst: Bool) {
     let text = ConfigurationFile.text(of: configuration(table))
     let data = configuration.engine.dataDirectory
     let epoch = open?.reader.snapshot().bootEpoch
     errand.begin {
       do throws(SystemError) {
+        if isFirst, let answer = try ParameterRequest.send(text, dataDirectory: data, seconds: 3, isTrial: true) {
+          let others = answer.changes.filter { !$0.prefix { $0 != " " }.hasSuffix(".share") }
+          guard others.isEmpty else { return .changed(others.joined(separator: "; ")) }
+        }
         guard let answer = try ParameterRequest.send(text, dataDirectory: data, seconds: 3) else {
           return .refused("it has not answered within 3 s")
         }
@@ -145,21 +156,25 @@ final class EngineHandle {
     }
   }
 
-  /// Asks the venue, over connections of our own, what rests of this engine, and cancels it until nothing does.
+  /// Asks the venues, over connections of our own, what rests of this engine, and cancels it until nothing does.
   func sweep() {
     ordersAtVenue = nil
-    let configuration = configuration
-    errand.begin {
-      var left = 0
-      for lane in configuration.lanes where lane.venue.role == .quote {
-        do {
-          guard let count = try VenueObserver(lane).cancelAll(within: 8) else { return .swept(nil) }
-          left += count
-        } catch {
-          return .swept(nil)
+    let lanes = configuration.lanes.filter { $0.venue.role == .quote }
+    sweeping.begin {
+      // All at once: one that does not answer holds up no other one.
+      let answers = Mutex<[Int?]>([])
+      let group = DispatchGroup()
+      for lane in lanes {
+        group.enter()
+        Thread.detachNewThread {
+          let count = (try? VenueObserver(lane).cancelAll(within: 8)) ?? nil
+          answers.withLock { $0.append(count) }
+          group.leave()
         }
       }
-      return .swept(left)
+      group.wait()
+      let counts = answers.withLock { $0 }
+      return .swept(counts.contains(nil) ? nil : counts.reduce(0) { $0 + ($1 ?? 0) })
     }
   }
 
@@ -181,12 +196,13 @@ final class EngineHandle {
 
   /// - Parameter alert: Judges a look by the rules of alerts; `nil` where the plan asks for none.
   func look(now: Nanoseconds) -> EngineSight {
-    takeErrand()
+    takeErrands()
     if open == nil || open?.reader.isReplaced ?? true { open = try? OpenFile(telemetryPath) }
     var sight = EngineSight()
     sight.isApplying = errand.isBusy
-    sight.isSweeping = errand.isBusy
+    sight.isSweeping = sweeping.isBusy
     sight.problem = problem
+    sight.changed = changed
     sight.ordersAtVenue = ordersAtVenue
     let isWritten = open?.reader.isWriterAlive ?? false
     sight.isRunning = isWritten || process.isRunning
@@ -251,8 +267,13 @@ final class EngineHandle {
 
   func forgetSlice() { sampler.forget() }
 
-  private func takeErrand() {
-    switch errand.take() {
+  private func takeErrands() {
+    take(errand.take())
+    take(sweeping.take())
+  }
+
+  private func take(_ result: Errand.Result?) {
+    switch result {
     case nil: break
     case .applied(let table, let epoch):
       shares = (table, epoch)
@@ -260,6 +281,7 @@ final class EngineHandle {
     case .refused(let why):
       shares = nil
       problem = why
+    case .changed(let what): changed = what
     case .swept(let count): ordersAtVenue = count
     }
   }
@@ -285,6 +307,7 @@ private final class Errand: Sendable {
   enum Result: Sendable {
     case applied(ShareTable, UInt64?)
     case refused(String)
+    case changed(String)
     case swept(Int?)
   }
 

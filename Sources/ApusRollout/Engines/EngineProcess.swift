@@ -18,8 +18,11 @@ final class EngineProcess {
   ///
   /// - Parameters:
   ///   - arguments: behind the program's name.
+  ///   - environment: beside the supervisor's own.
   ///   - log: what it prints goes to the end of this file.
-  func start(_ program: String, _ arguments: [String], log: String) throws(SystemError) {
+  func start(
+    _ program: String, _ arguments: [String], environment: [String: String] = [:], log: String
+  ) throws(SystemError) {
     let lock = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard lock >= 0 else { throw SystemError("open \(lockPath)", result: -errno) }
     defer { close(lock) }
@@ -44,11 +47,12 @@ final class EngineProcess {
       posix_spawn_file_actions_destroy(&actions)
       posix_spawnattr_destroy(&attributes)
     }
-    var words: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) }
-    words.append(nil)
-    defer { words.forEach { free($0) } }
+    let variables = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
+    let words = Self.cStrings([program] + arguments)
+    let settings = Self.cStrings(variables.map { "\($0)=\($1)" }.sorted())
+    defer { (words + settings).forEach { free($0) } }
     var identifier = pid_t()
-    let code = posix_spawn(&identifier, program, &actions, &attributes, words, environ)
+    let code = posix_spawn(&identifier, program, &actions, &attributes, words, settings)
     guard code == 0 else { throw SystemError("start \(program)", result: -code) }
     child = identifier
     // For a supervisor that comes later.
@@ -56,6 +60,9 @@ final class EngineProcess {
     _ = ftruncate(lock, 0)
     _ = pwrite(lock, text, text.count, 0)
   }
+
+  /// Ended by `nil`; to be freed.
+  private static func cStrings(_ texts: [String]) -> [UnsafeMutablePointer<CChar>?] { texts.map { strdup($0) } + [nil] }
 
   private static let inheritedLock: Int32 = 3
 

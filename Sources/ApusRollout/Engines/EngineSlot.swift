@@ -15,9 +15,11 @@ public struct EngineSlot: Codable, Equatable, Sendable {
 
   /// Beside it: labels of orders begin with the name, so that each engine knows its own (R14).
   public static func second(_ configuration: Configuration) -> EngineSlot {
-    // A name has at most 12 characters.
-    EngineSlot(
-      name: configuration.engine.name.prefix(10) + "_b", dataDirectory: configuration.engine.dataDirectory + "-b")
+    // A name has at most 12 characters; of a longer one the rest is in two digits, so that two names stay two.
+    let name = configuration.engine.name
+    let rest = name.utf8.reduce(UInt8(0)) { $0 &* 31 &+ $1 }
+    let short = name.count <= 10 ? name : name.prefix(8) + (rest < 16 ? "0" : "") + String(rest, radix: 16)
+    return EngineSlot(name: short + "_b", dataDirectory: configuration.engine.dataDirectory + "-b")
   }
 
   /// Where an engine of the configuration can run.
@@ -31,7 +33,7 @@ public struct EngineSlot: Codable, Equatable, Sendable {
 public enum EnginePlacing: String, Codable, CaseIterable, Sendable {
   /// In nothing: a person or a service has started it.
   case asReleased
-  /// Started by a rollout beside one that has the core which `auto` stands for.
+  /// Started by a rollout beside one that has the release's cores.
   case beside
   /// Started by a rollout beside one that has not.
   case first
@@ -57,13 +59,23 @@ extension Configuration {
     return placed
   }
 
-  /// Beside another engine that has the core which `auto` stands for.
-  func besideAnother() -> Configuration {
-    guard case .automatic = engine.core else { return self }
+  /// Beside an engine that has this configuration's cores: on a core that is left, or not pinned, and then it does not spin.
+  ///
+  /// - Parameters:
+  ///   - place: Among those that run beside it, 0, 1, …
+  ///   - allowed: The process's cores, ascending.
+  func besideAnother(place: Int = 0, allowed: [Int] = (try? CPU.allowedCores()) ?? []) -> Configuration {
+    if case .none = engine.core { return self }
     var beside = self
-    let cores = (try? CPU.allowedCores()) ?? []
-    beside.engine.core = cores.count > 2 ? .core(cores[cores.count - 2]) : .none
-    if cores.count <= 2, engine.idle == .spin { beside.engine.idle = .yield }
+    let taken = Set(engine.core.cores(lanes: lanes.count, allowed: allowed))
+    let left = allowed.filter { !taken.contains($0) }
+    // One core is for everything else. Several lanes would take what they find from the end.
+    if lanes.count == 1, left.count > place + 1, left.count < allowed.count {
+      beside.engine.core = .core(left[left.count - 1 - place])
+    } else {
+      beside.engine.core = .none
+      if engine.idle == .spin { beside.engine.idle = .yield }
+    }
     return beside
   }
 
@@ -85,8 +97,10 @@ extension Configuration {
   }
 
   /// On the live market without orders, in a room of its own.
-  func asShadow(name: String, in directory: String) -> Configuration {
-    var shadow = placed(in: EngineSlot(name: name, dataDirectory: directory)).besideAnother()
+  ///
+  /// - Parameter place: Of two shadows at once, 0 and 1: neither has the other's core.
+  func asShadow(name: String, in directory: String, place: Int) -> Configuration {
+    var shadow = placed(in: EngineSlot(name: name, dataDirectory: directory)).besideAnother(place: place)
     shadow.engine.mode = .shadow
     return shadow
   }

@@ -39,7 +39,7 @@ public struct RolloutHistoryLine: Codable, Equatable, Sendable {
   public var at: String
   public var rollout: String
   public var candidate: String
-  /// Of the candidate's manifest: another release of the same name is another one.
+  /// Of the candidate's content: another release of the same name is another one.
   public var checksum: String
   public var incumbent: String
   public var outcome: RolloutOutcome
@@ -80,8 +80,14 @@ public struct RolloutStore: Sendable {
   /// Held by the one supervisor, and let go by its end, however that comes.
   func lock() throws(RolloutError) -> DirectoryLock {
     do {
-      guard let lock = try DirectoryLock.attempt(directory) else {
-        let who = state().map { " (\($0.candidate) against \($0.incumbent), \($0.phase.rawValue))" } ?? ""
+      var lock = try DirectoryLock.attempt(directory)
+      // Whoever asks whether one is at work has it for a moment, too.
+      for _ in 0..<20 where lock == nil {
+        usleep(10_000)
+        lock = try DirectoryLock.attempt(directory)
+      }
+      guard let lock else {
+        let who = (try? state()).map { " (\($0.candidate) against \($0.incumbent), \($0.phase.rawValue))" } ?? ""
         throw RolloutError(
           .busy, "another supervisor is at work in \(directory)\(who): look at it with apus rollout status \(root.path)")
       }
@@ -107,10 +113,22 @@ public struct RolloutStore: Sendable {
 
   // MARK: - State
 
-  /// `nil`: there never was a rollout, or the file cannot be read.
-  public func state() -> RolloutState? {
-    guard let data = FileManager.default.contents(atPath: statePath) else { return nil }
-    return try? JSONDecoder().decode(RolloutState.self, from: data)
+  /// `nil`: there never was a rollout.
+  ///
+  /// - Throws: if the file cannot be read: then nobody knows whether one is under way.
+  public func state() throws(RolloutError) -> RolloutState? {
+    struct Head: Decodable { var version: Int }
+    guard let data = FileManager.default.contents(atPath: statePath) else {
+      if access(statePath, F_OK) != 0, errno == ENOENT { return nil }
+      throw RolloutError(.unreadable, SystemError("read the state of the rollout, \(statePath)", result: -(errno == 0 ? EIO : errno)))
+    }
+    let decoder = JSONDecoder()
+    if let state = try? decoder.decode(RolloutState.self, from: data), state.version == RolloutState.newestVersion { return state }
+    let version = (try? decoder.decode(Head.self, from: data)).map { "version \($0.version)" } ?? "\(data.count) bytes that are none"
+    throw RolloutError(
+      .damaged,
+      "\(statePath) is not a state that this program reads (\(version); it reads version \(RolloutState.newestVersion)): go on with the "
+        + "program that began the rollout; if nothing of it runs any more, move the file away")
   }
 
   func save(_ state: RolloutState) throws(RolloutError) {
@@ -138,15 +156,20 @@ public struct RolloutStore: Sendable {
 
   /// Why nobody but its supervisor may switch releases now; `nil`: no rollout is under way.
   public var switchProblem: String? {
-    guard let state = state(), state.phase != .done else { return nil }
+    let state: RolloutState
+    do throws(RolloutError) {
+      guard let found = try self.state(), found.phase != .done else { return nil }
+      state = found
+    } catch {
+      return error.description
+    }
     return "a rollout of \(state.candidate) against \(state.incumbent) is under way (\(state.words)), and it switches releases itself: "
       + "end it first, apus rollout abort \(root.path)" + (isSupervised ? "" : ", after starting its supervisor again")
   }
 
   /// What to do where a rollout cannot go on, for its candidate is not there any more.
   func wayOut(of state: RolloutState) -> String {
-    "put the release back whose manifest has the checksum \(state.checksum.prefix(12))…, or end the record of it: apus rollout forget "
-      + "\(root.path) --why REASON"
+    "put the release back as it was, or end the record of its rollout: apus rollout forget \(root.path) --why REASON"
   }
 
   private func append(_ line: some Encodable, to path: String) throws(RolloutError) {
@@ -169,10 +192,15 @@ public struct RolloutStore: Sendable {
 
   /// - Throws: if no supervisor is at work that would obey.
   public func ask(_ request: RolloutRequest) throws(RolloutError) {
-    guard isSupervised else {
-      let advice = state().map { $0.phase != .done } ?? false ? ": start it again, it goes on where it was" : ""
+    let state = try state()
+    let isUnderWay = state.map { $0.phase != .done } ?? false
+    guard isUnderWay, isSupervised else {
+      let advice = isUnderWay ? ": start it again, it goes on where it was" : ", and no rollout is under way"
       throw RolloutError(.unreachable, "no supervisor is at work in \(directory)\(advice)")
     }
+    var request = request
+    request.rollout = state?.id
+    request.stage = state?.stageKey
     do {
       let path = "\(requestsDirectory)/\(WallTime.now())-\(getpid()).json"
       try WholeFile.write(Array(try JSONEncoder().encode(request)), to: path, mode: 0o600)

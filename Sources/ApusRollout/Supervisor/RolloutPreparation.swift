@@ -9,6 +9,9 @@ struct RolloutPreparation {
   let candidate: Release
   let candidateConfiguration: Configuration
 
+  /// What forbids this rollout, in sentences, but for a person's override.
+  private(set) var broken: [String] = []
+
   /// Failures of one release after which it is not tried again.
   static let mostFailures = 2
 
@@ -17,7 +20,7 @@ struct RolloutPreparation {
       let error = SystemError("read the release \(directory)", result: -errno)
       let url = URL(fileURLWithPath: directory).standardizedFileURL
       let store = RolloutStore(root: ReleaseRoot(path: url.deletingLastPathComponent().path))
-      guard let state = store.state(), state.phase != .done, state.candidate == url.lastPathComponent else {
+      guard let state = try store.state(), state.phase != .done, state.candidate == url.lastPathComponent else {
         throw RolloutError(.unreadable, error)
       }
       throw RolloutError(.unreadable, "\(error): its rollout is under way; \(store.wayOut(of: state))")
@@ -54,9 +57,9 @@ struct RolloutPreparation {
   }
 
   /// Where the rollout stands that is under way, or the beginning of a new one.
-  func state(plan: RolloutPlan, override: String?) throws(RolloutError) -> RolloutState {
-    let (name, checksum) = (candidate.manifest.name, candidate.manifest.checksum)
-    if let state = store.state(), state.phase != .done {
+  mutating func state(plan: RolloutPlan, override: String?) throws(RolloutError) -> RolloutState {
+    let (name, checksum) = (candidate.manifest.name, candidate.manifest.contentSha256)
+    if let state = try store.state(), state.phase != .done {
       guard state.candidate != name || state.checksum == checksum else {
         throw RolloutError(.busy, "\(name) is not what it was when its rollout began; \(store.wayOut(of: state))")
       }
@@ -77,14 +80,19 @@ struct RolloutPreparation {
       throw RolloutError(.arguments, "\(name) is the current release already: give the one that is to replace it")
     }
     let failures = store.history().filter { $0.checksum == checksum && $0.isFailure }
-    if failures.count >= Self.mostFailures, override == nil {
-      throw RolloutError(
-        .notPermitted,
-        "\(name) has failed \(failures.count) times, the last time: \(failures.last?.reason ?? "for no reason that is known"); pack "
-          + "what is mended as a new release, or say why it is tried again: --override REASON")
+    if failures.count >= Self.mostFailures {
+      let rule = "\(name) has failed \(failures.count) times, the last time: \(failures.last?.reason ?? "for no reason that is known")"
+      guard override != nil else {
+        throw RolloutError(.notPermitted, "\(rule); pack what is mended as a new release, or say why it is tried again: --override REASON")
+      }
+      broken.append(rule)
     }
-    if let rule = store.root.promotionProblem(of: candidate), override == nil {
-      throw RolloutError(.notPermitted, "\(rule); or say why it need not: --override REASON")
+    if let rule = store.root.promotionProblem(of: candidate) {
+      guard override != nil else { throw RolloutError(.notPermitted, "\(rule); or say why it need not: --override REASON") }
+      broken.append(rule)
+    }
+    if let missing = plan.recordingPaths.first(where: { !FileManager.default.fileExists(atPath: $0) }) {
+      throw RolloutError(.unreadable, "the plan's recordings name \(missing), which is not there: correct the path, or leave it out")
     }
     let incumbent = try Self.release("\(store.root.path)/\(current)")
     let before = try Self.configuration(incumbent)
@@ -186,11 +194,13 @@ struct RolloutPreparation {
   /// - Returns: How it was started.
   func checkLive(_ state: RolloutState) throws(RolloutError) -> EnginePlacing {
     let release = try incumbentConfiguration(state)
-    if let stop = (try? TelemetryReader(path: state.incumbentSlot.telemetryPath))?.snapshot().stop, stop.level >= .cancelAll {
+    for (who, slot) in [("the incumbent", state.incumbentSlot), ("the candidate's place", state.candidateSlot)] {
+      guard let stop = (try? TelemetryReader(path: slot.telemetryPath))?.snapshot().stop, stop.level >= .cancelAll else { continue }
+      // What a rollout has left in a place is taken back by the next one.
+      guard slot == state.incumbentSlot || !stop.cause.hasPrefix("rollout: ") else { continue }
       throw RolloutError(
         .notPermitted,
-        "the incumbent is halted (\(stop.cause)): find out why, and re-arm it with apus resume --telemetry "
-          + state.incumbentSlot.telemetryPath)
+        "\(who) is halted (\(stop.cause)): find out why, and re-arm it with apus resume --telemetry \(slot.telemetryPath)")
     }
     var found: String?
     for placing in EnginePlacing.allCases {
@@ -212,5 +222,12 @@ struct RolloutPreparation {
       .notPermitted,
       "the engine of \(state.incumbentSlot.dataDirectory) does not run with the configuration of the current release, "
         + "\(state.incumbent): \(found ?? "it differs"); apply that, make the release current that it runs with, or pack what it quotes as one")
+  }
+}
+
+extension RolloutPlan {
+  /// Directories of recorded sessions.
+  var recordingPaths: [String] {
+    (staging.recordings ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
   }
 }

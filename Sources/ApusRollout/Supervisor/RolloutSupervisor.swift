@@ -65,15 +65,14 @@ public final class RolloutSupervisor {
   public init(
     candidate directory: String, plan: RolloutPlan, production: String?, override: String?, hooks: RolloutHooks
   ) throws(RolloutError) {
-    let preparation = try RolloutPreparation(candidate: directory)
+    var preparation = try RolloutPreparation(candidate: directory)
     store = preparation.store
     try store.makeDirectories()
     lock = DirectoryLockHolder(try store.lock())
     self.hooks = hooks
-    if let last = store.state(), last.phase == .done { try Self.conclude(last, in: store) }
+    if let last = try store.state(), last.phase == .done { try Self.conclude(last, in: store) }
     let state = try preparation.state(plan: plan, override: override)
     let (new, old) = (preparation.candidateConfiguration, try preparation.incumbentConfiguration(state))
-    let arguments = production.map { ["--production", $0] } ?? []
     let room = store.enginesDirectory
     let (release, before) = (preparation.candidate, try preparation.incumbent(state))
     func trading(_ role: RolloutRole, _ release: Release, _ configuration: Configuration, _ closer: Release, _ closing: Configuration)
@@ -81,12 +80,12 @@ public final class RolloutSupervisor {
     {
       EngineHandle(
         label: role.rawValue, program: release.programPath, configuration: configuration, room: room, rollout: state.id,
-        closer: (closer.programPath, closing), extraArguments: arguments)
+        closer: (closer.programPath, closing), isConfirmed: production != nil)
     }
-    func shadow(_ label: String, _ release: Release, _ configuration: Configuration) -> EngineHandle {
+    func shadow(_ label: String, _ release: Release, _ configuration: Configuration, _ place: Int) -> EngineHandle {
       EngineHandle(
         label: "shadow-\(label)", program: release.programPath,
-        configuration: configuration.asShadow(name: "shadow_\(label.prefix(1))", in: "\(room)/shadow-\(label)"), room: room,
+        configuration: configuration.asShadow(name: "shadow_\(label.prefix(1))", in: "\(room)/shadow-\(label)", place: place), room: room,
         rollout: state.id)
     }
     let placing = state.incumbentPlacing
@@ -96,13 +95,28 @@ public final class RolloutSupervisor {
     incumbent = trading(
       .incumbent, before, old.placed(in: state.incumbentSlot, placing), release,
       new.onAccounts(of: old).placed(in: state.incumbentSlot, placing).begunAnew())
-    shadows = (shadow("candidate", release, new), shadow("incumbent", before, old))
+    shadows = (shadow("candidate", release, new, 0), shadow("incumbent", before, old, 1))
     staging = StagingErrand(
       Staging(
         plan: state.plan, candidate: release, incumbent: before, candidateConfiguration: new, incumbentConfiguration: old,
         room: room, baselinePath: store.baselinePath))
     machine = RolloutMachine(state)
+    let isNew = try store.state().map { $0.phase == .done } ?? true
     try save()
+    if isNew, let why = override { try tellOverride(why, preparation) }
+    if state.plan != plan { note(.warn, "the plan of the beginning holds, not what the file says now") }
+  }
+
+  /// Rules that do not hold are told of before anything trades.
+  private func tellOverride(_ why: String, _ preparation: RolloutPreparation) throws(RolloutError) {
+    for rule in preparation.broken {
+      note(.page, "OVERRIDDEN: \(rule). Reason given: \(why)")
+      do throws(ReleaseError) {
+        try store.root.noteRollout(of: preparation.candidate, why: why, overridden: rule)
+      } catch {
+        throw RolloutError(.unwritable, error.description)
+      }
+    }
   }
 
   /// Until the rollout has ended, one way or the other.
@@ -193,8 +207,12 @@ public final class RolloutSupervisor {
         for shadow in [shadows.candidate, shadows.incumbent] { try shadow.start(nil) }
       case .stopShadows: for shadow in [shadows.candidate, shadows.incumbent] { shadow.signal(SIGTERM) }
       case .killShadows: for shadow in [shadows.candidate, shadows.incumbent] { shadow.signal(SIGKILL) }
-      case .apply(let role, let shares): handle(role).apply(shares)
-      case .halt(let role, let level, let cause): try handle(role).halt(level, cause: cause)
+      case .apply(let role, let shares):
+        if machine.state.phase == .giveUp { try mark() }
+        handle(role).apply(shares, isFirst: machine.state.phase == .giveUp && !machine.state.hasTraded)
+      case .halt(let role, let level, let cause):
+        if machine.state.phase == .giveUp { try mark() }
+        try handle(role).halt(level, cause: cause)
       case .close(let role, let cause):
         note(.warn, "the \(role.rawValue)'s positions are closed by the other release's program")
         try handle(role).close(cause: cause)
@@ -210,6 +228,12 @@ public final class RolloutSupervisor {
     } catch {
       note(.warn, "\(error)")
     }
+  }
+
+  /// From the first hand-over on nobody else may start an engine in either slot.
+  private func mark() throws(SystemError) {
+    let mark = RolloutMark(root: store.root.path, rollout: machine.state.id)
+    for slot in [machine.state.incumbentSlot, machine.state.candidateSlot] { try mark.write(to: slot.dataDirectory) }
   }
 
   private static func text(_ shares: ShareTable) -> String {
@@ -249,6 +273,7 @@ public final class RolloutSupervisor {
 
   /// History and report of one that has ended; again if a supervisor was killed before it had.
   private static func conclude(_ state: RolloutState, in store: RolloutStore) throws(RolloutError) {
+    for slot in [state.incumbentSlot, state.candidateSlot] { RolloutMark.remove(from: slot.dataDirectory) }
     guard !store.history().contains(where: { $0.rollout == state.id }) else { return }
     try store.note(
       RolloutHistoryLine(
@@ -267,7 +292,7 @@ public final class RolloutSupervisor {
   ///
   /// - Throws: while a supervisor is at work, or an engine of the candidate runs.
   public static func forget(_ store: RolloutStore, user: String, why: String) throws(RolloutError) -> RolloutState {
-    guard var state = store.state(), state.phase != .done else {
+    guard var state = try store.state(), state.phase != .done else {
       throw RolloutError(.unreadable, "no rollout is under way in \(store.directory)")
     }
     let lock = DirectoryLockHolder(try store.lock())

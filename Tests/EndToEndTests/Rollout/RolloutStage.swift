@@ -1,6 +1,7 @@
 import Apus
 import CSupport
 import Foundation
+import Synchronization
 import Testing
 
 /// A venue, an incumbent that runs from a release, and room for candidates.
@@ -138,8 +139,11 @@ final class RolloutStage {
     return room.file("plan.yaml")
   }
 
-  func rollout(_ candidate: String, _ plan: String, _ options: [String] = []) throws -> Program {
-    try Program("apus", ["rollout", "--candidate", "\(root)/\(candidate)", "--plan", plan] + options)
+  /// - Parameter shell: Behind the command, such as ` | head -n 1`.
+  func rollout(_ candidate: String, _ plan: String, _ options: [String] = [], shell: String? = nil) throws -> Program {
+    let words = ["rollout", "--candidate", "\(root)/\(candidate)", "--plan", plan] + options
+    guard let shell else { return try Program("apus", words) }
+    return try Program("env", [], shell: "'\(Self.apus)' \(words.map { "'\($0)'" }.joined(separator: " "))\(shell); exit")
   }
 
   /// The report of the last rollout.
@@ -185,5 +189,53 @@ final class RolloutStage {
         #expect(isOther ? stated == 0 : Int(lots ?? .max) == stated, "\(name): \(books)", sourceLocation: sourceLocation)
       }
     }
+  }
+}
+
+/// Looks all the time whether what both engines of a rollout may reach together stays within the limit of one.
+///
+/// The candidate is read first: what it has by then, the incumbent has given up before.
+final class CommonExposure: Sendable {
+  private struct Seen {
+    var isEnded = false
+    var looks = 0
+    /// In which both could trade something.
+    var shared = 0
+    var breach: String?
+  }
+  private let seen = Mutex(Seen())
+  private let done = DispatchSemaphore(value: 0)
+
+  init(_ stage: RolloutStage) {
+    let paths = ["data-b", "data"].map { stage.room.file("\($0)/telemetry") }
+    let limits = stage.lane("data")?.instruments.map(\.limit.rawValue) ?? []
+    Thread.detachNewThread { [self] in
+      while !seen.withLock({ $0.isEnded }) {
+        let engines = paths.map { (try? TelemetryReader(path: $0))?.snapshot().lanes.first?.instruments ?? [] }
+        look(engines, limits)
+        usleep(1000)
+      }
+      done.signal()
+    }
+  }
+
+  private func look(_ engines: [[InstrumentSnapshot]], _ limits: [Int64]) {
+    seen.withLock { seen in
+      seen.looks += 1
+      if engines.allSatisfy({ $0.contains { $0.worstLong > .zero || $0.worstShort > .zero } }) { seen.shared += 1 }
+      for (index, limit) in limits.enumerated() {
+        for (side, worst) in [("long", \InstrumentSnapshot.worstLong), ("short", \.worstShort)] {
+          let parts = engines.map { $0.indices.contains(index) ? max(0, $0[index][keyPath: worst].rawValue) : 0 }
+          guard parts.reduce(0, +) > limit, seen.breach == nil else { continue }
+          seen.breach = "\(index) \(side): \(parts) with a limit of \(limit)"
+        }
+      }
+    }
+  }
+
+  func end() -> (looks: Int, shared: Int, breach: String?) {
+    seen.withLock { $0.isEnded = true }
+    done.wait()
+    return seen.withLock { ($0.looks, $0.shared, $0.breach) }
   }
 }

@@ -31,12 +31,18 @@ import Testing
   @Test func `a good release passes every stage, and takes over with positions and books equal`() throws {
     let stage = try RolloutStage()
     try stage.pack("v2", RolloutStage.instruments(halfSpread: "1.1"))
+    let exposure = CommonExposure(stage)
     let rollout = try stage.rollout("v2", try stage.plan("shadow: {at_least_s: 3, messages: 5}"))
     #expect(stage.wait { self.isAt(stage, "watch") }, "\(rollout.out)")
     // Each instrument is quoted by one engine.
     let (old, new) = (stage.lane("data")?.instruments, stage.lane("data-b")?.instruments)
     #expect(old?[0].limit == .zero && old?[0].position == nil && old?[1].limit != .zero, "\(String(describing: old))")
     #expect(new?[1].limit == .zero && new?[1].position == nil && new?[0].limit != .zero, "\(String(describing: new))")
+    // A terminal that goes away does not end it.
+    rollout.signal(SIGHUP)
+    // A service that would start the incumbent anew, with everything, does not.
+    let service = try stage.run("run", "--config", "\(stage.root)/v1/config.yaml", "--quiet", code: 73)
+    #expect(service.err.contains("the rollout of v2 against v1 is under way"), "\(service.err)")
     let second = try stage.rollout("v2", try stage.plan())
     #expect(second.wait() == 73 && second.err.contains("another supervisor is at work"), "\(second.err)")
     let switched = try stage.run("release", "use", stage.root, "v2", code: 73)
@@ -44,6 +50,8 @@ import Testing
     let status = try stage.run("rollout", "status", stage.root)
     #expect(status.out.contains("step 1 of 2: 1 of 2 instruments") && status.out.contains("candidate"), "\(status.out)")
     #expect(rollout.wait(seconds: 120) == 0, "\(rollout.out)\(rollout.err)")
+    let (looks, shared, breach) = exposure.end()
+    #expect(looks > 500 && shared > 100 && breach == nil, "\(looks) looks, \(shared) of both: \(breach ?? "")")
     #expect(rollout.out.contains("current: v1 → v2"), "\(rollout.out)")
     #expect(stage.current == "v2")
     let report = try stage.report()
@@ -56,8 +64,10 @@ import Testing
     // And the next one beside it, back in the first slot; and one after that.
     for (name, halfSpread) in [("v3", "1.2"), ("v4", "1.3")] {
       try stage.pack(name, RolloutStage.instruments(halfSpread: halfSpread))
-      let next = try stage.rollout(name, try stage.plan(seconds: 1))
+      // Nobody reads what it prints after the first line.
+      let next = try stage.rollout(name, try stage.plan(seconds: 1), shell: " | head -n 1")
       #expect(next.wait(seconds: 60) == 0, "\(next.out)\(next.err)")
+      #expect(stage.wait { stage.current == name })
     }
     let history = try stage.run("rollout", "history", stage.root)
     for line in ["v2 against v1", "v3 against v2", "v4 against v3"] {
@@ -282,6 +292,41 @@ import Testing
     for data in ["data", "data-b"] {
       #expect(try TelemetryReader(path: stage.room.file("\(data)/telemetry")).snapshot().stop.level == .cancelAll, "\(data)")
     }
+  }
+
+  @Test func `a halt reaches an incumbent that is just being started again`() throws {
+    let stage = try RolloutStage()
+    try stage.pack("v2", RolloutStage.instruments(halfSpread: "1.1"))
+    let rollout = try stage.rollout("v2", try stage.plan(seconds: 60))
+    #expect(stage.wait { self.isAt(stage, "watch") })
+    stage.incumbent?.signal(SIGKILL)
+    #expect(stage.wait { (try? TelemetryReader(path: stage.room.file("data/telemetry")))?.isWriterAlive == false })
+    let config = "\(stage.root)/v1/config.yaml"
+    try stage.run("halt", "--config", config)
+    #expect(rollout.wait(seconds: 60) == 1, "\(rollout.out)\(rollout.err)")
+    #expect(rollout.out.contains("has everything again, but does not quote"), "\(rollout.out)")
+    #expect(stage.lane("data")?.halt?.latchedLevel == .cancelAll)
+    try stage.run("resume", "--config", config)
+    #expect(stage.wait { self.stage(stage, quotes: "data") }, "it does not quote everything")
+    try stage.expectEqualBooks()
+  }
+
+  @Test func `what a person changes before the first hand-over is not undone`() throws {
+    let stage = try RolloutStage()
+    try stage.pack("v2", RolloutStage.instruments(halfSpread: "1.1"))
+    let rollout = try stage.rollout("v2", try stage.plan("shadow: {at_least_s: 60, messages: 5}"))
+    #expect(stage.wait { self.isAt(stage, "shadow") })
+    let text = try String(contentsOfFile: "\(stage.root)/v1/config.yaml", encoding: .utf8)
+    try stage.room.write(text.replacing("max_position: 0.5", with: "max_position: 0.25"), to: "careful.yaml")
+    try stage.run("apply", "--config", stage.room.file("careful.yaml"))
+    let limit = stage.lane("data")?.instruments[0].limit
+    try stage.run("rollout", "promote", stage.root)
+    #expect(rollout.wait(seconds: 60) == 1, "\(rollout.out)\(rollout.err)")
+    #expect(rollout.out.contains("was given other parameters") && rollout.out.contains("max_position"), "\(rollout.out)")
+    #expect(stage.lane("data")?.instruments[0].limit == limit)
+    let history = try String(contentsOfFile: "\(stage.root)/rollout/history.jsonl", encoding: .utf8)
+    #expect(history.contains("\"isBlameless\":true"), "\(history)")
+    try stage.expectEqualBooks()
   }
 
   private func stage(_ stage: RolloutStage, quotes data: String) -> Bool {
