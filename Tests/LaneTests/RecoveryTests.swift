@@ -7,7 +7,7 @@ import Testing
 
 /// An engine that was killed goes on with the account in its journal, and books what nobody saw exactly once.
 @Suite struct RecoveryTests {
-  /// A plan with crashes at random moments. In every second one the venue does not notice, and orders trade until the engine
+  /// A plan with crashes at random moments, two of three in the middle of a turn. In every second one the venue does not notice, and orders trade until the engine
   /// is back. In every fifth plan the venue is killed as well.
   private func plan(seed: UInt64, crashes: Int) -> FaultPlan {
     var random = SplitMix(seed: seed)
@@ -24,7 +24,7 @@ import Testing
         plan.faults.append(TimedFault(at: at, .abandon))
         plan.faults.append(TimedFault(at: at, lasting: away, .unreachable))
       }
-      plan.faults.append(TimedFault(at: at, .crash))
+      plan.faults.append(TimedFault(at: at, random.below(3) > 0 ? .crashInTurn : .crash))
     }
     if seed % 5 == 0 {
       let at = Nanoseconds(random.below(6_000_000)) * 1000

@@ -159,7 +159,7 @@ import Testing
     let words = Set(plans.flatMap(\.faults).map { $0.fault.text.prefix { $0 != " " } })
     let expected = [
       "drop", "delay", "duplicate", "reorder", "corrupt", "refuse", "mask", "reset", "abandon", "silence",
-      "stall-reads", "stall-writes", "unreachable", "halt", "throttle", "refuse-logins", "restart", "crash", "tick",
+      "stall-reads", "stall-writes", "unreachable", "halt", "throttle", "refuse-logins", "restart", "crash", "crash-in-turn", "tick",
       "expire", "clock-step", "closure",
     ]
     let closures = plans.count { $0.faults.contains { $0.fault == .closure } }

@@ -111,10 +111,10 @@ import Foundation
     server.forgetExposure()
     let before = counters()
     let faults = scenario.plan.faults
-    server.play(faults.filter { $0.fault != .crash })
+    server.play(faults.filter { !$0.fault.killsEngine })
     let begin = Date()
     let end = begin.addingTimeInterval(Double(faults.reduce(0) { max($0, $1.end) }) / 1e9)
-    var killAt = faults.first { $0.fault == .crash }.map { begin.addingTimeInterval(Double($0.at) / 1e9) }
+    var killAt = faults.first { $0.fault.killsEngine }.map { begin.addingTimeInterval(Double($0.at) / 1e9) }
 
     var watch = Watch()
     var isBack = false
@@ -147,7 +147,7 @@ import Foundation
       result.worstLots = max(result.worstLots, position.worstLongLots, position.worstShortLots)
     }
     if result.worstLots > Self.limitLots { result.problems.append("exposure passed the limit") }
-    let did = watch.story(before, counters(), isNewLife: faults.contains { $0.fault == .crash })
+    let did = watch.story(before, counters(), isNewLife: faults.contains { $0.fault.killsEngine })
     note(
       "    \(result.isPassed ? "ok" : "FAILED") \(did); "
         + (result.recovery.map {

@@ -181,7 +181,7 @@ extension FaultPlan {
     faults.contains {
       switch $0.fault {
       case .drop(let kinds), .corrupt(let kinds): !kinds.isDisjoint(with: [.orders, .replies])
-      case .mask, .reset, .abandon, .silence, .restart, .crash, .powerCut: true
+      case .mask, .reset, .abandon, .silence, .restart, .crash, .crashInTurn, .powerCut: true
       default: false
       }
     }

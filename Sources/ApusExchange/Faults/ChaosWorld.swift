@@ -26,6 +26,10 @@ public final class ChaosWorld {
   private var random: SplitMix
   /// Decides what the network and the disk do.
   @exclusivity(unchecked) private var weather: SplitMix
+  /// Decides where in a turn the engine dies.
+  private var deaths: SplitMix
+  /// Since when it is to die in the middle of a turn.
+  @exclusivity(unchecked) private var dyingSince: Nanoseconds?
   @exclusivity(unchecked) private var manager: SimulatedManager?
   @exclusivity(unchecked) private var nextTell: Nanoseconds = 0
   @exclusivity(unchecked) private var nextManagerTurn: Nanoseconds = 0
@@ -95,6 +99,7 @@ public final class ChaosWorld {
     injector = FaultInjector(plan.faults, seed: plan.seed)
     random = SplitMix(seed: plan.seed ^ 0xC4A0_5000)
     weather = SplitMix(seed: plan.seed ^ 0x7EA7_4E12)
+    deaths = SplitMix(seed: plan.seed ^ 0xDEA7_4504)
     var configuration = VenueConfiguration()
     configuration.seed = plan.seed
     configuration.instruments = try plan.instruments.map { name in
@@ -270,6 +275,7 @@ public final class ChaosWorld {
       clock.error = injector.clockError(planTime)
       try carryOut()
     }
+    let written = dyingSince == nil ? 0 : recordCount
     if !isUp { try connectIfDue() }
     if isUp, spare == nil, lane.wantsStandby(now: now) { try connectSpare() }
     venue.advance(to: now)
@@ -288,9 +294,12 @@ public final class ChaosWorld {
     if manager != nil { takeDirectives() }
     lane.tick(now: now)
     if journal != nil { try journal!.service(now: now) }
-    collectLane()
-    mindConnections()
-    if manager != nil { runManager() }
+    let hasDied = dyingSince != nil ? try dieInTurn(since: written) : false
+    if !hasDied {
+      collectLane()
+      mindConnections()
+      if manager != nil { runManager() }
+    }
     checkInvariants()
     if hasRequests { lookForStrays() }
     hasRequests = false
@@ -401,6 +410,7 @@ public final class ChaosWorld {
         expired.insert(name)
         venue.expireForFault(name, now: now)
       case .crash: try die(losesPower: false)
+      case .crashInTurn: dyingSince = now
       case .powerCut: try die(losesPower: true)
       default: break
       }
@@ -413,8 +423,38 @@ public final class ChaosWorld {
     }
   }
 
+  /// Of this life, in the journal.
+  private var recordCount: Int { journal?.countRecords() ?? 0 }
+
+  /// The turn that has just been taken was never finished. The lane writes its records as it goes, and sends when it is done.
+  ///
+  /// - Returns: Whether it was one in which something happened.
+  private func dieInTurn(since written: Int) throws -> Bool {
+    let count = recordCount - written
+    let isOverdue = now - (dyingSince ?? now) > 500_000_000
+    guard count > 1 || lane.output.count > 0 || isOverdue else { return false }
+    dyingSince = nil
+    guard deaths.below(2) == 0 else {
+      let kept = Int(deaths.below(Int64(count + 1)))
+      trace?(now, "the engine has written \(kept) of \(count) records of a turn")
+      try die(losesPower: false, kept: written + kept)
+      return true
+    }
+    if let main {
+      let sent = Int(deaths.below(Int64(lane.output.count + 1)))
+      trace?(now, "the engine has sent \(sent) of \(lane.output.count) bytes of a turn")
+      if sent > 0 { main.toVenue.append(UnsafeRawBufferPointer(rebasing: lane.output.prefix(sent)), at: now) }
+      // The kernel sends what it was given.
+      deliverToVenue(main, by: .max)
+    }
+    try die(losesPower: false)
+    return true
+  }
+
   /// The engine is gone at this moment, and another life begins.
-  private func die(losesPower: Bool) throws {
+  ///
+  /// - Parameter kept: Only so many records of this life are in the journal; `nil`: all.
+  private func die(losesPower: Bool, kept: Int? = nil) throws {
     // The kernel closes a killed process's connections; those of a machine without power end nowhere.
     for wire in [main, spare] {
       guard let wire else { continue }
@@ -434,6 +474,9 @@ public final class ChaosWorld {
       let lost = try JournalDamage.cutPower(
         journalPath, epoch: UInt64(life), synced: synced, random: &weather)
       trace?(now, "\(lost) bytes of the journal were not synced")
+    }
+    if let kept, let journalPath {
+      try JournalDamage.cutTurn(journalPath, epoch: UInt64(life), kept: kept, random: &deaths)
     }
     life += 1
     settings.label = Self.label(UInt64(life))
@@ -599,11 +642,12 @@ public final class ChaosWorld {
     }
   }
 
-  private func deliverToVenue(_ wire: Wire) {
+  /// - Parameter time: What arrives by then; `nil`: by now.
+  private func deliverToVenue(_ wire: Wire, by time: Nanoseconds? = nil) {
     let merges = injector.network(planTime).gather > 0
     var isAny = true
     while isAny {
-      isAny = wire.toVenue.take(by: now, merges: merges) { bytes in
+      isAny = wire.toVenue.take(by: time ?? now, merges: merges) { bytes in
         wire.endpoint.receive(bytes)
         while true {
           switch wire.endpoint.next() {
@@ -814,4 +858,9 @@ public final class ChaosWorld {
   /// The market holds its breath: no trades and no changes of the book.
   func pauseMarket() { flow.isPaused = true }
   var isReady: Bool { lane.isReady }
+}
+
+extension JournalService {
+  /// Mutating: in an optional of a class a value that cannot be copied is changed in place or not used at all.
+  fileprivate mutating func countRecords() -> Int { Int(status.appended_count) }
 }

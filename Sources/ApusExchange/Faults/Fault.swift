@@ -63,16 +63,22 @@ public enum Fault: Equatable, Sendable {
   // The engine.
   /// `kill -9` and a new life.
   case crash
+  /// The same in the middle of a turn in which something happens: its journal ends behind one of the turn's records, and only
+  /// if that is the last one some of the bytes that were to be sent are on their way.
+  case crashInTurn
   /// The engine's machine loses power: what its journal had not synced is lost or torn, and nobody tells the venue.
   case powerCut
 
   /// Happens at one moment; the others last for a time.
   public var isMomentary: Bool {
     switch self {
-    case .reset, .abandon, .tick, .expire, .restart, .crash, .powerCut: true
+    case .reset, .abandon, .tick, .expire, .restart, .crash, .crashInTurn, .powerCut: true
     default: false
     }
   }
+
+  /// `kill -9`.
+  public var killsEngine: Bool { self == .crash || self == .crashInTurn }
 
   /// Strikes some frames and lets others pass.
   public var isAboutFrames: Bool {
@@ -117,6 +123,7 @@ public enum Fault: Equatable, Sendable {
     case .restart(let keepsBook): keepsBook ? "restart with-book" : "restart without-book"
     case .closure: "closure"
     case .crash: "crash"
+    case .crashInTurn: "crash-in-turn"
     case .powerCut: "power-cut"
     case .fragment(let bytes): "fragment \(bytes)"
     case .merge(let time): "merge \(TimeText.text(time))"
@@ -160,6 +167,7 @@ public enum Fault: Equatable, Sendable {
       }
     case "closure": fault = .closure
     case "crash": fault = .crash
+    case "crash-in-turn": fault = .crashInTurn
     case "power-cut": fault = .powerCut
     case "fragment": if let bytes = number(1), bytes > 0 { fault = .fragment(bytes) }
     case "short-writes": if let bytes = number(1), bytes > 0 { fault = .shortWrites(bytes) }

@@ -57,7 +57,7 @@ public struct FaultPlan: Equatable, Sendable {
   }
 
   /// Whether the engine dies on the way: then its lives write a journal.
-  public var hasCrash: Bool { faults.contains { $0.fault == .crash || $0.fault == .powerCut } }
+  public var hasCrash: Bool { faults.contains { $0.fault.killsEngine || $0.fault == .powerCut } }
 
   /// - Throws: a sentence that names the piece that cannot be read.
   public init(text: String) throws(PlanError) {

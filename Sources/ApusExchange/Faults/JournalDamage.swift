@@ -54,6 +54,23 @@ enum JournalDamage {
     return total
   }
 
+  /// Loses the last records of a life, as if the process had been killed before it wrote them. Of the first of them the
+  /// payload may be there, for the header comes last. Nobody may have the journal open.
+  ///
+  /// - Parameter kept: so many records of this life stay.
+  static func cutTurn(_ path: String, epoch: UInt64, kept: Int, random: inout SplitMix) throws(MappedFileError) {
+    var reader = try JournalReader(path: path)
+    var count = 0
+    while let record = reader.next() {
+      guard record.bootEpoch == epoch else { continue }
+      count += 1
+      guard count > kept else { continue }
+      let start = Int(record.segmentOffset)
+      let isHeaderAlone = count == kept + 1 && random.below(2) == 0
+      blank(path, record.segmentNumber, [start..<start + 32 + (isHeaderAlone ? 0 : record.payload.count)])
+    }
+  }
+
   private static func blank(_ path: String, _ segment: UInt64, _ pieces: [Range<Int>]) {
     guard !pieces.isEmpty else { return }
     let digits = String(segment)

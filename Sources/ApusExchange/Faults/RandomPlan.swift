@@ -81,6 +81,11 @@ extension FaultPlan {
       let at = random.within(0...plan.length / (100 * milli)) * 100 * milli
       plan.faults.append(TimedFault(at: at, oneIn(2) ? .crash : .powerCut))
     }
+    // Half of the engine's own deaths are in the middle of a turn. Drawn apart: all else of a seed stays what it was.
+    var deaths = SplitMix(seed: plan.seed ^ 0xDEAD_7042)
+    for index in plan.faults.indices where plan.faults[index].fault == .crash {
+      if deaths.below(2) == 0 { plan.faults[index].fault = .crashInTurn }
+    }
   }
 
   /// What changes the world for good, now and then.
