@@ -72,7 +72,9 @@ extension RolloutPlan.GateSection: DescribedSection {
     .init(
       CodingKeys.sliceSeconds, \.sliceSeconds, .whole(1...3600), .defaulted, unit: "s",
       "Figures of both engines are compared over slices of this length."),
-    .init(CodingKeys.spanRatio, \.spanRatio, ratio, .defaulted, "Median and 99th percentile of a span, candidate to incumbent."),
+    .init(
+      CodingKeys.spanRatio, \.spanRatio, ratio, .defaulted,
+      "Median and 99th percentile of a span, candidate to incumbent; in steps 1.15 times that."),
     .init(
       CodingKeys.throughputRatio, \.throughputRatio, .decimal(DecimalE8(e8: 1_000_000)...(.one), decimals: 2), .defaulted,
       "Messages of the venue that are worked off, candidate to incumbent; in the shadow."),

@@ -35,9 +35,9 @@ enum RolloutText {
 
   private static func gates(_ verdicts: [GateVerdict]) -> String {
     guard !verdicts.isEmpty else { return "" }
-    var text = "\n  " + "gate".padded(24) + "worse than allowed?".padded(30) + "confidence\n"
+    var text = "\n  " + "gate".padded(24) + "worse than allowed?".padded(38) + "confidence\n"
     for verdict in verdicts {
-      text += "  " + verdict.gate.padded(24) + verdict.evidence.padded(30) + String(format: "%.2f %%", verdict.confidence * 100)
+      text += "  " + verdict.gate.padded(24) + verdict.evidence.padded(38) + String(format: "%.2f %%", verdict.confidence * 100)
         + (verdict.isBreached ? "  BREACHED" : "") + "\n"
     }
     return text
@@ -54,7 +54,8 @@ enum RolloutText {
       text += "\nstep \(index + 1): \(what), \(watch(step.watch))" + (step.hours.map { ", begins in \($0) UTC" } ?? "")
     }
     let gates = plan.gates
-    text += "\ngates: confidence \(gates.confidence), slices of \(gates.sliceSeconds) s; spans × \(gates.spanRatio), throughput × "
+    text += "\ngates: confidence \(gates.confidence), slices of \(gates.sliceSeconds) s; spans × \(gates.spanRatio) (in steps 1.15 times "
+      + "that), throughput × "
       + "\(gates.throughputRatio), rejects × \(gates.rejectRatio), errors × \(gates.errorRatio), memory \(gates.memoryGrowth) KB/s, "
       + "markouts \(gates.markoutBps) bps, profit \(gates.profitBps) bps"
     let stops = plan.stops
