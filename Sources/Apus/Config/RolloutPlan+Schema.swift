@@ -14,7 +14,7 @@ extension RolloutPlan.StagingSection: DescribedSection {
     .init(
       CodingKeys.slowerAtMost, \.slowerAtMost, .decimal(.one...number(10), decimals: 2), .defaulted,
       "CPU time of a replay, candidate to incumbent."),
-    .init(CodingKeys.pairs, \.pairs, .whole(5...100), .defaulted, "Most pairs of replays that are timed."),
+    .init(CodingKeys.pairs, \.pairs, .whole(5...100), .defaulted, "Most pairs of replays that are timed; fewer if it is decided before."),
     .init(
       CodingKeys.mayRaiseLimits, \.mayRaiseLimits, .flag, .defaulted,
       "Whether limits of the candidate may be above the incumbent's."),
@@ -101,7 +101,7 @@ extension RolloutPlan.StopSection: DescribedSection {
   static let keys: [ConfigurationKey<Self>] = [
     .init(
       CodingKeys.maxLoss, \.maxLoss, money, .defaulted, unit: "quote currency",
-      "Loss of the candidate since its start; 0: none."),
+      "Loss of the candidate since its start; 0: nothing bounds it."),
     .init(
       CodingKeys.maxCommonLoss, \.maxCommonLoss, money, .defaulted, unit: "quote currency",
       "Loss of both engines together since the stage began; 0: none."),

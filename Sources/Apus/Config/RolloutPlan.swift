@@ -37,8 +37,8 @@ public struct RolloutPlan: Codable, Equatable, Sendable {
     public var difference: String?
     /// CPU time of a replay, candidate to incumbent.
     public var slowerAtMost = DecimalE8(e8: 115_000_000)
-    /// Most pairs of replays that are timed.
-    public var pairs = 12
+    /// Most pairs of replays that are timed; fewer if it is decided before.
+    public var pairs = 30
     /// Whether limits of the candidate may be above the incumbent's.
     public var mayRaiseLimits = false
     /// Whether the doctor's findings end the rollout.

@@ -46,7 +46,7 @@ enum RolloutText {
   /// What a plan comes to.
   static func plan(_ plan: RolloutPlan) -> String {
     var text = "staging: "
-    text += plan.staging.recordings.map { "replays \($0)" } ?? "no recordings"
+    text += plan.staging.recordings.map { "replays \($0), timed in at most \(plan.staging.pairs) pairs" } ?? "no recordings"
     text += plan.staging.mayRaiseLimits ? ", limits may rise" : ", no limit may rise"
     if let shadow = plan.shadow { text += "\nshadow: \(watch(shadow))" }
     for (index, step) in plan.steps.enumerated() {
@@ -59,9 +59,11 @@ enum RolloutText {
       + "\(gates.throughputRatio), rejects × \(gates.rejectRatio), errors × \(gates.errorRatio), memory \(gates.memoryGrowth) KB/s, "
       + "markouts \(gates.markoutBps) bps, profit \(gates.profitBps) bps"
     let stops = plan.stops
-    text += "\nstops: loss \(stops.maxLoss), common loss \(stops.maxCommonLoss), \(stops.rejects) rejects a second, "
+    func loss(_ bound: DecimalE8) -> String { bound == .zero ? "without a bound" : bound.description }
+    text += "\nstops: loss \(loss(stops.maxLoss)), common loss \(loss(stops.maxCommonLoss)), \(stops.rejects) rejects a second, "
       + "\(stops.unknownOrders) unknown orders, \(stops.memoryMB) MB, \(stops.heartbeatMs) ms without a sign of life, \(stops.atLimitSeconds) s at a limit, alerts from "
       + stops.alert.rawValue
+    for gap in plan.gaps { text += "\nnote: \(gap)" }
     return text
   }
 

@@ -118,10 +118,7 @@ struct Staging: Sendable {
 
   /// Replays of both programs by turns: what the machine does meanwhile hits both.
   private func time(_ recordings: [String]) throws -> [String] {
-    let allowed = plan.staging.slowerAtMost.asDouble
-    let threshold = 1 / (1 - plan.gates.confidence.asDouble)
-    var evidence = SignEvidence()
-    var ratios: [Double] = []
+    var evidence = PairEvidence(plan)
     var times: [String: (own: [Double], other: [Double])] = [:]
     func cpu(_ release: Release, _ path: String) throws -> Double {
       let result = try Run(release.programPath, ["replay", path], output: "/dev/null").wait()
@@ -130,27 +127,31 @@ struct Staging: Sendable {
       }
       return result.cpuSeconds
     }
-    for pair in 0..<plan.staging.pairs {
+    pairs: for pair in 0..<plan.staging.pairs {
       let path = recordings[pair % recordings.count]
       // Who is first changes, too.
       let first = pair % 2 == 0 ? incumbent : candidate
       let a = try cpu(first, path)
       let b = try cpu(pair % 2 == 0 ? candidate : incumbent, path)
       let (own, other) = pair % 2 == 0 ? (b, a) : (a, b)
-      ratios.append(own / max(other, 1e-6))
       times[path, default: ([], [])].own.append(own)
       times[path, default: ([], [])].other.append(other)
-      evidence.note(isWorse: own > allowed * other)
-      if evidence.wealth >= threshold {
+      evidence.note(candidate: own, incumbent: other)
+      switch evidence.verdict {
+      case .slower:
         throw Failure(
-          sentence: "slower: a replay takes \(Self.decimals(Self.median(ratios))) times the incumbent's CPU time, allowed is "
-            + "\(plan.staging.slowerAtMost); \(evidence.text.replacing("slices", with: "pairs")), confidence "
-            + Percent.text(1 - 1 / evidence.wealth))
+          sentence: "slower: a replay takes \(Self.decimals(Self.median(evidence.ratios))) times the incumbent's CPU time, allowed is "
+            + "\(plan.staging.slowerAtMost); \(evidence.slower.text) pairs, confidence " + Percent.text(1 - 1 / evidence.slower.wealth))
+      case .fine: break pairs
+      case .open: continue
       }
-      // Neither way is left to be decided.
-      if evidence.better >= 4, evidence.worse == 0 { break }
     }
-    return ["replays: \(Self.decimals(Self.median(ratios))) times the incumbent's CPU time, median of \(ratios.count) pairs"]
+    var line = "replays: \(Self.decimals(Self.median(evidence.ratios))) times the incumbent's CPU time, median of "
+    line += "\(evidence.ratios.count) pairs"
+    if evidence.verdict == .open {
+      line += "; not decided: above \(plan.staging.slowerAtMost) in \(evidence.slower.worse) of them"
+    }
+    return [line]
       + compareWithBaseline(recordings.compactMap { path in times[path].map { (path, $0.own, $0.other) } })
   }
 
