@@ -55,26 +55,62 @@ struct Staging: Sendable {
 
   /// A limit that rises is the costliest slip there is.
   private func compareLimits() throws -> String {
-    var raised: [String] = []
-    for (lane, other) in zip(candidateConfiguration.lanes, incumbentConfiguration.lanes) {
-      for section in lane.instruments {
-        guard let before = other.instruments.first(where: { $0.name == section.name })?.limits else { continue }
-        let pairs: [(String, DecimalE8, DecimalE8)] = [
-          ("max_position", section.limits.maxPosition, before.maxPosition), ("max_order", section.limits.maxOrder, before.maxOrder),
-          ("max_notional", section.limits.maxNotional, before.maxNotional), ("collar_bps", section.limits.collarBps, before.collarBps),
-        ]
-        raised += pairs.filter { $0.1 > $0.2 }.map { "\(section.name): \($0.0) \($0.2) → \($0.1)" }
-        if section.limits.maxOrders > before.maxOrders {
-          raised.append("\(section.name): max_orders \(before.maxOrders) → \(section.limits.maxOrders)")
-        }
-      }
-    }
+    let raised = Self.raisedLimits(candidateConfiguration, incumbentConfiguration)
     guard raised.isEmpty || plan.staging.mayRaiseLimits else {
       throw Failure(
         sentence: "limits are above the incumbent's: \(raised.joined(separator: "; ")); if that is meant, say "
           + "staging.limits_may_rise: true in the plan")
     }
     return raised.isEmpty ? "limits: none is above the incumbent's" : "limits that rise, as the plan allows: \(raised.joined(separator: "; "))"
+  }
+
+  /// By name, what may be held, sent or lost more than before.
+  static func raisedLimits(_ candidate: Configuration, _ incumbent: Configuration) -> [String] {
+    var raised: [String] = []
+    /// - Parameter zeroIsNone: 0 sets no limit.
+    func compare(_ name: String, _ now: DecimalE8, _ before: DecimalE8, zeroIsNone: Bool = false) {
+      func isNone(_ limit: DecimalE8) -> Bool { zeroIsNone && limit == .zero }
+      func text(_ limit: DecimalE8) -> String { isNone(limit) ? "none" : limit.description }
+      guard !isNone(before), isNone(now) || now > before else { return }
+      raised.append("\(name) \(text(before)) → \(text(now))")
+    }
+    func compare(_ name: String, _ now: Int, _ before: Int, zeroIsNone: Bool = false) {
+      guard before > 0 || !zeroIsNone, now > before || (zeroIsNone && now == 0 && before > 0) else { return }
+      raised.append("\(name) \(before) → \(zeroIsNone && now == 0 ? "none" : "\(now)")")
+    }
+    for (lane, other) in zip(candidate.lanes, incumbent.lanes) {
+      compare("\(lane.venue.name): protection_trade", lane.venue.protectionTrade, other.venue.protectionTrade)
+      compare("\(lane.venue.name): protection_quote", lane.venue.protectionQuote, other.venue.protectionQuote)
+      for section in lane.instruments {
+        guard let before = other.instruments.first(where: { $0.name == section.name })?.limits else { continue }
+        let now = section.limits
+        compare("\(section.name): max_position", now.maxPosition, before.maxPosition)
+        compare("\(section.name): max_order", now.maxOrder, before.maxOrder)
+        compare("\(section.name): max_notional", now.maxNotional, before.maxNotional)
+        compare("\(section.name): collar_bps", now.collarBps, before.collarBps)
+        compare("\(section.name): max_orders", now.maxOrders, before.maxOrders)
+      }
+    }
+    for before in incumbent.underlyings {
+      guard let now = candidate.underlyings.first(where: { $0.name == before.name }) else {
+        raised.append("underlyings \(before.name): max_position \(before.maxPosition) → none")
+        continue
+      }
+      compare("underlyings \(before.name): max_position", now.maxPosition, before.maxPosition)
+      compare("underlyings \(before.name): hedge_per_minute", now.hedgePerMinute, before.hedgePerMinute, zeroIsNone: true)
+      compare("underlyings \(before.name): crossed_size", now.crossedSize, before.crossedSize)
+      compare("underlyings \(before.name): crossed_per_minute", now.crossedPerMinute, before.crossedPerMinute)
+    }
+    let (manager, managerBefore) = (candidate.manager, incumbent.manager)
+    compare("manager.max_loss", manager.maxLoss, managerBefore.maxLoss, zeroIsNone: true)
+    compare("manager.max_drawdown", manager.maxDrawdown, managerBefore.maxDrawdown, zeroIsNone: true)
+    compare("manager.max_exposure", manager.maxExposure, managerBefore.maxExposure, zeroIsNone: true)
+    let (safety, safetyBefore) = (candidate.safety, incumbent.safety)
+    compare("safety.lane_max_loss", safety.laneMaxLoss, safetyBefore.laneMaxLoss, zeroIsNone: true)
+    compare("safety.lane_max_drawdown", safety.laneMaxDrawdown, safetyBefore.laneMaxDrawdown, zeroIsNone: true)
+    compare("safety.max_messages_per_minute", safety.maxMessagesPerMinute, safetyBefore.maxMessagesPerMinute, zeroIsNone: true)
+    compare("safety.max_messages_per_fill", safety.maxMessagesPerFill, safetyBefore.maxMessagesPerFill, zeroIsNone: true)
+    return raised
   }
 
   private func examineHost() throws -> String {
