@@ -10,7 +10,7 @@ import Testing
     #expect(evidence.wealth < 6)
     for _ in 0..<12 { evidence.note(isWorse: true) }
     #expect(evidence.wealth > 2000)
-    #expect(evidence.text == "worse in 15 of 15 slices")
+    #expect(evidence.text == "worse in 15 of 15")
   }
 
   /// By hand: after one worse slice the stakes have become 1.2, 1.5 and 1.8; after a better one too 0.96, 0.75 and 0.36.
@@ -49,16 +49,51 @@ import Testing
   @Test func `rates are compared by what they are counted of`() {
     var same = CountEvidence()
     var more = CountEvidence()
-    for _ in 0..<20 {
+    for _ in 0..<30 {
       // A tenth of the requests, a tenth of the rejects.
       same.note(candidate: 1, incumbent: 10, exposure: (100, 1000), allowed: 2)
       more.note(candidate: 10, incumbent: 10, exposure: (100, 1000), allowed: 2)
     }
     #expect(same.wealth < 1)
-    #expect(more.wealth > 1e6)
+    #expect(more.wealth > 1000)
+    #expect(more.text == "300 against 300, at 30 times")
     var alone = CountEvidence()
     alone.note(candidate: 5, incumbent: 0, exposure: (100, 0), allowed: 2)
     #expect(alone.wealth == 1 && alone.candidate == 0, "without the incumbent there is nothing to compare with")
+  }
+
+  /// Whole bursts go to one engine, as often as its part of the requests is; nothing is allowed beyond that.
+  @Test(arguments: [(1, 1), (1, 9), (9, 1)] as [(UInt64, UInt64)])
+  func `events in bursts are not taken for many observations`(parts: (own: UInt64, other: UInt64)) {
+    var random = SplitMix(seed: 5)
+    var breaches = 0
+    let runs = 2000
+    for _ in 0..<runs {
+      var count = CountEvidence()
+      var hasBreached = false
+      for _ in 0..<200 where random.below(4) == 0 {
+        let size = 1 + Int(random.below(40))
+        let isOwn = random.below(parts.own + parts.other) < parts.own
+        count.note(
+          candidate: isOwn ? size : 0, incumbent: isOwn ? 0 : size, exposure: (Double(parts.own), Double(parts.other)), allowed: 1)
+        hasBreached = hasBreached || count.wealth >= 20
+      }
+      breaches += hasBreached ? 1 : 0
+    }
+    #expect(breaches <= runs / 20, "\(breaches)")
+  }
+
+  /// By hand: half of the bound stakes 0.1, 0.25 and 0.4 of what the three have; what is beyond the bound is as much as the bound.
+  @Test func `a difference weighs as much as it is large, up to its bound`() {
+    var evidence = MeanEvidence()
+    evidence.note(5, bounds: [10])
+    #expect(abs(evidence.wealth - (1.1 + 1.25 + 1.4) / 3) < 1e-12)
+    evidence.note(-1000, bounds: [10])
+    #expect(abs(evidence.wealth - (1.1 * 0.8 + 1.25 * 0.5 + 1.4 * 0.2) / 3) < 1e-12)
+    #expect(evidence.text == "better by 497.50 in the mean of 2")
+    var both = MeanEvidence()
+    both.note(5, bounds: [5, 10])
+    #expect(abs(both.wealth - (1.5 + 1.25) / 2) < 1e-12)
   }
 }
 

@@ -14,7 +14,7 @@ extension RolloutPlan.StagingSection: DescribedSection {
     .init(
       CodingKeys.slowerAtMost, \.slowerAtMost, .decimal(.one...number(10), decimals: 2), .defaulted,
       "CPU time of a replay, candidate to incumbent."),
-    .init(CodingKeys.pairs, \.pairs, .whole(5...100), .defaulted, "Most pairs of replays that are timed."),
+    .init(CodingKeys.pairs, \.pairs, .whole(5...100), .defaulted, "Most pairs of replays that are timed; fewer if it is decided before."),
     .init(
       CodingKeys.mayRaiseLimits, \.mayRaiseLimits, .flag, .defaulted,
       "Whether limits of the candidate may be above the incumbent's."),
@@ -72,7 +72,9 @@ extension RolloutPlan.GateSection: DescribedSection {
     .init(
       CodingKeys.sliceSeconds, \.sliceSeconds, .whole(1...3600), .defaulted, unit: "s",
       "Figures of both engines are compared over slices of this length."),
-    .init(CodingKeys.spanRatio, \.spanRatio, ratio, .defaulted, "Median and 99th percentile of a span, candidate to incumbent."),
+    .init(
+      CodingKeys.spanRatio, \.spanRatio, ratio, .defaulted,
+      "Median and 99th percentile of a span, candidate to incumbent; in steps 1.15 times that."),
     .init(
       CodingKeys.throughputRatio, \.throughputRatio, .decimal(DecimalE8(e8: 1_000_000)...(.one), decimals: 2), .defaulted,
       "Messages of the venue that are worked off, candidate to incumbent; in the shadow."),
@@ -99,7 +101,7 @@ extension RolloutPlan.StopSection: DescribedSection {
   static let keys: [ConfigurationKey<Self>] = [
     .init(
       CodingKeys.maxLoss, \.maxLoss, money, .defaulted, unit: "quote currency",
-      "Loss of the candidate since its start; 0: none."),
+      "Loss of the candidate since its start; 0: nothing bounds it."),
     .init(
       CodingKeys.maxCommonLoss, \.maxCommonLoss, money, .defaulted, unit: "quote currency",
       "Loss of both engines together since the stage began; 0: none."),

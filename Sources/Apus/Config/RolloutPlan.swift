@@ -37,8 +37,8 @@ public struct RolloutPlan: Codable, Equatable, Sendable {
     public var difference: String?
     /// CPU time of a replay, candidate to incumbent.
     public var slowerAtMost = DecimalE8(e8: 115_000_000)
-    /// Most pairs of replays that are timed.
-    public var pairs = 12
+    /// Most pairs of replays that are timed; fewer if it is decided before.
+    public var pairs = 30
     /// Whether limits of the candidate may be above the incumbent's.
     public var mayRaiseLimits = false
     /// Whether the doctor's findings end the rollout.
@@ -90,8 +90,9 @@ public struct RolloutPlan: Codable, Equatable, Sendable {
     /// Of a breach: with 0.99 one stage in a hundred of a candidate that is no worse would be taken back.
     public var confidence = DecimalE8(e8: 99_000_000)
     public var sliceSeconds = 5
-    /// Median and 99th percentile of each span, candidate to incumbent.
-    public var spanRatio = DecimalE8(e8: 130_000_000)
+    /// Median and 99th percentile of each span, candidate to incumbent; in steps, where they are of other instruments, 1.15
+    /// times that.
+    public var spanRatio = DecimalE8(e8: 115_000_000)
     /// Messages from the venue that are worked off, candidate to incumbent; looked at in the shadow, where both see the same.
     public var throughputRatio = DecimalE8(e8: 80_000_000)
     /// Rejected requests a request, candidate to incumbent.

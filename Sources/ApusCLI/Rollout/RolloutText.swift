@@ -35,9 +35,9 @@ enum RolloutText {
 
   private static func gates(_ verdicts: [GateVerdict]) -> String {
     guard !verdicts.isEmpty else { return "" }
-    var text = "\n  " + "gate".padded(24) + "worse than allowed?".padded(30) + "confidence\n"
+    var text = "\n  " + "gate".padded(24) + "worse than allowed?".padded(38) + "confidence\n"
     for verdict in verdicts {
-      text += "  " + verdict.gate.padded(24) + verdict.evidence.padded(30) + String(format: "%.2f %%", verdict.confidence * 100)
+      text += "  " + verdict.gate.padded(24) + verdict.evidence.padded(38) + String(format: "%.2f %%", verdict.confidence * 100)
         + (verdict.isBreached ? "  BREACHED" : "") + "\n"
     }
     return text
@@ -46,7 +46,7 @@ enum RolloutText {
   /// What a plan comes to.
   static func plan(_ plan: RolloutPlan) -> String {
     var text = "staging: "
-    text += plan.staging.recordings.map { "replays \($0)" } ?? "no recordings"
+    text += plan.staging.recordings.map { "replays \($0), timed in at most \(plan.staging.pairs) pairs" } ?? "no recordings"
     text += plan.staging.mayRaiseLimits ? ", limits may rise" : ", no limit may rise"
     if let shadow = plan.shadow { text += "\nshadow: \(watch(shadow))" }
     for (index, step) in plan.steps.enumerated() {
@@ -54,13 +54,16 @@ enum RolloutText {
       text += "\nstep \(index + 1): \(what), \(watch(step.watch))" + (step.hours.map { ", begins in \($0) UTC" } ?? "")
     }
     let gates = plan.gates
-    text += "\ngates: confidence \(gates.confidence), slices of \(gates.sliceSeconds) s; spans × \(gates.spanRatio), throughput × "
+    text += "\ngates: confidence \(gates.confidence), slices of \(gates.sliceSeconds) s; spans × \(gates.spanRatio) (in steps 1.15 times "
+      + "that), throughput × "
       + "\(gates.throughputRatio), rejects × \(gates.rejectRatio), errors × \(gates.errorRatio), memory \(gates.memoryGrowth) KB/s, "
       + "markouts \(gates.markoutBps) bps, profit \(gates.profitBps) bps"
     let stops = plan.stops
-    text += "\nstops: loss \(stops.maxLoss), common loss \(stops.maxCommonLoss), \(stops.rejects) rejects a second, "
+    func loss(_ bound: DecimalE8) -> String { bound == .zero ? "without a bound" : bound.description }
+    text += "\nstops: loss \(loss(stops.maxLoss)), common loss \(loss(stops.maxCommonLoss)), \(stops.rejects) rejects a second, "
       + "\(stops.unknownOrders) unknown orders, \(stops.memoryMB) MB, \(stops.heartbeatMs) ms without a sign of life, \(stops.atLimitSeconds) s at a limit, alerts from "
       + stops.alert.rawValue
+    for gap in plan.gaps { text += "\nnote: \(gap)" }
     return text
   }
 

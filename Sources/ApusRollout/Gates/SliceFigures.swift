@@ -69,6 +69,14 @@ public struct SliceFigures: Codable, Equatable, Sendable {
     return profit / limitValue * 10_000 * 60 / seconds
   }
 
+  /// What part of the larger positions grew, 0 ... 1; `nil` if none of them changed. One figure of all instruments, for they
+  /// move together, and of each its direction alone, so that few instruments have the same mean as many.
+  var growing: Double? {
+    let moved = inventory.filter { abs($0.before) >= GateKeeper.leastInventory && $0.change != 0 }
+    guard !moved.isEmpty else { return nil }
+    return Double(moved.count { $0.before * $0.change > 0 }) / Double(moved.count)
+  }
+
   /// Sums over slices, for reports; spans and values of limits are those of the last one that had any.
   mutating func add(_ other: SliceFigures) {
     seconds += other.seconds

@@ -55,26 +55,62 @@ struct Staging: Sendable {
 
   /// A limit that rises is the costliest slip there is.
   private func compareLimits() throws -> String {
-    var raised: [String] = []
-    for (lane, other) in zip(candidateConfiguration.lanes, incumbentConfiguration.lanes) {
-      for section in lane.instruments {
-        guard let before = other.instruments.first(where: { $0.name == section.name })?.limits else { continue }
-        let pairs: [(String, DecimalE8, DecimalE8)] = [
-          ("max_position", section.limits.maxPosition, before.maxPosition), ("max_order", section.limits.maxOrder, before.maxOrder),
-          ("max_notional", section.limits.maxNotional, before.maxNotional), ("collar_bps", section.limits.collarBps, before.collarBps),
-        ]
-        raised += pairs.filter { $0.1 > $0.2 }.map { "\(section.name): \($0.0) \($0.2) → \($0.1)" }
-        if section.limits.maxOrders > before.maxOrders {
-          raised.append("\(section.name): max_orders \(before.maxOrders) → \(section.limits.maxOrders)")
-        }
-      }
-    }
+    let raised = Self.raisedLimits(candidateConfiguration, incumbentConfiguration)
     guard raised.isEmpty || plan.staging.mayRaiseLimits else {
       throw Failure(
         sentence: "limits are above the incumbent's: \(raised.joined(separator: "; ")); if that is meant, say "
           + "staging.limits_may_rise: true in the plan")
     }
     return raised.isEmpty ? "limits: none is above the incumbent's" : "limits that rise, as the plan allows: \(raised.joined(separator: "; "))"
+  }
+
+  /// By name, what may be held, sent or lost more than before.
+  static func raisedLimits(_ candidate: Configuration, _ incumbent: Configuration) -> [String] {
+    var raised: [String] = []
+    /// - Parameter zeroIsNone: 0 sets no limit.
+    func compare(_ name: String, _ now: DecimalE8, _ before: DecimalE8, zeroIsNone: Bool = false) {
+      func isNone(_ limit: DecimalE8) -> Bool { zeroIsNone && limit == .zero }
+      func text(_ limit: DecimalE8) -> String { isNone(limit) ? "none" : limit.description }
+      guard !isNone(before), isNone(now) || now > before else { return }
+      raised.append("\(name) \(text(before)) → \(text(now))")
+    }
+    func compare(_ name: String, _ now: Int, _ before: Int, zeroIsNone: Bool = false) {
+      guard before > 0 || !zeroIsNone, now > before || (zeroIsNone && now == 0 && before > 0) else { return }
+      raised.append("\(name) \(before) → \(zeroIsNone && now == 0 ? "none" : "\(now)")")
+    }
+    for (lane, other) in zip(candidate.lanes, incumbent.lanes) {
+      compare("\(lane.venue.name): protection_trade", lane.venue.protectionTrade, other.venue.protectionTrade)
+      compare("\(lane.venue.name): protection_quote", lane.venue.protectionQuote, other.venue.protectionQuote)
+      for section in lane.instruments {
+        guard let before = other.instruments.first(where: { $0.name == section.name })?.limits else { continue }
+        let now = section.limits
+        compare("\(section.name): max_position", now.maxPosition, before.maxPosition)
+        compare("\(section.name): max_order", now.maxOrder, before.maxOrder)
+        compare("\(section.name): max_notional", now.maxNotional, before.maxNotional)
+        compare("\(section.name): collar_bps", now.collarBps, before.collarBps)
+        compare("\(section.name): max_orders", now.maxOrders, before.maxOrders)
+      }
+    }
+    for before in incumbent.underlyings {
+      guard let now = candidate.underlyings.first(where: { $0.name == before.name }) else {
+        raised.append("underlyings \(before.name): max_position \(before.maxPosition) → none")
+        continue
+      }
+      compare("underlyings \(before.name): max_position", now.maxPosition, before.maxPosition)
+      compare("underlyings \(before.name): hedge_per_minute", now.hedgePerMinute, before.hedgePerMinute, zeroIsNone: true)
+      compare("underlyings \(before.name): crossed_size", now.crossedSize, before.crossedSize)
+      compare("underlyings \(before.name): crossed_per_minute", now.crossedPerMinute, before.crossedPerMinute)
+    }
+    let (manager, managerBefore) = (candidate.manager, incumbent.manager)
+    compare("manager.max_loss", manager.maxLoss, managerBefore.maxLoss, zeroIsNone: true)
+    compare("manager.max_drawdown", manager.maxDrawdown, managerBefore.maxDrawdown, zeroIsNone: true)
+    compare("manager.max_exposure", manager.maxExposure, managerBefore.maxExposure, zeroIsNone: true)
+    let (safety, safetyBefore) = (candidate.safety, incumbent.safety)
+    compare("safety.lane_max_loss", safety.laneMaxLoss, safetyBefore.laneMaxLoss, zeroIsNone: true)
+    compare("safety.lane_max_drawdown", safety.laneMaxDrawdown, safetyBefore.laneMaxDrawdown, zeroIsNone: true)
+    compare("safety.max_messages_per_minute", safety.maxMessagesPerMinute, safetyBefore.maxMessagesPerMinute, zeroIsNone: true)
+    compare("safety.max_messages_per_fill", safety.maxMessagesPerFill, safetyBefore.maxMessagesPerFill, zeroIsNone: true)
+    return raised
   }
 
   private func examineHost() throws -> String {
@@ -118,10 +154,7 @@ struct Staging: Sendable {
 
   /// Replays of both programs by turns: what the machine does meanwhile hits both.
   private func time(_ recordings: [String]) throws -> [String] {
-    let allowed = plan.staging.slowerAtMost.asDouble
-    let threshold = 1 / (1 - plan.gates.confidence.asDouble)
-    var evidence = SignEvidence()
-    var ratios: [Double] = []
+    var evidence = PairEvidence(plan)
     var times: [String: (own: [Double], other: [Double])] = [:]
     func cpu(_ release: Release, _ path: String) throws -> Double {
       let result = try Run(release.programPath, ["replay", path], output: "/dev/null").wait()
@@ -130,27 +163,31 @@ struct Staging: Sendable {
       }
       return result.cpuSeconds
     }
-    for pair in 0..<plan.staging.pairs {
+    pairs: for pair in 0..<plan.staging.pairs {
       let path = recordings[pair % recordings.count]
       // Who is first changes, too.
       let first = pair % 2 == 0 ? incumbent : candidate
       let a = try cpu(first, path)
       let b = try cpu(pair % 2 == 0 ? candidate : incumbent, path)
       let (own, other) = pair % 2 == 0 ? (b, a) : (a, b)
-      ratios.append(own / max(other, 1e-6))
       times[path, default: ([], [])].own.append(own)
       times[path, default: ([], [])].other.append(other)
-      evidence.note(isWorse: own > allowed * other)
-      if evidence.wealth >= threshold {
+      evidence.note(candidate: own, incumbent: other)
+      switch evidence.verdict {
+      case .slower:
         throw Failure(
-          sentence: "slower: a replay takes \(Self.decimals(Self.median(ratios))) times the incumbent's CPU time, allowed is "
-            + "\(plan.staging.slowerAtMost); \(evidence.text.replacing("slices", with: "pairs")), confidence "
-            + Percent.text(1 - 1 / evidence.wealth))
+          sentence: "slower: a replay takes \(Self.decimals(Self.median(evidence.ratios))) times the incumbent's CPU time, allowed is "
+            + "\(plan.staging.slowerAtMost); \(evidence.slower.text) pairs, confidence " + Percent.text(1 - 1 / evidence.slower.wealth))
+      case .fine: break pairs
+      case .open: continue
       }
-      // Neither way is left to be decided.
-      if evidence.better >= 4, evidence.worse == 0 { break }
     }
-    return ["replays: \(Self.decimals(Self.median(ratios))) times the incumbent's CPU time, median of \(ratios.count) pairs"]
+    var line = "replays: \(Self.decimals(Self.median(evidence.ratios))) times the incumbent's CPU time, median of "
+    line += "\(evidence.ratios.count) pairs"
+    if evidence.verdict == .open {
+      line += "; not decided: above \(plan.staging.slowerAtMost) in \(evidence.slower.worse) of them"
+    }
+    return [line]
       + compareWithBaseline(recordings.compactMap { path in times[path].map { (path, $0.own, $0.other) } })
   }
 
