@@ -129,9 +129,7 @@ struct Staging: Sendable {
   // MARK: - Recorded sessions
 
   private func replay() throws -> [String] {
-    let recordings = (plan.staging.recordings ?? "").split(separator: ",").map {
-      String($0).trimmingCharacters(in: .whitespaces)
-    }.filter { !$0.isEmpty }
+    let recordings = plan.recordingPaths
     guard !recordings.isEmpty else { return ["recordings: the plan names none; nothing was repeated, nothing timed"] }
     var lines: [String] = []
     for path in recordings {
