@@ -101,6 +101,7 @@ public struct RolloutReport: Sendable {
     text += "| began | \(WallTime.text(of: state.began)) |\n"
     text += "| outcome | \(state.outcome?.text ?? "under way: \(state.phase.rawValue)") |\n"
     if let reason = state.reason { text += "| reason | \(Self.cell(reason)) |\n" }
+    if let why = state.override { text += "| rules overridden | \(Self.cell(why)) |\n" }
     if let quiet = milliseconds(state.quiet) {
       text += "| no new order of the candidate | \(Self.number(quiet)) ms after the breach was seen |\n"
     }

@@ -235,6 +235,11 @@ import Testing
     }
     let third = try stage.rollout("v2", try stage.plan())
     #expect(third.wait() == 77 && third.err.contains("has failed 2 times"), "\(third.err)")
+    let overridden = try stage.rollout("v2", try stage.plan(seconds: 60), ["--override", "we want to see it"])
+    #expect(overridden.wait(seconds: 60) == 1 && overridden.out.contains("OVERRIDDEN: v2 has failed 2 times"), "\(overridden.out)")
+    #expect(try stage.report()["overridden"] as? String == "we want to see it")
+    let audit = try String(contentsOfFile: "\(stage.root)/audit.jsonl", encoding: .utf8)
+    #expect(audit.contains("\"what\":\"rollout\"") && audit.contains("we want to see it"), "\(audit)")
 
     try stage.pack("v3", RolloutStage.instruments(halfSpread: "1.2"))
     let rollout = try stage.rollout("v3", try stage.plan(seconds: 1))
