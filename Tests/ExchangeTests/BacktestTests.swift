@@ -224,6 +224,57 @@ import Testing
     #expect(throws: JournalMarketError.self) { _ = try JournalMarket(path: room.path) }
   }
 
+  // MARK: - Sums of a tally
+
+  /// A position of 100 lots whose mid falls by 50 ticks for 1 ms, `lead` after it was bought, and rises by one again.
+  private func fall(after lead: Nanoseconds) -> BacktestReport {
+    let grid = Self.specs[0].grid
+    let tally = TradingTally([("BTC-PERPETUAL", grid)])
+    var time: Nanoseconds = 0
+    func step(_ elapsed: Nanoseconds, midTicks: Int64, fill: Bool = false) {
+      time += elapsed
+      tally.begin(time)
+      tally.tracks[0].bid = midTicks - 1
+      tally.tracks[0].ask = midTicks + 1
+      tally.tracks[0].midE8 = midTicks * grid.tickE8
+      if fill {
+        tally.add(
+          0, time: time, side: .buy, priceE8: midTicks * grid.tickE8, lots: 100, isMaker: true, feeE8: 0,
+          midE8: midTicks * grid.tickE8)
+      }
+      tally.end()
+    }
+    // Before there is a market.
+    tally.begin(0)
+    tally.end()
+    step(millisecond, midTicks: 61_800, fill: true)
+    for _ in 0..<(lead / (100 * millisecond)) { step(100 * millisecond, midTicks: 61_800) }
+    step(millisecond, midTicks: 61_750)
+    step(millisecond, midTicks: 61_801)
+    for _ in 0..<10 { step(100 * millisecond, midTicks: 61_801) }
+    return tally.report()
+  }
+
+  @Test func `the deepest fall does not depend on how long the feed is`() {
+    let deep = valueE8(lots: 100, priceE8: 50 * Self.specs[0].grid.tickE8, grid: Self.specs[0].grid)
+    for lead in [second, 600 * second, 3600 * second] {
+      let report = fall(after: lead)
+      #expect(report.instruments[0].figures.drawdownE8 == deep, "\(lead)")
+      #expect(report.total.drawdownE8 == deep, "\(lead)")
+    }
+  }
+
+  @Test func `the range of the mid begins with the first mid, however far the series is thinned out`() throws {
+    for lead in [second, 3600 * second] {
+      let series = fall(after: lead).instruments[0].series
+      let lows = series.low.filter { $0 > 0 }
+      #expect(lows.count >= series.low.count - 1)
+      #expect(lows.min() == Int64(2 * 61_750))
+      #expect(series.high.max() == Int64(2 * 61_801))
+      #expect(series.low.first == Int64(2 * 61_800))
+    }
+  }
+
   // MARK: - The market of a journal
 
   @Test func `our own lots are taken out of the book, and what leaves the shown depth is kept`() {
