@@ -167,7 +167,9 @@ import Testing
   }
 
   /// Runs a plan with a journal, and returns what really came of it.
-  private func record(_ plan: QuotingTrial.Plan, seed: UInt64, into path: String) throws -> BacktestReport {
+  private func record(
+    _ plan: QuotingTrial.Plan, seed: UInt64, into path: String, for duration: Nanoseconds = 60 * second
+  ) throws -> BacktestReport {
     let recorder = BacktestRecorder(plan.instruments)
     let ends = try JournalEnds(
       path: path, name: "trial",
@@ -175,7 +177,7 @@ import Testing
       now: 0)
     let trial = try QuotingTrial(
       plan, flow: synthetic(seed: seed), observer: recorder, journal: ends.writer)
-    let outcome = try trial.run(for: 60 * second)
+    let outcome = try trial.run(for: duration)
     var report = recorder.tally.report()
     report.messages.orders = outcome.orderMessages
     report.messages.cancels = outcome.cancels
@@ -222,6 +224,142 @@ import Testing
   @Test func `a journal without a market says so`() throws {
     let room = try Room()
     #expect(throws: JournalMarketError.self) { _ = try JournalMarket(path: room.path) }
+  }
+
+  @Test(arguments: [VenueKind.deribit, .bybit])
+  func `a journal of another venue is refused by the venue's name`(kind: VenueKind) throws {
+    let room = try Room()
+    var settings = plan().settings
+    settings.venue = kind
+    var ends = try JournalEnds(
+      path: room.path, name: "trial", configuration: JournalConfiguration(bootEpoch: 7, sync: .none), now: 0)
+    for (place, text) in [
+      try RunDescription(settings: settings, ladders: plan().ladders).text(),
+      #"{"jsonrpc":"2.0","method":"subscription","params":{"channel":"book.BTC-PERPETUAL.raw","data":{}}}"#,
+    ].enumerated() {
+      #expect(
+        Array(text.utf8).withUnsafeBytes {
+          ends.writer.append(place == 0 ? .run : .inbound, connection: 0, time: 1, payload: $0)
+        })
+    }
+    func expectRefusal(_ make: () throws -> Void) {
+      #expect { try make() } throws: { error in
+        let text = "\((error as? JournalMarketError)?.description ?? "")"
+        return text.contains("the run 7 ") && text.contains("the venue kind \(kind.rawValue):")
+      }
+    }
+    expectRefusal { _ = try JournalMarket(path: room.path) }
+    expectRefusal { _ = try JournalMarket(path: room.path, epoch: 7) }
+    expectRefusal { _ = try JournalLatencies(path: room.path) }
+  }
+
+  // MARK: - Damaged journals
+
+  /// Writes a journal anew in small segments, and returns their paths.
+  private func split(_ path: String, to copy: String, epochs: [UInt64] = [1]) throws -> [String] {
+    for epoch in epochs {
+      var reader = try JournalReader(path: path)
+      var ends = try JournalEnds(
+        path: copy, name: "copy",
+        configuration: JournalConfiguration(segmentBytes: 64 << 10, bootEpoch: epoch, sync: .none), now: 0)
+      while let record = reader.next() {
+        try ends.service.service(now: 0)
+        guard let kind = record.kind else { continue }
+        let isWritten = record.payload.withUnsafeBytes {
+          ends.writer.append(kind, connection: record.connection, time: record.time, payload: $0)
+        }
+        #expect(isWritten)
+      }
+    }
+    return try FileManager.default.contentsOfDirectory(atPath: copy).sorted().map { "\(copy)/\($0)" }
+  }
+
+  private func steps(_ market: JournalMarket) throws -> [(time: Nanoseconds, events: [FlowEvent])] {
+    let flow = try market.flow(for: ["BTC-PERPETUAL"])
+    var steps: [(time: Nanoseconds, events: [FlowEvent])] = []
+    while let time = flow.nextTime {
+      var events: [FlowEvent] = []
+      flow.next(into: &events)
+      steps.append((time, events))
+    }
+    return steps
+  }
+
+  @Test func `over a missing segment the market is away and without a book, and the report names it`() throws {
+    let room = try Room()
+    let plan = plan { $0.latency = 200_000 }
+    _ = try record(plan, seed: 6, into: room.path + "/whole", for: 20 * second)
+    let copy = room.path + "/copy"
+    let files = try split(room.path + "/whole", to: copy)
+    try #require(files.count > 5)
+    let whole = try JournalMarket(path: copy)
+    #expect(whole.gaps.isEmpty)
+    #expect(try !steps(whole).contains { $0.events.contains(.away) })
+    let allOrders = try JournalLatencies(path: copy)
+    #expect(allOrders.gaps.isEmpty)
+
+    try FileManager.default.removeItem(atPath: files[2])
+    let market = try JournalMarket(path: copy)
+    let gap = JournalGap("segment 3 is missing; restore it, or skip what it held")
+    #expect(market.gaps == [gap])
+    #expect(try market.recorded().circumstances.gaps == [gap])
+    let latencies = try JournalLatencies(path: copy)
+    #expect(latencies.gaps == [gap])
+    #expect(latencies.order.count < allOrders.order.count)
+    // No answer is taken for that of a question before the hole.
+    #expect(latencies.order.allSatisfy { $0 < 260_000 })
+
+    // What the flow has said to rest, as the venue would add it up.
+    var book: [Side: Set<Int64>] = [:]
+    var isAway = false
+    var absences = 0
+    for (_, events) in try steps(market) {
+      for event in events {
+        switch event.kind {
+        case .level where event.lots > 0: book[event.side, default: []].insert(event.value)
+        case .level: book[event.side]?.remove(event.value)
+        case .away:
+          absences += 1
+          isAway = true
+          #expect(book.count == 2 && book.values.allSatisfy(\.isEmpty))
+        case .back:
+          isAway = false
+          #expect(book.values.allSatisfy { !$0.isEmpty })
+        default: break
+        }
+      }
+    }
+    #expect(absences == 1 && !isAway)
+
+    let report = try Backtest(plan, flow: market.flow(for: ["BTC-PERPETUAL"]), feeds: ["copy"], gaps: market.gaps).run()
+    #expect(report.circumstances.failure == nil)
+    #expect(report.circumstances.gaps == [gap])
+    #expect(String(decoding: try report.page(title: ""), as: UTF8.self).contains(gap.description))
+  }
+
+  @Test func `damage of another run is not the market's, and a torn tail is no damage`() throws {
+    let room = try Room()
+    _ = try record(plan(), seed: 6, into: room.path + "/whole", for: 20 * second)
+    let copy = room.path + "/copy"
+    let files = try split(room.path + "/whole", to: copy, epochs: [1, 2])
+    try #require(files.count > 10)
+    try FileManager.default.removeItem(atPath: files[1])
+    #expect(try JournalMarket(path: copy).gaps == [])
+    #expect(try JournalMarket(path: copy, epoch: 1).gaps.count == 1)
+    #expect(try JournalLatencies(path: copy).gaps.count == 1)
+    #expect(try JournalLatencies(path: copy, epoch: 2).gaps == [])
+
+    var reader = try JournalReader(path: room.path + "/whole")
+    var offset: UInt64 = 0
+    while let record = reader.next() { offset = record.segmentOffset }
+    let names = try FileManager.default.contentsOfDirectory(atPath: room.path + "/whole")
+    let segment = URL(fileURLWithPath: room.path + "/whole/" + (names.min() ?? ""))
+    let file = try FileHandle(forWritingTo: segment)
+    try file.truncate(atOffset: offset + 20)
+    try file.close()
+    let torn = try JournalMarket(path: room.path + "/whole")
+    #expect(torn.gaps.map(\.isTail) == [true], "\(torn.gaps)")
+    #expect(try !steps(torn).contains { $0.events.contains(.away) })
   }
 
   // MARK: - Sums of a tally
