@@ -196,7 +196,7 @@ public struct Row: Sendable {
       Row(
         "simulate.microseconds", "simulation: microseconds of a world of one lane", .atLeast(1000),
         statistic: .millionsPerSecond,
-        note: "simulated seconds a second of the processor's time; random faults of eight seeds, every invariant looked at"
+        note: "simulated seconds a second of the processor; random faults of eight seeds, every invariant looked at"
       ),
       Row("encode.amend", "encode amend"),
       Row(
