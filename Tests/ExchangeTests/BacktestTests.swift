@@ -256,21 +256,25 @@ import Testing
   // MARK: - Damaged journals
 
   /// Writes a journal anew in small segments, and returns their paths.
-  private func split(_ path: String, to copy: String, epochs: [UInt64] = [1]) throws -> [String] {
+  ///
+  /// - Parameter refusing: So many records find no room.
+  private func split(_ path: String, to copy: String, epochs: [UInt64] = [1], refusing: Int = 0) throws -> [String] {
+    var refused = 0
     for epoch in epochs {
       var reader = try JournalReader(path: path)
       var ends = try JournalEnds(
         path: copy, name: "copy",
         configuration: JournalConfiguration(segmentBytes: 64 << 10, bootEpoch: epoch, sync: .none), now: 0)
       while let record = reader.next() {
-        try ends.service.service(now: 0)
+        if refused >= refusing { try ends.service.service(now: 0) }
         guard let kind = record.kind else { continue }
         let isWritten = record.payload.withUnsafeBytes {
           ends.writer.append(kind, connection: record.connection, time: record.time, payload: $0)
         }
-        #expect(isWritten)
+        if !isWritten { refused += 1 }
       }
     }
+    #expect(refused == refusing)
     return try FileManager.default.contentsOfDirectory(atPath: copy).sorted().map { "\(copy)/\($0)" }
   }
 
@@ -335,6 +339,21 @@ import Testing
     #expect(report.circumstances.failure == nil)
     #expect(report.circumstances.gaps == [gap])
     #expect(String(decoding: try report.page(title: ""), as: UTF8.self).contains(gap.description))
+  }
+
+  @Test func `over records that could not be written the market is away`() throws {
+    let room = try Room()
+    _ = try record(plan(), seed: 6, into: room.path + "/whole", for: 20 * second)
+    _ = try split(room.path + "/whole", to: room.path + "/copy", refusing: 40)
+    let market = try JournalMarket(path: room.path + "/copy")
+    // Between two that find no room a smaller record may find some.
+    let counts = market.gaps.compactMap { Int($0.description.prefix { $0.isNumber }) }
+    #expect(counts.reduce(0, +) == 40 && counts.count == market.gaps.count, "\(market.gaps)")
+    #expect(
+      market.gaps.allSatisfy { !$0.isTail && $0.description.contains(" records could not be written before record ") })
+    let turns = try steps(market).flatMap(\.events).filter { $0.kind == .away || $0.kind == .back }
+    #expect(turns.filter { $0.kind == .away }.count == market.gaps.count)
+    #expect(turns.last == .back)
   }
 
   @Test func `damage of another run is not the market's, and a torn tail is no damage`() throws {

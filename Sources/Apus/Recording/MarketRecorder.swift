@@ -61,7 +61,7 @@ public final class MarketRecorder: Sendable {
   /// Records until it is stopped, or for a time.
   ///
   /// - Parameters:
-  ///   - seconds: `nil`: until `requestStop`.
+  ///   - seconds: `nil`, or more than 10⁹: until `requestStop`.
   ///   - tell: Takes sentences for an operator, on the caller's thread: connections made and lost.
   public func run(seconds: Double? = nil, tell: (String) -> Void = { _ in }) throws(EngineError) -> Report {
     do {
