@@ -101,7 +101,8 @@ public struct Piece: Sendable {
     tickPieces + venueTickPieces + thalexPieces + bybitPieces + deribitPieces + webSocketPieces + ringPieces
     + slotPieces
     + bucketPieces + slabPieces
-    + bookPieces + meterPieces + reconcilePieces + matchPieces + journalPieces + decimalPieces
+    + bookPieces + meterPieces + reconcilePieces + matchPieces + journalPieces + replayPieces
+    + decimalPieces
 }
 
 /// A piece did something else than its row says: its figures would mean nothing.

@@ -6,11 +6,11 @@ import Foundation
 struct RecordCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "record",
-    abstract: "Keep a venue's public stream: books, tickers, trades. No key, no trading.",
+    abstract: "Keep Thalex's public stream: books, tickers, trades. No key, no trading.",
     discussion: """
       Writes what the venue sends into a journal in DIR: the format of the engine's own journal, with times and \
-      connections. A lost connection is made anew. `apus venue`, `apus demo` and `apus bench budget` play it with --feed \
-      DIR. Ctrl-C ends it. Exit codes: 0 ended as asked; 69 nothing was received; 71 the operating system refused \
+      connections. It asks for instruments and channels as Thalex has them; other venues' streams are not kept. A lost connection is made anew. `apus venue`, `apus demo`, `apus backtest` and `apus bench budget` play \
+      it with --feed DIR. Ctrl-C ends it. Exit codes: 0 ended as asked; 69 nothing was received; 71 the operating system refused \
       something, a full disk for example; 77 the venue refused a subscription.
       """)
 
@@ -44,12 +44,14 @@ struct RecordCommand: AsyncParsableCommand {
   var dieWithParent = false
 
   func validate() throws {
-    if let seconds, !(seconds > 0) { throw ValidationError("--seconds must be above 0") }
+    try TimeLimit.check(seconds, "--seconds")
     if levels != "all", !(1...1000).contains(Int(levels) ?? 0) {
       throw ValidationError("--levels must be 1 to 1000, or all, not '\(levels)'")
     }
     guard (1...2048).contains(segmentMib) else { throw ValidationError("--segment-mib must be from 1 to 2048") }
-    guard keepMib >= 0 else { throw ValidationError("--keep-mib must not be below 0") }
+    guard (0...1_000_000_000).contains(keepMib) else {
+      throw ValidationError("--keep-mib must be from 0 to 1000000000, not \(keepMib)")
+    }
   }
 
   @MainActor func run() async throws {

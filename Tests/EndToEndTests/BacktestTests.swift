@@ -132,6 +132,9 @@ import Testing
   @Test func `what cannot be is said in one line`() throws {
     let room = try stage()
     try room.write(Self.configuration("ETH-PERPETUAL"), to: "other.yaml")
+    try room.write(
+      Self.configuration().replacing("private_key_env: NO_KEY", with: "private_key_env: NO_KEY, kind: deribit"),
+      to: "deribit.yaml")
     try room.write("nothing\n", to: "btcusdt-empty.jsonl")
     func expect(_ code: Int32, _ arguments: [String], _ text: String) throws {
       let run = try Program("apus", ["backtest"] + arguments)
@@ -141,12 +144,18 @@ import Testing
     let (config, feed) = (room.file("quotes.yaml"), room.file("btcusdt.jsonl"))
     try expect(64, ["--config", config], "--feed")
     try expect(64, ["--config", config, "--feed", feed, "--model", "power:0"], "power:0")
+    for seconds in ["0", "1e12", "inf", "nan"] {
+      try expect(
+        64, ["--config", config, "--feed", feed, "--seconds", seconds], "--seconds must be above 0 and at most")
+    }
     try expect(64, ["--config", config, "--feed", feed, "--latency", "0"], "a latency must be from 0.001 to 1000 ms")
     try expect(64, ["--config", config, "--feed", feed, "--feed", room.path], "give it as the only --feed")
     try expect(
       64, ["--config", config, "--feed", feed, "--latency", "1", "--latency-from", room.path], "one or the other")
     try expect(65, ["--config", room.file("other.yaml"), "--feed", feed], "no --feed is for it")
     try expect(65, ["--config", config, "--feed", feed, "--latency-from", room.path], "no request about an order")
+    try expect(
+      65, ["--config", room.file("deribit.yaml"), "--feed", feed], "are of the kind deribit: try others in shadow")
     try expect(66, ["--config", config, "--feed", "/nowhere/btcusdt.jsonl"], "cannot read the feed")
     try expect(66, ["--config", config, "--feed", room.file("btcusdt-empty.jsonl")], "no line of it reads")
     try expect(66, ["--config", config, "--feed", room.path], "no book of any run")
@@ -187,6 +196,8 @@ import Testing
       let cells = row(same, name).map { $0.filter { $0 != " " } }
       #expect(cells.count == 3 && cells[1] == cells[2], "\(same)")
     }
+    // The market's times are those of arrival: what the books took longer is in them, and is not drawn again.
+    #expect(changed.contains(#/, feed [0-9.]+ ms, orders measured, /#), "\(changed)")
     let wrong = try Program(
       "apus", ["replay", room.file("demo"), "--what-if", room.file("wide.yaml"), "--until", "1s"])
     #expect(wrong.wait() == 64)
@@ -197,6 +208,48 @@ import Testing
         room.file("demo"),
       ])
     #expect(backtest.wait() == 0, "\(backtest.err)")
-    #expect(backtest.out.contains("orders measured, "), "\(backtest.out)")
+    #expect(backtest.out.contains(#/, feed [0-9.]+ ms, orders measured, /#), "\(backtest.out)")
+    try room.write(Self.recording, to: "btcusdt.jsonl")
+    try room.write(Self.configuration(), to: "quotes.yaml")
+    let drawn = try self.backtest(room, ["--latency-from", room.file("demo")])
+    #expect(drawn.wait() == 0, "\(drawn.err)")
+    #expect(drawn.out.contains(", feed measured, "), "\(drawn.out)")
+    try expectDamageIsTold(room)
+  }
+
+  /// A flipped bit in the middle of the demo's journal: the reports are made, name it, and the code says so.
+  private func expectDamageIsTold(_ room: Room) throws {
+    let demo = URL(fileURLWithPath: room.file("demo"))
+    let files = try #require(FileManager.default.enumerator(at: demo, includingPropertiesForKeys: nil))
+      .compactMap { $0 as? URL }.filter { $0.pathExtension == "apus" && $0.path.contains("/journal-") }
+    let segment = try #require(files.min { $0.path < $1.path })
+    let file = try FileHandle(forUpdating: segment)
+    let place: UInt64 = 600_000
+    try file.seek(toOffset: place)
+    let byte = try #require(try file.read(upToCount: 1)?.first)
+    try file.seek(toOffset: place)
+    try file.write(contentsOf: [byte ^ 1])
+    try file.close()
+    let config = room.file("demo/demo.yaml")
+    let json = room.file("damaged.json")
+    for (arguments, made) in [
+      (["replay", demo.path, "--what-if", config], "what if, by model"),
+      (["backtest", "--config", config, "--feed", demo.path, "--json", json], "profit, USD"),
+      (
+        [
+          "backtest", "--config", room.file("quotes.yaml"), "--feed", room.file("btcusdt.jsonl"), "--latency-from",
+          demo.path,
+        ],
+        "profit, USD"
+      ),
+    ] {
+      let run = try Program("apus", arguments)
+      #expect(run.wait() == 65, "\(arguments): \(run.err)")
+      #expect(run.out.contains(made), "\(run.out)")
+      #expect(run.err.contains("missing of the journal: segment 1, offset "), "\(run.err)")
+      #expect(run.err.split(separator: "\n").count == 1, "\(run.err)")
+    }
+    let report = try JSONDecoder().decode(BacktestReport.self, from: Data(contentsOf: URL(fileURLWithPath: json)))
+    #expect(report.circumstances.gaps.count == 1)
   }
 }

@@ -179,6 +179,18 @@ import Testing
     #expect(connections == [1, 2])
   }
 
+  @Test(arguments: [1e30, .infinity, .nan])
+  func `a recorder that is told more seconds than a clock counts goes on until it is stopped`(seconds: Double) throws {
+    let room = try Room()
+    let recorder = try MarketRecorder(url: "ws://127.0.0.1:1/ws", instruments: ["A"], directory: room.file("kept"))
+    Thread.detachNewThread {
+      usleep(300_000)
+      recorder.requestStop()
+    }
+    let report = try recorder.run(seconds: seconds)
+    #expect(report.frames == 0 && report.seconds > 0.2)
+  }
+
   @Test func `what cannot be recorded is told in one line, with its code`() throws {
     let room = try Room()
     let (program, url) = try venue()
@@ -199,6 +211,12 @@ import Testing
       #expect(result.err.split(separator: "\n").count == 1, "\(result)")
     }
     #expect(try record(url, "BTC-PERPETUAL", ["--levels", "0"]).code == 64)
+    for seconds in ["1e30", "inf"] {
+      let endless = try Program(
+        "apus",
+        ["record", "--venue-url", url, "--instruments", "A", "--out", room.file("x"), "--seconds", seconds])
+      #expect(endless.wait() == 64 && endless.err.contains("--seconds must be above 0 and at most"), "\(endless.err)")
+    }
     let notARecording = try Program("apus", ["venue", "--port", "0", "--feed", room.path])
     #expect(notARecording.wait() == 65, "\(notARecording.err)")
     #expect(notARecording.err.contains("apus record"), "\(notARecording.err)")

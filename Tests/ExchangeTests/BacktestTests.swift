@@ -167,7 +167,9 @@ import Testing
   }
 
   /// Runs a plan with a journal, and returns what really came of it.
-  private func record(_ plan: QuotingTrial.Plan, seed: UInt64, into path: String) throws -> BacktestReport {
+  private func record(
+    _ plan: QuotingTrial.Plan, seed: UInt64, into path: String, for duration: Nanoseconds = 60 * second
+  ) throws -> BacktestReport {
     let recorder = BacktestRecorder(plan.instruments)
     let ends = try JournalEnds(
       path: path, name: "trial",
@@ -175,7 +177,7 @@ import Testing
       now: 0)
     let trial = try QuotingTrial(
       plan, flow: synthetic(seed: seed), observer: recorder, journal: ends.writer)
-    let outcome = try trial.run(for: 60 * second)
+    let outcome = try trial.run(for: duration)
     var report = recorder.tally.report()
     report.messages.orders = outcome.orderMessages
     report.messages.cancels = outcome.cancels
@@ -222,6 +224,212 @@ import Testing
   @Test func `a journal without a market says so`() throws {
     let room = try Room()
     #expect(throws: JournalMarketError.self) { _ = try JournalMarket(path: room.path) }
+  }
+
+  @Test(arguments: [VenueKind.deribit, .bybit])
+  func `a journal of another venue is refused by the venue's name`(kind: VenueKind) throws {
+    let room = try Room()
+    var settings = plan().settings
+    settings.venue = kind
+    var ends = try JournalEnds(
+      path: room.path, name: "trial", configuration: JournalConfiguration(bootEpoch: 7, sync: .none), now: 0)
+    for (place, text) in [
+      try RunDescription(settings: settings, ladders: plan().ladders).text(),
+      #"{"jsonrpc":"2.0","method":"subscription","params":{"channel":"book.BTC-PERPETUAL.raw","data":{}}}"#,
+    ].enumerated() {
+      #expect(
+        Array(text.utf8).withUnsafeBytes {
+          ends.writer.append(place == 0 ? .run : .inbound, connection: 0, time: 1, payload: $0)
+        })
+    }
+    func expectRefusal(_ make: () throws -> Void) {
+      #expect { try make() } throws: { error in
+        let text = "\((error as? JournalMarketError)?.description ?? "")"
+        return text.contains("the run 7 ") && text.contains("the venue kind \(kind.rawValue):")
+      }
+    }
+    expectRefusal { _ = try JournalMarket(path: room.path) }
+    expectRefusal { _ = try JournalMarket(path: room.path, epoch: 7) }
+    expectRefusal { _ = try JournalLatencies(path: room.path) }
+  }
+
+  // MARK: - Damaged journals
+
+  /// Writes a journal anew in small segments, and returns their paths.
+  ///
+  /// - Parameter refusing: So many records find no room.
+  private func split(_ path: String, to copy: String, epochs: [UInt64] = [1], refusing: Int = 0) throws -> [String] {
+    var refused = 0
+    for epoch in epochs {
+      var reader = try JournalReader(path: path)
+      var ends = try JournalEnds(
+        path: copy, name: "copy",
+        configuration: JournalConfiguration(segmentBytes: 64 << 10, bootEpoch: epoch, sync: .none), now: 0)
+      while let record = reader.next() {
+        if refused >= refusing { try ends.service.service(now: 0) }
+        guard let kind = record.kind else { continue }
+        let isWritten = record.payload.withUnsafeBytes {
+          ends.writer.append(kind, connection: record.connection, time: record.time, payload: $0)
+        }
+        if !isWritten { refused += 1 }
+      }
+    }
+    #expect(refused == refusing)
+    return try FileManager.default.contentsOfDirectory(atPath: copy).sorted().map { "\(copy)/\($0)" }
+  }
+
+  private func steps(_ market: JournalMarket) throws -> [(time: Nanoseconds, events: [FlowEvent])] {
+    let flow = try market.flow(for: ["BTC-PERPETUAL"])
+    var steps: [(time: Nanoseconds, events: [FlowEvent])] = []
+    while let time = flow.nextTime {
+      var events: [FlowEvent] = []
+      flow.next(into: &events)
+      steps.append((time, events))
+    }
+    return steps
+  }
+
+  @Test func `over a missing segment the market is away and without a book, and the report names it`() throws {
+    let room = try Room()
+    let plan = plan { $0.latency = 200_000 }
+    _ = try record(plan, seed: 6, into: room.path + "/whole", for: 20 * second)
+    let copy = room.path + "/copy"
+    let files = try split(room.path + "/whole", to: copy)
+    try #require(files.count > 5)
+    let whole = try JournalMarket(path: copy)
+    #expect(whole.gaps.isEmpty)
+    #expect(try !steps(whole).contains { $0.events.contains(.away) })
+    let allOrders = try JournalLatencies(path: copy)
+    #expect(allOrders.gaps.isEmpty)
+
+    try FileManager.default.removeItem(atPath: files[2])
+    let market = try JournalMarket(path: copy)
+    let gap = JournalGap("segment 3 is missing; restore it, or skip what it held")
+    #expect(market.gaps == [gap])
+    #expect(try market.recorded().circumstances.gaps == [gap])
+    let latencies = try JournalLatencies(path: copy)
+    #expect(latencies.gaps == [gap])
+    #expect(latencies.order.count < allOrders.order.count)
+    // No answer is taken for that of a question before the hole.
+    #expect(latencies.order.allSatisfy { $0 < 260_000 })
+
+    // What the flow has said to rest, as the venue would add it up.
+    var book: [Side: Set<Int64>] = [:]
+    var isAway = false
+    var absences = 0
+    for (_, events) in try steps(market) {
+      for event in events {
+        switch event.kind {
+        case .level where event.lots > 0: book[event.side, default: []].insert(event.value)
+        case .level: book[event.side]?.remove(event.value)
+        case .away:
+          absences += 1
+          isAway = true
+          #expect(book.count == 2 && book.values.allSatisfy(\.isEmpty))
+        case .back:
+          isAway = false
+          #expect(book.values.allSatisfy { !$0.isEmpty })
+        default: break
+        }
+      }
+    }
+    #expect(absences == 1 && !isAway)
+
+    let report = try Backtest(plan, flow: market.flow(for: ["BTC-PERPETUAL"]), feeds: ["copy"], gaps: market.gaps).run()
+    #expect(report.circumstances.failure == nil)
+    #expect(report.circumstances.gaps == [gap])
+    #expect(String(decoding: try report.page(title: ""), as: UTF8.self).contains(gap.description))
+  }
+
+  @Test func `over records that could not be written the market is away`() throws {
+    let room = try Room()
+    _ = try record(plan(), seed: 6, into: room.path + "/whole", for: 20 * second)
+    _ = try split(room.path + "/whole", to: room.path + "/copy", refusing: 40)
+    let market = try JournalMarket(path: room.path + "/copy")
+    // Between two that find no room a smaller record may find some.
+    let counts = market.gaps.compactMap { Int($0.description.prefix { $0.isNumber }) }
+    #expect(counts.reduce(0, +) == 40 && counts.count == market.gaps.count, "\(market.gaps)")
+    #expect(
+      market.gaps.allSatisfy { !$0.isTail && $0.description.contains(" records could not be written before record ") })
+    let turns = try steps(market).flatMap(\.events).filter { $0.kind == .away || $0.kind == .back }
+    #expect(turns.filter { $0.kind == .away }.count == market.gaps.count)
+    #expect(turns.last == .back)
+  }
+
+  @Test func `damage of another run is not the market's, and a torn tail is no damage`() throws {
+    let room = try Room()
+    _ = try record(plan(), seed: 6, into: room.path + "/whole", for: 20 * second)
+    let copy = room.path + "/copy"
+    let files = try split(room.path + "/whole", to: copy, epochs: [1, 2])
+    try #require(files.count > 10)
+    try FileManager.default.removeItem(atPath: files[1])
+    #expect(try JournalMarket(path: copy).gaps == [])
+    #expect(try JournalMarket(path: copy, epoch: 1).gaps.count == 1)
+    #expect(try JournalLatencies(path: copy).gaps.count == 1)
+    #expect(try JournalLatencies(path: copy, epoch: 2).gaps == [])
+
+    var reader = try JournalReader(path: room.path + "/whole")
+    var offset: UInt64 = 0
+    while let record = reader.next() { offset = record.segmentOffset }
+    let names = try FileManager.default.contentsOfDirectory(atPath: room.path + "/whole")
+    let segment = URL(fileURLWithPath: room.path + "/whole/" + (names.min() ?? ""))
+    let file = try FileHandle(forWritingTo: segment)
+    try file.truncate(atOffset: offset + 20)
+    try file.close()
+    let torn = try JournalMarket(path: room.path + "/whole")
+    #expect(torn.gaps.map(\.isTail) == [true], "\(torn.gaps)")
+    #expect(try !steps(torn).contains { $0.events.contains(.away) })
+  }
+
+  // MARK: - Sums of a tally
+
+  /// A position of 100 lots whose mid falls by 50 ticks for 1 ms, `lead` after it was bought, and rises by one again.
+  private func fall(after lead: Nanoseconds) -> BacktestReport {
+    let grid = Self.specs[0].grid
+    let tally = TradingTally([("BTC-PERPETUAL", grid)])
+    var time: Nanoseconds = 0
+    func step(_ elapsed: Nanoseconds, midTicks: Int64, fill: Bool = false) {
+      time += elapsed
+      tally.begin(time)
+      tally.tracks[0].bid = midTicks - 1
+      tally.tracks[0].ask = midTicks + 1
+      tally.tracks[0].midE8 = midTicks * grid.tickE8
+      if fill {
+        tally.add(
+          0, time: time, side: .buy, priceE8: midTicks * grid.tickE8, lots: 100, isMaker: true, feeE8: 0,
+          midE8: midTicks * grid.tickE8)
+      }
+      tally.end()
+    }
+    // Before there is a market.
+    tally.begin(0)
+    tally.end()
+    step(millisecond, midTicks: 61_800, fill: true)
+    for _ in 0..<(lead / (100 * millisecond)) { step(100 * millisecond, midTicks: 61_800) }
+    step(millisecond, midTicks: 61_750)
+    step(millisecond, midTicks: 61_801)
+    for _ in 0..<10 { step(100 * millisecond, midTicks: 61_801) }
+    return tally.report()
+  }
+
+  @Test func `the deepest fall does not depend on how long the feed is`() {
+    let deep = valueE8(lots: 100, priceE8: 50 * Self.specs[0].grid.tickE8, grid: Self.specs[0].grid)
+    for lead in [second, 600 * second, 3600 * second] {
+      let report = fall(after: lead)
+      #expect(report.instruments[0].figures.drawdownE8 == deep, "\(lead)")
+      #expect(report.total.drawdownE8 == deep, "\(lead)")
+    }
+  }
+
+  @Test func `the range of the mid begins with the first mid, however far the series is thinned out`() throws {
+    for lead in [second, 3600 * second] {
+      let series = fall(after: lead).instruments[0].series
+      let lows = series.low.filter { $0 > 0 }
+      #expect(lows.count >= series.low.count - 1)
+      #expect(lows.min() == Int64(2 * 61_750))
+      #expect(series.high.max() == Int64(2 * 61_801))
+      #expect(series.low.first == Int64(2 * 61_800))
+    }
   }
 
   // MARK: - The market of a journal

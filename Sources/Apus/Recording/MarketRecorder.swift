@@ -61,7 +61,7 @@ public final class MarketRecorder: Sendable {
   /// Records until it is stopped, or for a time.
   ///
   /// - Parameters:
-  ///   - seconds: `nil`: until `requestStop`.
+  ///   - seconds: `nil`, or more than 10⁹: until `requestStop`.
   ///   - tell: Takes sentences for an operator, on the caller's thread: connections made and lost.
   public func run(seconds: Double? = nil, tell: (String) -> Void = { _ in }) throws(EngineError) -> Report {
     do {
@@ -87,7 +87,8 @@ public final class MarketRecorder: Sendable {
     var watch = StreamWatch(
       url: description.url, what: "recording \(description.instruments.joined(separator: ", ")) from")
     var refused: String?
-    let end = seconds.map { start + Nanoseconds($0 * 1e9) } ?? .max
+    // What no clock will see, and what is no number, is without an end.
+    let end = seconds.map { $0 < 1e9 ? start + Nanoseconds(max(0, $0) * 1e9) : .max } ?? .max
     while !stopWord.load(ordering: .relaxed), EngineClock.now() < end, !session.hasFailed {
       link.turn(wait: 20_000_000, &session)
       if let refusal = session.refusal {

@@ -117,8 +117,6 @@ final class RunTables {
   private var wallTime: Nanoseconds = 0
   private var wallOffset: Nanoseconds = 0
   private var connection: Int64 = 0
-  private var lastInbound: (record: Int64, time: Nanoseconds)?
-  private var hasOutbound = false
   private var looksAtAll = true
   private var standings: [Standing?] = []
 
@@ -200,9 +198,7 @@ final class RunTables {
     counts.records += 1
     switch kind {
     case .inbound, .more:
-      if kind == .inbound { beginTurn() }
       counts.framesIn += 1
-      lastInbound = (recordNumber, laneTime)
       inbound(payload)
     case .outbound:
       counts.framesOut += 1
@@ -216,17 +212,9 @@ final class RunTables {
       let control =
         payload.count == MemoryLayout<ControlRecord>.size ? payload.loadUnaligned(as: ControlRecord.self) : nil
       if let control { reader?.note(control, connection: record.connection) }
-      if let control, control.is_continued == 0, control.control != ControlKind.noRoom.rawValue { beginTurn() }
-    case .timer, .directive, .parameters:
-      looksAtAll = true
-      beginTurn()
+    case .timer, .directive, .parameters: looksAtAll = true
     case .note, .account, .run, .none: break
     }
-  }
-
-  private func beginTurn() {
-    hasOutbound = false
-    lastInbound = nil
   }
 
   private func inbound(_ payload: UnsafeRawBufferPointer) {
@@ -329,17 +317,6 @@ final class RunTables {
 
   /// A frame out. Of its members only those of order requests are looked at.
   private func outbound(_ payload: UnsafeRawBufferPointer) {
-    if !hasOutbound {
-      hasOutbound = true
-      if let lastInbound {
-        write(
-          .spans,
-          [
-            .integer(run), .integer(recordNumber), .integer(wallTime), .text("turn"),
-            .integer(laneTime - lastInbound.time), .integer(lastInbound.record), .null, .null, .null, .null,
-          ])
-      }
-    }
     guard let frame = OutboundFrame(payload), let id = frame.id else { return }
     let kind = RequestID.kind(of: id)
     var request = Request(name: frame.method, record: recordNumber, time: laneTime)

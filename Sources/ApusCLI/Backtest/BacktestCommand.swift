@@ -19,9 +19,12 @@ struct BacktestCommand: ParsableCommand {
         apus backtest --config quotes.yaml --feed btcusdt.jsonl.gz --html report.html
         apus backtest --config quotes.yaml --feed journal/ --model log --latency-from apus-data
 
+      Of the configuration the venue of the kind thalex is played, and of journals those of its runs and of `apus \
+      record`. What is missing of a damaged journal is named, and over it the market is away.
+
       Exit codes: 0 the report was made; 64 for wrong arguments; 65 if the feed does not hold what the configuration \
-      quotes; 66 if a file cannot be read; 70 if the run ended before its feed; 73 for a file that cannot be written; 78 \
-      for a wrong configuration.
+      quotes, or the report was made from a damaged journal; 66 if a file cannot be read; 70 if the run ended before its \
+      feed; 73 for a file that cannot be written; 78 for a wrong configuration.
       """)
 
   @Option(
@@ -56,17 +59,16 @@ struct BacktestCommand: ParsableCommand {
     if feeds.count > 1, feeds.contains(where: { $0.instrument == nil }) {
       throw ValidationError("a journal is the whole market: give it as the only --feed")
     }
-    if let seconds, !(seconds > 0) { throw ValidationError("--seconds must be above 0") }
+    try TimeLimit.check(seconds, "--seconds")
     try model.check()
   }
 
   func run() throws {
     let configuration = try BacktestSetup.load(configPath)
     let market = try BacktestMarket(feeds, for: configuration)
-    let plan = try BacktestSetup.plan(configuration, market.specs, model)
+    let setup = try BacktestSetup(configuration, market, model)
     let start = Date()
-    let report = try BacktestSetup.run(
-      plan, try market.flow(), feeds: market.names, for: seconds)
+    let report = try setup.run(try market.flow(), for: seconds)
     let took = Date().timeIntervalSince(start)
     say(BacktestTable(titles: [""], reports: [report]).text)
     say(
@@ -82,6 +84,7 @@ struct BacktestCommand: ParsableCommand {
     if let failure = report.circumstances.failure {
       throw Exit.fail(ExitCode(EX_SOFTWARE), "the run ended before its feed: \(failure)")
     }
+    try BacktestSetup.tell(report.circumstances.gaps)
   }
 
   private func write(_ bytes: [UInt8], to path: String) throws {
@@ -109,7 +112,8 @@ struct FillOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Draw both from what an engine's journal has measured: half of the time from request to reply for orders; for "
-        + "market data as much more as each book took longer than the fastest, by the venue's time in it.",
+        + "market data as much more as each book took longer than the fastest, by the venue's time in it, or the median of "
+        + "that if the feed is the same journal: its times are those of arrival.",
       valueName: "dir"),
     completion: .directory)
   var latencyFrom: String?
@@ -137,7 +141,12 @@ struct FillOptions: ParsableArguments {
   }
 
   /// Sets what a plan says about fills and the network.
-  func apply(to plan: inout QuotingTrial.Plan) throws {
+  ///
+  /// - Parameters:
+  ///   - market: The journal that is played; `nil` for another feed.
+  ///   - epoch: Which run the latencies are taken from; all by default.
+  /// - Returns: What is missing of the journal that the latencies were taken from.
+  func apply(to plan: inout QuotingTrial.Plan, market: JournalMarket?, epoch: UInt64?) throws -> [JournalGap] {
     plan.fillModel = FillModel(queue: model.model)
     plan.latency = Nanoseconds(((latency ?? 0.5) * 1e6).rounded())
     if let feedLatency { plan.feedLatency = .constant(Nanoseconds((feedLatency * 1e6).rounded())) }
@@ -145,13 +154,15 @@ struct FillOptions: ParsableArguments {
     plan.messageRate = rate
     plan.makerFeeE6 = Int64((makerFee * 100).rounded())
     plan.takerFeeE6 = Int64((takerFee * 100).rounded())
-    guard let latencyFrom else { return }
+    guard let latencyFrom else { return [] }
     guard latency == nil, feedLatency == nil else {
       throw ValidationError("--latency-from measures what --latency and --feed-latency say: give one or the other")
     }
     let path = try JournalDirectory.find(latencyFrom)
     let measured: JournalLatencies
-    do { measured = try JournalLatencies(path: path) } catch { throw Exit.fail(Exit.unreadable, "\(error)") }
+    do { measured = try JournalLatencies(path: path, epoch: epoch) } catch {
+      throw Exit.fail(Exit.unreadable, "\(error)")
+    }
     guard !measured.order.isEmpty else {
       throw Exit.fail(
         ExitCode(EX_DATAERR),
@@ -161,9 +172,17 @@ struct FillOptions: ParsableArguments {
     plan.orderLatency = .measured(measured.order)
     plan.replyLatency = .measured(measured.order)
     plan.feedLatency = .measured(measured.feed)
+    // What that market's books took longer is in their times already: drawn again, it would count twice.
+    if let market, Self.isSame(market.path, path) { plan.feedLatency = plan.feedLatency.median }
     if !measured.isFeedMeasured {
       complain("the clocks of \(path) drift apart or were set: market data takes as long as orders do")
     }
+    return measured.gaps
+  }
+
+  private static func isSame(_ path: String, _ other: String) -> Bool {
+    func resolved(_ path: String) -> URL { URL(fileURLWithPath: path).resolvingSymlinksInPath().standardizedFileURL }
+    return resolved(path) == resolved(other)
   }
 }
 
@@ -200,7 +219,8 @@ struct BacktestFeed: ExpressibleByArgument {
 struct BacktestMarket {
   private(set) var specs: [InstrumentSpec] = []
   let names: [String]
-  private let journal: JournalMarket?
+  /// `nil` for recordings in the collector's format.
+  let journal: JournalMarket?
   private let sources: [VenueFeeds.Source]
 
   init(_ feeds: [BacktestFeed], for configuration: Configuration) throws {
@@ -274,26 +294,56 @@ struct BacktestMarket {
 }
 
 /// From a configuration to a plan.
-enum BacktestSetup {
+struct BacktestSetup {
+  let plan: QuotingTrial.Plan
+  let feeds: [String]
+  /// What is missing of the journals that are used.
+  let gaps: [JournalGap]
+
+  /// The part of a file that a backtest plays: its venue of the kind Thalex.
   static func load(_ path: String) throws -> Configuration {
-    do { return try ConfigurationFile.load(path: path) } catch { throw Exit.fail(Exit.configuration, "\(error)") }
+    let configuration: Configuration
+    do { configuration = try ConfigurationFile.load(path: path) } catch {
+      throw Exit.fail(Exit.configuration, "\(error)")
+    }
+    let lanes = configuration.lanes
+    let kinds = lanes.map(\.venue.kind.rawValue).joined(separator: ", ")
+    let played = lanes.filter { $0.venue.kind == .thalex }
+    guard let lane = played.first, played.count == 1 else {
+      throw Exit.fail(
+        ExitCode(EX_DATAERR),
+        "a backtest plays one venue of the kind thalex, and the venues of \(path) are of the kind \(kinds): try others in "
+          + "shadow mode (engine.mode: shadow), which plays every kind on its live market")
+    }
+    if lanes.count > 1 { complain("of \(path), whose venues are of the kind \(kinds), only the thalex one is played") }
+    return lane
   }
 
-  static func plan(
-    _ configuration: Configuration, _ specs: [InstrumentSpec], _ options: FillOptions
-  ) throws -> QuotingTrial.Plan {
+  /// - Parameter epoch: Which run of a journal the latencies are taken from; all by default.
+  init(_ configuration: Configuration, _ market: BacktestMarket, _ options: FillOptions, epoch: UInt64? = nil) throws {
     let settings = LaneSettings(
       configuration, labelPrefix: "apus-\(configuration.engine.name)-", bootEpoch: 1)
     var plan = QuotingTrial.Plan(
-      instruments: specs, ladders: configuration.ladders(on: specs.map(\.grid)), settings: settings)
+      instruments: market.specs, ladders: configuration.ladders(on: market.specs.map(\.grid)), settings: settings)
     plan.quote(configuration)
-    try options.apply(to: &plan)
-    return plan
+    let latencyGaps = try options.apply(to: &plan, market: market.journal, epoch: epoch)
+    let gaps = market.journal?.gaps ?? []
+    self.gaps = gaps + latencyGaps.filter { !gaps.contains($0) }
+    self.plan = plan
+    feeds = market.names
   }
 
-  static func run(
-    _ plan: QuotingTrial.Plan, _ flow: any MarketFlow, feeds: [String], for seconds: Double?
-  ) throws -> BacktestReport {
-    try Backtest(plan, flow: flow, feeds: feeds).run(for: seconds.map { Nanoseconds($0 * 1e9) } ?? .max)
+  /// - Parameter other: A plan on the same market, instead of this one.
+  func run(_ flow: any MarketFlow, for seconds: Double? = nil, with other: QuotingTrial.Plan? = nil) throws
+    -> BacktestReport
+  {
+    try Backtest(other ?? plan, flow: flow, feeds: feeds, gaps: gaps)
+      .run(for: seconds.map { Nanoseconds($0 * 1e9) } ?? .max)
+  }
+
+  /// Says what is missing of the journals, and ends the program if it is more than a tail.
+  static func tell(_ gaps: [JournalGap]) throws {
+    for gap in gaps { complain("missing of the journal: \(gap)") }
+    if gaps.contains(where: { !$0.isTail }) { throw Exit.damaged }
   }
 }

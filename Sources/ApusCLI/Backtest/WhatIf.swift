@@ -23,9 +23,11 @@ enum WhatIf {
         "\(path) does not say how its run was set up: its first segments were removed, or nothing was quoted")
     }
     var options = options
-    if options.latency == nil, options.feedLatency == nil, options.latencyFrom == nil { options.latencyFrom = path }
+    let isMeasuredHere = options.latency == nil && options.feedLatency == nil && options.latencyFrom == nil
+    if isMeasuredHere { options.latencyFrom = path }
     let other = try BacktestMarket(market, for: configuration)
-    let plan = try BacktestSetup.plan(configuration, other.specs, options)
+    let setup = try BacktestSetup(configuration, other, options, epoch: isMeasuredHere ? market.bootEpoch : nil)
+    let plan = setup.plan
 
     // The run's own parameters on the instruments that it quoted.
     let specs = recorded.settings.instruments.compactMap { settings in
@@ -49,8 +51,8 @@ enum WhatIf {
 
     let reports = [
       try market.recorded(),
-      try BacktestSetup.run(same, try market.flow(for: specs.map(\.name)), feeds: other.names, for: nil),
-      try BacktestSetup.run(plan, try other.flow(), feeds: other.names, for: nil),
+      try setup.run(try market.flow(for: specs.map(\.name)), with: same),
+      try setup.run(try other.flow()),
     ]
     say(BacktestTable(titles: ["recorded", "same, by model", "what if, by model"], reports: reports).text)
     say(
@@ -63,5 +65,6 @@ enum WhatIf {
         throw Exit.fail(ExitCode(EX_SOFTWARE), "\(title) ended early: \(failure)")
       }
     }
+    try BacktestSetup.tell(setup.gaps)
   }
 }

@@ -53,7 +53,7 @@ extension BenchCommand {
         throw ValidationError("--half-spread must be from 0.01 to 100")
       }
       guard latency >= 0.001, latency <= 1000 else { throw ValidationError("--latency must be from 0.001 to 1000") }
-      if let seconds, !(seconds > 0) { throw ValidationError("--seconds must be above 0") }
+      try TimeLimit.check(seconds, "--seconds")
       if feeds.isEmpty, seconds == nil {
         throw ValidationError("a synthetic market has no end: say --seconds, or give a --feed")
       }

@@ -71,7 +71,7 @@ struct ChaosCommand: AsyncParsableCommand {
   private var isVirtual: Bool { virtual || plan != nil || seeds != nil || seed != nil && minutes == nil }
 
   func validate() throws {
-    if let minutes, !(minutes > 0) { throw ValidationError("--minutes must be above 0") }
+    try TimeLimit.check(minutes, "--minutes", most: 1e7)
     if journal != nil, !isVirtual || seeds != nil {
       throw ValidationError(
         "--journal keeps the journal of one run on virtual time: add --seed, --plan, or --scenario with --virtual")

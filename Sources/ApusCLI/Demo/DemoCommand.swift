@@ -67,7 +67,7 @@ struct DemoCommand: AsyncParsableCommand {
     if slowTicksAbove != nil, directory == nil {
       throw ValidationError("--slow-ticks-above needs --directory: that is where the file stays")
     }
-    if let seconds, !(seconds > 0) { throw ValidationError("--seconds must be above 0") }
+    try TimeLimit.check(seconds, "--seconds")
     if massQuotes, let venue = venues.kinds.first(where: { $0.massQuoteLevels == 0 }) {
       throw ValidationError(
         "--mass-quotes cannot be used with \(venue.rawValue): Apus sends it no mass quotes; leave it out of --venues")

@@ -9,15 +9,18 @@ public struct Backtest {
   private let plan: QuotingTrial.Plan
   private let flow: any MarketFlow
   private let names: [String]
+  private let gaps: [JournalGap]
 
   /// - Parameters:
   ///   - plan: `fillModel` must be set.
   ///   - feeds: What the feeds are called in the report.
-  public init(_ plan: QuotingTrial.Plan, flow: any MarketFlow, feeds: [String]) {
+  ///   - gaps: What is missing of them, and of what the latencies were measured by, for the report.
+  public init(_ plan: QuotingTrial.Plan, flow: any MarketFlow, feeds: [String], gaps: [JournalGap] = []) {
     precondition(plan.fillModel != nil, "a backtest needs a fill model")
     self.plan = plan
     self.flow = flow
     names = feeds
+    self.gaps = gaps
   }
 
   /// Runs until the feed ends, or for this long.
@@ -33,6 +36,7 @@ public struct Backtest {
     report.circumstances.orderLatency = plan.orderLatency.text
     report.circumstances.seed = plan.seed
     report.circumstances.feeds = names
+    report.circumstances.gaps = gaps
     let standard = VenueConfiguration()
     report.circumstances.makerFeeE6 = plan.makerFeeE6 ?? standard.makerFeeE6
     report.circumstances.takerFeeE6 = plan.takerFeeE6 ?? standard.takerFeeE6

@@ -87,6 +87,7 @@ extension BacktestReport {
     <h1>@TITLE@</h1>
     <p id="how"></p>
     <p id="failure" class="failure" hidden></p>
+    <p id="gaps" class="failure" hidden></p>
     <nav id="choice" hidden></nav>
     <div class="tiles" id="tiles"></div>
     <section><h2>Profit, USD</h2><div class="legend"><span><i class="line" style="background:var(--profit)"></i>at the mid, after fees and funding</span>
@@ -311,6 +312,7 @@ extension BacktestReport {
         C.model === "recorded" ? "as recorded" : "queue model " + C.model, C.feedLatency && "feed " + C.feedLatency, C.orderLatency && "orders " + C.orderLatency,
         C.model === "recorded" ? "" : "seed " + C.seed].filter(Boolean).join(" · ");
       if (C.failure) { $("failure").hidden = false; $("failure").textContent = "The run ended early: " + C.failure; }
+      if (C.gaps.length) { $("gaps").hidden = false; $("gaps").textContent = "Missing of the journals: " + C.gaps.map(g => g.description).join(". ") + "."; }
       const share = t => F.watched ? (t / F.watched * 100).toFixed(1) + " %" : "none";
       const tiles = [["profit, USD", usd(F.profitE8), tone(F.profitE8)], ["spread captured", usd(F.spreadE8), tone(F.spreadE8)],
         ["inventory", usd(F.inventoryE8), tone(F.inventoryE8)], ["fees paid", number(F.feesE8 / 1e8, 2), ""], ["funding", usd(F.fundingE8), tone(F.fundingE8)],

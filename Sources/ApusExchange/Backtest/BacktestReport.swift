@@ -18,6 +18,8 @@ public struct BacktestReport: Codable, Sendable, Equatable {
     /// Fees in 10⁻⁶ of the value.
     public var makerFeeE6: Int64 = 0
     public var takerFeeE6: Int64 = 0
+    /// What is missing of the journals that the market and the latencies were taken from.
+    public var gaps: [JournalGap] = []
     /// Why the run ended before its feed; `nil` if it did not.
     public var failure: String?
 
@@ -64,7 +66,7 @@ public struct BacktestReport: Codable, Sendable, Equatable {
     public var feesE8: MoneyE8 = 0
     public var fundingE8: MoneyE8 = 0
     public var profitE8: MoneyE8 = 0
-    /// Deepest fall of the profit below its highest, at the times of the series.
+    /// Deepest fall of the profit below its highest.
     public var drawdownE8: MoneyE8 = 0
     public var markouts: [Markout] = []
 
@@ -101,7 +103,7 @@ public struct BacktestReport: Codable, Sendable, Equatable {
   public struct Series: Codable, Sendable, Equatable {
     public var bid: [Int64] = []
     public var ask: [Int64] = []
-    /// Lowest and highest mid since the time before, half ticks.
+    /// Lowest and highest mid since the time before, half ticks; 0 before there is one.
     public var low: [Int64] = []
     public var high: [Int64] = []
     public var ownBid: [Int64] = []

@@ -16,6 +16,8 @@ public final class JournalMarket {
   public let bootEpoch: UInt64
   /// How the run was set up; `nil` if the journal holds public frames only.
   public let run: RecordedRun?
+  /// What is missing of the run, in order; over it the market is away, and begins without a book.
+  public let gaps: [JournalGap]
   /// The instruments whose books the journal holds, as the venue would list them, with the first index seen.
   public private(set) var instruments: [InstrumentSpec] = []
 
@@ -33,8 +35,8 @@ public final class JournalMarket {
     var channelsByEpoch: [UInt64: [String]] = [:]
     var runs: [UInt64: RecordedRun] = [:]
     var epochs: [UInt64] = []
-    var reader = try JournalReader(path: path)
-    while let record = Self.next(&reader) {
+    var reader = try GapReader(path: path)
+    while let record = reader.next() {
       if epochs.last != record.bootEpoch { epochs.append(record.bootEpoch) }
       switch record.kind {
       case .run: if let run = try? RecordedRun(description: record) { runs[record.bootEpoch] = run }
@@ -49,12 +51,15 @@ public final class JournalMarket {
     }
     func hasBook(_ epoch: UInt64) -> Bool { channelsByEpoch[epoch]?.contains { $0.hasPrefix("book.") } == true }
     guard let chosen = epoch ?? epochs.last(where: hasBook), hasBook(chosen) else {
+      try Self.refuse(runs[epoch ?? epochs.last ?? 0], path)
       throw JournalMarketError(
         description: epoch.map { "\(path) holds no book of the run \($0)" }
           ?? "\(path) holds no book of any run: record one with an engine that has quoted, or give a recording")
     }
+    try Self.refuse(runs[chosen], path)
     bootEpoch = chosen
     run = runs[chosen]
+    gaps = reader.gaps(of: chosen)
     channels = channelsByEpoch[chosen] ?? []
     var names: [String] = run?.settings.instruments.map(\.name) ?? []
     for channel in channels where channel.hasPrefix("book.") {
@@ -65,12 +70,12 @@ public final class JournalMarket {
     try survey()
   }
 
-  /// The next record, damaged segments passed over.
-  static func next(_ reader: inout JournalReader) -> JournalRecord? {
-    while true {
-      if let record = reader.next() { return record }
-      if reader.stop.finding == .end || !reader.skipSegment() { return nil }
-    }
+  /// - Throws: if the run was made at a venue whose journals are not read as markets.
+  static func refuse(_ run: RecordedRun?, _ path: String) throws(JournalMarketError) {
+    guard let run, run.settings.venue != .thalex else { return }
+    throw JournalMarketError(
+      description: "the run \(run.bootEpoch) in \(path) was made with the venue kind \(run.settings.venue.rawValue): "
+        + "only journals of the kind thalex are read for a backtest, a what-if and their latencies")
   }
 
   private static func channel(_ payload: [UInt8]) -> String? {
@@ -180,6 +185,7 @@ public final class JournalMarket {
     var report = tally.report()
     report.messages = messages
     report.circumstances.model = "recorded"
+    report.circumstances.gaps = gaps
     report.circumstances.feeds = [String(path.split(separator: "/").last ?? "")]
     return report
   }
@@ -207,9 +213,14 @@ public final class JournalMarket {
       var fill: FillRecord?
       var outbound: FrameKinds?
       var isRefusal = false
+      /// Records are missing from here on: what was known of the books is gone.
+      var isGap = false
     }
 
-    private var reader: JournalReader
+    private var reader: GapReader
+    /// The record behind a gap.
+    private var held: JournalRecord?
+    private var last: Nanoseconds = 0
     private var decoder: ThalexDecoder
     private let epoch: UInt64
     private var first: Nanoseconds?
@@ -219,7 +230,7 @@ public final class JournalMarket {
     var sink: JournalSink
 
     init(_ market: JournalMarket) throws {
-      let reader = try JournalReader(path: market.path)
+      let reader = try GapReader(path: market.path)
       let decoder = try market.makeDecoder()
       self.reader = reader
       self.decoder = decoder
@@ -238,10 +249,18 @@ public final class JournalMarket {
     deinit { text.deallocate() }
 
     mutating func next() -> Step? {
-      while let record = JournalMarket.next(&reader) {
+      while let record = held ?? reader.next() {
         guard record.bootEpoch == epoch else { continue }
         let start = first ?? record.time
+        if held == nil, reader.isBehindGap, first != nil {
+          held = record
+          sink.events.removeAll(keepingCapacity: true)
+          sink.forget()
+          return Step(time: last, isGap: true)
+        }
+        held = nil
         var step = Step(time: max(0, record.time - start))
+        last = step.time
         switch record.kind {
         case .inbound, .more:
           first = start
@@ -274,6 +293,7 @@ public final class JournalMarket {
     private(set) var nextTime: Nanoseconds?
     /// Where the venue lists each instrument of the journal; `nil`: not at all.
     private let places: [Int?]
+    private var isAway = false
 
     init(_ market: JournalMarket, places: [Int?]) throws {
       frames = try JournalFrames(market)
@@ -296,6 +316,13 @@ public final class JournalMarket {
           var event = event
           event.instrument = Int32(place)
           pending.append(event)
+        }
+        if step.isGap {
+          pending.append(.away)
+          isAway = true
+        } else if isAway, frames.sink.isWhole({ places[$0] != nil }) {
+          pending.append(.back)
+          isAway = false
         }
         if pending.isEmpty { continue }
         nextTime = step.time
@@ -350,7 +377,28 @@ struct JournalSink: SelectiveEventSink {
     var price: Int64
   }
 
+  /// Instruments that had a bid and an ask before a gap.
+  private var awaited: Set<Int> = []
+
   init(depths: [Int]) { states = depths.map { State(depth: $0) } }
+
+  /// Records are missing: books and orders of ours are not known any more, and every level is said to be gone.
+  ///
+  /// What is said of a level from here on counts, and the others are not there until something is said of them.
+  mutating func forget() {
+    own = [:]
+    taken = [:]
+    for instrument in states.indices {
+      if states[instrument].midTicks != nil { awaited.insert(instrument) }
+      bookBegin(InstrumentIndex(instrument), isSnapshot: true)
+      bookEnd(InstrumentIndex(instrument))
+    }
+  }
+
+  /// Of the instruments that are asked for, each has a bid and an ask again that had them before the last gap.
+  func isWhole(_ isAskedFor: (Int) -> Bool) -> Bool {
+    awaited.allSatisfy { !isAskedFor($0) || states[$0].midTicks != nil }
+  }
 
   mutating func instrument(_ info: InstrumentInfo, isListed: Bool) { states[Int(info.index)].info = info }
 

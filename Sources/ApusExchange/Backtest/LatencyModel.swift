@@ -14,6 +14,14 @@ public enum LatencyModel: Sendable, Equatable {
     }
   }
 
+  /// Half of the times are longer; constant.
+  public var median: Self {
+    switch self {
+    case .constant: self
+    case .measured(let times): .constant(times.isEmpty ? 0 : times.sorted()[times.count / 2])
+    }
+  }
+
   /// For people: `0.5 ms`, or `measured, median 0.31 ms of 1200`.
   public var text: String {
     func milliseconds(_ time: Nanoseconds) -> String {
@@ -44,17 +52,22 @@ public struct JournalLatencies: Sendable {
   public var feed: [Nanoseconds] = []
   /// Whether `feed` was measured with the clocks; else it is `order`.
   public var isFeedMeasured = false
+  /// What of the journal could not be read.
+  public private(set) var gaps: [JournalGap] = []
 
-  /// - Parameter path: The journal's directory.
-  /// - Throws: `MappedFileError`; a journal without a request and its reply gives an empty `order`.
-  public init(path: String) throws {
-    var reader = try JournalReader(path: path)
+  /// - Parameters:
+  ///   - path: The journal's directory.
+  ///   - epoch: Which run; all by default.
+  /// - Throws: `MappedFileError`, or `JournalMarketError` for a run at a venue whose frames are not read; a journal
+  ///   without a request and its reply gives an empty `order`.
+  public init(path: String, epoch: UInt64? = nil) throws {
+    var reader = try GapReader(path: path)
     var sent: [UInt64: Nanoseconds] = [:]
-    while true {
-      guard let record = reader.next() else {
-        if reader.stop.finding != .end, reader.skipSegment() { continue }
-        break
-      }
+    while let record = reader.next() {
+      guard epoch == nil || record.bootEpoch == epoch else { continue }
+      if record.kind == .run { try JournalMarket.refuse(try? RecordedRun(description: record), path) }
+      // An answer behind a gap may be that of a later question.
+      if reader.isBehindGap { sent = [:] }
       record.payload.withUnsafeBytes { text in
         switch record.kind {
         case .outbound:
@@ -75,6 +88,7 @@ public struct JournalLatencies: Sendable {
         }
       }
     }
+    gaps = reader.gaps(of: epoch)
     let sorted = feed.sorted()
     let fastest = order.min() ?? 0
     isFeedMeasured = !sorted.isEmpty && sorted[sorted.count / 2] - sorted[0] <= 1_000_000_000

@@ -42,6 +42,14 @@ final class TradingTally {
       cashE8 + valueE8(lots: lots, priceE8: midE8, grid: grid) - report.figures.feesE8 + fundingE8
     }
 
+    /// The profit, once it has been held against the highest so far.
+    fileprivate mutating func fall() -> MoneyE8 {
+      let profit = profitE8
+      best = max(best, profit)
+      report.figures.drawdownE8 = max(report.figures.drawdownE8, best - profit)
+      return profit
+    }
+
     fileprivate mutating func pass(_ elapsed: Nanoseconds) {
       if midE8 > 0 {
         observed += elapsed
@@ -88,6 +96,7 @@ final class TradingTally {
   private struct Values {
     var bid: Int64
     var ask: Int64
+    /// 0: there was no mid.
     var low: Int64
     var high: Int64
     var ownBid: Int64
@@ -119,13 +128,18 @@ final class TradingTally {
 
   /// Everything that happens at the time of `begin` has been said.
   func end() {
+    var profit: MoneyE8 = 0
     for index in tracks.indices {
       tracks[index].answer(before: now, orAt: true)
       if tracks[index].ownBid > 0, tracks[index].ownAsk > 0 { tracks[index].hasBegun = true }
       let mid = tracks[index].midE8
+      guard mid > 0 else { continue }
       tracks[index].low = min(tracks[index].low, mid)
       tracks[index].high = max(tracks[index].high, mid)
+      profit += tracks[index].fall()
     }
+    bestProfit = max(bestProfit, profit)
+    total.drawdownE8 = max(total.drawdownE8, bestProfit - profit)
   }
 
   func add(
@@ -165,23 +179,18 @@ final class TradingTally {
     guard tracks.contains(where: { $0.midE8 > 0 }) else { return }
     var values: [Values] = []
     values.reserveCapacity(tracks.count)
-    var profit: MoneyE8 = 0
     for index in tracks.indices {
       let track = tracks[index]
-      let own = track.profitE8
-      profit += own
-      tracks[index].best = max(track.best, own)
-      tracks[index].report.figures.drawdownE8 = max(track.report.figures.drawdownE8, tracks[index].best - own)
       let half = max(1, track.grid.tickE8 / 2)
+      let hasMid = track.midE8 > 0
       values.append(
         Values(
-          bid: track.bid, ask: track.ask, low: track.low / half, high: track.high / half, ownBid: track.ownBid,
-          ownAsk: track.ownAsk, position: track.lots, profitE8: own))
+          bid: track.bid, ask: track.ask, low: hasMid ? track.low / half : 0, high: hasMid ? track.high / half : 0,
+          ownBid: track.ownBid, ownAsk: track.ownAsk, position: track.lots, profitE8: track.profitE8))
+      guard hasMid else { continue }
       tracks[index].low = track.midE8
       tracks[index].high = track.midE8
     }
-    bestProfit = max(bestProfit, profit)
-    total.drawdownE8 = max(total.drawdownE8, bestProfit - profit)
     samples.append(Sample(bucket: now / interval, time: now, values: values))
     if samples.count >= Self.capacity { thin() }
   }
@@ -194,7 +203,7 @@ final class TradingTally {
       var sample = sample
       sample.bucket /= 2
       if let last = kept.last, last.bucket == sample.bucket {
-        for index in sample.values.indices {
+        for index in sample.values.indices where last.values[index].low > 0 {
           sample.values[index].low = min(sample.values[index].low, last.values[index].low)
           sample.values[index].high = max(sample.values[index].high, last.values[index].high)
         }

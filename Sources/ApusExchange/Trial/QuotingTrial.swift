@@ -122,12 +122,12 @@ public final class QuotingTrial {
   private var wasQuoted: [Bool]
   private var hasBegun: [Bool]
 
+  /// - Parameter journal: Where the lane's run is recorded, as an engine's; `nil`: nowhere.
   /// - Throws: `VenueError`, or if memory for the lane cannot be had.
-  public convenience init(_ plan: Plan, flow: any MarketFlow) throws {
-    try self.init(plan, flow: flow, observer: nil)
+  public convenience init(_ plan: Plan, flow: any MarketFlow, journal: consuming JournalWriter? = nil) throws {
+    try self.init(plan, flow: flow, observer: nil, journal: journal)
   }
 
-  /// - Parameter journal: Where the lane's run is recorded, as an engine's; `nil`: nowhere.
   init(
     _ plan: Plan, flow: any MarketFlow, observer: (any TrialObserver)?, journal: consuming JournalWriter? = nil
   ) throws {
