@@ -38,10 +38,40 @@ public struct Replay: ~Copyable {
   public private(set) var unreadable: [String] = []
 
   private let player: JournalPlayer
+  /// The program's own, for runs that were quoted by such.
+  private let strategies: StrategyMaking?
   private var hasBegun = false
 
   /// - Parameter path: The journal's directory.
-  public init(path: String) throws(MappedFileError) { player = try JournalPlayer(path: path) }
+  public init(path: String) throws(MappedFileError) { try self.init(path, nil) }
+
+  /// For a program with a strategy of its own: repeats the runs that its engine has recorded.
+  ///
+  /// Runs that were quoted by the strategies of a configuration are repeated with those.
+  ///
+  /// - Parameters:
+  ///   - path: The journal's directory.
+  ///   - strategy: Makes the strategy of one instrument, as it does for an ``Engine``: called for each run when the venue has
+  ///   listed the instrument, with its place, its name (with several venues `venue:instrument`) and its grid. The run is
+  ///   repeated to the byte if the strategy decides from what it is shown and from nothing else.
+  @inlinable
+  public init<S: Strategy>(
+    path: String, strategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> S
+  ) throws(MappedFileError) {
+    try self.init(boxed: path) { StrategyBox(strategy($0, $1, $2)) }
+  }
+
+  @usableFromInline
+  init(
+    boxed path: String, makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+  ) throws(MappedFileError) {
+    try self.init(path, StrategyMaking(makeStrategy))
+  }
+
+  private init(_ path: String, _ strategies: StrategyMaking?) throws(MappedFileError) {
+    player = try JournalPlayer(path: path)
+    self.strategies = strategies
+  }
 
   /// Repeats the next run.
   ///
@@ -97,6 +127,15 @@ public struct Replay: ~Copyable {
     return false
   }
 
+  private func makeStrategies(of description: RunDescription) throws(ReplayError) -> StrategyMaking {
+    guard let making = description.makeStrategy(own: strategies) else {
+      throw ReplayError(
+        "it was quoted by a strategy of the program's own, which this program does not have; that program can repeat it"
+      )
+    }
+    return making
+  }
+
   private func repeatRun(_ run: inout Run, _ limit: Limit?, _ order: String?, _ tell: (String) -> Void) {
     guard let text = player.beginRun() else {
       run.refusal = player.missingBeginning
@@ -104,9 +143,7 @@ public struct Replay: ~Copyable {
     }
     do {
       let description = try RunDescription(text: text)
-      guard let strategies = description.makeStrategy else {
-        throw ReplayError("it was quoted by a strategy of the program's own, which this program does not have")
-      }
+      let strategies = try makeStrategies(of: description)
       player.leaveDescription()
       func follow<Adapter: ExchangeAdapter & ~Copyable>(_: Adapter.Type) throws {
         var lane = try LaneReplay<Adapter>(description, player: player, strategies: strategies)
@@ -147,9 +184,7 @@ public struct Replay: ~Copyable {
       defer { player.tables = nil }
       player.leaveDescription()
       do {
-        guard let strategies = description.makeStrategy else {
-        throw ReplayError("it was quoted by a strategy of the program's own, which this program does not have")
-      }
+        let strategies = try makeStrategies(of: description)
         func follow<Adapter: ExchangeAdapter & ~Copyable>(_: Adapter.Type) throws {
           var lane = try LaneReplay<Adapter>(description, player: player, strategies: strategies)
           while player.hasRecord, player.difference == nil {
