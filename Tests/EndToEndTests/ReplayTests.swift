@@ -99,8 +99,10 @@ import Testing
     #expect(replay.out.contains("\n  recorded: ") && replay.out.contains("\n  replayed: "))
 
     let order = try Program("apus", ["replay", room.file("demo"), "--until", "100000s", "--order", "1"])
-    #expect(order.wait() == 66, "\(order.out) \(order.err)")
-    #expect(order.err.contains("no frame names the order 1: "), "\(order.err)")
+    #expect(order.wait() == 0, "\(order.out) \(order.err)")
+    let unknown = try Program("apus", ["replay", room.file("demo"), "--order", "no-such-order"])
+    #expect(unknown.wait() == 66, "\(unknown.out) \(unknown.err)")
+    #expect(unknown.err.contains("no frame names the order no-such-order: "), "\(unknown.err)")
     let wrong = try Program("apus", ["replay", room.file("nowhere")])
     #expect(wrong.wait() == 66)
     #expect(wrong.err.hasPrefix("apus: "))
