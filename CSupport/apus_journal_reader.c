@@ -23,6 +23,8 @@ struct apus_journal_reader {
     int64_t base_wall_ns, base_lane_ns;
     uint64_t last_record_number; /* of this boot epoch; 0: none seen */
     uint64_t refused_at_end;     /* by the seal */
+    uint64_t refused_before_boot; /* at the end of the boot epoch before, by its seal; until a record has been read */
+    bool was_closed;              /* that boot epoch ended with the segment before this one */
     bool has_number;             /* segment_number means something */
     bool starts_boot;            /* the records of this boot epoch were read from the first one on */
     bool is_sealed;              /* the seal has been read */
@@ -56,10 +58,15 @@ static bool is_zero(const uint8_t *bytes, uint64_t count)
 
 static apus_journal_finding stop(apus_journal_reader *reader, apus_journal_finding finding)
 {
+    /* Behind the last segment that was entered, or within it. */
+    const bool is_behind = finding == APUS_JOURNAL_END || finding == APUS_JOURNAL_MISSING_SEGMENT;
+    const bool is_before = finding == APUS_JOURNAL_BAD_HEADER || finding == APUS_JOURNAL_OTHER_VERSION ||
+                           finding == APUS_JOURNAL_FILE_ERROR;
+    const bool is_closed_here = is_behind && reader->is_closed;
     reader->position = (apus_journal_position){
         .finding = finding,
-        .is_closed = finding == APUS_JOURNAL_END && reader->is_closed,
-        .refused_at_end = finding == APUS_JOURNAL_END && reader->is_closed ? reader->refused_at_end : 0,
+        .is_closed = is_closed_here || (is_before && reader->was_closed),
+        .refused_at_end = is_closed_here ? reader->refused_at_end : is_behind ? 0 : reader->refused_before_boot,
         .segment_number = reader->segment_number,
         .segment_offset = reader->offset,
         .boot_epoch = reader->boot_epoch,
@@ -104,6 +111,8 @@ static apus_journal_finding enter_segment(apus_journal_reader *reader, uint64_t 
 {
     const bool follows = reader->base != NULL && number == reader->segment_number + 1;
     leave_segment(reader);
+    reader->was_closed = follows && reader->is_closed;
+    reader->refused_before_boot = reader->was_closed ? reader->refused_at_end : 0;
     reader->segment_number = number;
     reader->has_number = true;
     reader->offset = 0;
@@ -164,14 +173,39 @@ static apus_journal_finding enter_segment(apus_journal_reader *reader, uint64_t 
     return APUS_JOURNAL_RECORD;
 }
 
+/* A writer refuses fewer records in a row. Other bytes that are taken for a number are seldom as near. */
+#define MOST_REFUSED (UINT64_C(1) << 32)
+
+/* Whether a whole record of the run stands anywhere in `bytes[from ..< count]`; `after` is the number of one before.
+ * Looks at each place where a record may begin, and is asked only after a finding. */
+static bool holds_record(const uint8_t *bytes, uint64_t from, uint64_t count, uint64_t after)
+{
+    for (uint64_t offset = from; offset + RECORD_HEADER_BYTES <= count; offset += 8) {
+        const uint8_t *const start = bytes + offset;
+        uint32_t record_bytes, crc;
+        uint64_t number;
+        memcpy(&record_bytes, start + offsetof(apus_journal_record_header, record_bytes), sizeof record_bytes);
+        if (record_bytes < RECORD_HEADER_BYTES || record_bytes > count - offset) {
+            continue;
+        }
+        memcpy(&crc, start + offsetof(apus_journal_record_header, crc), sizeof crc);
+        memcpy(&number, start + offsetof(apus_journal_record_header, record_number), sizeof number);
+        if (number > after && number - after <= MOST_REFUSED &&
+            crc == apus_crc32c(record_bytes, start + 8, record_bytes - 8)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 typedef struct peeked {
     bool is_good; /* its header can be trusted, and the rest is known */
     bool has_records;
     uint64_t boot_epoch;
 } peeked;
 
-/* What a segment that is not open holds. */
-static peeked peek(const apus_journal_reader *reader, uint64_t number)
+/* What a segment that is not open holds. `looks_further`: for a record anywhere, not only at its beginning. */
+static peeked peek(const apus_journal_reader *reader, uint64_t number, bool looks_further)
 {
     peeked result = {0};
     char name[APUS_JOURNAL_FILE_NAME_CAPACITY];
@@ -190,8 +224,34 @@ static peeked peek(const apus_journal_reader *reader, uint64_t number)
         result.has_records = pread(descriptor, &first, sizeof first, sizeof header) == (ssize_t)sizeof first && first != 0;
         result.boot_epoch = header.boot_epoch;
     }
+    if (result.is_good && !result.has_records && looks_further) {
+        const uint64_t file_bytes = (uint64_t)facts.st_size;
+        void *const base = mmap(NULL, file_bytes, PROT_READ, MAP_SHARED, descriptor, 0);
+        if (base != MAP_FAILED) {
+            result.has_records = holds_record(base, sizeof header, file_bytes, reader->last_record_number);
+            munmap(base, file_bytes);
+        }
+    }
     close(descriptor);
     return result;
+}
+
+/* Whether a later segment of the boot epoch that is read has records. One that cannot be judged is passed. */
+static bool goes_on_later(const apus_journal_reader *reader, bool looks_further)
+{
+    for (size_t i = 0; i < reader->number_count; i++) {
+        if (reader->numbers[i] <= reader->segment_number) {
+            continue;
+        }
+        const peeked later = peek(reader, reader->numbers[i], looks_further);
+        if (later.is_good && later.boot_epoch != reader->boot_epoch) {
+            return false;
+        }
+        if (later.is_good && later.has_records) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* The length word at the reader's place, 0 beyond the file. The mapping starts on a page and records
@@ -231,9 +291,9 @@ static apus_journal_finding advance(apus_journal_reader *reader)
     }
     if (reader->base != NULL && !reader->is_sealed) {
         /* The successor may be the spare of the writer that is, or was, at work here. */
-        const peeked successor = peek(reader, next);
+        const peeked successor = peek(reader, next, false);
         if (successor.is_good && successor.boot_epoch == reader->boot_epoch) {
-            if (!successor.has_records) {
+            if (!goes_on_later(reader, false)) {
                 return stop(reader, APUS_JOURNAL_END);
             }
             /* The seal comes before the successor's first record: either it came while we looked, or
@@ -244,11 +304,14 @@ static apus_journal_finding advance(apus_journal_reader *reader)
     return enter_segment(reader, next);
 }
 
-static apus_journal_finding refuse(apus_journal_reader *reader, apus_journal_finding finding, uint64_t record_end)
+/* Stops at a record that is not whole. It is a tail if nothing that this boot epoch has written comes after it. */
+static apus_journal_finding refuse(apus_journal_reader *reader, apus_journal_finding finding)
 {
+    const bool is_listed = list_again(reader) == 0;
     stop(reader, finding);
     reader->position.is_tail =
-        record_end >= reader->file_bytes || is_zero(reader->base + record_end, reader->file_bytes - record_end);
+        is_listed && !holds_record(reader->base, reader->offset + 8, reader->file_bytes, reader->last_record_number) &&
+        !goes_on_later(reader, true);
     return finding;
 }
 
@@ -273,9 +336,7 @@ apus_journal_finding apus_journal_reader_next(apus_journal_reader *reader, apus_
                 if (load_record_bytes(reader) != 0) {
                     continue; /* it was finished while we looked */
                 }
-                stop(reader, APUS_JOURNAL_TORN);
-                reader->position.is_tail = true;
-                return APUS_JOURNAL_TORN;
+                return refuse(reader, APUS_JOURNAL_TORN);
             }
             const apus_journal_finding entered = advance(reader);
             if (entered != APUS_JOURNAL_RECORD) {
@@ -286,18 +347,18 @@ apus_journal_finding apus_journal_reader_next(apus_journal_reader *reader, apus_
         if (record_bytes > left) {
             const bool fits_segment = record_bytes <= reader->segment_bytes - reader->offset;
             if (fits_segment && reader->file_bytes < reader->segment_bytes) {
-                return refuse(reader, APUS_JOURNAL_TORN, reader->file_bytes);
+                return refuse(reader, APUS_JOURNAL_TORN);
             }
-            return refuse(reader, APUS_JOURNAL_BAD_CRC, reader->offset + 4);
+            return refuse(reader, APUS_JOURNAL_BAD_CRC);
         }
         if (record_bytes < RECORD_HEADER_BYTES) {
-            return refuse(reader, APUS_JOURNAL_BAD_CRC, reader->offset + RECORD_HEADER_BYTES);
+            return refuse(reader, APUS_JOURNAL_BAD_CRC);
         }
         const uint64_t record_end = reader->offset + (((uint64_t)record_bytes + 7u) & ~(uint64_t)7u);
         uint32_t crc;
         memcpy(&crc, start + offsetof(apus_journal_record_header, crc), sizeof crc);
         if (crc != apus_crc32c(record_bytes, start + 8, record_bytes - 8)) {
-            return refuse(reader, APUS_JOURNAL_BAD_CRC, record_end);
+            return refuse(reader, APUS_JOURNAL_BAD_CRC);
         }
         apus_journal_record record = {
             .boot_epoch = reader->boot_epoch,
@@ -311,7 +372,7 @@ apus_journal_finding apus_journal_reader_next(apus_journal_reader *reader, apus_
         memcpy(&record.connection, start + offsetof(apus_journal_record_header, connection), 4);
         memcpy(&record.kind, start + offsetof(apus_journal_record_header, kind), 2);
         if (record.record_number <= reader->last_record_number) {
-            return refuse(reader, APUS_JOURNAL_BAD_RECORD, record_end);
+            return stop(reader, APUS_JOURNAL_BAD_RECORD); /* a whole record, and no machine's death makes its number */
         }
         if (record.kind == APUS_JOURNAL_KIND_SEAL && record.payload_bytes == 0) {
             reader->refused_at_end = record.record_number - reader->last_record_number - 1;
@@ -330,6 +391,7 @@ apus_journal_finding apus_journal_reader_next(apus_journal_reader *reader, apus_
         reader->last_record_number = record.record_number;
         reader->offset = record_end;
         stop(reader, APUS_JOURNAL_RECORD);
+        reader->refused_before_boot = 0;
         *out = record;
         return APUS_JOURNAL_RECORD;
     }

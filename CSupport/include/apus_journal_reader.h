@@ -43,10 +43,13 @@ typedef struct apus_journal_record {
 /* Where and why the reader stands. */
 typedef struct APUS_NAME(JournalPosition) apus_journal_position {
     apus_journal_finding finding;
-    bool is_tail;            /* no whole record comes after in this segment: what a killed machine leaves */
-    bool is_closed;          /* at the end: the writer said goodbye */
+    bool is_tail;            /* of TORN and BAD_CRC: no whole record of the boot epoch comes after, in this segment or a
+                              * later one: what a killed machine leaves. Otherwise it is damage */
+    bool is_closed;          /* at the end, or before a segment that is missing or cannot be entered: the writer of what
+                              * was read said goodbye */
     int32_t error;           /* -errno of a file error */
-    uint64_t refused_at_end; /* at the end of a closed journal: records refused after the last one */
+    /* Records refused after the last one of a boot epoch that was closed: where is_closed, and where the next epoch begins. */
+    uint64_t refused_at_end;
     uint32_t version;        /* of another version's segment */
     uint64_t segment_number; /* the missing one, if one is missing */
     uint64_t segment_offset;

@@ -9,10 +9,10 @@ struct ReplayCommand: ParsableCommand {
     discussion: """
       DIR is a journal's directory, or the data directory or demo directory that holds one for each venue. Each run in \
       it is repeated at its recorded times, without any connection: what came in goes to a new lane, and what that sends \
-      and books has to be the recorded bytes. The first difference is named by record, time and connection. A torn tail, \
-      or a damaged segment, is reported and the run repeated as far as it is whole. Exit codes: 0 all is equal; 1 \
-      something differs; 65 equal, but the journal is damaged, or a run could not be repeated; 66 there is no journal to \
-      be read.
+      and books has to be the recorded bytes. The first difference is named by record, time, connection, stage and field. \
+      A torn tail, or a damaged segment, is reported and the run repeated as far as it is whole. Exit codes: 0 all is \
+      equal; 1 something differs; 65 equal, but the journal is damaged, records could not be written, or a run could not \
+      be repeated; 66 there is no journal to be read, no such run, or no such order.
       """)
 
   @Argument(help: ArgumentHelp("The journal's directory.", valueName: "dir"), completion: .directory)
@@ -68,11 +68,15 @@ struct ReplayCommand: ParsableCommand {
       total.isDamaged = total.isDamaged || outcome.isDamaged
       total.isNamed = total.isNamed || outcome.isNamed
     }
-    if let order, !total.isNamed {
-      print("no frame names the order \(order): give its client order id, a whole number, or the venue's id")
+    let isUnknown = order != nil && !total.isNamed
+    if let order, isUnknown {
+      _ = Exit.fail(
+        Exit.unreadable,
+        "no frame names the order \(order): give its client order id, a whole number, or the venue's id")
     }
     if total.differs { throw Exit.replayDiffers }
     if total.isDamaged { throw Exit.damaged }
+    if isUnknown { throw Exit.unreadable }
   }
 
   private struct Outcome {
@@ -95,13 +99,21 @@ struct ReplayCommand: ParsableCommand {
       outcome.isNamed = true
       print(line)
     }
+    var shown = 0
+    func showUnreadable(_ all: [String]) {
+      for problem in all.dropFirst(shown) { print("not repeated: \(problem)") }
+      shown = all.count
+    }
     while let result = replay.next(epoch: epoch, until: until?.limit, order: order, tell: tell) {
       count += 1
+      showUnreadable(replay.unreadable)
       show(result)
       if result.difference != nil { outcome.differs = true }
       if result.isDamaged || result.refusal != nil { outcome.isDamaged = true }
     }
-    guard count > 0 else {
+    showUnreadable(replay.unreadable)
+    if epoch == nil, shown > 0 { outcome.isDamaged = true }
+    guard count > 0 || outcome.isDamaged else {
       throw Exit.fail(
         Exit.unreadable,
         "\(path) holds no \(epoch.map { "run \($0)" } ?? "run"): give the directory of an engine's journal")
@@ -125,14 +137,19 @@ struct ReplayCommand: ParsableCommand {
       let wall = Date(timeIntervalSince1970: Double(difference.wallTime) / 1e9)
       print(
         "  differs at record \(difference.recordNumber), lane time \(difference.time) ns "
-          + "(\(wall.formatted(.iso8601.time(includingFractionalSeconds: true)))), connection \(difference.connection): "
-          + difference.what)
+          + "(\(wall.formatted(.iso8601.time(includingFractionalSeconds: true)))), connection \(difference.connection), "
+          + "\(difference.stage.rawValue): \(difference.what)")
+      for field in difference.fields {
+        print("  field \(field.name): \(field.recorded) recorded, \(field.replayed) replayed")
+      }
       print("  recorded: \(difference.recorded)")
       print("  replayed: \(difference.replayed)")
+    } else if run.isDamaged {
+      print("  equal as far as the journal is whole")
     } else {
       print("  equal: every frame out, fill and note is the recorded one")
     }
-    if let gap = run.gap { print("  the journal ends early: \(gap)") }
+    if let gap = run.gap { print("  the journal \(run.isDamaged ? "is damaged" : "ends early"): \(gap)") }
   }
 }
 

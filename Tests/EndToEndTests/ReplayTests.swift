@@ -94,15 +94,52 @@ import Testing
     let replay = try Program("apus", ["replay", room.file("changed")])
     #expect(replay.wait() == 1, "\(replay.out)")
     #expect(replay.out.contains("differs at record \(number), lane time "), "\(replay.out)")
-    #expect(replay.out.contains("a frame out differs from its byte "), "\(replay.out)")
+    #expect(replay.out.contains(", decision: a frame out differs in "), "\(replay.out)")
+    #expect(replay.out.contains("price, from its byte ") && replay.out.contains("\n  field "), "\(replay.out)")
     #expect(replay.out.contains("\n  recorded: ") && replay.out.contains("\n  replayed: "))
 
     let order = try Program("apus", ["replay", room.file("demo"), "--until", "100000s", "--order", "1"])
     #expect(order.wait() == 0, "\(order.out) \(order.err)")
+    let unknown = try Program("apus", ["replay", room.file("demo"), "--order", "no-such-order"])
+    #expect(unknown.wait() == 66, "\(unknown.out) \(unknown.err)")
+    #expect(unknown.err.contains("no frame names the order no-such-order: "), "\(unknown.err)")
     let wrong = try Program("apus", ["replay", room.file("nowhere")])
     #expect(wrong.wait() == 66)
     #expect(wrong.err.hasPrefix("apus: "))
     let nothing = try Program("apus", ["replay", room.file("demo"), "--run", "5"])
     #expect(nothing.wait() == 66)
+  }
+
+  @Test func `a damaged run is repeated as far as it is whole, and the exit code is 65`() throws {
+    let room = try Room()
+    let demo = try Program("apus", ["demo", "--seconds", "4", "--directory", room.file("demo")])
+    #expect(demo.wait(seconds: 90) == 0, "\(demo.err)")
+    let journal = room.file("demo/data/journal")
+    var reader = try JournalReader(path: journal)
+    var offset: UInt64 = 0
+    var count = 0
+    while let record = reader.next(), offset == 0 {
+      count += 1
+      if count > 100, record.kind == .timer { offset = record.segmentOffset }
+    }
+    let segment = "\(journal)/\(try FileManager.default.contentsOfDirectory(atPath: journal).sorted()[0])"
+    let file = try FileHandle(forUpdating: URL(fileURLWithPath: segment))
+    // A timer's record has 32 bytes: one flipped bit makes none of them.
+    try file.seek(toOffset: offset)
+    try file.write(contentsOf: Data([0]))
+    try file.close()
+    let replay = try Program("apus", ["replay", room.file("demo")])
+    #expect(replay.wait() == 65, "\(replay.out)")
+    #expect(replay.out.contains("  equal as far as the journal is whole\n"), "\(replay.out)")
+    #expect(replay.out.contains("  the journal is damaged: segment 1, offset \(offset): "), "\(replay.out)")
+    let export = try Program("apus", ["export", room.file("demo"), "--out", room.file("part.sqlite")])
+    #expect(export.wait() == 65, "\(export.out) \(export.err)")
+
+    // A header that cannot be read belongs to no run.
+    try FileHandle(forUpdating: URL(fileURLWithPath: segment)).write(contentsOf: Data([0]))
+    let nothing = try Program("apus", ["replay", room.file("demo")])
+    #expect(nothing.wait() == 65, "\(nothing.out) \(nothing.err)")
+    #expect(
+      nothing.out.hasPrefix("not repeated: segment 1 is damaged") && !nothing.out.contains("run 0"), "\(nothing.out)")
   }
 }

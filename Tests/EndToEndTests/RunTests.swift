@@ -230,4 +230,21 @@ import Testing
     #expect(example.out.contains("stop verified: true"), "\(example.out)")
     try stage.expectNothingLeft()
   }
+
+  @Test func `a program with its own strategy repeats its journal to the byte, and apus alone cannot`() throws {
+    let stage = try Stage()
+    let example = try Program("OwnStrategy", [stage.configuration()])
+    #expect(example.wait(seconds: 60) == 0, "\(example.err)")
+    let journal = stage.room.file("data/journal")
+    let replay = try Program("OwnStrategy", ["--replay", journal])
+    #expect(replay.wait() == 0, "\(replay.err)")
+    let line = try #require(replay.out.split(separator: "\n").first)
+    #expect(line.hasSuffix(" frames out: equal"), "\(replay.out)")
+    let words = line.split(separator: " ")
+    // Not equal because there was nothing.
+    #expect(words.firstIndex(of: "frames").flatMap { Int(words[$0 - 1]) }.map { $0 > 10 } == true, "\(replay.out)")
+    let apus = try Program("apus", ["replay", journal])
+    #expect(apus.wait() == 65, "\(apus.out)")
+    #expect(apus.out.contains("strategy of the program's own"), "\(apus.out)")
+  }
 }

@@ -74,6 +74,8 @@ import Testing
     var damaged = try TemporaryDirectory.bytes(of: path)
     let start = Int(records[4].segmentOffset)
     for index in start..<start + 4 { damaged[index] = 0 }
+    // Whoever was killed here has not sealed the segment either.
+    for index in (start + 32 + records[4].payload.count)..<damaged.count { damaged[index] = 0 }
     try TemporaryDirectory.write(damaged, to: path)
     let (left, stop) = try readAll(directory)
     #expect(left == Array(records[..<4]))
@@ -81,22 +83,104 @@ import Testing
     try? FileManager.default.removeItem(atPath: directory)
   }
 
-  @Test func `a flipped bit anywhere in a record is found, at its segment and offset`() throws {
-    let (path, records, directory) = try oneSegment(count: 5)
+  /// The third of five records, and the last one before the seal; with and without a payload.
+  @Test(arguments: [2, 4], [0, 100])
+  func `a flipped bit anywhere in a record is found, at its segment and offset, and is no torn tail`(
+    place: Int, maximum: Int
+  ) throws {
+    let (path, records, directory) = try oneSegment(count: 5, maximum: maximum)
     let original = try TemporaryDirectory.bytes(of: path)
-    let victim = records[2]
+    let victim = records[place]
     let start = Int(victim.segmentOffset)
     for bit in 0..<(32 + victim.payload.count) * 8 {
       var damaged = original
       damaged[start + bit / 8] ^= 1 << UInt8(bit % 8)
       try TemporaryDirectory.write(damaged, to: path)
       let (left, stop) = try readAll(directory)
-      #expect(left == Array(records[..<2]), "bit \(bit)")
-      #expect(stop.finding == .badCRC, "bit \(bit)")
+      #expect(left == Array(records[..<place]), "bit \(bit)")
+      // One bit makes nothing of the length 32.
+      let isUnfinished = damaged[start..<start + 4].allSatisfy { $0 == 0 }
+      #expect(stop.finding == (isUnfinished ? .torn : .badCRC), "bit \(bit)")
       #expect(stop.segmentNumber == 1 && stop.segmentOffset == victim.segmentOffset)
-      if bit >= 32 { #expect(!stop.isTail) }
+      #expect(!stop.isTail, "bit \(bit)")
     }
     try? FileManager.default.removeItem(atPath: directory)
+  }
+
+  @Test func `a flipped bit anywhere in a segment's seal is no torn tail when the next one has records`() throws {
+    let directory = try TemporaryDirectory()
+    try writeJournal(directory.path, count: 200, seed: 3)
+    let first = try readAll(directory.path).records.filter { $0.segmentNumber == 1 }
+    let path = segmentPath(directory.path, 1)
+    let original = try TemporaryDirectory.bytes(of: path)
+    let seal = (Int(first.last!.segmentOffset) + 32 + first.last!.payload.count + 7) & ~7
+    for bit in 0..<32 * 8 {
+      var damaged = original
+      damaged[seal + bit / 8] ^= 1 << UInt8(bit % 8)
+      try TemporaryDirectory.write(damaged, to: path)
+      let (left, stop) = try readAll(directory.path)
+      #expect(left == first, "bit \(bit)")
+      #expect((stop.finding == .badCRC || stop.finding == .torn) && !stop.isTail, "bit \(bit): \(stop)")
+      #expect(stop.segmentNumber == 1 && stop.segmentOffset == UInt64(seal))
+    }
+  }
+
+  @Test func `a segment cut off anywhere is no torn tail when a later one has records`() throws {
+    let directory = try TemporaryDirectory()
+    try writeJournal(directory.path, count: 200, seed: 3)
+    let all = try readAll(directory.path).records
+    let path = segmentPath(directory.path, 2)
+    let original = try TemporaryDirectory.bytes(of: path)
+    let end = Int(all.last { $0.segmentNumber == 2 }!.segmentOffset)
+    for cut in [128] + Array(stride(from: 129, to: end, by: 37))
+      + all.filter({ $0.segmentNumber == 2 }).map({ Int($0.segmentOffset) })
+    {
+      try TemporaryDirectory.write(Array(original[..<cut]), to: path)
+      let (left, stop) = try readAll(directory.path)
+      #expect(
+        left
+          == all.filter {
+            $0.segmentNumber < 2 || $0.segmentNumber == 2 && Int($0.segmentOffset) + 32 + $0.payload.count <= cut
+          })
+      #expect(stop.finding == .torn && !stop.isTail && stop.segmentNumber == 2, "cut at \(cut): \(stop)")
+    }
+    // The next one has lost its first records, and what follows it is whole.
+    try TemporaryDirectory.write(Array(original[..<end]), to: path)
+    var next = try TemporaryDirectory.bytes(of: segmentPath(directory.path, 3))
+    for index in 128..<1000 { next[index] = 0 }
+    try TemporaryDirectory.write(next, to: segmentPath(directory.path, 3))
+    let stop = try readAll(directory.path).stop
+    #expect(stop.finding == .torn && !stop.isTail, "\(stop)")
+  }
+
+  @Test func `a torn record before the next run is a tail`() throws {
+    let (path, records, directory) = try oneSegment(count: 5)
+    let start = Int(records[4].segmentOffset)
+    let bytes = try TemporaryDirectory.bytes(of: path)
+    try TemporaryDirectory.write(
+      Array(bytes[..<(start + 20)]) + [UInt8](repeating: 0, count: bytes.count - start - 20), to: path)
+    try writeJournal(directory, count: 100, seed: 2, bootEpoch: 2)
+    let (left, stop) = try readAll(directory)
+    #expect(left == Array(records[..<4]))
+    #expect(stop.finding == .badCRC && stop.isTail && stop.bootEpoch == 1, "\(stop)")
+    try? FileManager.default.removeItem(atPath: directory)
+  }
+
+  @Test func `before a segment that cannot be entered the reader knows whether the run was over`() throws {
+    let directory = try TemporaryDirectory()
+    try writeJournal(directory.path, count: 60, seed: 3)
+    let last = Int(try readAll(directory.path).records.last!.segmentNumber)
+    try writeJournal(directory.path, count: 60, seed: 4, bootEpoch: 2)
+    for (number, isOver) in [(last, false), (last + 1, true)] {
+      let path = segmentPath(directory.path, number)
+      let original = try TemporaryDirectory.bytes(of: path)
+      var damaged = original
+      damaged[50] ^= 1
+      try TemporaryDirectory.write(damaged, to: path)
+      let stop = try readAll(directory.path).stop
+      #expect(stop.finding == .badHeader && stop.isClosed == isOver && !stop.isTail, "\(stop)")
+      try TemporaryDirectory.write(original, to: path)
+    }
   }
 
   @Test func `a flipped bit anywhere in a segment's header is found before any record is believed`() throws {
@@ -222,9 +306,11 @@ import Testing
   }
 
   /// A closed journal of one segment, and what is in it. The caller removes the directory.
-  private func oneSegment(count: Int) throws -> (path: String, records: [JournalRecord], directory: String) {
+  private func oneSegment(count: Int, maximum: Int = 100) throws -> (
+    path: String, records: [JournalRecord], directory: String
+  ) {
     let directory = NSTemporaryDirectory() + "/apus-damage-" + UUID().uuidString
-    try writeJournal(directory, count: count, seed: 11, maximum: 100)
+    try writeJournal(directory, count: count, seed: 11, maximum: maximum)
     let records = try readAll(directory).records
     #expect(records.count == count && records.last!.segmentNumber == 1)
     return (segmentPath(directory, 1), records, directory)

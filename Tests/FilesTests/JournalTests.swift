@@ -93,6 +93,15 @@ import Testing
     let (records, stop) = try readAll(directory.path)
     #expect(records.count == 6)
     #expect(stop.isClosed && stop.refusedAtEnd == 2)
+
+    // The first record of the next run says so as well, and no other.
+    try writeJournal(directory.path, count: 3, seed: 1, bootEpoch: 2)
+    var reader = try JournalReader(path: directory.path)
+    var refused: [UInt64] = []
+    while reader.next() != nil { refused.append(reader.stop.refusedAtEnd) }
+    #expect(refused == [0, 0, 0, 0, 0, 0, 2, 0, 0])
+    let end = reader.stop
+    #expect(end.isClosed && end.refusedAtEnd == 0)
   }
 
   @Test func `a reader follows a journal that is being written`() throws {

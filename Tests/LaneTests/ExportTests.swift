@@ -28,12 +28,14 @@ import Testing
     func rows(_ table: ExportTable) -> [[String: ExportValue]] { rows[table] ?? [] }
   }
 
-  private func export(_ path: String) throws -> (tables: Tables, runs: [JournalExport.Run]) {
+  private func export(
+    _ path: String
+  ) throws -> (tables: Tables, runs: [JournalExport.Run], unreadable: [String]) {
     let tables = Tables()
     var export = try JournalExport(path: path)
     var runs: [JournalExport.Run] = []
     while let run = try export.next(into: tables) { runs.append(run) }
-    return (tables, runs)
+    return (tables, runs, export.unreadable)
   }
 
   private func number(_ row: [String: ExportValue], _ column: String) -> Int64? {
@@ -52,7 +54,7 @@ import Testing
 
   /// Everything that must hold between the tables of a run that is whole.
   private func expectTruth(_ path: String, _ name: String) throws {
-    let (tables, runs) = try export(path)
+    let (tables, runs, _) = try export(path)
     #expect(runs.count == 1 && runs[0].problems.isEmpty && runs[0].refusal == nil && !runs[0].isDamaged, "\(name)")
     let run = try #require(tables.rows(.runs).first)
     #expect(number(run, "is_whole") == 1 && number(run, "is_replayed") == 1, "\(name): \(run)")
@@ -132,7 +134,7 @@ import Testing
   @Test func `the executions of a killed run and of the one that continues it are the account of the latter`() throws {
     let room = try JournalRoom()
     _ = try ChaosRun.run(try #require(FaultScenario.named("engine-killed")).plan, journal: room.journal)
-    let (tables, runs) = try export(room.journal)
+    let (tables, runs, _) = try export(room.journal)
     let last = try #require(runs.last)
     #expect(runs.count == 2)
     for instrument in tables.rows(.instruments) where number(instrument, "run") == Int64(last.bootEpoch) {
@@ -227,12 +229,162 @@ import Testing
     #expect(run.problems.first?.contains("begun and not finished") == true, "\(run.problems)")
   }
 
+  /// What a replay says of each run, and of what lies between them.
+  private func replay(_ path: String) throws -> (runs: [Replay.Run], unreadable: [String]) {
+    var replay = try Replay(path: path)
+    var runs: [Replay.Run] = []
+    while let run = replay.next() { runs.append(run) }
+    return (runs, replay.unreadable)
+  }
+
+  private func expectDamage(_ path: String, _ text: String) throws {
+    let repeated = try #require(try replay(path).runs.first)
+    #expect(repeated.isDamaged && repeated.difference == nil && repeated.counts.records > 0)
+    #expect(repeated.gap?.contains(text) == true, "\(repeated.gap ?? "no gap")")
+    let exported = try #require(try export(path).runs.first)
+    #expect(exported.isDamaged && exported.problems.contains { $0.contains(text) }, "\(exported.problems)")
+  }
+
+  @Test func `a timer whose length has become zero is damage, for the replay and for the tables`() throws {
+    let room = try JournalRoom()
+    let path = try journal(in: room)
+    var reader = try JournalReader(path: path)
+    var place: JournalRecord?
+    var count = 0
+    while let record = reader.next() {
+      count += 1
+      if count > 100, record.kind == .timer, place == nil { place = record }
+    }
+    let victim = try #require(place)
+    #expect(victim.payload.isEmpty)
+    let file = try segments(path)[0]
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: file))
+    // One bit of the length 32.
+    bytes[Int(victim.segmentOffset)] ^= 32
+    try bytes.write(to: URL(fileURLWithPath: file))
+    try expectDamage(path, "offset \(victim.segmentOffset): a record was begun and not finished")
+  }
+
+  @Test func `a segment in the middle that has lost its end is damage, for the replay and for the tables`() throws {
+    let room = try JournalRoom()
+    let whole = "\(room.path)/whole"
+    try copy(try journal(in: room), to: whole)
+    let file = try segments(whole)[1]
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: file))
+    try bytes.prefix(bytes.count / 2).write(to: URL(fileURLWithPath: file))
+    try expectDamage(whole, "segment 2, offset ")
+  }
+
+  @Test func `a flipped bit in the seal of a segment is damage, for the replay and for the tables`() throws {
+    let room = try JournalRoom()
+    let whole = "\(room.path)/whole"
+    try copy(try journal(in: room), to: whole)
+    var reader = try JournalReader(path: whole)
+    var seal = 0
+    while let record = reader.next(), record.segmentNumber == 1 {
+      seal = (Int(record.segmentOffset) + 32 + record.payload.count + 7) & ~7
+    }
+    let file = try segments(whole)[0]
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: file))
+    bytes[seal + 9] ^= 1
+    try bytes.write(to: URL(fileURLWithPath: file))
+    try expectDamage(whole, "segment 1, offset \(seal): ")
+  }
+
+  @Test func `of many damaged segments in a row each is named, and every run behind them is found`() throws {
+    let room = try JournalRoom()
+    let all = "\(room.path)/all"
+    try copy(try journal(in: room), to: all, epochs: [5, 6, 7, 8])
+    func damage(_ file: String) throws {
+      var bytes = try Data(contentsOf: URL(fileURLWithPath: file))
+      bytes[50] ^= 1
+      try bytes.write(to: URL(fileURLWithPath: file))
+    }
+    var reader = try JournalReader(path: all)
+    var numbers: [UInt64: Set<UInt64>] = [:]
+    while let record = reader.next() { numbers[record.bootEpoch, default: []].insert(record.segmentNumber) }
+    let files = try segments(all)
+    let bad = (numbers[6] ?? []).union(numbers[7] ?? []).sorted()
+    try #require(bad.count > 4 && numbers.count == 4)
+    for number in bad { try damage(files[Int(number) - 1]) }
+    let sentences = bad.map { "segment \($0) is damaged or is not a journal segment; restore it, or skip it" }
+    let middle = try replay(all)
+    #expect(middle.runs.map(\.bootEpoch) == [5, 8])
+    #expect(middle.runs.allSatisfy { $0.refusal == nil && $0.difference == nil && $0.gap == nil && !$0.isDamaged })
+    #expect(middle.unreadable == sentences)
+    let exported = try export(all)
+    #expect(exported.runs.map(\.bootEpoch) == [5, 8] && exported.runs.allSatisfy { $0.problems.isEmpty })
+    #expect(exported.unreadable == sentences)
+
+    // At the beginning: what is left of the first run is named as such.
+    for number in 1...2 { try damage(files[number - 1]) }
+    let front = try replay(all)
+    #expect(front.runs.map(\.bootEpoch) == [5, 8])
+    #expect(front.runs[0].refusal?.contains("no longer there") == true)
+    #expect(front.unreadable.count == 2 + bad.count)
+  }
+
+  @Test func `behind two damaged segments of one run its tables go on`() throws {
+    let room = try JournalRoom()
+    let whole = "\(room.path)/whole"
+    try copy(try journal(in: room), to: whole)
+    let files = try segments(whole)
+    try #require(files.count > 4)
+    for file in files[1...2] {
+      var bytes = try Data(contentsOf: URL(fileURLWithPath: file))
+      bytes[50] ^= 1
+      try bytes.write(to: URL(fileURLWithPath: file))
+    }
+    let (tables, runs, unreadable) = try export(whole)
+    #expect(runs.count == 1 && unreadable.isEmpty)
+    #expect(runs[0].problems.count == 2 && runs[0].isDamaged, "\(runs[0].problems)")
+    var reader = try JournalReader(path: whole)
+    while reader.next() != nil {}
+    for _ in 1...3 { _ = reader.skipSegment() }
+    var last: UInt64 = 0
+    while let record = reader.next() { last = record.recordNumber }
+    #expect(tables.rows(.orderEvents).contains { (number($0, "record") ?? 0) + 100 > last })
+    let repeated = try replay(whole)
+    #expect(repeated.runs.count == 1 && repeated.runs[0].isDamaged)
+    #expect(repeated.unreadable == ["segment 3 is damaged or is not a journal segment; restore it, or skip it"])
+  }
+
+  @Test(arguments: [false, true])
+  func `records that were refused at the end of a run are damage, also when another run follows`(
+    isFollowed: Bool
+  ) throws {
+    let room = try JournalRoom()
+    let path = try journal(in: room)
+    let lost = "\(room.path)/lost"
+    do {
+      var reader = try JournalReader(path: path)
+      var ends = try JournalEnds(
+        path: lost, name: "lost",
+        configuration: JournalConfiguration(segmentBytes: 64 << 10, bootEpoch: 1, sync: .none),
+        now: 0)
+      var count = 0
+      while let record = reader.next() {
+        count += 1
+        // The disk is full from here on.
+        if count < 200 { try ends.service.service(now: 0) }
+        _ = record.payload.withUnsafeBytes {
+          ends.writer.append(record.kind!, connection: record.connection, time: record.time, payload: $0)
+        }
+      }
+      let refused = ends.writer.status.refused_count
+      #expect(refused > 100)
+    }
+    if isFollowed { try copy(path, to: lost, epochs: [2]) }
+    try expectDamage(lost, "could not be written")
+    #expect(try replay(lost).runs.count == (isFollowed ? 2 : 1))
+  }
+
   @Test func `a run whose first segments were removed is named, and the next one goes on`() throws {
     let room = try JournalRoom()
     let both = "\(room.path)/both"
     try copy(try journal(in: room), to: both, epochs: [5, 6])
     for file in try segments(both).prefix(2) { try FileManager.default.removeItem(atPath: file) }
-    let (tables, runs) = try export(both)
+    let (tables, runs, _) = try export(both)
     #expect(runs.map(\.bootEpoch) == [5, 6])
     #expect(
       runs.first?.refusal?.hasPrefix("its beginning is no longer there: the first record that is left is ") == true)
@@ -285,7 +437,7 @@ import Testing
       }
       return true
     }
-    let (tables, runs) = try export(own)
+    let (tables, runs, _) = try export(own)
     #expect(runs.first?.problems.first?.contains("strategy of the program's own") == true, "\(runs)")
     for table in [ExportTable.fills, .orderEvents, .spans] {
       #expect(tables.rows(table).count == all.tables.rows(table).count, "\(table)")
@@ -304,7 +456,7 @@ import Testing
       if record.kind == .outbound, count == 40 { record.payload[record.payload.count - 3] ^= 1 }
       return true
     }
-    let (tables, runs) = try export(changed)
+    let (tables, runs, _) = try export(changed)
     let problem = try #require(runs.first?.problems.first)
     #expect(problem.contains("this engine decides otherwise from record "), "\(problem)")
     #expect(tables.rows(.fills).count == all.tables.rows(.fills).count)

@@ -1,5 +1,6 @@
 import CSupport
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Apus
@@ -121,7 +122,8 @@ import Testing
     }
     let difference = try #require(run.difference)
     #expect(difference.recordNumber == number && number > 0)
-    #expect(difference.what.hasPrefix("a frame out differs from its byte"))
+    #expect(difference.what.hasPrefix("a frame out differs in ") && difference.what.contains(" from its byte "))
+    #expect(difference.stage == .decision && difference.fields.count == 1)
     #expect(difference.recorded != difference.replayed && difference.connection == 1)
   }
 
@@ -141,9 +143,171 @@ import Testing
     }
     #expect(number > 0)
     let difference = try #require(run.difference)
-    #expect(difference.what.hasPrefix("a fill differs"), "\(difference)")
+    #expect(difference.what.hasPrefix("a fill differs in price_ticks, "), "\(difference)")
+    #expect(difference.stage == .booking)
+    let names = difference.fields.map(\.name)
+    #expect(names.prefix(1) == ["price_ticks"] && names.contains("account.cash_e8"), "\(names)")
     #expect(difference.recordNumber > number && difference.recordNumber < number + 5)
     #expect(difference.recorded.hasPrefix("trade ") && difference.replayed.hasPrefix("trade "))
+  }
+
+  /// Changes bytes of the second record of a kind, and returns what a replay finds.
+  private func difference(
+    of kind: JournalKind, in room: JournalRoom, changing change: (inout JournalRecord) -> Void
+  ) throws -> (difference: ReplayDifference, number: UInt64) {
+    var number: UInt64 = 0
+    var count = 0
+    let run = try replay(try journal(in: room), in: room) { record in
+      guard record.kind == kind else { return true }
+      count += 1
+      if count == 2 {
+        number = record.recordNumber
+        change(&record)
+      }
+      return true
+    }
+    let difference = try #require(run.difference)
+    #expect(difference.recordNumber == number)
+    return (difference, number)
+  }
+
+  @Test func `a changed byte of the account in a fill is named by its field and values`() throws {
+    let room = try JournalRoom()
+    var bought: Int64 = 0
+    let place = MemoryLayout<BookedFillRecord>.offset(of: \.account.bought_lots)!
+    let (found, _) = try difference(of: .fill, in: room) { record in
+      record.payload.withUnsafeMutableBytes { bytes in
+        bought = bytes.loadUnaligned(fromByteOffset: place, as: Int64.self)
+        bytes.storeBytes(of: bought + 1, toByteOffset: place, as: Int64.self)
+      }
+    }
+    #expect(
+      found.fields == [.init(name: "account.bought_lots", recorded: "\(bought + 1)", replayed: "\(bought)")], "\(found)"
+    )
+    #expect(found.what == "a fill differs in account.bought_lots" && found.stage == .booking)
+  }
+
+  @Test func `a changed time is named as such, and nothing else is`() throws {
+    let room = try JournalRoom()
+    var time: Nanoseconds = 0
+    let (found, _) = try difference(of: .fill, in: room) { record in
+      record.time += 1
+      time = record.time
+    }
+    #expect(found.fields == [.init(name: "time_ns", recorded: "\(time)", replayed: "\(time - 1)")], "\(found)")
+    #expect(found.what == "a fill differs in time_ns")
+    let (other, _) = try difference(of: .outbound, in: try JournalRoom()) { $0.connection += 1 }
+    #expect(other.fields == [.init(name: "connection", recorded: "2", replayed: "1")], "\(other)")
+    #expect(other.what == "a frame out differs in connection")
+  }
+
+  @Test func `a byte of a record that has no name is told by its place`() throws {
+    let room = try JournalRoom()
+    let place = MemoryLayout<BookedFillRecord>.offset(of: \.account.reserved)!
+    let (found, _) = try difference(of: .fill, in: room) { $0.payload[place] = 1 }
+    #expect(found.fields.isEmpty && found.what == "a fill differs from its byte \(place) on", "\(found)")
+  }
+
+  @Test func `a record that the replay does not make is named with what it makes`() throws {
+    let room = try JournalRoom()
+    var count = 0
+    let run = try replay(try journal(in: room), in: room) { record in
+      if record.kind == .fill { count += 1 }
+      return !(record.kind == .fill && count == 2)
+    }
+    let found = try #require(run.difference)
+    #expect(found.fields.map(\.name) == ["kind"] && found.fields[0].replayed == "a fill", "\(found)")
+  }
+
+  @Test func `directives and control records are compared value by value`() {
+    func differences(_ kind: JournalKind, _ first: some BitwiseCopyable, _ second: some BitwiseCopyable)
+      -> [ReplayDifference.Field]
+    {
+      withUnsafeBytes(of: first) { first in
+        withUnsafeBytes(of: second) { RecordFields.differences(kind, first, $0, at: 0) }
+      }
+    }
+    var directive = DirectiveRecord()
+    directive.long_cap_lots = 7
+    var other = directive
+    other.long_cap_lots = 8
+    other.passive_lots = -3
+    #expect(
+      differences(.directive, directive, other) == [
+        .init(name: "long_cap_lots", recorded: "7", replayed: "8"),
+        .init(name: "passive_lots", recorded: "0", replayed: "-3"),
+      ])
+    var control = ControlRecord()
+    control.control = ControlKind.halt.rawValue
+    var rearm = control
+    rearm.control = ControlKind.rearm.rawValue
+    rearm.second = 9
+    #expect(
+      differences(.control, control, rearm) == [
+        .init(name: "control", recorded: "halt", replayed: "re-armed"),
+        .init(name: "second", recorded: "0", replayed: "9"),
+      ])
+  }
+
+  @Test(arguments: [
+    (#"{"id":7,"params":{"price":61800}}"#, #"{"id":7,"params":{"price":61801}}"#, "params.price", "61800", "61801"),
+    (#"{"id":7,"price":6180}"#, #"{"id":7,"price":61801}"#, "price", "6180", "61801"),
+    (#"{"a":[{"p":"1,\"2"},{"p":"3"}]}"#, #"{"a":[{"p":"1,\"2"},{"p":"4"}]}"#, "a[1].p", "\"3\"", "\"4\""),
+    (#"{"a":{"b":1},"c":2}"#, #"{"a":{"b":1},"d":2}"#, "the frame", "member \"c\"", "member \"d\""),
+    (#"{"x":{"b":1,"c":2}}"#, #"{"x":{"b":1,"e":2}}"#, "x", "member \"c\"", "member \"e\""),
+    (#"{"a":{"b":1},"c":2}"#, #"{"a":{"b":1}}"#, "what follows a", ",\"c\":2}", "}"),
+    (#"{"a":[1,2]}"#, #"{"a":[1,2,3]}"#, "what follows a[1]", "]}", ",3]}"),
+    (#"{"a":true}"#, #"{"a":"true"}"#, "a", "true", "\"true\""),
+    ("q POST /orders\n{\"price\":\"1\"}", "q POST /orders\n{\"price\":\"2\"}", "price", "\"1\"", "\"2\""),
+  ])
+  func `the place of a byte in a JSON text has a name`(
+    first: String, second: String, name: String, recorded: String, replayed: String
+  ) {
+    let (left, right) = (Array(first.utf8), Array(second.utf8))
+    let place =
+      zip(left, right).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? min(left.count, right.count)
+    let found = left.withUnsafeBytes { left in
+      right.withUnsafeBytes { RecordFields.differences(.outbound, left, $0, at: place) }
+    }
+    #expect(found == [.init(name: name, recorded: recorded, replayed: replayed)])
+  }
+
+  @Test(arguments: [("plain text", "plain test"), ("q GET /a", "q GET /b")])
+  func `a text without JSON before the byte has no names`(first: String, second: String) {
+    let found = Array(first.utf8).withUnsafeBytes { left in
+      Array(second.utf8).withUnsafeBytes { RecordFields.differences(.note, left, $0, at: 7) }
+    }
+    #expect(found.isEmpty)
+  }
+
+  @Test func `any place of any text, whole or cut, has a name or none`() {
+    let seed = UInt64.random(in: 0...UInt64.max)
+    var random = TestSupport.SplitMix(seed: seed)
+    let letters = Array(#"{}[]":,\a1"#.utf8)
+    for _ in 0..<3000 {
+      let text = (0..<Int.random(in: 0...30, using: &random)).map { _ in letters.randomElement(using: &random)! }
+      let place = Int.random(in: 0...text.count, using: &random)
+      text.withUnsafeBytes { bytes in
+        guard let found = JSONPlace(bytes, at: place) else { return }
+        #expect(found.start <= place, "seed \(seed)")
+        #expect(JSONPlace.value(bytes, from: found.start).utf8.count <= 240, "seed \(seed)")
+      }
+    }
+  }
+
+  @Test func `fills are counted once, with or without a fee that comes later`() throws {
+    let room = try JournalRoom()
+    let path = try journal(in: room)
+    var reader = try JournalReader(path: path)
+    var fills = 0
+    var fees = 0
+    while let record = reader.next() {
+      guard record.kind == .fill else { continue }
+      let isFeeOnly = record.payload.withUnsafeBytes { $0.loadUnaligned(as: FillRecord.self).is_fee_only == 1 }
+      if isFeeOnly { fees += 1 } else { fills += 1 }
+    }
+    #expect(fees > 0 && fills > 0)
+    #expect(try runs(path).map(\.counts.fills) == [fills])
   }
 
   @Test(arguments: [JournalKind.outbound, .timer, .fill, .directive, .control])
@@ -155,7 +319,7 @@ import Testing
       if record.kind == kind { count += 1 }
       return !(record.kind == kind && count == 2)
     }
-    if count >= 2 { #expect(run.difference != nil, "\(kind)") }
+    if count >= 2 { #expect(run.difference?.fields.isEmpty == false, "\(kind)") }
   }
 
   @Test func `what was damaged is repeated as far as it is whole`() throws {
@@ -178,7 +342,10 @@ import Testing
     #expect(run.gap?.contains("not those that were written") == true)
     #expect(run.counts.records == all / 2)
 
-    // A torn tail: the file ends within a record.
+    // A torn tail: the file ends within a record, and there is no later one.
+    for later in try FileManager.default.contentsOfDirectory(atPath: path).sorted().dropFirst() {
+      try FileManager.default.removeItem(atPath: "\(path)/\(later)")
+    }
     try bytes.prefix(Int(victim.segmentOffset) + 30).write(to: URL(fileURLWithPath: segment))
     let part = try #require(try runs(path).first)
     #expect(part.difference == nil && part.gap != nil && !part.isDamaged)

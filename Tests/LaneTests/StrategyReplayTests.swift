@@ -27,4 +27,51 @@ import Testing
     let recorded = try RecordedRun(description: try #require(head))
     #expect(recorded.configuration?.instruments == configuration.instruments)
   }
+
+  @Test func `a run of a program's own strategy is repeated by that strategy alone`() throws {
+    let room = try JournalRoom()
+    _ = try RecordedTrial.record(try RecordedTrial.configuration(), for: 20 * Self.second, into: room.journal)
+    // The same records, said to be quoted by a strategy that the journal does not describe.
+    let own = "\(room.path)/own"
+    var reader = try JournalReader(path: room.journal)
+    var recorded: RecordedRun?
+    do {
+      var ends = try JournalEnds(
+        path: own, name: "own", configuration: JournalConfiguration(bootEpoch: 1, sync: .none), now: 0)
+      while var record = reader.next() {
+        if record.kind == .run {
+          recorded = try RecordedRun(description: record)
+          let text = String(decoding: record.payload, as: UTF8.self)
+          record.payload = Array(
+            text.replacing("\"strategy\":\"configuredLadders\"", with: "\"strategy\":\"own\"").utf8)
+        }
+        let isWritten = record.payload.withUnsafeBytes {
+          ends.writer.append(record.kind!, connection: record.connection, time: record.time, payload: $0)
+        }
+        #expect(isWritten)
+      }
+    }
+    let described = try #require(recorded)
+    var without = try Replay(path: own)
+    let refused = without.next()
+    #expect(refused?.refusal?.contains("strategy of the program's own") == true)
+
+    var names: [String] = []
+    var with = try Replay(path: own) { index, name, info in
+      names.append(name)
+      return LadderStrategy(described.ladders(on: [info.grid])![Int(index)])
+    }
+    let next = with.next()
+    let equal = try #require(next)
+    #expect(equal.refusal == nil && equal.difference == nil && equal.gap == nil, "\(equal)")
+    #expect(equal.counts.framesOut > 20 && names == ["BTC-PERPETUAL"])
+
+    var other = try Replay(path: own) { _, _, _ in Silent() }
+    let silent = other.next()
+    #expect(silent?.difference != nil)
+  }
+
+  private struct Silent: Strategy {
+    mutating func quote(_ view: QuoteView, into ladders: inout Ladders) {}
+  }
 }

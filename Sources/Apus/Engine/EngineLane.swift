@@ -250,7 +250,7 @@ final class VenueLane<Adapter: ExchangeAdapter & ~Copyable>: EngineLane {
       var described = parts.given
       described.engine.mode = parts.given.mode
       let description = RunDescription(
-        settings: settings, configuration: described, isConfigured: parts.quotesConfigured)
+        settings: settings, configuration: described, isConfigured: parts.quotesConfigured, names: names)
       output.records.run(try description.text(), now: parts.start)
     }
     let tls = address.isEncrypted ? try Self.tlsContext(configuration.venue) : nil

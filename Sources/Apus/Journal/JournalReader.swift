@@ -82,11 +82,14 @@ public struct JournalStop: Equatable, Sendable, CustomStringConvertible {
   public var segmentNumber: UInt64
   public var segmentOffset: UInt64
   public var bootEpoch: UInt64
-  /// At the end: the writer closed the journal, rather than being killed or still running.
+  /// At the end, or before a segment that is missing or cannot be entered: the writer of what was read closed its journal,
+  /// rather than being killed or still running.
   public var isClosed: Bool
-  /// No whole record comes after in this segment, as when the machine died while writing.
+  /// No whole record of the same run comes after, in this segment or a later one, as when the machine died while writing.
+  /// A stop that is neither this nor the end is damage.
   public var isTail: Bool
-  /// At the end of a closed journal: how many records were refused after the last one.
+  /// How many records were refused after the last one of a run that was closed: where `isClosed`, and where the next run
+  /// begins.
   public var refusedAtEnd: UInt64
   /// Of a segment of another version.
   public var version: UInt32
@@ -111,7 +114,8 @@ public struct JournalStop: Equatable, Sendable, CustomStringConvertible {
     return switch finding {
     case .record: "\(place): a record was read"
     case .end: "\(place): the end of the journal; its writer \(isClosed ? "closed it" : "is running or was killed")"
-    case .torn: "\(place): a record was begun and not finished\(after)"
+    case .torn:
+      "\(place): a record was begun and not finished\(isTail ? "" : ", or the end of the segment is lost")\(after)"
     case .badCRC: "\(place): the bytes of a record are not those that were written\(after)"
     case .badRecord: "\(place): a record has an impossible number\(after)"
     case .missingSegment: "segment \(segmentNumber) is missing; restore it, or skip what it held"

@@ -41,7 +41,7 @@ public struct SimulatedLane: ~Copyable {
   ) throws {
     var output = try LaneOutput(records: LaneRecords(journal: journal))
     if output.records.isOn { output.records.run(try description.text(), now: 0) }
-    guard let strategies = description.makeStrategy else {
+    guard let strategies = description.makeStrategy(own: nil) else {
       preconditionFailure("a description of ladders or of a configuration makes its strategies")
     }
     lane = try Lane(

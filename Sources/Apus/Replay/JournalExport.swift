@@ -19,6 +19,9 @@ public struct JournalExport: ~Copyable {
     public var isDamaged = false
   }
 
+  /// What could not be read so far and belongs to no run that was exported, a sentence each.
+  public var unreadable: [String] { replay.unreadable }
+
   private var replay: Replay
 
   /// - Parameter path: The journal's directory.

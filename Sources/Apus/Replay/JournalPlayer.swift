@@ -1,21 +1,6 @@
 import CSupport
 import Glibc
 
-/// The first place at which a replay is not what was recorded.
-public struct ReplayDifference: Sendable {
-  /// In the run's numbering, from 1.
-  public var recordNumber: UInt64
-  /// On the lane's clock, and the same moment in nanoseconds since 1970 UTC.
-  public var time: Nanoseconds
-  public var wallTime: Nanoseconds
-  public var connection: UInt32
-  /// What it is that differs.
-  public var what: String
-  /// Readable cuts of both, around the first byte that differs.
-  public var recorded: String
-  public var replayed: String
-}
-
 /// How many records of a run were repeated.
 public struct ReplayCounts: Equatable, Sendable {
   public var records = 0
@@ -54,6 +39,8 @@ final class JournalPlayer {
   private(set) var watched: [WatchedRecord] = []
   /// Shown each record of the run, before it is left.
   var tables: RunTables?
+  /// Where the run ended whose gap was told last, so that it is not told again.
+  var toldStop: JournalStop?
 
   enum End { case journal, nextRun, refused(UInt64) }
 
@@ -69,6 +56,16 @@ final class JournalPlayer {
 
   /// Where the reader stands.
   var stop: JournalStop { JournalStop(apus_journal_reader_position(reader)) }
+
+  /// Where there is no next record, the reason is of the run that is read: not the end, nor what cannot be read of the next.
+  var isWithinRun: Bool {
+    let stop = stop
+    return switch stop.finding {
+    case .record, .end: false
+    case .torn, .badCRC, .badRecord: stop.bootEpoch == bootEpoch
+    case .missingSegment, .badHeader, .otherVersion, .fileError: !stop.isClosed
+    }
+  }
 
   // MARK: - Moving on
 
@@ -125,20 +122,23 @@ final class JournalPlayer {
   /// Goes on in the same run behind what ended it, if anything of it is left. What is missing is told.
   func goOn(_ tell: (String) -> Void) -> Bool {
     switch end {
-    case .nextRun: return false
+    case .nextRun:
+      tellRefusedAtEnd(tell)
+      return false
     case .refused(let count):
       tell("\(count) records before record \(record.record_number) could not be written")
       hasRecord = true
       end = .journal
       return true
     case .journal:
-      let found = stop
-      if found.finding == .end {
-        if found.refusedAtEnd > 0 { tell("\(found.refusedAtEnd) records at the end could not be written") }
+      guard isWithinRun else {
+        tellRefusedAtEnd(tell)
         return false
       }
-      tell("\(found)")
-      guard skipSegment() else { return false }
+      tell("\(stop)")
+      let isThere = skipSegments { tell("\($0)") }
+      toldStop = stop
+      guard isThere else { return false }
       guard record.boot_epoch == bootEpoch else {
         hasRecord = false
         end = .nextRun
@@ -146,6 +146,11 @@ final class JournalPlayer {
       }
       return true
     }
+  }
+
+  private func tellRefusedAtEnd(_ tell: (String) -> Void) {
+    let count = stop.refusedAtEnd
+    if count > 0 { tell("\(count) records at the end could not be written") }
   }
 
   /// Goes to the first record of the next run; false if there is none.
@@ -161,11 +166,16 @@ final class JournalPlayer {
     }
   }
 
-  /// After damage, goes on with the next segment; false if there is none.
-  func skipSegment() -> Bool {
-    guard apus_journal_reader_skip_segment(reader) else { return false }
-    read()
-    return hasRecord
+  /// After damage, goes on with the next segment that begins with a record, and tells of those that do not; false if there
+  /// is none.
+  func skipSegments(_ tell: (JournalStop) -> Void) -> Bool {
+    while apus_journal_reader_skip_segment(reader) {
+      read()
+      if hasRecord { return true }
+      if stop.finding == .end { return false }
+      tell(stop)
+    }
+    return false
   }
 
   // MARK: - The next record
@@ -220,14 +230,19 @@ final class JournalPlayer {
     switch found {
     case .inbound, .more: counts.framesIn += 1
     case .outbound: counts.framesOut += 1
-    case .fill: counts.fills += 1
+    case .fill: if !Self.isFeeOnly(bytes) { counts.fills += 1 }
     default: break
     }
     if !needles.isEmpty { watch(found) }
     advance()
   }
 
-  private static func areEqual(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+  /// The record brings the fee of an execution that an earlier one has booked.
+  static func isFeeOnly(_ payload: UnsafeRawBufferPointer) -> Bool {
+    payload.count >= MemoryLayout<FillRecord>.size && payload.loadUnaligned(as: FillRecord.self).is_fee_only != 0
+  }
+
+  static func areEqual(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
     guard
       left.count == right.count
         || oldDirectiveBytes.contains(left.count) && right.count == MemoryLayout<DirectiveRecord>.size
@@ -292,41 +307,14 @@ final class JournalPlayer {
   private func differ(
     _ found: JournalKind, _ connection: UInt32, _ time: Nanoseconds, _ bytes: UnsafeRawBufferPointer
   ) {
-    let recorded = RecordText.text(kind, payload)
-    let replayed = RecordText.text(found, bytes)
-    var what: String
-    if kind != found {
-      what = "recorded is \(RecordText.name(kind)), the replay made \(RecordText.name(found))"
-    } else if recorded != replayed {
-      what = "\(RecordText.name(found)) differs"
-    } else if record.connection != connection {
-      what = "\(RecordText.name(found)) is of connection \(connection) in the replay"
-    } else {
-      what = "\(RecordText.name(found)) has the time \(time) in the replay"
-    }
-    let (first, second) = (Array(recorded.utf8), Array(replayed.utf8))
-    let place =
-      zip(first, second).enumerated().first { $0.element.0 != $0.element.1 }?.offset
-      ?? min(first.count, second.count)
-    if kind == found, recorded != replayed { what += " from its byte \(place) on" }
-    report(
-      what,
-      recorded: first.withUnsafeBytes { RecordText.cut($0, around: kind == found ? place : 0) },
-      replayed: second.withUnsafeBytes { RecordText.cut($0, around: kind == found ? place : 0) })
+    difference = ReplayDifference(
+      record, kind, payload, replayed: (found, connection, time, bytes))
   }
 
   /// The lane has done nothing about the next record.
   func missed() {
     guard hasRecord, difference == nil else { return }
-    report(
-      "recorded is \(RecordText.name(kind)), the replay made nothing",
-      recorded: RecordText.cut(Array(RecordText.text(kind, payload).utf8), around: 0), replayed: "nothing")
-  }
-
-  private func report(_ what: String, recorded: String, replayed: String) {
-    difference = ReplayDifference(
-      recordNumber: record.record_number, time: record.time_ns, wallTime: record.wall_ns,
-      connection: record.connection, what: what, recorded: recorded, replayed: replayed)
+    difference = ReplayDifference(record, kind, payload, replayed: nil)
   }
 }
 
@@ -380,14 +368,14 @@ enum RecordText {
         + (directive.directive.pullsBids ? ", no bids" : "") + (directive.directive.pullsAsks ? ", no asks" : "")
     case .control where payload.count == MemoryLayout<ControlRecord>.size:
       let record = payload.loadUnaligned(as: ControlRecord.self)
-      let name = record.kind.map { "\(word($0))" }
+      let name = record.kind.map(word)
       return "\(name ?? "control \(record.control)") (\(record.first), \(record.second), \(record.third))"
         + (record.is_continued == 1 ? ", in the same read" : "")
     default: return String(decoding: payload, as: UTF8.self)
     }
   }
 
-  private static func word(_ kind: ControlKind) -> String {
+  static func word(_ kind: ControlKind) -> String {
     switch kind {
     case .connected: "connected"
     case .disconnected: "disconnected"
@@ -423,7 +411,15 @@ enum RecordText {
     return (start > 0 ? "…" : "") + body + (end < text.count ? "…" : "")
   }
 
-  static func cut(_ text: [UInt8], around place: Int) -> String {
-    text.withUnsafeBytes { cut($0, around: place) }
+  /// The payload of a record for people: of a text what is around a byte, of others all.
+  static func cut(_ kind: JournalKind?, _ payload: UnsafeRawBufferPointer, around place: Int) -> String {
+    isText(kind) ? cut(payload, around: place) : text(kind, payload)
+  }
+
+  static func isText(_ kind: JournalKind?) -> Bool {
+    switch kind {
+    case .inbound, .more, .outbound, .note, .run, .parameters: true
+    case .timer, .directive, .control, .fill, .account, .none: false
+    }
   }
 }

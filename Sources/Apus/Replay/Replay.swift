@@ -27,17 +27,51 @@ public struct Replay: ~Copyable {
     public var refusal: String?
     /// Why it was not repeated to its end: what the journal lacks.
     public var gap: String?
-    /// The gap is more than the torn tail that a killed machine leaves.
+    /// The gap is more than the torn tail that a killed machine leaves: something that was recorded, or that could not be,
+    /// is missing.
     public var isDamaged = false
     /// How the instruments stand at the end, a line each.
     public var state: [String] = []
   }
 
+  /// What could not be read so far and belongs to no run that was returned, a sentence each.
+  public private(set) var unreadable: [String] = []
+
   private let player: JournalPlayer
+  /// The program's own, for runs that were quoted by such.
+  private let strategies: StrategyMaking?
   private var hasBegun = false
 
   /// - Parameter path: The journal's directory.
-  public init(path: String) throws(MappedFileError) { player = try JournalPlayer(path: path) }
+  public init(path: String) throws(MappedFileError) { try self.init(path, nil) }
+
+  /// For a program with a strategy of its own: repeats the runs that its engine has recorded.
+  ///
+  /// Runs that were quoted by the strategies of a configuration are repeated with those.
+  ///
+  /// - Parameters:
+  ///   - path: The journal's directory.
+  ///   - strategy: Makes the strategy of one instrument, as it does for an ``Engine``: called for each run when the venue has
+  ///   listed the instrument, with its place, its name (with several venues `venue:instrument`) and its grid. The run is
+  ///   repeated to the byte if the strategy decides from what it is shown and from nothing else.
+  @inlinable
+  public init<S: Strategy>(
+    path: String, strategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> S
+  ) throws(MappedFileError) {
+    try self.init(boxed: path) { StrategyBox(strategy($0, $1, $2)) }
+  }
+
+  @usableFromInline
+  init(
+    boxed path: String, makeStrategy: @escaping (InstrumentIndex, String, InstrumentInfo) -> AnyStrategy
+  ) throws(MappedFileError) {
+    try self.init(path, StrategyMaking(makeStrategy))
+  }
+
+  private init(_ path: String, _ strategies: StrategyMaking?) throws(MappedFileError) {
+    player = try JournalPlayer(path: path)
+    self.strategies = strategies
+  }
 
   /// Repeats the next run.
   ///
@@ -60,9 +94,7 @@ public struct Replay: ~Copyable {
   private mutating func next(
     epoch: UInt64?, until limit: Limit?, order: String?, tell: (String) -> Void, tables: RunTables?
   ) -> Run? {
-    if hasBegun, !findRun() { return nil }
-    hasBegun = true
-    guard player.hasRecord else { return emptyEnd() }
+    guard findRun() else { return nil }
     while let epoch, player.record.boot_epoch != epoch {
       _ = player.beginRun()
       if !findRun() { return nil }
@@ -79,23 +111,29 @@ public struct Replay: ~Copyable {
     return run
   }
 
-  /// Nothing can be read at the beginning: an empty journal, or a damaged one.
-  private mutating func emptyEnd() -> Run? {
-    let stop = player.stop
-    guard stop.finding != .end else { return nil }
-    var run = Run()
-    run.refusal = "\(stop)"
-    run.isDamaged = true
-    return run
+  /// Goes to the first record of the next run. Behind damage: what is left of the same run cannot be repeated, a later run
+  /// can.
+  private mutating func findRun() -> Bool {
+    let isFirst = !hasBegun
+    hasBegun = true
+    if isFirst ? player.hasRecord : player.skipRun() { return true }
+    while player.stop.finding != .end {
+      var bad = [player.stop]
+      let isThere = player.skipSegments { bad.append($0) }
+      for stop in bad where !stop.isTail && stop != player.toldStop { unreadable.append("\(stop)") }
+      guard isThere else { return false }
+      if isFirst || player.record.boot_epoch != player.bootEpoch || player.skipRun() { return true }
+    }
+    return false
   }
 
-  private mutating func findRun() -> Bool {
-    while !player.skipRun() {
-      // Behind damage: what is left of the same run cannot be repeated, a later run can.
-      if player.stop.finding == .end || !player.skipSegment() { return false }
-      if player.record.boot_epoch != player.bootEpoch { return true }
+  private func makeStrategies(of description: RunDescription) throws(ReplayError) -> StrategyMaking {
+    guard let making = description.makeStrategy(own: strategies) else {
+      throw ReplayError(
+        "it was quoted by a strategy of the program's own, which this program does not have; that program can repeat it"
+      )
     }
-    return true
+    return making
   }
 
   private func repeatRun(_ run: inout Run, _ limit: Limit?, _ order: String?, _ tell: (String) -> Void) {
@@ -105,9 +143,7 @@ public struct Replay: ~Copyable {
     }
     do {
       let description = try RunDescription(text: text)
-      guard let strategies = description.makeStrategy else {
-        throw ReplayError("it was quoted by a strategy of the program's own, which this program does not have")
-      }
+      let strategies = try makeStrategies(of: description)
       player.leaveDescription()
       func follow<Adapter: ExchangeAdapter & ~Copyable>(_: Adapter.Type) throws {
         var lane = try LaneReplay<Adapter>(description, player: player, strategies: strategies)
@@ -148,9 +184,7 @@ public struct Replay: ~Copyable {
       defer { player.tables = nil }
       player.leaveDescription()
       do {
-        guard let strategies = description.makeStrategy else {
-          throw ReplayError("it was quoted by a strategy of the program's own, which this program does not have")
-        }
+        let strategies = try makeStrategies(of: description)
         func follow<Adapter: ExchangeAdapter & ~Copyable>(_: Adapter.Type) throws {
           var lane = try LaneReplay<Adapter>(description, player: player, strategies: strategies)
           while player.hasRecord, player.difference == nil {
@@ -193,26 +227,23 @@ public struct Replay: ~Copyable {
   }
 
   private func noteGap(_ gap: String, _ run: inout Run, _ tables: RunTables) {
-    let stop = player.stop
-    if stop.finding != .torn, !stop.isTail { run.isDamaged = true }
+    if !player.stop.isTail { run.isDamaged = true }
     run.gap = gap
     tables.note(gap)
   }
 
   private func noteGap(_ run: inout Run) {
-    switch player.end {
-    case .nextRun: break
-    case .refused(let count):
+    let stop = player.stop
+    if case .refused(let count) = player.end {
       run.gap = "\(count) records could not be written behind this place: the rest cannot be repeated"
       run.isDamaged = true
-    case .journal:
-      let stop = player.stop
-      if stop.finding == .end {
-        if stop.refusedAtEnd > 0 { run.gap = "\(stop.refusedAtEnd) records could not be written behind this place" }
-        return
-      }
+    } else if stop.refusedAtEnd > 0 {
+      run.gap = "\(stop.refusedAtEnd) records could not be written behind this place"
+      run.isDamaged = true
+    } else if case .journal = player.end, player.isWithinRun {
       run.gap = "\(stop)"
-      run.isDamaged = !(stop.finding == .torn || stop.isTail)
+      run.isDamaged = !stop.isTail
+      player.toldStop = stop
     }
   }
 

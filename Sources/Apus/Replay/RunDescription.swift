@@ -23,6 +23,8 @@ struct RunDescription: Codable, Sendable {
   /// One for each instrument of the settings.
   var ladders: [LadderParameters]?
   var configuration: Configuration?
+  /// What the program's own strategies were told that the instruments are called; `nil`: as the venue calls them.
+  var strategyNames: [String]?
 
   init(settings: LaneSettings, ladders: [LadderParameters]) {
     strategy = .ladders
@@ -30,9 +32,11 @@ struct RunDescription: Codable, Sendable {
     self.ladders = ladders
   }
 
-  init(settings: LaneSettings, configuration: Configuration, isConfigured: Bool) {
+  /// - Parameter names: of the instruments, as the strategies are told; `nil`: as the venue calls them.
+  init(settings: LaneSettings, configuration: Configuration, isConfigured: Bool, names: [String]? = nil) {
     strategy = isConfigured ? .configuredLadders : .own
     self.settings = Self.withoutQuery(settings)
+    if !isConfigured, let names, names != settings.instruments.map(\.name) { strategyNames = names }
     var shown = configuration
     // Where credentials are is nobody's business who only reads a journal.
     shown.venue.url = String(shown.venue.url.prefix { $0 != "?" })
@@ -80,13 +84,18 @@ struct RunDescription: Codable, Sendable {
     if strategy == .ladders, ladders?.count != settings.instruments.count {
       throw ReplayError("the description of the run has not one ladder for each instrument")
     }
+    if let strategyNames, strategyNames.count != settings.instruments.count {
+      throw ReplayError("the description of the run has not one name for each instrument")
+    }
     if strategy == .configuredLadders, configuration?.instruments.count != settings.instruments.count {
       throw ReplayError("the configuration of the run and its settings have different instruments")
     }
   }
 
-  /// Makes the strategies of this run; `nil` if only the program that ran it can.
-  var makeStrategy: StrategyMaking? {
+  /// Makes the strategies of this run; `nil` if only the program that ran it can, and none are given.
+  ///
+  /// - Parameter own: of this program, for a run that was quoted by such.
+  func makeStrategy(own: StrategyMaking?) -> StrategyMaking? {
     switch strategy {
     case .configuredLadders:
       guard let sections = configuration?.instruments else { return nil }
@@ -94,7 +103,7 @@ struct RunDescription: Codable, Sendable {
     case .ladders:
       guard let ladders else { return nil }
       return StrategyMaking { index, _, _ in StrategyBox(LadderStrategy(ladders[Int(index)])) }
-    case .own: return nil
+    case .own: return own?.named(strategyNames ?? settings.instruments.map(\.name))
     }
   }
 }

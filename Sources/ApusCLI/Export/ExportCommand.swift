@@ -56,15 +56,23 @@ struct ExportCommand: ParsableCommand {
     var isMissing = false
     do {
       let writer = try makeWriter()
+      var shown = 0
+      func showUnreadable(_ all: [String]) {
+        for problem in all.dropFirst(shown) { print("missing: \(problem)") }
+        shown = all.count
+      }
       while let run = try export.next(epoch: epoch, into: writer) {
         count += 1
+        showUnreadable(export.unreadable)
         show(run)
         if run.isDamaged || run.refusal != nil { isMissing = true }
       }
+      showUnreadable(export.unreadable)
+      if epoch == nil, shown > 0 { isMissing = true }
       guard count > 0 else {
         writer.discard()
         throw Exit.fail(
-          Exit.unreadable,
+          isMissing ? Exit.damaged : Exit.unreadable,
           "\(path) holds no \(epoch.map { "run \($0)" } ?? "run"): give the directory of an engine's journal")
       }
       try writer.finish()
