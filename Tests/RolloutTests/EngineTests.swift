@@ -43,11 +43,10 @@ import Testing
     let handle = EngineHandle(
       label: "candidate", program: program, configuration: configuration, room: room.path, rollout: "R7", isConfirmed: isConfirmed)
     try handle.start(nil)
-    for _ in 0..<500 {
-      if let text = try? String(contentsOfFile: room.file("called"), encoding: .utf8) { return text }
-      usleep(10_000)
-    }
-    return ""
+    // Until its end was taken note of, too: a child that is left dead keeps the testing library from seeing the ends of others.
+    for _ in 0..<500 where handle.look(now: TelemetrySnapshot.monotonicNow).isRunning { usleep(10_000) }
+    #expect(!handle.look(now: TelemetrySnapshot.monotonicNow).isRunning)
+    return try String(contentsOfFile: room.file("called"), encoding: .utf8)
   }
 
   @Test func `an engine that trades real money is confirmed by the name that it has in its slot`() throws {
