@@ -38,6 +38,8 @@ class ConformanceWorld {
 
   init(venue: any VenueSimulation) { self.venue = venue }
 
+  deinit { venue.letGo() }
+
   // What is asked of the lane.
   var isReady: Bool { false }
   var isStopped: Bool { false }

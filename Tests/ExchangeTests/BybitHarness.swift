@@ -64,6 +64,8 @@ final class BybitHarness {
     venue.advance(to: 0)
   }
 
+  deinit { venue.letGo() }
+
   func collect() {
     venue.drain { connection, outgoing in
       switch outgoing {

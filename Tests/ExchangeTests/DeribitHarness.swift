@@ -65,6 +65,8 @@ final class DeribitHarness {
     venue.advance(to: 0)
   }
 
+  deinit { venue.letGo() }
+
   func collect() {
     venue.drain { connection, outgoing in
       switch outgoing {

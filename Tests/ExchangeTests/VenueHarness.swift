@@ -61,6 +61,8 @@ final class Harness {
     venue.advance(to: 0)
   }
 
+  deinit { venue.letGo() }
+
   func collect() {
     venue.drain { connection, outgoing in
       switch outgoing {

@@ -103,6 +103,8 @@ final class LaneWorld {
     self.clock = clock
   }
 
+  deinit { venue.letGo() }
+
   static func box(_ strategy: some Strategy) -> AnyStrategy { StrategyBox(strategy) }
 
   /// Unsigned tokens with a rising time; the venue here checks no signature.

@@ -188,7 +188,6 @@ extension SimulatedBybit {
     scheduleFunding()
   }
 
-  /// Lets go of what holds each other in circles, so that thousands of venues fit one process. The venue's last call.
   public func letGo() {
     for underlying in underlyings { underlying.markets.removeAll() }
     for connection in connections.values {

@@ -125,7 +125,6 @@ extension DeribitVenue {
     return true
   }
 
-  /// Lets go of what holds each other in circles, so that thousands of venues fit one process. The venue's last call.
   public func letGo() {
     for underlying in underlyings { underlying.markets.removeAll() }
     for session in sessions.values {

@@ -46,8 +46,7 @@ extension SimulatedVenue {
     return false
   }
 
-  /// Lets go of what holds each other in circles, so that thousands of venues fit one process. The venue's last call.
-  func letGo() {
+  public func letGo() {
     for underlying in underlyings { underlying.markets.removeAll() }
     for session in sessions.values {
       session.account = nil

@@ -161,6 +161,8 @@ public final class QuotingTrial {
     hasBegun = wasQuoted
   }
 
+  deinit { venue.letGo() }
+
   /// Runs until the market has nothing more to say, or for this long.
   public func run(for duration: Nanoseconds = .max) throws -> Outcome {
     venue.connect(connection, now: now)

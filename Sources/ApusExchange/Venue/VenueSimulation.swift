@@ -52,6 +52,9 @@ public protocol VenueSimulation: AnyObject {
   var instrumentNames: [String] { get }
   /// What is wrong with the venue's own bookkeeping, which takes a walk through all of it; `nil` if all is well.
   func brokenInvariant() -> String?
+
+  /// Lets go of what holds each other in circles, so that thousands of venues fit one process. The venue's last call.
+  func letGo()
 }
 
 extension VenueSimulation {

@@ -6,8 +6,10 @@ import Testing
 /// Releases that are rolled out beside the one that they replace: a good one, and bad ones that are taken back.
 @Suite(.serialized) struct RolloutTests {
   /// Back at the incumbent, with the reason in the report, and the venue's books equal.
+  ///
+  /// - Parameter quotes: The market goes on, and the incumbent with it.
   private func expectBack(
-    _ stage: RolloutStage, _ program: Program, _ outcome: String, _ reason: String..., at stageName: String,
+    _ stage: RolloutStage, _ program: Program, _ outcome: String, _ reason: String..., at stageName: String, quotes: Bool = true,
     sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
     #expect(program.wait(seconds: 120) == 1, "\(program.out)\(program.err)", sourceLocation: sourceLocation)
@@ -24,7 +26,9 @@ import Testing
       print("\(reason.first ?? ""): \(times.joined(separator: ", "))")
       #expect(report["quiet_ms"] != nil && report["halt_ms"] != nil && report["back_ms"] != nil, sourceLocation: sourceLocation)
     }
-    #expect(stage.wait { self.stage(stage, quotes: "data") }, "it does not quote everything", sourceLocation: sourceLocation)
+    if quotes {
+      #expect(stage.wait { self.stage(stage, quotes: "data") }, "it does not quote everything", sourceLocation: sourceLocation)
+    }
     try stage.expectEqualBooks(sourceLocation: sourceLocation)
   }
 
@@ -127,8 +131,9 @@ import Testing
     let small = RolloutStage.instruments(halfSpread: "0.4", bitcoinPosition: "0.04", ethereumPosition: "0.4")
     try stage.pack("v2", small.replacing("skew_bps: 1.0", with: "skew_bps: 0"))
     let plan = try stage.plan("shadow: {at_least_s: 90}", stops: "at_limit_s: 2")
+    // At this speed a recorded market is over after half a minute.
     try expectBack(stage, try stage.rollout("v2", plan), "rejected", "in the shadow: a position of the candidate has been at its limit",
-      at: "shadow")
+      at: "shadow", quotes: false)
   }
 
   @Test func `one that does not hear SIGTERM is stopped in the shadow, and one that crashes`() throws {
