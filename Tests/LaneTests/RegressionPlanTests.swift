@@ -17,6 +17,15 @@ import Testing
 
   static let finds = [
     Find(
+      "a position was taken over for a difference that the trades told of after the last statement had explained",
+      """
+      seed=20257 instruments=BTC-PERPETUAL,ETH-PERPETUAL levels=8 size=20 limit=160 latency=1ms lag=50ms..600ms for=4500ms notifies-first\
+       | 0s+4500ms drop replies,refusals,orders,trades,positions 50/1000\
+       | 0s+4500ms delay replies,refusals,orders,trades,positions 4s..8s 10/1000\
+       | 0s+4500ms duplicate orders,trades,positions 1ms..2s 100/1000 | 0s+4500ms drop inserts,amends,cancels 10/1000\
+       | 0s+4500ms delay order-answers,trade-answers,position-answers 1ms..2s 200/1000
+      """),
+    Find(
       "of two late replies to amends the second was taken for the answer to a third",
       """
       seed=1928 instruments=BTC-PERPETUAL levels=3 size=20 limit=60 latency=16ms lag=5ms..50ms for=22s \

@@ -85,6 +85,8 @@ struct LaneSession {
   var nextAuditAt: Nanoseconds = 0
   /// When the trades were asked for to which the last complete answer came.
   var tradesAnsweredFrom = LaneSession.never
+  /// When that answer was complete.
+  var tradesAnsweredAt = LaneSession.never
   var escalations = 0
   var readyAt: Nanoseconds = 0
   var ordersAreSettled = false
@@ -122,6 +124,7 @@ struct LaneSession {
     positionsAskedVenueTime = 0
     nextAuditAt = 0
     tradesAnsweredFrom = LaneSession.never
+    tradesAnsweredAt = LaneSession.never
     escalations = 0
   }
 
@@ -199,6 +202,7 @@ extension Lane where Adapter: ~Copyable {
         } else {
           session.tradesAreSettled = true
           session.tradesAnsweredFrom = session.tradesAskedAt
+          session.tradesAnsweredAt = now
           core.tracker.tradesAnswered(askedAt: session.tradesAskedAt, lag: LaneSession.tradeLag)
           core.markAllDirty()
         }
@@ -450,10 +454,12 @@ extension Lane where Adapter: ~Copyable {
     var isTaken = false
     for index in 0..<core.instrumentCount {
       let difference = core.difference(InstrumentIndex(index))
-      // A venue that does not answer about trades cannot keep the difference open for ever.
-      let areTradesTold = session.tradesAnsweredFrom >= difference.since + LaneSession.tradeLag
+      // A position has to be stated after the answer about trades, which may have told what was missing. A venue that does not
+      // answer about trades cannot keep the difference open for ever.
+      let areTradesTold =
+        session.tradesAnsweredFrom >= difference.since + LaneSession.tradeLag && core.answeredAt >= session.tradesAnsweredAt
       guard difference.count > 4, areTradesTold || difference.count > 20,
-        let ours = core.tracker.state(InstrumentIndex(index)).pointee.position
+        let ours = core.tracker.state(InstrumentIndex(index)).pointee.position, core.statedPosition(InstrumentIndex(index)) != ours
       else { continue }
       adopt(ours + difference.lots, InstrumentIndex(index), now)
       isTaken = true
