@@ -194,7 +194,6 @@ final class EngineHandle {
 
   // MARK: - Looks
 
-  /// - Parameter alert: Judges a look by the rules of alerts; `nil` where the plan asks for none.
   func look(now: Nanoseconds) -> EngineSight {
     takeErrands()
     if open == nil || open?.reader.isReplaced ?? true { open = try? OpenFile(telemetryPath) }

@@ -15,7 +15,7 @@ public struct EngineSlot: Codable, Equatable, Sendable {
 
   /// Beside it: labels of orders begin with the name, so that each engine knows its own (R14).
   public static func second(_ configuration: Configuration) -> EngineSlot {
-    // A name has at most 12 characters; of a longer one the rest is in two digits, so that two names stay two.
+    // A name has at most 12 characters; of a longer one the rest is in two digits, so that names with one beginning seldom become one.
     let name = configuration.engine.name
     let rest = name.utf8.reduce(UInt8(0)) { $0 &* 31 &+ $1 }
     let short = name.count <= 10 ? name : name.prefix(8) + (rest < 16 ? "0" : "") + String(rest, radix: 16)

@@ -101,9 +101,9 @@ public final class RolloutSupervisor {
         plan: state.plan, candidate: release, incumbent: before, candidateConfiguration: new, incumbentConfiguration: old,
         room: room, baselinePath: store.baselinePath))
     machine = RolloutMachine(state)
-    let isNew = try store.state().map { $0.phase == .done } ?? true
+    // Before anything is begun: what cannot be audited is not overridden. Of one that is taken up nothing is broken anew.
+    if let why = override { try tellOverride(why, preparation) }
     try save()
-    if isNew, let why = override { try tellOverride(why, preparation) }
     if state.plan != plan { note(.warn, "the plan of the beginning holds, not what the file says now") }
   }
 
@@ -292,11 +292,17 @@ public final class RolloutSupervisor {
   ///
   /// - Throws: while a supervisor is at work, or an engine of the candidate runs.
   public static func forget(_ store: RolloutStore, user: String, why: String) throws(RolloutError) -> RolloutState {
-    guard var state = try store.state(), state.phase != .done else {
-      throw RolloutError(.unreadable, "no rollout is under way in \(store.directory)")
+    func underWay() throws(RolloutError) -> RolloutState {
+      guard let state = try store.state(), state.phase != .done else {
+        throw RolloutError(.unreadable, "no rollout is under way in \(store.directory)")
+      }
+      return state
     }
+    _ = try underWay()
     let lock = DirectoryLockHolder(try store.lock())
     defer { withExtendedLifetime(lock) {} }
+    // Its supervisor may have ended it while we waited.
+    var state = try underWay()
     let shadows = ["candidate", "incumbent"].map { EngineSlot(name: "", dataDirectory: "\(store.enginesDirectory)/shadow-\($0)") }
     for slot in [state.candidateSlot] + shadows where slot.isTaken {
       throw RolloutError(
