@@ -504,7 +504,7 @@ enum MonitorPage {
 
     function positionOf(one) {
       if (one.position != null) return signed(one.position, one.quantity_decimals);
-      return one.is_handed_over ? "handed over" : "unknown";
+      return one.is_handed_over ? "given" : "unknown";
     }
     function cell(text, of, value, more) { return {text, of, value, ...more}; }
     function showInstrumentRows(lane) {
